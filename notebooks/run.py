@@ -1,0 +1,109 @@
+"""Run the notebooks and keep their outputs: `python notebooks/run.py [NAME ...]`.
+
+Each runs top to bottom in a fresh kernel. A cell that fails, and so a claim of its `checks` cell that does not hold,
+ends the run with exit code 1. `--check` runs them without writing anything; `-p NAME=VALUE` sets a parameter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import base64
+import io
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from PIL import Image
+
+HERE = Path(__file__).parent
+TIMEOUT = 1800
+MAX_PNG = 150_000  # characters
+
+
+def execute(path: Path, parameters: dict[str, object] | None = None) -> nbformat.NotebookNode:
+    """Run one notebook in its own folder and give it with its outputs, without the traces of this machine."""
+    notebook = nbformat.read(path, as_version=4)
+    if parameters:
+        set_parameters(notebook, parameters)
+    NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": HERE}}).execute()
+    return tidy(notebook)
+
+
+def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, object]) -> None:
+    """Add assignments to the cell that is tagged `parameters`."""
+    cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    unknown = [name for name in parameters if f"{name} =" not in cell.source]
+    if unknown:
+        raise ValueError(f"the notebook has no parameter {', '.join(unknown)}; it has:\n{cell.source}")
+    cell.source += "".join(f"\n{name} = {value!r}" for name, value in parameters.items())
+
+
+def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leave out times, widget states and progress bars, which differ from run to run."""
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02}"
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            for output in cell.outputs:
+                shrink(output.get("data", {}))
+    return notebook
+
+
+def shrink(data: dict[str, str]) -> None:
+    """Keep one picture an output, and a large one as JPEG: photographs are ten times smaller so."""
+    png = data.get("image/png", "")
+    if "image/jpeg" in data:
+        data.pop("image/png", None)
+    elif len(png) > MAX_PNG:
+        buffer = io.BytesIO()
+        Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").save(buffer, format="JPEG", quality=88)
+        data["image/jpeg"] = base64.b64encode(buffer.getvalue()).decode()
+        del data["image/png"]
+
+
+def main() -> int:
+    """Run the named notebooks, or all of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="the beginning of a notebook's name; none: all")
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    arguments = parser.parse_args()
+    pairs = (p.partition("=") for p in arguments.parameter)
+    parameters = {name: _literal(value) for name, _, value in pairs}
+    chosen = [p for p in sorted(HERE.glob("*.ipynb")) if not arguments.names or p.name.startswith(tuple(arguments.names))]
+    if not chosen:
+        print(f"no notebook begins with {' or '.join(arguments.names)}", file=sys.stderr)
+        return 2
+    failed = 0
+    for path in chosen:
+        start = time.perf_counter()
+        try:
+            notebook = execute(path, parameters)
+        except CellExecutionError as error:
+            failed += 1
+            print(f"{path.name}: failed\n{error}", file=sys.stderr)
+            continue
+        if not arguments.check:
+            nbformat.write(notebook, path)
+        print(f"{path.name}: {time.perf_counter() - start:.0f} s")
+    return 1 if failed else 0
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

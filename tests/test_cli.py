@@ -1,0 +1,158 @@
+"""The command line as a person meets it: what is printed, what is data, which exit code."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zsc
+from zsc import cli
+from zsc.models import weights
+
+PAIR = ("a photo of a cat", "a photo of a cup of coffee")
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(conse, monkeypatch, tmp_path):
+    """Give every command the conse that is loaded already, and no CLIP weights."""
+    monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path / "none"))
+    load = zsc.models.load_model
+    monkeypatch.setattr(zsc.models, "load_model", lambda name, *a, **k: conse if name == "conse" else load(name, *a, **k))
+    monkeypatch.setattr("zsc.demo.load_model", zsc.models.load_model)
+
+
+def run(capsys, *words):
+    code = cli.main([str(w) for w in words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def animals(tmp_path):
+    """Six small pictures in AFHQ's layout: conse takes them for something; only the layout matters here."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog", "wild"):
+        for i in range(2):
+            path = tmp_path / f"data/afhq/val/{name}/flickr_{name}_{i:06}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    return tmp_path / "data"
+
+
+def test_demo(capsys, tmp_path):
+    code, out, _ = run(capsys, "demo", "--output", tmp_path / "demo.png")
+    assert code == 0
+    assert "Model     conse" in out and "not on this machine, and nothing is downloaded unasked" in out
+    assert "Data set  samples, 17 photographs" in out
+    rows = [line for line in out.splitlines() if line.endswith((" right", " wrong"))]
+    assert len(rows) == 17 and any("chelsea.png" in r and "cat" in r and r.endswith("right") for r in rows)
+    assert "95 % interval" in out and "'a photo of a {}'" in out and "'{}'" in out
+    assert str(tmp_path / "demo.png") in out
+    assert zsc.open_image(tmp_path / "demo.png").width > 1000
+    right = sum(r.endswith("right") for r in rows)
+    assert f"({right} of 17)" in out
+
+
+def test_demo_as_data(capsys, tmp_path):
+    code, out, _ = run(capsys, "demo", "--json", "--output", tmp_path / "demo.png")
+    content = json.loads(out)
+    assert code == 0 and content["model"] == "conse"
+    evaluation = content["evaluations"]["a photo of a {}"]
+    assert evaluation["n"] == 17 and evaluation["interval"][0] < evaluation["accuracy"] < evaluation["interval"][1]
+
+
+def test_classify(capsys):
+    photos = dict(zip(zsc.load_dataset("samples").class_names, zsc.load_dataset("samples").paths, strict=True))
+    code, out, _ = run(capsys, "classify", photos["cat"], photos["cup of coffee"], "--prompts", *PAIR)
+    assert code == 0 and "relative to these prompts" in out
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == ["chelsea.png", "coffee.png"]
+    assert PAIR[0] in out.splitlines()[2] and PAIR[1] in out.splitlines()[3]
+    code, out, _ = run(capsys, "classify", photos["cat"], "--prompts", *PAIR, "--json")
+    content = json.loads(out)
+    assert content["model"] == "conse" and content["results"][0]["y_pred"] == 0
+    assert content["results"][0]["y_true"] is None and content["results"][0]["proba"] > 0.5
+
+
+def test_evaluate(capsys, animals, tmp_path):
+    code, out, _ = run(capsys, "evaluate", "--dataset", "afhq", "--data-root", animals, "--model", "conse")
+    assert code == 0
+    assert "afhq val, 6 pictures" in out and "afhq-a: 3 for 3 classes, pooling mean" in out
+    assert "of 6), 95 % interval" in out and "Confusion (rows: true, columns: predicted)" in out
+    code, out, _ = run(
+        capsys, "evaluate", "--dataset", "afhq", "--data-root", animals, "--prompt-set", "afhq-b", "--json", "--limit", 4
+    )
+    content = json.loads(out)
+    assert content["pooling"] == "max" and content["n"] == 4 and content["model"] == "conse"
+    assert content["prompts"]["wild"][1] == "a photo of a wolf" and len(content["report"]) == 3
+
+
+def test_evaluate_own_folder_and_prompts_file(capsys, animals, tmp_path):
+    (tmp_path / "p.yaml").write_text("cat: a photo of a cat\ndog: a photo of a dog\nwild: [a photo of a lion, a fox]\n")
+    words = ("evaluate", "--folder", animals / "afhq/val", "--prompts-file", tmp_path / "p.yaml", "--pooling", "max")
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and "val, 6 pictures" in out and "p: 4 for 3 classes, pooling max" in out
+
+
+def test_models(capsys, monkeypatch, tmp_path):
+    code, out, _ = run(capsys, "models")
+    assert code == 0 and "ViT-L/14@336px" in out and "to download" in out and "not measured here" in out
+    code, out, _ = run(capsys, "models", "--json")
+    rows = {row["model"]: row for row in json.loads(out)}
+    assert rows["RN50"]["embed_dim"] == 1024 and rows["conse"]["weights"] == "installed"
+    weights.weights_path("RN50").parent.mkdir()
+    weights.weights_path("RN50").touch()
+    rows = {row["model"]: row for row in json.loads(run(capsys, "models", "--json")[1])}
+    assert rows["RN50"]["weights"] == "on this machine"
+
+
+def test_datasets(capsys, animals):
+    code, out, _ = run(capsys, "datasets", "--data-root", animals)
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert code == 0 and "6 pictures, 3 classes" in lines["afhq"] and "17 pictures" in lines["samples"]
+    assert "data/glasses.md" in lines["glasses"] and "imagenette2-320.tgz" in lines["imagenette"]
+    rows = {r["dataset"]: r for r in json.loads(run(capsys, "datasets", "--data-root", animals, "--json")[1])}
+    assert rows["afhq"]["pictures"] == 6 and rows["glasses"]["pictures"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["classify", "gone.png", "--prompts", "a", "b"], "gone.png: no such file"),
+        (["classify", "gone.png"], "no prompts given"),
+        (["classify", "x.png", "--prompts", "a"], "1 class given"),
+        (["evaluate", "--dataset", "cifar"], "no data set 'cifar'; accepted are"),
+        (["evaluate", "--dataset", "afhq", "--data-root", "nowhere"], "no images under nowhere/afhq/val; expected"),
+        (["evaluate", "--dataset", "samples", "--model", "RN51"], "no model 'RN51'; accepted are RN50"),
+        (["evaluate", "--dataset", "samples", "--prompt-set", "x"], "no prompt set 'x'"),
+        (["evaluate", "--dataset", "samples", "--prompts-file", "no.yaml"], "no.yaml: no such prompts file"),
+    ],
+)
+def test_a_failure_is_one_sentence_and_exit_code_1(capsys, words, reason):
+    code, out, err = run(capsys, *words)
+    assert code == 1 and out == "" and reason in err
+    assert err.startswith("zsc: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"], ["evaluate"], ["evaluate", "--dataset", "a", "--pooling", "x"]])
+def test_bad_usage_is_exit_code_2(capsys, words):
+    with pytest.raises(SystemExit) as caught:
+        run(capsys, *words)
+    assert caught.value.code == 2 and "usage: zsc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["demo", "classify", "evaluate", "models", "datasets"])
+def test_every_command_has_help(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        run(capsys, command, "--help")
+    out = capsys.readouterr().out
+    assert caught.value.code == 0 and "--json" in out
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = f"{sys.executable} -m zsc models | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=os.environ, check=False)
+    assert done.stdout.split()[0] == "model" and done.stderr == ""
