@@ -79,7 +79,9 @@ def main() -> int:
     arguments = parser.parse_args()
     pairs = (p.partition("=") for p in arguments.parameter)
     parameters = {name: _literal(value) for name, _, value in pairs}
-    chosen = [p for p in sorted(HERE.glob("*.ipynb")) if not arguments.names or p.name.startswith(tuple(arguments.names))]
+    chosen = [
+        p for p in sorted(HERE.glob("*.ipynb")) if not arguments.names or p.name.startswith(tuple(arguments.names))
+    ]
     if not chosen:
         print(f"no notebook begins with {' or '.join(arguments.names)}", file=sys.stderr)
         return 2

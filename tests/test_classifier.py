@@ -106,7 +106,9 @@ def test_kept_embeddings_serve_many_questions(colours, colour_dataset):
 
 def test_embeddings_of_another_model_are_refused(colours, colour_dataset):
     embeddings = zsc.embed_images(ColourEncoder(fingerprint_salt="x"), colour_dataset, progress=False)
-    with pytest.raises(ValueError, match=r"the embeddings were made by colours .* embed the pictures with the same model"):
+    with pytest.raises(
+        ValueError, match=r"the embeddings were made by colours .* embed the pictures with the same model"
+    ):
         ZeroShotClassifier(RGB, colours).predict(embeddings)
 
 

@@ -21,7 +21,9 @@ def loaded_once(conse, monkeypatch, tmp_path):
     """Give every command the conse that is loaded already, and no CLIP weights."""
     monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path / "none"))
     load = zsc.models.load_model
-    monkeypatch.setattr(zsc.models, "load_model", lambda name, *a, **k: conse if name == "conse" else load(name, *a, **k))
+    monkeypatch.setattr(
+        zsc.models, "load_model", lambda name, *a, **k: conse if name == "conse" else load(name, *a, **k)
+    )
     monkeypatch.setattr("zsc.demo.load_model", zsc.models.load_model)
 
 
@@ -83,7 +85,17 @@ def test_evaluate(capsys, animals, tmp_path):
     assert "afhq val, 6 pictures" in out and "afhq-a: 3 for 3 classes, pooling mean" in out
     assert "of 6), 95 % interval" in out and "Confusion (rows: true, columns: predicted)" in out
     code, out, _ = run(
-        capsys, "evaluate", "--dataset", "afhq", "--data-root", animals, "--prompt-set", "afhq-b", "--json", "--limit", 4
+        capsys,
+        "evaluate",
+        "--dataset",
+        "afhq",
+        "--data-root",
+        animals,
+        "--prompt-set",
+        "afhq-b",
+        "--json",
+        "--limit",
+        4,
     )
     content = json.loads(out)
     assert content["pooling"] == "max" and content["n"] == 4 and content["model"] == "conse"

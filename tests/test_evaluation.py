@@ -27,7 +27,9 @@ def test_metrics_are_scikit_learns(n, k, seed):
     assert evaluation.n == n
     assert evaluation.accuracy == pytest.approx(accuracy_score(y_true, y_pred))
     assert evaluation.macro_recall == pytest.approx(balanced_accuracy_score(y_true, y_pred))
-    report = classification_report(y_true, y_pred, labels=range(k), target_names=names, output_dict=True, zero_division=0)
+    report = classification_report(
+        y_true, y_pred, labels=range(k), target_names=names, output_dict=True, zero_division=0
+    )
     for name in names:
         ours = evaluation.report.loc[name]
         theirs = [report[name][c] for c in ("precision", "recall", "f1-score", "support")]

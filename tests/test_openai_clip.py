@@ -245,7 +245,9 @@ class TestPublishedWeights:
 
     def test_no_network_and_the_two_ways_on(self, stand_in, monkeypatch):
         monkeypatch.setenv("ZSC_CLIP_URL", "http://127.0.0.1:9")
-        with pytest.raises(WeightsError, match="no network.* Two ways on: .*put it at .*load_model\\('conse'\\)") as caught:
+        with pytest.raises(
+            WeightsError, match="no network.* Two ways on: .*put it at .*load_model\\('conse'\\)"
+        ) as caught:
             zsc.load_model("ViT-B/32", device="cpu")
         for part in ("http://127.0.0.1:9", "ViT-B-32.pt", str(stand_in.parent)):
             assert part in str(caught.value)

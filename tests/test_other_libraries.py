@@ -77,7 +77,9 @@ def hf_folder(vit_path, tmp_path_factory):
     model = transformers.CLIPModel(
         transformers.CLIPConfig(projection_dim=512, text_config={"eos_token_id": 49407, "bos_token_id": 49406})
     )
-    missing, unexpected = model.load_state_dict(hugging_face_state(torch.load(vit_path, weights_only=True)), strict=False)
+    missing, unexpected = model.load_state_dict(
+        hugging_face_state(torch.load(vit_path, weights_only=True)), strict=False
+    )
     assert not unexpected and all("position_ids" in name for name in missing), (missing, unexpected)
     model.save_pretrained(folder)
     return folder

@@ -143,6 +143,8 @@ class ZeroShotClassifier:
             Labelled pictures; its class names must be the classifier's, in any order, or stand for them one by one.
         max_images
             How many of the first pictures; None takes all.
+        batch_size
+            Pictures that go through the encoder at once.
 
         Returns
         -------

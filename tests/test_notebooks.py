@@ -1,0 +1,66 @@
+"""The notebooks keep the house rules, and the first one runs; `make notebooks` runs them all."""
+
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+HERE = Path(__file__).parent.parent / "notebooks"
+sys.path.insert(0, str(HERE))
+import run as runner
+
+NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
+every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def tagged(notebook, tag):
+    return [c for c in notebook.cells if tag in c.metadata.get("tags", [])]
+
+
+@every
+def test_house_rules(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    prose = " ".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    lines = [
+        line for c in code if c not in tagged(notebook, "checks") for line in c.source.splitlines() if line.strip()
+    ]
+    assert path.stat().st_size < 1_500_000
+    assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
+    for promise in ("learn", "runs", "needs"):
+        assert promise in notebook.cells[0].source
+    assert tagged(notebook, "parameters") == code[:1]
+    assert all(re.fullmatch(r"[A-Z_]+ = .*", line) for line in code[0].source.splitlines())
+    assert tagged(notebook, "checks") == code[-1:] and "assert" in code[-1].source
+    assert len(prose.split()) >= 6 * len(lines)
+    assert all(len(c.source.splitlines()) <= 20 for c in code)
+    assert not re.search(r"sys\.path|filterwarnings|pip install|^!|^%", "\n".join(c.source for c in code), re.MULTILINE)
+
+
+@every
+def test_outputs_of_one_clean_run(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    assert [c.execution_count for c in code] == list(range(1, len(code) + 1))
+    outputs = [o for c in code for o in c.outputs]
+    assert not any(o.output_type == "error" or o.get("name") == "stderr" for o in outputs)
+    text = str([{k: v for k, v in o.get("data", o).items() if not k.startswith("image/")} for o in outputs])
+    assert not re.search(r"/home/|/root/|/tmp/|/work/|site-packages|it/s", text)
+
+
+def test_the_first_notebook_runs_as_it_stands(monkeypatch):
+    monkeypatch.delenv("MPLBACKEND")  # the kernel draws inline, as in JupyterLab
+    kept = nbformat.read(HERE / "01_first_prediction.ipynb", as_version=4)
+    fresh = runner.execute(HERE / "01_first_prediction.ipynb")
+    texts = [[o.get("text") for c in n.cells if c.cell_type == "code" for o in c.outputs] for n in (kept, fresh)]
+    assert texts[0] == texts[1]
+
+
+def test_parameters_are_set_and_unknown_ones_refused():
+    notebook = nbformat.read(HERE / "01_first_prediction.ipynb", as_version=4)
+    runner.set_parameters(notebook, {"MODEL": "RN50"})
+    assert tagged(notebook, "parameters")[0].source.endswith("MODEL = 'RN50'")
+    with pytest.raises(ValueError, match="the notebook has no parameter COLOUR"):
+        runner.set_parameters(notebook, {"COLOUR": 1})

@@ -1,0 +1,250 @@
+"""The project is what its own pages say: dependencies, walls, README, Makefile."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomllib
+import yaml
+from packaging.requirements import Requirement
+
+from zsc import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MODULES = sorted((ROOT / "zsc").rglob("*.py"))
+CONDA_NAMES = {"pytorch": "torch"}
+FLOORS = [  # imports go downwards only; a module may import its own floor
+    {"images", "prompts", "datasets", "scoring", "matching", "evaluation"},
+    {"models", "plots"},
+    {"embeddings"},
+    {"classifier"},
+    {"demo", "cli", "__main__"},
+]
+
+
+def blocks(language):
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [text for name, text in fenced if name == language]
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class TestImport:
+    def test_it_loads_nothing_heavy(self):
+        code = "import sys, zsc; print(*sorted(sys.modules))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert not {"torch", "pandas", "numpy", "sklearn", "matplotlib"} & set(done.stdout.split())
+
+    def test_data_and_prompts_load_no_torch(self):
+        code = (
+            "import sys, zsc; zsc.load_dataset('samples'); zsc.ClassPrompts; zsc.evaluation; zsc.available_models()\n"
+            "zsc.plots; zsc.ZeroShotClassifier; print('torch' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "False"
+
+    def test_every_public_name_is_there(self):
+        import zsc
+
+        for name in zsc.__all__:
+            assert getattr(zsc, name) is not None
+        assert dir(zsc) == sorted(zsc.__all__)
+        assert set(zsc.__all__) == {"__version__", *zsc._HOME, *zsc._MODULES}
+        with pytest.raises(AttributeError, match="has no attribute 'nothing'; it has"):
+            zsc.nothing  # noqa: B018
+
+
+def imported(path):
+    """List the modules that a file imports, wherever in it."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def room(path):
+    inside = path.relative_to(ROOT / "zsc").parts
+    return inside[0].removesuffix(".py")
+
+
+class TestWalls:
+    def test_only_models_import_torch(self):
+        users = {room(p) for p in MODULES if any(n.split(".")[0] in ("torch", "torchvision") for n in imported(p))}
+        assert users == {"models"}
+
+    def test_imports_go_downwards_only(self):
+        floor_of = {name: i for i, floor in enumerate(FLOORS) for name in floor}
+        for path in MODULES:
+            if path == ROOT / "zsc/__init__.py":
+                continue
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for_types = {id(n) for node in tree.body if "TYPE_CHECKING" in ast.dump(node) for n in ast.walk(node)}
+            for node in ast.walk(tree):
+                if (
+                    isinstance(node, ast.ImportFrom)
+                    and (node.module or "").startswith("zsc")
+                    and id(node) not in for_types
+                ):
+                    target = node.module.split(".")[1] if "." in node.module else node.names[0].name
+                    assert floor_of[target] <= floor_of[room(path)], f"{path.name} imports {target}"
+
+    def test_only_the_command_line_prints(self):
+        for path in MODULES:
+            calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
+            assert room(path) == "cli" or not any(getattr(c.func, "id", "") == "print" for c in calls), path
+
+
+class TestStyle:
+    @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+    def test_lengths_docstrings_and_parameters(self, path):
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        assert len(text.splitlines()) <= 250
+        module_docstring = ast.get_docstring(tree)
+        assert module_docstring and len(module_docstring.splitlines()) <= 6
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                docstring = ast.get_docstring(node)
+                lines = node.end_lineno - node.lineno + 1
+                lines -= node.body[0].end_lineno - node.body[0].lineno + 1 if docstring else 0
+                assert lines <= 50, node.name
+                if docstring and "\nParameters\n" in docstring:
+                    assert_parameters(node, docstring)
+
+    def test_functions_are_small(self):
+        lengths = []
+        for path in MODULES:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.FunctionDef):
+                    docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
+                    lengths.append(node.end_lineno - node.lineno + 1 - docstring)
+        assert sorted(lengths)[len(lengths) // 2] < 15
+
+
+def assert_parameters(node, docstring):
+    """The Parameters section names what the signature has."""
+    section = docstring.split("\nParameters\n", 1)[1].split("\n\n", 1)[0]
+    named = [n.strip() for line in section.splitlines() if re.match(r"^\w", line) for n in line.split(",")]
+    arguments = [a.arg for a in [*node.args.args, *node.args.kwonlyargs] if a.arg not in ("self", "cls")]
+    arguments += [node.args.kwarg.arg] if node.args.kwarg else []
+    assert named == arguments, f"{node.name}: {named} but {arguments}"
+
+
+class TestDependencies:
+    def test_environment_yml_has_the_card_and_agrees(self):
+        environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+        conda = [d for d in environment["dependencies"] if isinstance(d, str)]
+        pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+        names = {CONDA_NAMES.get(n, n) for n in (re.split(r"[=<> ]", d)[0] for d in conda)}
+        assert {"torch", "torchvision", "jupyterlab", "matplotlib", "seaborn", "pandas", "scikit-learn"} <= names
+        extras = PYPROJECT["project"]["optional-dependencies"]
+        listed = {canonical(Requirement(r).name) for r in PYPROJECT["project"]["dependencies"] + extras["notebooks"]}
+        assert names - {"python", "pip", "git"} <= listed
+        assert "kaggle" in pip and "kaggle" in listed
+        git = next(p for p in pip if p.startswith("git+"))
+        assert re.fullmatch(r"git\+https://github\.com/openai/CLIP\.git@[0-9a-f]{40}", git)
+        assert extras["clip"] == [f"clip @ {git}"]
+        assert "-e .[notebooks]" in pip
+
+    def test_every_line_of_environment_yml_has_its_reason(self):
+        for line in (ROOT / "environment.yml").read_text(encoding="utf-8").splitlines():
+            if re.match(r"\s+- \S", line) and not re.match(r"\s+- (conda-forge|pip:?)$", line):
+                assert "  # " in line, line
+
+    def test_the_constraints_are_plain_and_fit(self):
+        lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
+        exact = {canonical(name): version for name, version in (line.split("==") for line in lines)}
+        extras = PYPROJECT["project"]["optional-dependencies"]
+        for text in PYPROJECT["project"]["dependencies"] + extras["notebooks"] + extras["dev"]:
+            requirement = Requirement(text)
+            assert requirement.specifier.contains(exact[canonical(requirement.name)]), text
+        assert exact["torch"] == "2.14.1" and exact["torchvision"] == "0.29.1"
+
+    def test_what_the_package_imports_is_a_dependency(self):
+        distribution = {
+            "PIL": "pillow",
+            "yaml": "pyyaml",
+            "sklearn": "scikit-learn",
+            "clip": None,
+            "urllib3": "requests",
+        }
+        listed = {canonical(Requirement(r).name) for r in PYPROJECT["project"]["dependencies"]}
+        for path in MODULES:
+            for name in {n.split(".")[0] for n in imported(path)} - sys.stdlib_module_names - {"zsc"}:
+                package = distribution.get(name, {"open_clip": "open_clip_torch"}.get(name, name))
+                assert package is None or canonical(package) in listed, f"{path.name}: {name}"
+
+
+class TestPages:
+    def test_the_tree_is_there(self):
+        tree = next(b for b in blocks("") if "zsc/" in b)
+        folder = ""
+        for line in tree.splitlines():
+            name = line.split()[0]
+            folder = "" if not line.startswith("  ") else folder
+            assert (ROOT / folder / name).exists(), line
+            folder = name if name.endswith("/") and not line.startswith("  ") else folder
+        modules = {p.name for p in (ROOT / "zsc").glob("*.py") if not p.name.startswith("_")}
+        assert modules <= set(re.findall(r"^  (\w+\.py)", tree, re.MULTILINE))
+
+    def test_the_links_lead_somewhere(self):
+        pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "data").glob("*.md")]
+        for page in pages:
+            for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+    def test_the_commands_exist(self, capsys):
+        listed = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True).stdout
+        words = re.findall(r"`(?:make|zsc) [^`]*`", README.replace("\n", " ")) + "\n".join(blocks("bash")).splitlines()
+        for command in (w.strip("`") for w in words):
+            if command.startswith("make ") and command != "make alone":
+                assert f"make {command.split()[1]} " in listed, command
+            if command.startswith("zsc "):
+                name, *rest = command.split()[1:]
+                with pytest.raises(SystemExit) as caught:
+                    cli.main([name, "--help"])
+                assert caught.value.code == 0, command
+                known = capsys.readouterr().out
+                assert all(word in known for word in rest if word.startswith("--")), command
+
+    def test_the_python_block_runs(self, capsys, conse, monkeypatch):
+        monkeypatch.setattr("zsc.models.load_model", lambda *a, **k: conse)
+        for block in blocks("python"):
+            exec(compile(block, "README", "exec"), {})
+        out = capsys.readouterr().out
+        assert "a photo of a cat" in out and "accuracy 0.529 (9 of 17), 95 % interval 0.310 to 0.738" in out
+
+    def test_every_notebook_is_in_the_table(self):
+        for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+            assert f"](notebooks/{notebook.name})" in README
+
+    def test_make_alone_lists_every_target_with_a_line(self):
+        listed = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True).stdout
+        phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1].split()
+        for target in phony:
+            assert re.search(rf"^make {target} +\S", listed, re.MULTILINE), target
+        for target in ("setup", "demo", "test", "lab", "lint", "bench", "notebooks", "data", "reproduce", "clean"):
+            assert target in phony
+
+    def test_ci_runs_lint_and_test(self):
+        assert "make lint test" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+        assert "make test" in README
+
+    def test_nothing_of_this_machine_is_in_the_project(self):
+        files = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
+        traces = re.compile("/wo" + "rk/|pypi\\.or" + "g|pythonhosted|site-pack" + "ages/|/root/")
+        for name in filter(None, files.split("\0")):
+            path = ROOT / name
+            if path.suffix not in (".jpg", ".png", ".pt") and path.exists():
+                assert not traces.search(path.read_text(encoding="utf-8")), name
