@@ -125,7 +125,7 @@ def test_datasets(capsys, animals):
     code, out, _ = run(capsys, "datasets", "--data-root", animals)
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert code == 0 and "6 pictures, 3 classes" in lines["afhq"] and "17 pictures" in lines["samples"]
-    assert "data/glasses.md" in lines["glasses"] and "imagenette2-320.tgz" in lines["imagenette"]
+    assert "data/glasses.md" in lines["glasses"] and "zsc download imagenette" in lines["imagenette"]
     rows = {r["dataset"]: r for r in json.loads(run(capsys, "datasets", "--data-root", animals, "--json")[1])}
     assert rows["afhq"]["pictures"] == 6 and rows["glasses"]["pictures"] == 0
 

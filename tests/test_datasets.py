@@ -5,36 +5,16 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from layouts import WNIDS, make_classes, make_glasses
 from PIL import Image
 
 import zsc
 from zsc.datasets import afhq, glasses, imagenette
 
-WNIDS = list(imagenette.CLASS_NAMES)
-
 
 def touch(path, colour=(200, 10, 10)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (4, 4), colour).save(path, format="PNG" if path.suffix.lower() == ".png" else "JPEG")
-
-
-def make_glasses(folder, n=12, doubled=True):
-    """Lay out n labelled and three unlabelled faces as Kaggle's archive does, with latent columns, rows shuffled."""
-    faces = folder / "faces-spring-2020" / ("faces-spring-2020" if doubled else "")
-    for i in range(1, n + 4):
-        touch(faces / f"face-{i}.png")
-    rng = np.random.default_rng(0)
-    latents = pd.DataFrame(rng.random((n + 3, 512)), columns=[f"v{i}" for i in range(1, 513)])
-    frame = pd.concat([pd.Series(range(1, n + 4), name="id"), latents], axis=1)
-    train = frame.head(n).assign(glasses=[i % 2 for i in range(1, n + 1)]).sample(frac=1, random_state=0)
-    train.to_csv(folder / "train.csv", index=False)
-    frame.tail(3).to_csv(folder / "test.csv", index=False)
-
-
-def make_classes(folder, names, suffix, prefix="p"):
-    for name in names:
-        for i in (3, 1, 2):
-            touch(folder / name / f"{prefix}_{name.lower()}_{i:06}{suffix}")
 
 
 def build(name, root):
@@ -93,7 +73,9 @@ class TestContract:
 
     def test_a_missing_folder_is_told_with_the_way_to_get_it(self, case):
         _, root, arguments = case
-        with pytest.raises(FileNotFoundError, match=r"expected .* unpack it .*data/\w+\.md") as caught:
+        with pytest.raises(
+            FileNotFoundError, match=r"expected .* Run 'zsc download \w+.* or see data/\w+\.md"
+        ) as caught:
             zsc.load_dataset(root=root / "elsewhere", **arguments)
         assert "elsewhere" in str(caught.value)
 

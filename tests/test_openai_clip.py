@@ -14,6 +14,7 @@ import open_clip
 import pytest
 import torch
 from conftest import random_checkpoint
+from servers import FileServer
 
 import zsc
 from zsc.models import openai_clip, weights
@@ -222,7 +223,7 @@ class TestPublishedWeights:
     @pytest.fixture
     def stand_in(self, monkeypatch, tmp_path, vit_path):
         """ViT-B/32 with the random checkpoint's checksum in the place of OpenAI's, and an empty weights folder."""
-        sha256 = openai_clip.sha256_of(vit_path)
+        sha256 = openai_clip.digest_of(vit_path)
         published = PublishedWeights("ViT-B-32.pt", sha256, 512, 224, 0.0)
         monkeypatch.setitem(OPENAI_WEIGHTS, "ViT-B/32", published)
         monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path / "weights"))
@@ -253,25 +254,11 @@ class TestPublishedWeights:
             assert part in str(caught.value)
         assert zsc.models.auto_model()[0] == "conse"
 
-    def test_fetched_checked_and_loaded(self, stand_in, vit_path, monkeypatch, tmp_path):
-        from functools import partial
-        from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-        from threading import Thread
-
-        folder = tmp_path / "server" / OPENAI_WEIGHTS["ViT-B/32"].sha256
-        folder.mkdir(parents=True)
-        (folder / "ViT-B-32.pt").symlink_to(vit_path)
-
-        class Quiet(SimpleHTTPRequestHandler):
-            def log_message(self, *args):
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "server")))
-        Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("ZSC_CLIP_URL", f"http://127.0.0.1:{server.server_port}")
+    def test_fetched_checked_and_loaded(self, stand_in, vit_path, monkeypatch):
+        server = FileServer({f"/{OPENAI_WEIGHTS['ViT-B/32'].sha256}/ViT-B-32.pt": vit_path.read_bytes()})
+        monkeypatch.setenv("ZSC_CLIP_URL", server.url)
         try:
             assert zsc.load_model("ViT-B/32", device="cpu").embed_dim == 512
         finally:
-            server.shutdown()
-            server.server_close()
+            server.close()
         assert stand_in.is_file()

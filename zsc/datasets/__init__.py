@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zsc.datasets.afhq import load_afhq
 from zsc.datasets.base import ImageDataset
@@ -12,7 +12,11 @@ from zsc.datasets.glasses import load_glasses
 from zsc.datasets.imagenette import load_imagenette
 from zsc.datasets.samples import load_samples
 
-__all__ = ["ImageDataset", "dataset_names", "load_dataset"]
+if TYPE_CHECKING:
+    from zsc.datasets.acquire import download_dataset
+    from zsc.datasets.check import check_dataset
+
+__all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "load_dataset"]
 
 _LOADERS: dict[str, Callable[..., ImageDataset]] = {
     "samples": load_samples,
@@ -20,6 +24,7 @@ _LOADERS: dict[str, Callable[..., ImageDataset]] = {
     "afhq": load_afhq,
     "imagenette": load_imagenette,
 }
+_PUBLISHED = ("glasses", "afhq", "imagenette")
 
 
 def dataset_names() -> list[str]:
@@ -43,10 +48,9 @@ def load_dataset(
         As published; None takes the one that is evaluated: glasses "train", afhq "val" (version 2: "test"),
         imagenette "val".
     download
-        Fetch the data set first where it is missing. Not built yet: asking for it is an error that says how to get
-        the files by hand.
+        Fetch the data set first where it is missing (see `download_dataset`).
     options
-        afhq: ``version`` 1 or 2. imagenette: ``size`` "full", "320px" or "160px".
+        glasses: ``drop_suspects``. afhq: ``version`` 1 or 2. imagenette: ``size`` "full", "320px" or "160px".
 
     Raises
     ------
@@ -57,13 +61,26 @@ def load_dataset(
     """
     if name not in _LOADERS:
         raise ValueError(f"no data set {name!r}; accepted are {', '.join(_LOADERS)}.")
-    if download:
-        raise NotImplementedError(
-            f"download=True is not built yet; data/README.md says how to get {name!r} by hand, then leave download out."
-        )
+    if download and name in _PUBLISHED:
+        from zsc.datasets.acquire import download_dataset
+
+        download_dataset(name, root, version=options.get("version"), size=options.get("size"))
     try:
         return _LOADERS[name](root=Path(root), split=split, **options)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
         raise ValueError(f"data set {name!r}: {str(error).split('() ')[-1]}.") from error
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs the network, or a long look, on first use."""
+    if name == "download_dataset":
+        from zsc.datasets.acquire import download_dataset
+
+        return download_dataset
+    if name == "check_dataset":
+        from zsc.datasets.check import check_dataset
+
+        return check_dataset
+    raise AttributeError(f"module 'zsc.datasets' has no attribute {name!r}")

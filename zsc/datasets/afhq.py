@@ -34,7 +34,13 @@ def load_afhq(root: Path, split: str | None = None, *, version: int = 1) -> Imag
         raise ValueError(f"version={version!r}; accepted are 1 and 2.")
     split = check_split(split, SPLITS[version], default=SPLITS[version][0])
     folder = first_existing(_candidates(root, version), split) or _candidates(root, version)[0]
-    paths, labels = read_classes(folder / split, CLASS_NAMES, _how_to_get(root, version))
+    return read(folder, split, version=version)
+
+
+def read(folder: Path, split: str, *, version: int = 1) -> ImageDataset:
+    """Read a split from the data set's own folder."""
+    how_to_get = f"Run 'zsc download afhq --version {version}', or see data/afhq.md."
+    paths, labels = read_classes(folder / split, CLASS_NAMES, how_to_get)
     name = "afhq" if version == 1 else "afhq_v2"
     return ImageDataset(paths, labels, list(CLASS_NAMES), name=name, split_name=split, notes=NOTES)
 
@@ -48,8 +54,3 @@ def _candidates(root: Path, version: int) -> list[Path]:
             KAGGLE_INPUT / "animal-faces/afhq",
         ]
     return [root / "afhq_v2", root / "afhq_v2" / "afhq", root / "afhq_v2" / "afhq_v2"]
-
-
-def _how_to_get(root: Path, version: int) -> str:
-    archive = "afhq.zip" if version == 1 else "afhq_v2.zip"
-    return f"Fetch {archive} and unpack it under {root}/; data/afhq.md has the links."

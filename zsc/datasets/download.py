@@ -1,21 +1,24 @@
 """Fetch one file safely: resumed, checked, and in place only when it is whole.
 
 The transfer is requests'; its retries with growing pauses are urllib3's. What has come stays in `NAME.part` until the
-file is complete and its checksum is right; then it is renamed, last of all.
+file is complete and its checksum is right; then it is renamed, last of all. No message holds a login or a signed URL.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from tqdm.auto import tqdm
 from urllib3.util.retry import Retry
 
 CHUNK = 1 << 16
-_RETRY = Retry(total=4, connect=1, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), raise_on_status=False)
+RESERVE = 64 * 2**20  # bytes that stay free
+_RETRY = Retry(total=4, connect=0, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), raise_on_status=False)
 
 
 class DownloadError(OSError):
@@ -23,7 +26,14 @@ class DownloadError(OSError):
 
 
 def fetch(
-    url: str, path: Path, *, sha256: str | None = None, timeout: float = 15.0, progress: bool = True, attempts: int = 4
+    url: str,
+    path: Path,
+    *,
+    checksum: str | None = None,
+    auth: AuthBase | None = None,
+    timeout: tuple[float, float] = (6.0, 30.0),
+    progress: bool = True,
+    attempts: int = 4,
 ) -> Path:
     """Fetch a URL into a file, going on from an earlier try where there is one.
 
@@ -33,10 +43,12 @@ def fetch(
         An http or https address.
     path
         Where the file shall lie; its folder is made.
-    sha256
-        The checksum that was published, in hexadecimal; None where there is none.
+    checksum
+        What was published, as "sha256:..." or "md5:..." in hexadecimal; None where nothing was.
+    auth
+        A login, sent to the address itself and not to where it redirects.
     timeout
-        Seconds of silence after which the connection is given up.
+        Seconds to wait for the connection, and seconds of silence after which it is given up.
     progress
         Show a bar with size and rate.
     attempts
@@ -56,6 +68,7 @@ def fetch(
     part = path.with_name(path.name + ".part")
     where = f"{url} (for {path.name} in {path.parent})"
     with requests.Session() as session:
+        session.auth = auth
         session.mount("http://", HTTPAdapter(max_retries=_RETRY))
         session.mount("https://", HTTPAdapter(max_retries=_RETRY))
         for attempt in range(1, attempts + 1):
@@ -64,68 +77,89 @@ def fetch(
                 break
             except requests.RequestException as error:
                 if attempt == attempts or not _worth_another_try(error):
-                    raise DownloadError(f"{where}: could not be fetched ({_short(error)}).") from error
-    found = sha256_of(part)
-    if sha256 is not None and found != sha256:
-        part.unlink()
-        raise DownloadError(f"{where}: arrived with sha256 {found}, expected {sha256}; it was thrown away, try again.")
+                    raise DownloadError(f"{where}: could not be fetched ({reason(error)}).") from None
+    _check(part, checksum, where)
     return part.replace(path)
 
 
-def sha256_of(path: Path) -> str:
-    """Compute the sha256 of a file, in hexadecimal."""
+def digest_of(path: Path, algorithm: str = "sha256") -> str:
+    """Compute the checksum of a file, in hexadecimal."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file: object) -> str:
-    digest = hashlib.sha256()  # Python 3.10 has no file_digest
-    while block := file.read(CHUNK):  # type: ignore[attr-defined]
-        digest.update(block)
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 
-def _transfer(session: requests.Session, url: str, part: Path, timeout: float, progress: bool) -> None:
+def reason(error: requests.RequestException) -> str:
+    """Say in a few words why a transfer failed; never with an address, which may be signed."""
+    if isinstance(error, requests.HTTPError):
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout):
+        return "timed out"
+    if isinstance(error, _BrokenOffError):
+        return str(error)
+    if not _was_connected(error):
+        return "no network, or the host cannot be reached"
+    return f"the connection broke off, {type(error).__name__}"
+
+
+class _BrokenOffError(requests.ConnectionError):
+    """A transfer that ended before the file did."""
+
+
+def _transfer(session: requests.Session, url: str, part: Path, timeout: tuple[float, float], progress: bool) -> None:
     have = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with session.get(url, headers=headers, stream=True, timeout=timeout) as reply:
-        if reply.status_code == requests.codes.requested_range_not_satisfiable and _is_whole(reply, have):
-            return
         if reply.status_code == requests.codes.requested_range_not_satisfiable:
+            if reply.headers.get("Content-Range", "").endswith(f"/{have}"):
+                return  # nothing is missing
             part.unlink()  # what is here is not the beginning of what is there
-            raise requests.ConnectionError("the part on disk is larger than the file; starting again")
+            raise _BrokenOffError("the part on disk is larger than the file; starting again")
         reply.raise_for_status()
-        resumed = reply.status_code == requests.codes.partial_content
-        total = int(reply.headers.get("Content-Length", 0)) + (have if resumed else 0)
-        with (
-            part.open("ab" if resumed else "wb") as file,
-            tqdm(
-                total=total or None, initial=have if resumed else 0, unit="B", unit_scale=True, desc=part.stem,
-                disable=not progress,
-            ) as bar,
-        ):  # fmt: skip
-            for block in reply.iter_content(CHUNK):
-                file.write(block)
-                bar.update(len(block))
-    if total and part.stat().st_size != total:
-        raise requests.ConnectionError(f"broke off at {part.stat().st_size} of {total} bytes")
+        start = have if reply.status_code == requests.codes.partial_content else 0
+        rest = int(reply.headers.get("Content-Length", 0))
+        _refuse_full_disk(part, rest)
+        with part.open("ab" if start else "wb") as file:
+            bar = tqdm(total=start + rest or None, initial=start, unit="B", unit_scale=True, disable=not progress)
+            with bar:
+                bar.set_description(part.stem)
+                for block in reply.iter_content(CHUNK):
+                    file.write(block)
+                    bar.update(len(block))
+    if rest and part.stat().st_size != start + rest:
+        raise _BrokenOffError(f"broke off at {part.stat().st_size} of {start + rest} bytes")
 
 
-def _is_whole(reply: requests.Response, have: int) -> bool:
-    return reply.headers.get("Content-Range", "").endswith(f"/{have}")
+def _refuse_full_disk(part: Path, size: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if size + RESERVE > free:
+        raise DownloadError(
+            f"{part.stem} needs {size / 1e9:.2f} GB more and {part.parent} has {free / 1e9:.2f} GB free; make room, or "
+            "choose another folder."
+        )
+
+
+def _check(part: Path, checksum: str | None, where: str) -> None:
+    if checksum is None:
+        return
+    algorithm, _, expected = checksum.partition(":")
+    found = digest_of(part, algorithm)
+    if found != expected:
+        part.unlink()
+        raise DownloadError(
+            f"{where}: arrived with {algorithm} {found}, expected {expected}; it was thrown away, try again."
+        )
+
+
+def _was_connected(error: requests.RequestException) -> bool:
+    text = str(error).lower()
+    return not any(sign in text for sign in ("resolve", "failed to establish", "proxyerror", "unreachable"))
 
 
 def _worth_another_try(error: requests.RequestException) -> bool:
     """Tell a connection that broke off from an answer that would come again."""
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError | requests.ConnectTimeout):
         return False
-    return "Failed to establish" not in str(error) and "resolve" not in str(error).lower()
-
-
-def _short(error: requests.RequestException) -> str:
-    if isinstance(error, requests.HTTPError):
-        return f"HTTP {error.response.status_code}"
-    text = str(error)
-    if "resolve" in text.lower() or "Failed to establish" in text or "ProxyError" in text:
-        return "no network, or the host cannot be reached"
-    return text if len(text) < 200 else f"{type(error).__name__}: {text[:150]}..."
+    return _was_connected(error)

@@ -52,9 +52,8 @@ def read_classes(folder: Path, names: Sequence[str], how_to_get: str) -> tuple[l
     present = {f.name.lower(): f for f in class_folders(folder)} if folder.is_dir() else {}
     missing = [n for n in names if n.lower() not in present]
     if missing:
-        raise FileNotFoundError(
-            f"no images under {folder}; expected folders {', '.join(names)}, missing {', '.join(missing)}. {how_to_get}"
-        )
+        some = f", missing {', '.join(missing)}" if len(missing) < len(names) else ""
+        raise FileNotFoundError(f"no images under {folder}; expected folders {', '.join(names)}{some}. {how_to_get}")
     paths, labels = [], []
     for label, name in enumerate(names):
         files = image_files(present[name.lower()])

@@ -44,8 +44,12 @@ def load_imagenette(root: Path, split: str | None = None, *, size: str = "320px"
         raise ValueError(f"size={size!r}; accepted are {', '.join(FOLDERS)}.")
     split = check_split(split, ("val", "train"), default="val")
     candidates = [root / FOLDERS[size], root / "imagenette" / FOLDERS[size]]
-    folder = first_existing(candidates, split) or candidates[0]
-    how_to_get = f"Fetch {FOLDERS[size]}.tgz and unpack it under {root}/; data/imagenette.md has the link."
+    return read(first_existing(candidates, split) or candidates[0], split, size=size)
+
+
+def read(folder: Path, split: str, *, size: str = "320px") -> ImageDataset:
+    """Read a split from the data set's own folder."""
+    how_to_get = f"Run 'zsc download imagenette --size {size}', or see data/imagenette.md."
     paths, labels = read_classes(folder / split, list(CLASS_NAMES), how_to_get)
     return ImageDataset(
         paths, labels, list(CLASS_NAMES.values()), name="imagenette", split_name=split, notes=NOTES | {"size": size}

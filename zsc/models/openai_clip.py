@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from zsc.datasets.download import sha256_of
+from zsc.datasets.download import digest_of
 from zsc.models.acceleration import as_dtype
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.tokens import BytePairTokenizer
@@ -83,7 +83,7 @@ def load_checkpoint(
         image_size=image_size,
         context_length=state_dict["positional_embedding"].shape[0],
         logit_scale=float(state_dict["logit_scale"].detach().float().exp()),
-        weights_sha256=sha256_of(path),
+        weights_sha256=digest_of(path),
         device=device,
         precision=precision,
     )

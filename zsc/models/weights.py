@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from zsc.datasets.download import DownloadError, fetch, sha256_of
+from zsc.datasets.download import DownloadError, digest_of, fetch
 
 BASE_URL = "https://openaipublic.azureedge.net/clip/models"
 
@@ -100,13 +100,13 @@ def get_weights(name: str) -> Path:
     path, url, published = weights_path(name), weights_url(name), OPENAI_WEIGHTS[name]
     if not path.exists():
         try:
-            return fetch(url, path, sha256=published.sha256)
+            return fetch(url, path, checksum=f"sha256:{published.sha256}")
         except DownloadError as error:
             raise WeightsError(
                 f"the weights of {name} are not on this machine: {error} Two ways on: fetch {url} elsewhere and put it "
                 f"at {path}; or use a model that needs no download, such as load_model('conse')."
             ) from error
-    found = sha256_of(path)
+    found = digest_of(path)
     if found != published.sha256:
         raise WeightsError(
             f"{path}: {path.stat().st_size:,} bytes with sha256 {found}, but OpenAI's file has {published.sha256}; it "

@@ -1,0 +1,503 @@
+"""Each data set is downloaded, unpacked, loaded and evaluated; and whatever goes wrong, no half data set is left."""
+
+import collections
+import io
+import json
+import stat
+import tarfile
+import time
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ColourEncoder
+from layouts import FORMS, make, make_classes, pack, picture
+from servers import FileServer
+
+import zsc
+from zsc import cli
+from zsc.datasets import archives, check_dataset, download, download_dataset
+from zsc.datasets.archives import ArchiveError
+from zsc.datasets.download import DownloadError
+from zsc.datasets.published import PUBLISHED
+
+every_form = pytest.mark.parametrize("form", FORMS)
+SECRET = "s3cr3t-t0k3n"
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch, tmp_path):
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_V1_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "kaggle"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(download._RETRY, "backoff_factor", 0)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = FileServer()
+    for variable in ("ZSC_KAGGLE_URL", "ZSC_AFHQ_URL", "ZSC_IMAGENETTE_URL"):
+        monkeypatch.setenv(variable, f"{server.url}/{variable}")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def serve(server, tmp_path, monkeypatch):
+    """Put the archive of a form on the server, at every source's address; give its bytes."""
+
+    def put(form, change=None):
+        published = PUBLISHED[form]
+        suffix = ".tgz" if form.startswith("imagenette") else ".zip"
+        archive = pack(form, make(form, tmp_path / "origin"), tmp_path / f"packed/{form}{suffix}")
+        body = (change or (lambda b: b))(archive.read_bytes())
+        for source in published.sources:
+            server.files[source.url.removeprefix(server.url)] = body
+        if published.checksum:
+            digest = download.digest_of(archive, "md5")
+            monkeypatch.setitem(PUBLISHED, form, _with(published, checksum=f"md5:{digest}"))
+        return body
+
+    return put
+
+
+def _with(published, **changes):
+    return published.__class__(**{**published.__dict__, **changes})
+
+
+def get(form, root, **options):
+    lines = []
+    folder = download_dataset(root=root, report=lines.append, progress=False, **FORMS[form], **options)
+    return folder, lines
+
+
+def load(form, root):
+    return zsc.load_dataset(root=root, **FORMS[form])
+
+
+def assert_nothing_half(root, form):
+    """No folder of the data set, and no trace of unpacking; what has come of the archive may stay."""
+    names = {p.name for p in root.iterdir()} if root.exists() else set()
+    assert names <= {".download"}, names
+
+
+@every_form
+def test_downloaded_loaded_and_evaluated(form, serve, server, tmp_path):
+    serve(form)
+    folder, lines = get(form, tmp_path / "data")
+    assert folder == tmp_path / "data" / PUBLISHED[form].folder
+    dataset = load(form, tmp_path / "data")
+    assert len(dataset) == {"glasses": 27, "afhq": 9, "afhq_v2": 9}.get(form, 30)
+    texts = {name: "a red thing" if i else "a blue thing" for i, name in enumerate(dataset.class_names)}
+    clf = zsc.ZeroShotClassifier(zsc.ClassPrompts.from_texts(texts), ColourEncoder())
+    evaluation = clf.evaluate(dataset)
+    assert evaluation.n == len(dataset) and 0 <= evaluation.accuracy <= 1
+    assert {p.name for p in (tmp_path / "data").iterdir()} == {folder.name}  # no archive, no staging folder
+    before = len(server.requests)
+    again, lines = get(form, tmp_path / "data")
+    assert again == folder and len(server.requests) == before and "already there" in lines[0]
+
+
+@every_form
+def test_cut_at_60_percent_goes_on_from_there(form, serve, server, tmp_path):
+    body = serve(form)
+    server.faults = [None if "kaggle" in PUBLISHED[form].sources[0].name else "cut"] * 0 + ["cut"]
+    get(form, tmp_path / "data")
+    assert len(load(form, tmp_path / "data")) > 0
+    starts = [int(r[1][6:-1]) for r in server.requests if r[1]]
+    assert len(starts) == 1 and 0 < starts[0] <= len(body) * 6 // 10 or len(body) < download.CHUNK
+
+
+def test_cut_again_and_again_then_a_second_run(serve, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "CHUNK", 512)
+    serve("imagenette-320px")
+    server.faults = ["cut"] * 4
+    with pytest.raises(DownloadError, match="imagenette could not be downloaded; tried: fast.ai .*Three ways on"):
+        get("imagenette-320px", tmp_path / "data")
+    assert_nothing_half(tmp_path / "data", "imagenette-320px")
+    assert list((tmp_path / "data/.download").glob("*.part"))
+    get("imagenette-320px", tmp_path / "data")
+    assert server.requests[-1][1] is not None  # it went on from the part
+    assert len(load("imagenette-320px", tmp_path / "data")) == 30
+
+
+@every_form
+def test_503_twice(form, serve, server, tmp_path):
+    serve(form)
+    server.faults = [503, 503]
+    get(form, tmp_path / "data")
+    assert len(load(form, tmp_path / "data")) > 0
+
+
+def test_a_wrong_checksum_then_a_second_run(serve, server, tmp_path):
+    serve("imagenette-160px")
+    server.faults = ["wrong"]
+    lines = []
+    with pytest.raises(DownloadError, match="imagenette could not be downloaded"):
+        download_dataset("imagenette", tmp_path / "data", size="160px", report=lines.append, progress=False)
+    assert "arrived with md5" in lines[-1] and "thrown away" in lines[-1]
+    assert_nothing_half(tmp_path / "data", "imagenette-160px")
+    get("imagenette-160px", tmp_path / "data")
+
+
+@pytest.mark.parametrize("form", ["glasses", "afhq", "afhq_v2"])
+def test_a_truncated_archive_without_a_checksum(form, serve, tmp_path):
+    serve(form, change=lambda body: body[: len(body) * 6 // 10])
+    with pytest.raises(DownloadError, match=f"{FORMS[form]['name']} could not be downloaded"):
+        get(form, tmp_path / "data")
+    assert not (tmp_path / "data").exists() or not list((tmp_path / "data").iterdir())
+    serve(form)
+    get(form, tmp_path / "data")
+
+
+def test_a_damaged_member_is_found(serve, tmp_path):
+    def flip(body):
+        place = len(body) // 3
+        return body[:place] + bytes([body[place] ^ 0xFF]) + body[place + 1 :]
+
+    serve("afhq_v2", change=flip)
+    with pytest.raises(DownloadError):
+        get("afhq_v2", tmp_path / "data")
+    assert_nothing_half(tmp_path / "data", "afhq_v2")
+
+
+def test_a_web_page_instead_of_the_archive_and_the_next_source(serve, server, tmp_path):
+    """A dead Dropbox link answers with a page; Kaggle's copy is next."""
+    serve("afhq")
+    authors, kaggle, public = PUBLISHED["afhq"].sources
+    server.files[authors.url.removeprefix(server.url)] = b"<!DOCTYPE html><title>File not found</title>"
+    _, lines = get("afhq", tmp_path / "data")
+    assert [line.split(":")[0] for line in lines] == ["authors", "authors", "kaggle", "kaggle-public"]
+    assert "no archive, or cut short" in lines[1] and "passed over" in lines[2]
+    assert len(load("afhq", tmp_path / "data")) == 9
+
+
+def evil_zip(name, mode=None):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        info = zipfile.ZipInfo(name)
+        if mode is not None:
+            info.external_attr = mode << 16
+        opened.writestr(info, "/etc/passwd")
+    return buffer.getvalue()
+
+
+def evil_tar(name, kind, target=""):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as opened:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, target
+        opened.addfile(info)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (evil_zip("../outside.txt"), r"'\.\./outside\.txt' would leave the folder"),
+        (evil_zip("afhq/../../outside.txt"), "would leave the folder"),
+        (evil_zip("/absolute.txt"), "would leave the folder"),
+        (evil_zip("..\\outside.txt"), "would leave the folder"),
+        (evil_zip("afhq/link", stat.S_IFLNK | 0o777), "is a link or a device"),
+        (evil_tar("../outside.txt", tarfile.REGTYPE), "would leave the folder"),
+        (evil_tar("link", tarfile.SYMTYPE, "../../outside"), "is a link or a device"),
+        (evil_tar("link", tarfile.LNKTYPE, "/etc/passwd"), "is a link or a device"),
+        (evil_tar("device", tarfile.CHRTYPE), "is a link or a device"),
+        (evil_zip("other/thing.txt"), "holds no folder with val in it"),
+        (b"not an archive", "no archive, or cut short"),
+    ],
+)
+def test_dangerous_and_foreign_archives_are_refused(body, reason, tmp_path):
+    archive = tmp_path / "evil.zip"
+    archive.write_bytes(body)
+    with pytest.raises(ArchiveError, match=reason):
+        download_dataset("afhq", tmp_path / "data", from_file=archive, progress=False)
+    assert not list((tmp_path / "data").iterdir())
+    assert {p.name for p in tmp_path.iterdir()} <= {"evil.zip", "data", "kaggle", "home"}
+    assert archive.read_bytes() == body  # the user's file is never removed
+
+
+def test_an_incomplete_archive_is_no_data_set(tmp_path):
+    folder = make("afhq", tmp_path / "origin")
+    for file in (folder / "val/dog").iterdir():
+        file.unlink()
+    archive = pack("afhq", folder, tmp_path / "afhq.zip")
+    with pytest.raises(ArchiveError, match="the data set in it is not complete. .*missing dog"):
+        download_dataset("afhq", tmp_path / "data", from_file=archive, progress=False)
+    assert_nothing_half(tmp_path / "data", "afhq")
+
+
+@every_form
+def test_from_a_file_that_the_user_fetched(form, tmp_path):
+    suffix = ".tgz" if form.startswith("imagenette") else ".zip"
+    archive = pack(form, make(form, tmp_path / "origin"), tmp_path / f"mine{suffix}")
+    get(form, tmp_path / "data", from_file=archive)
+    assert len(load(form, tmp_path / "data")) > 0 and archive.exists()
+    with pytest.raises(ArchiveError, match=r"gone\.zip: no such file"):
+        get(form, tmp_path / "elsewhere", from_file=tmp_path / "gone.zip")
+
+
+class TestFullDisk:
+    Usage = collections.namedtuple("Usage", "total used free")
+
+    def test_before_the_download(self, serve, tmp_path, monkeypatch):
+        serve("imagenette-320px")
+        with monkeypatch.context() as patch:
+            patch.setattr(download.shutil, "disk_usage", lambda path: self.Usage(0, 0, 1000))
+            with pytest.raises(DownloadError, match="imagenette could not be downloaded"):
+                get("imagenette-320px", tmp_path / "data")
+        assert_nothing_half(tmp_path / "data", "imagenette-320px")
+        get("imagenette-320px", tmp_path / "data")
+
+    def test_before_unpacking(self, tmp_path, monkeypatch):
+        archive = pack("afhq", make("afhq", tmp_path / "origin"), tmp_path / "afhq.zip")
+        monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: self.Usage(0, 0, 1000))
+        with pytest.raises(OSError, match=r"unpacks to .* GB, and .* GB free; make room"):
+            get("afhq", tmp_path / "data", from_file=archive)
+        assert_nothing_half(tmp_path / "data", "afhq")
+
+    def test_in_the_middle(self, serve, tmp_path, monkeypatch):
+        serve("afhq")
+
+        def full(*args, **kwargs):
+            raise OSError(28, "No space left on device")
+
+        for where in (
+            "zsc.datasets.archives.zipfile.ZipFile.extract",
+            "zsc.datasets.download.requests.Response.iter_content",
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(where, full)
+                with pytest.raises(DownloadError, match="the disk of .* is full; make room and run it again"):
+                    get("afhq", tmp_path / "data")
+            assert_nothing_half(tmp_path / "data", "afhq")
+        get("afhq", tmp_path / "data")
+        assert len(load("afhq", tmp_path / "data")) == 9
+
+
+class TestStopped:
+    @pytest.mark.parametrize(
+        "where",
+        ["zsc.datasets.archives.tarfile.TarFile.extract", "zsc.datasets.download.requests.Response.iter_content"],
+    )
+    def test_ctrl_c_then_a_second_run(self, where, serve, tmp_path, monkeypatch, capsys):
+        serve("imagenette-160px")
+
+        def stop(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        words = ["download", "imagenette", "--size", "160px", "--root", str(tmp_path / "data")]
+        with monkeypatch.context() as patch:
+            patch.setattr(where, stop)
+            assert cli.main(words) == 1
+        assert "zsc: stopped; what has come is kept" in capsys.readouterr().err
+        assert_nothing_half(tmp_path / "data", "imagenette-160px")
+        assert cli.main(words) == 0
+        assert "imagenette val: 30 pictures, 10 classes" in capsys.readouterr().out
+
+    def test_a_killed_runs_staging_folder_is_cleared(self, serve, tmp_path):
+        serve("afhq")
+        picture(tmp_path / "data/.afhq.unpacking/afhq/val/cat/half.jpg")
+        get("afhq", tmp_path / "data")
+        assert {p.name for p in (tmp_path / "data").iterdir()} == {"afhq"}
+        assert len(load("afhq", tmp_path / "data")) == 9
+
+
+def test_an_incomplete_folder_of_the_user_is_left_alone(serve, tmp_path):
+    serve("afhq")
+    mine = make("afhq", tmp_path / "data", splits=["val"])
+    before = sorted(mine.rglob("*"))
+    with pytest.raises(DownloadError, match=r"afhq is there but not complete .*train.* move it away, or mend it"):
+        get("afhq", tmp_path / "data")
+    assert sorted(mine.rglob("*")) == before
+
+
+def test_load_dataset_downloads_where_it_is_asked_to(serve, server, tmp_path):
+    serve("afhq")
+    assert len(zsc.load_dataset("afhq", tmp_path / "data", download=True)) == 9
+    count = len(server.requests)
+    assert len(zsc.load_dataset("afhq", tmp_path / "data", download=True)) == 9 and len(server.requests) == count
+    assert len(zsc.load_dataset("samples", download=True)) == 17
+
+
+def test_unknown_names_and_sources(tmp_path):
+    with pytest.raises(ValueError, match="'cifar' cannot be downloaded; accepted are glasses, afhq, imagenette"):
+        download_dataset("cifar", tmp_path)
+    with pytest.raises(ValueError, match="source='torrent'; accepted for afhq are authors, kaggle, kaggle-public"):
+        download_dataset("afhq", tmp_path, source="torrent")
+    with pytest.raises(ValueError, match="afhq with version=3 was not published; accepted are version=1; version=2"):
+        download_dataset("afhq", tmp_path, version=3)
+
+
+class TestKaggle:
+    def test_credentials_are_sent_and_never_shown(self, serve, server, tmp_path, monkeypatch, capsys, caplog):
+        serve("glasses")
+        other = FileServer({"/signed": server.files["/ZSC_KAGGLE_URL/jeffheaton/glasses-or-no-glasses"]})
+        monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
+        server.faults = [("to", f"{other.url}/signed?signature={SECRET}")]
+        try:
+            assert cli.main(["download", "glasses", "--root", str(tmp_path / "data")]) == 0
+        finally:
+            other.close()
+        assert server.requests[0][2] == f"Bearer {SECRET}"
+        assert other.requests[0][2] is None  # not sent on to where Kaggle redirects
+        assert SECRET not in "".join(capsys.readouterr()) + caplog.text
+
+    @pytest.mark.parametrize("fault", [401, 403, "cut", ("to", "http://127.0.0.1:9/x?signature=" + SECRET)])
+    def test_a_refused_login_goes_on_to_the_public_copy(self, fault, serve, server, tmp_path, monkeypatch, capsys):
+        body = serve("glasses")
+        monkeypatch.setenv("KAGGLE_USERNAME", "someone")
+        monkeypatch.setenv("KAGGLE_KEY", SECRET)
+        server.faults = [fault] * (4 if fault == "cut" else 1)
+        assert cli.main(["download", "glasses", "--root", str(tmp_path / "data")]) == 0
+        out, err = capsys.readouterr()
+        assert server.requests[0][2].startswith("Basic ") and server.requests[-1][2] is None
+        assert "kaggle: failed." in out and "kaggle-public" in out and body
+        assert SECRET not in out + err and server.requests[0][2].split()[1] not in out + err
+
+    def test_a_readable_kaggle_json_is_told(self, serve, tmp_path):
+        serve("glasses")
+        file = tmp_path / "kaggle/kaggle.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps({"username": "someone", "key": SECRET}))
+        file.chmod(0o644)
+        _, lines = get("glasses", tmp_path / "data")
+        assert any(f"others on this machine can read {file}; run chmod 600" in line for line in lines)
+        assert SECRET not in "".join(lines)
+        file.chmod(0o600)
+        _, lines = get("glasses", tmp_path / "data2")
+        assert not any("chmod" in line for line in lines)
+
+    def test_a_damaged_kaggle_json_is_told(self, serve, tmp_path):
+        serve("glasses")
+        file = tmp_path / "kaggle/kaggle.json"
+        file.parent.mkdir()
+        file.write_text(f'{{"key": "{SECRET}"')
+        file.chmod(0o600)
+        _, lines = get("glasses", tmp_path / "data")
+        assert "cannot be read as Kaggle's credentials" in lines[0] and SECRET not in "".join(lines)
+
+    def test_no_credentials_and_no_network(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("ZSC_KAGGLE_URL", "http://127.0.0.1:9")
+        start = time.perf_counter()
+        assert cli.main(["download", "glasses", "--root", str(tmp_path / "data")]) == 1
+        assert time.perf_counter() - start < 20
+        out, err = capsys.readouterr()
+        assert "kaggle: no Kaggle credentials on this machine" in out and "no network" in out
+        assert "tried: kaggle (no credentials); kaggle-public (http://127.0.0.1:9/jeffheaton" in err
+        for way in ("Three ways on", "--from FILE", "ZSC_KAGGLE_URL", "put an unpacked copy at"):
+            assert way in err
+
+
+class TestCheck:
+    def test_a_sound_data_set_has_only_too_few_pictures(self, tmp_path):
+        make("imagenette-160px", tmp_path)
+        found = check_dataset("imagenette", tmp_path, size="160px", progress=False)
+        assert found.counts["found"].tolist() == [3] * 20 and found.counts["published"].sum() == 9469 + 3925
+        assert found.duplicates.empty and found.unreadable.empty
+        assert all("3 of" in p for p in found.problems) and found.bytes > 1000
+
+    def test_planted_faults_are_found(self, tmp_path, capsys):
+        folder = make("afhq", tmp_path)
+        twin = folder / "val/dog/twin.jpg"
+        twin.write_bytes((folder / "train/cat/flickr_cat_000001.jpg").read_bytes())
+        corrupt = folder / "val/cat/flickr_cat_000002.jpg"
+        corrupt.write_bytes(corrupt.read_bytes()[:100])
+        for file in (folder / "train/wild").iterdir():
+            file.unlink()
+        (folder / "train/wild").rmdir()
+        found = check_dataset("afhq", tmp_path, progress=False)
+        assert found.duplicates["splits"].tolist() == [["train", "val"]]
+        assert set(found.duplicates["images"][0]) == {str(twin), str(folder / "train/cat/flickr_cat_000001.jpg")}
+        assert found.unreadable["image"].tolist() == [str(corrupt)]
+        assert "train wild: 0 of 4738 pictures" in found.problems
+        assert any("in two splits" in p for p in found.problems) and any("in two classes" in p for p in found.problems)
+        assert cli.main(["datasets", "check", "afhq", "--root", str(tmp_path)]) == 1
+        out = capsys.readouterr().out
+        for sign in ("4738", "twin.jpg", "flickr_cat_000002.jpg", "problem: train wild: 0 of 4738 pictures"):
+            assert sign in out
+        assert cli.main(["datasets", "check", "afhq", "--root", str(tmp_path), "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["pictures"] == 16
+
+    def test_glasses_with_a_missing_face(self, tmp_path):
+        folder = make("glasses", tmp_path)
+        next((folder / "faces-spring-2020").rglob("face-7.png")).unlink()
+        found = check_dataset("glasses", tmp_path, progress=False)
+        assert found.missing == ["face-7.png"] and found.counts["found"].tolist() == [26, 3]
+        (folder / "test.csv").unlink()
+        assert check_dataset("glasses", tmp_path, progress=False).missing[-1].endswith("test.csv")
+
+    def test_published_counts_and_nothing_wrong(self, tmp_path, monkeypatch, capsys):
+        make_classes(tmp_path / "afhq/val", ["cat", "dog", "wild"], ".jpg")
+        counts = {"val": {"cat": 3, "dog": 3, "wild": 3}}
+        monkeypatch.setitem(PUBLISHED, "afhq", _with(PUBLISHED["afhq"], counts=counts))
+        assert cli.main(["datasets", "check", "afhq", "--root", str(tmp_path)]) == 0
+        assert "Nothing is missing, damaged or shared" in capsys.readouterr().out
+
+    def test_nothing_there(self, tmp_path, capsys):
+        with pytest.raises(FileNotFoundError, match="run 'zsc download afhq', or see data/afhq.md"):
+            check_dataset("afhq", tmp_path)
+        assert cli.main(["datasets", "check"]) == 1
+        assert "no data set named" in capsys.readouterr().err
+
+
+class TestPublished:
+    def test_the_counts_add_up_to_the_published_totals(self):
+        totals = {form: sum(sum(c.values()) for c in p.counts.values()) for form, p in PUBLISHED.items()}
+        assert totals["afhq"] == 16130 and totals["afhq_v2"] == 15803 and totals["glasses"] == 5000
+        assert totals["imagenette-320px"] == 9469 + 3925
+
+    def test_the_checksums_and_addresses_are_torchvisions(self):
+        from torchvision.datasets import Imagenette
+
+        sizes = {"320px": "320px", "160px": "160px", "full": "full"}
+        for size, theirs in sizes.items():
+            url, md5 = Imagenette._ARCHIVES[theirs]
+            published = PUBLISHED[f"imagenette-{size}"]
+            assert published.sources[0].url == url and published.checksum == f"md5:{md5}"
+
+    def test_the_cards_name_every_source_and_count(self):
+        from test_project import ROOT
+
+        for form, published in PUBLISHED.items():
+            card = (ROOT / f"data/{published.dataset}.md").read_text(encoding="utf-8")
+            for source in published.sources:
+                assert source.path.partition("?")[0].rpartition("/")[2] in card, (form, source.name)
+            for counts in published.counts.values():
+                assert all(str(n) in card for n in counts.values()), form
+
+
+class TestSuspects:
+    def test_the_list(self):
+        from zsc.datasets.glasses import suspect_ids
+
+        ids = suspect_ids()
+        assert len(ids) == 523 and sorted(i for i in ids if i <= 100) == [30, 31, 45, 58, 71, 85, 89, 98]
+
+    def test_left_out_on_request(self, tmp_path):
+        from layouts import make_glasses
+
+        make_glasses(tmp_path / "glasses", n=40)
+        every = zsc.load_dataset("glasses", tmp_path)
+        rest = zsc.load_dataset("glasses", tmp_path, drop_suspects=True)
+        assert {p.name for p in every.paths} - {p.name for p in rest.paths} == {"face-30.png", "face-31.png"}
+        assert len(every) == 40 and len(rest) == 38 and "left out" in rest.notes
+        assert all(label == int(p.stem[5:]) % 2 for p, label in rest)
+
+
+def test_a_full_size_table_is_quick(tmp_path):
+    """train.csv with 4500 x 514 values: only two columns are parsed into numbers."""
+    folder = tmp_path / "glasses"
+    (folder / "faces-spring-2020").mkdir(parents=True)
+    for i in range(1, 5001):
+        (folder / f"faces-spring-2020/face-{i}.png").touch()
+    latents = np.random.default_rng(0).normal(size=(4500, 512)).round(6)
+    frame = pd.DataFrame(latents, columns=[f"v{i}" for i in range(512)])
+    frame.insert(0, "id", range(1, 4501))
+    frame["glasses"] = 1
+    frame.to_csv(folder / "train.csv", index=False)
+    start = time.perf_counter()
+    assert len(zsc.load_dataset("glasses", tmp_path)) == 4500
+    assert time.perf_counter() - start < 3

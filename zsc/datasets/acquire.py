@@ -1,0 +1,163 @@
+"""download_dataset: get a published data set, from the first source that gives it whole.
+
+Every attempt is reported in a line. A data set's folder is complete or not there, whatever happens; what has come of an
+archive is kept, and the next call goes on from it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from requests.auth import AuthBase
+
+from zsc.datasets.archives import ArchiveError, unpack
+from zsc.datasets.download import DownloadError, fetch
+from zsc.datasets.kaggle_login import kaggle_login
+from zsc.datasets.published import Published, Source, find_published
+from zsc.datasets.readers import load_splits, read_splits
+
+Report = Callable[[str], None]
+_log = logging.getLogger("zsc")
+
+
+def download_dataset(
+    name: str,
+    root: str | Path = "data",
+    *,
+    version: int | None = None,
+    size: str | None = None,
+    source: str | None = None,
+    from_file: str | Path | None = None,
+    report: Report | None = None,
+    progress: bool = True,
+) -> Path:
+    """Download and unpack a published data set, unless it is there already.
+
+    Parameters
+    ----------
+    name
+        "glasses", "afhq" or "imagenette".
+    root
+        The folder that holds the data sets.
+    version, size
+        afhq: 1 or 2. imagenette: "320px", "160px" or "full". None takes the first.
+    source
+        Only this source; None tries all, in their order.
+    from_file
+        An archive that was fetched by hand, instead of a source.
+    report
+        Called with a line for each attempt; None logs them.
+    progress
+        Show bars.
+
+    Returns
+    -------
+    Path
+        The data set's folder.
+
+    Raises
+    ------
+    DownloadError
+        If no source gave it whole; the message says what was tried and three ways on.
+    ArchiveError
+        If `from_file` is damaged, dangerous or another archive.
+    ValueError
+        If the name, version, size or source is none of the accepted ones.
+    """
+    report = report or _log.info
+    form = find_published(name, version=version, size=size)
+    folder = Path(root) / form.folder
+    sources = _choose(form, source)
+    there = _complete_folder(form, folder)
+    if there is not None:
+        report(f"{name}: already there, in {there}.")
+        return there
+    try:
+        if from_file is not None:
+            report(f"{name}: unpacking {from_file}.")
+            return _unpack(Path(from_file), form, folder, progress)
+        return _try_each(sources, form, folder, report, progress)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DownloadError(
+            f"the disk of {root} is full; make room and run it again, it goes on from there."
+        ) from error
+
+
+def _try_each(sources: list[Source], form: Published, folder: Path, report: Report, progress: bool) -> Path:
+    tried = []
+    for source in sources:
+        auth = kaggle_login(report) if source.login else None
+        if source.login and auth is None:
+            report(f"{source.name}: no Kaggle credentials on this machine, passed over.")
+            tried.append(f"{source.name} (no credentials)")
+            continue
+        report(f"{source.name}: {source.url}")
+        try:
+            return _fetch_and_unpack(source, auth, form, folder, progress)
+        except (DownloadError, ArchiveError) as error:
+            report(f"{source.name}: failed. {error}")
+            tried.append(f"{source.name} ({source.url})")
+    _remove_if_empty(folder.parent / ".download")
+    raise DownloadError(_ways_on(form, folder, tried))
+
+
+def _fetch_and_unpack(source: Source, auth: AuthBase | None, form: Published, folder: Path, progress: bool) -> Path:
+    store = folder.parent / ".download"
+    archive = fetch(source.url, store / source.archive, checksum=form.checksum, auth=auth, progress=progress)
+    try:
+        _unpack(archive, form, folder, progress)
+    except ArchiveError:
+        archive.unlink()  # it would fail again
+        raise
+    archive.unlink()
+    _remove_if_empty(store)
+    return folder
+
+
+def _remove_if_empty(store: Path) -> None:
+    if store.is_dir() and not any(store.iterdir()):
+        store.rmdir()
+
+
+def _unpack(archive: Path, form: Published, folder: Path, progress: bool) -> Path:
+    def check(inside: Path) -> None:
+        try:
+            read_splits(form, inside)
+        except (FileNotFoundError, ValueError) as error:
+            raise ArchiveError(f"{archive.name}: the data set in it is not complete. {error}") from error
+
+    return unpack(archive, folder, form.marker, check=check, progress=progress)
+
+
+def _complete_folder(form: Published, folder: Path) -> Path | None:
+    """Find a complete copy; None where there is nothing, and an error where there is a part of one."""
+    try:
+        splits = load_splits(form, folder.parent)
+    except (FileNotFoundError, ValueError) as error:
+        if not folder.exists():
+            return None
+        raise DownloadError(
+            f"{folder} is there but not complete ({error}); move it away, or mend it, and run this again."
+        ) from error
+    return folder if folder.exists() else Path(splits[0].paths[0]).parent
+
+
+def _choose(form: Published, source: str | None) -> list[Source]:
+    names = [s.name for s in form.sources]
+    if source is not None and source not in names:
+        raise ValueError(f"source={source!r}; accepted for {form.dataset} are {', '.join(names)}.")
+    return [s for s in form.sources if source in (None, s.name)]
+
+
+def _ways_on(form: Published, folder: Path, tried: list[str]) -> str:
+    variable = form.sources[0].base[0]
+    return (
+        f"{form.dataset} could not be downloaded; tried: {'; '.join(tried)}. Three ways on: fetch the archive by hand "
+        f"(data/{form.dataset}.md says where) and run 'zsc download {form.dataset} --from FILE'; set {variable} to a "
+        f"mirror's address, or log in to Kaggle (KAGGLE_API_TOKEN or kaggle.json); or put an unpacked copy at {folder}."
+    )

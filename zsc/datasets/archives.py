@@ -1,0 +1,145 @@
+"""Unpack an archive into a data set's folder: checked first, in a folder of its own, put in place by one rename.
+
+Whatever goes wrong, the data set's folder is either complete or not there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from tqdm.auto import tqdm
+
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, OSError)
+_RESERVE = 64 * 2**20  # bytes that stay free
+
+
+class ArchiveError(ValueError):
+    """An archive that is damaged, dangerous, or holds something else; nothing of it stays."""
+
+
+class _Member(NamedTuple):
+    name: str
+    size: int
+    is_file: bool
+    is_folder: bool
+
+
+def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], None], progress: bool = True) -> Path:
+    """Unpack an archive so that `folder` is the folder in it that holds `marker`.
+
+    Parameters
+    ----------
+    archive
+        A zip, or a tar with or without compression.
+    folder
+        Where the data set shall be; must not exist yet.
+    marker
+        Name of a file or folder that tells the data set's own folder, however deep the archive has it.
+    check
+        Called with the unpacked folder before it is put in place; raises where the data set is not complete.
+    progress
+        Show a bar.
+
+    Returns
+    -------
+    Path
+        `folder`.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive cannot be read whole, has members that would leave the folder, or holds no such data set.
+    OSError
+        If the disk is full.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = folder.with_name(f".{folder.name}.unpacking")
+    shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
+    try:
+        _refuse_too_large(archive, folder.parent, sum(m.size for m in _checked_members(archive)))
+        staging.mkdir()
+        _extract(archive, staging, progress)
+        inside = _find(staging, marker)
+        if inside is None:
+            raise ArchiveError(f"{archive.name}: holds no folder with {marker} in it; it is another archive.")
+        check(inside)
+        inside.rename(folder)
+        return folder
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether a file begins and ends like a zip, or begins like a tar."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def _checked_members(archive: Path) -> list[_Member]:
+    """List the members of an archive, refusing those that could write outside of the folder."""
+    if not archive.is_file():
+        raise ArchiveError(f"{archive}: no such file; pass the archive that you fetched.")
+    if not is_archive(archive):
+        raise ArchiveError(f"{archive}: no archive, or cut short ({archive.stat().st_size:,} bytes); fetch it again.")
+    try:
+        members = list(_members(archive))
+    except _DAMAGED as error:
+        raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
+    for member in members:
+        path = PurePosixPath(member.name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
+            raise ArchiveError(f"{archive}: refused, its member {member.name!r} would leave the folder.")
+        if not member.is_file and not member.is_folder:
+            raise ArchiveError(f"{archive}: refused, its member {member.name!r} is a link or a device.")
+    return members
+
+
+def _members(archive: Path) -> Iterator[_Member]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            for info in opened.infolist():
+                kind = (info.external_attr >> 28) & 0xF  # the upper bits of the Unix mode: 0xA is a link
+                plain = kind in (0, 4, 8)
+                yield _Member(info.filename or ".", info.file_size, plain and not info.is_dir(), info.is_dir())
+        return
+    with tarfile.open(archive) as opened_tar:
+        for member in opened_tar:
+            yield _Member(member.name or ".", member.size, member.isreg(), member.isdir())
+
+
+def _extract(archive: Path, staging: Path, progress: bool) -> None:
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                for info in tqdm(opened.infolist(), desc="unpacking", unit="files", disable=not progress):
+                    opened.extract(info, staging)  # checks each file's CRC
+            return
+        with tarfile.open(archive) as opened_tar:
+            for member in tqdm(opened_tar, desc="unpacking", unit="files", disable=not progress):
+                opened_tar.extract(member, staging, set_attrs=False)
+    except OSError as error:
+        if error.errno is not None and not isinstance(error, EOFError):  # the disk's fault, not the archive's
+            raise
+        raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
+    except _DAMAGED as error:
+        raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
+
+
+def _refuse_too_large(archive: Path, place: Path, size: int) -> None:
+    free = shutil.disk_usage(place).free
+    if size + _RESERVE > free:
+        raise OSError(
+            f"{archive.name} unpacks to {size / 1e9:.1f} GB, and {place} has {free / 1e9:.1f} GB free; make room, or "
+            "choose another folder with --root."
+        )
+
+
+def _find(staging: Path, marker: str) -> Path | None:
+    """Find the highest folder that holds `marker`."""
+    found = [p.parent for p in staging.rglob(marker) if "__MACOSX" not in p.parts]
+    return min(found, key=lambda p: (len(p.parts), str(p)), default=None)
