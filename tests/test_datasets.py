@@ -158,6 +158,11 @@ class TestAfhq:
         assert zsc.load_dataset("afhq", tmp_path / "a").class_names == ["cat", "dog", "wild"]
         assert len(zsc.load_dataset("afhq", tmp_path / "b")) == len(zsc.load_dataset("afhq", tmp_path / "c")) == 9
         assert len(zsc.load_dataset("afhq", tmp_path / "d", version=2)) == 9
+        make_classes(tmp_path / "e/afhq/test", ["cat", "dog", "wild"], ".png")
+        assert len(zsc.load_dataset("afhq", tmp_path / "e", version=2)) == 9
+        make_classes(tmp_path / "e/afhq/val", ["cat", "dog", "wild"], ".jpg")  # now it is version 1
+        with pytest.raises(FileNotFoundError):
+            zsc.load_dataset("afhq", tmp_path / "e", version=2)
         monkeypatch.setattr(afhq, "KAGGLE_INPUT", tmp_path / "c")
         assert len(zsc.load_dataset("afhq", tmp_path / "nothing")) == 9
 
@@ -237,10 +242,13 @@ class TestImageDataset:
             (["x"], [0, 1], ["a", "b"], "1 pictures for labels of shape"),
             (["x"], [2], ["a", "b"], "labels run from 2 to 2; accepted are 0 to 1"),
             (["x"], [0], ["a", "a"], "hold a name twice"),
+            (["x"], [0.7], ["a", "b"], "labels hold float64 values; pass indices"),
+            (["x"], ["a"], ["a", "b"], "labels hold .* values; pass indices"),
+            ("x", [0], ["a", "b"], "paths is the one text 'x'"),
         ],
     )
     def test_what_does_not_fit_is_refused(self, paths, labels, names, reason):
-        with pytest.raises(ValueError, match=reason):
+        with pytest.raises((TypeError, ValueError), match=reason):
             zsc.ImageDataset(paths, np.array(labels), names)
 
 
@@ -304,6 +312,23 @@ class TestOwnPictures:
         with pytest.raises(ValueError, match="exactly one {}"):
             zsc.ImageDataset.from_csv(csv, image_pattern="x", **options)
 
+    def test_from_csv_numbers_as_names(self, tmp_path):
+        rows = "".join(f"a.png,{i}\n" for i in range(12))
+        touch(tmp_path / "a.png")
+        (tmp_path / "l.csv").write_text(f"file, kind\n{rows}")
+        options = {"image_column": "file", "label_column": "kind"}
+        assert zsc.ImageDataset.from_csv(tmp_path / "l.csv", **options).labels.tolist() == list(range(12))
+        shifted = [str(i) for i in range(11, -1, -1)]  # names that look like other indices: the names count
+        assert zsc.ImageDataset.from_csv(tmp_path / "l.csv", class_names=shifted, **options).labels[0] == 11
+
+    def test_from_csv_urls_and_encodings(self, tmp_path):
+        (tmp_path / "l.csv").write_text("file,kind\nhttp://127.0.0.1:9/a/b.png,cat\nhttp://127.0.0.1:9/c.png,dog\n")
+        options = {"image_column": "file", "label_column": "kind"}
+        assert zsc.ImageDataset.from_csv(tmp_path / "l.csv", **options).paths[0] == "http://127.0.0.1:9/a/b.png"
+        (tmp_path / "l.csv").write_bytes("file,kind\nä.png,cat\n".encode("latin-1"))
+        with pytest.raises(ValueError, match=r"l\.csv: .*UTF-8"):
+            zsc.ImageDataset.from_csv(tmp_path / "l.csv", **options)
+
     def test_from_huggingface(self):
         datasets = pytest.importorskip("datasets")
         features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
@@ -318,8 +343,8 @@ class TestOwnPictures:
             zsc.ImageDataset.from_huggingface(hf_dataset, label_column="image")
 
 
-def test_a_hundred_thousand_files_are_quick(tmp_path):
-    """A guard against a quadratic slip only: the limit is thirty times what it takes."""
+def test_twenty_thousand_files_are_quick(tmp_path):
+    """A guard against a quadratic slip only: the limit is far above what it takes."""
     folder = tmp_path / "many/a"
     folder.mkdir(parents=True)
     for i in range(20_000):

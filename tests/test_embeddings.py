@@ -27,6 +27,14 @@ def test_head_and_select(colours, colour_dataset):
         embeddings.head(0)
 
 
+def test_wrong_arguments_are_named(colours, colour_dataset):
+    with pytest.raises(TypeError, match="model is the str 'conse'; pass an encoder"):
+        zsc.embed_images("conse", colour_dataset)
+    with pytest.raises(TypeError, match="dataset is a list; pass an ImageDataset"):
+        zsc.embed_images(colours, colour_dataset.paths)
+    assert zsc.ImageEmbeddings([[1, 0]], ["x"], [0], ["a", "b"]).values.dtype == np.float32
+
+
 def test_nothing_to_embed(colours):
     with pytest.raises(ValueError, match="holds no picture"):
         zsc.embed_images(colours, zsc.ImageDataset([], np.array([], int), ["a", "b"]))

@@ -125,7 +125,7 @@ OPENED = {
         1,
     ),
     "integers.tif": (lambda p: save(Image.fromarray(np.asarray(picture("L")).astype(np.int32)), p), grey(GREYS), 0),
-    "lab.tif": (lambda p: save(picture("RGB").convert("YCbCr"), p), QUARTERS, 4),
+    "ycbcr.tif": (lambda p: save(picture("RGB").convert("YCbCr"), p), QUARTERS, 4),
     "moving.gif": (second_frame_differs, QUARTERS, 0),
     "moving.webp": (lambda p: second_frame_differs(p, lossless=True), QUARTERS, 0),
     "pages.tif": (second_frame_differs, QUARTERS, 0),
@@ -225,10 +225,10 @@ class _Pages(BaseHTTPRequestHandler):
     def do_GET(self):
         buffer = io.BytesIO()
         picture().save(buffer, format="PNG")
-        found = self.path == "/a.png"
-        self.send_response(200 if found else 404)
+        bodies = {"/a.png": buffer.getvalue(), "/my%20k%C3%A4tzchen.png": buffer.getvalue(), "/page": b"<html>no"}
+        self.send_response(200 if self.path in bodies else 404)
         self.end_headers()
-        self.wfile.write(buffer.getvalue() if found else b"no")
+        self.wfile.write(bodies.get(self.path, b"no"))
 
     def log_message(self, *args):
         pass
@@ -240,8 +240,30 @@ def test_url():
     base = f"http://127.0.0.1:{server.server_port}"
     try:
         assert_quarters(open_image(f"{base}/a.png"), QUARTERS)
+        assert_quarters(open_image(f"{base}/my kätzchen.png"), QUARTERS)
+        with pytest.raises(ImageError, match=r"/page: this is a web page, not a picture"):
+            open_image(f"{base}/page")
         with pytest.raises(ImageError, match=r"gone\.png: could not be fetched .*404"):
             open_image(f"{base}/gone.png")
     finally:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("", "an empty path is no picture"),
+        ("x" * 300, "cannot be read"),
+        ("http://[bad/x.png", "could not be fetched"),
+        (np.zeros((0, 5, 3), np.uint8), "without pixels"),
+    ],
+)
+def test_odd_sources(source, reason):
+    with pytest.raises(ImageError, match=reason):
+        open_image(source)
+
+
+def test_a_background_that_is_no_colour():
+    with pytest.raises(ValueError, match="background='nocolour' is no colour"):
+        open_image(picture(), background="nocolour")

@@ -196,6 +196,11 @@ class TestOpenClip:
         with pytest.raises(ValueError, match=reason):
             zsc.load_model(name, device="cpu")
 
+    def test_openais_own_files_load_by_their_path(self, tmp_path):
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "archive.pt"))
+        with pytest.raises(ValueError, match="is a file of OpenAI's; load it by its path alone"):
+            zsc.load_model(f"open_clip:ViT-B-32/{tmp_path}/archive.pt", device="cpu")
+
     def test_not_here_and_no_network(self, tmp_path):
         with pytest.raises(WeightsError, match="open_clip:ViT-B-32/.*none.pt: the weights are not on this machine"):
             zsc.load_model(f"open_clip:ViT-B-32/{tmp_path}/none.pt", device="cpu")

@@ -88,6 +88,22 @@ def test_similarity_map():
     assert [t.get_text() for t in ax.get_yticklabels()] == ["cat.png", "dog.png"] and ax.get_title() == "m"
 
 
+def test_no_character_is_a_formula(results):
+    figure = plots.gallery(results, class_names=[r"$\foo$", "a$b", "c"], title="$x$")
+    figure.canvas.draw()
+    assert r"\$\foo\$" in captions(figure)[0]
+    plots.prediction(np.zeros((8, 8, 3), np.uint8), {"$_$": 0.3, "b": 0.7}).figure.canvas.draw()
+
+
+def test_sizes_and_paths_that_make_no_sense(results, tmp_path):
+    with pytest.raises(ValueError, match="columns=0"):
+        plots.gallery(results, columns=0)
+    wrong = {"noext": "no name for a picture", "": "no name for", "no/folder/a.png": "is missing or cannot"}
+    for name, reason in wrong.items():
+        with pytest.raises(ValueError, match=reason):
+            plots.check_picture_path(tmp_path / name)
+
+
 def test_saved_as_a_picture(results, tmp_path):
     path = plots.save(plots.gallery(results), tmp_path / "g.png")
     assert zsc.open_image(path).width > 500

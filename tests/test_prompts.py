@@ -37,6 +37,16 @@ def test_a_file_may_hold_the_classes_alone(tmp_path):
     assert ClassPrompts.load(path.with_suffix(".json")).prompts == ("c", "d")
 
 
+def test_a_file_may_hold_names_and_templates(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: x\npooling: max\nclasses: [cat, dog]\n")
+    assert ClassPrompts.load(path) == ClassPrompts.from_texts(
+        {"cat": "a photo of a cat", "dog": "a photo of a dog"}, pooling="max", name="x"
+    )
+    path.write_text("classes: [cat, dog]\ntemplates: ['a {}', 'my {}']\n")
+    assert ClassPrompts.load(path).prompts == ("a cat", "my cat", "a dog", "my dog")
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -47,6 +57,14 @@ def test_a_file_may_hold_the_classes_alone(tmp_path):
         ("no: no glasses\nyes: glasses\n", "class name False is empty or no text"),
         ("cat: a cat\ndog: ''\n", "prompt '' is empty"),
         ("cat: [a cat\n", "not a YAML or JSON file"),
+        ("cat: a cat\ndog: 3\n", "class 'dog' has the prompt 3; pass a text or a list of texts"),
+        ("cat: a cat\ndog: {a: b}\n", "class 'dog' has the prompt {'a': 'b'}"),
+        ("cat: a cat\ndog: a dog\ncat: a kitten\n", "'cat' is given twice"),
+        ("cat: a cat\ndog: 2020-13-45\n", "month must be in 1..12"),
+        ("classes: {cat: a, dog: b}\npoolin: max\n", "unknown: poolin; accepted beside classes: are templates"),
+        ("pooling: max\ntemplates: ['a {}']\n", "no classes: in it"),
+        ("classes: {cat: a, dog: b}\ntemplates: ['a {}']\n", "templates: goes with a list of class names"),
+        ("classes: cat\n", "classes: holds 'cat'"),
         ("classes: {cat: a, dog: b}\npooling: best\n", "pooling='best'; accepted are mean, max, sum"),
     ],
 )
@@ -59,7 +77,7 @@ def test_a_wrong_file_is_one_sentence_that_names_it(tmp_path, text, reason):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(ValueError, match=r"none\.yaml: no such prompts file"):
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml: no such prompts file"):
         ClassPrompts.load(tmp_path / "none.yaml")
 
 
@@ -100,5 +118,6 @@ def test_the_published_sets_are_the_tutorials():
 
 def test_default_prompts_are_the_tutorials_first_where_the_classes_agree():
     assert default_prompts(["dog", "cat", "wild"], "afhq").name == "afhq-a"
+    assert default_prompts(["cat", "dog", "wild"], "afhq_v2").name == "afhq-a"
     assert default_prompts(["cat", "dog"], "afhq").prompts == ("a photo of a cat", "a photo of a dog")
     assert default_prompts(["cat", "dog"]).prompts == ("a photo of a cat", "a photo of a dog")

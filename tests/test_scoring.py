@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from zsc.matching import match_classes
+from zsc.matching import ClassMismatchError, match_classes
 from zsc.prompts import ClassPrompts
 from zsc.scoring import class_weights, cosine_scores, pooled_scores, to_proba
 
@@ -95,9 +95,22 @@ class TestMatching:
         assert match_classes(["no glasses", "glasses"], pair).tolist() == [0, 1]
         assert match_classes(["cat", "dog"], ["a cat", "a dog"]).tolist() == [0, 1]
 
-    def test_texts_in_another_order_are_refused(self):
-        with pytest.raises(ValueError, match="in another order; tie them to the names"):
-            match_classes(["cat", "dog", "wild"], ["a dog", "a cat", "a wild animal"])
+    @pytest.mark.parametrize(
+        ("names", "texts"),
+        [
+            (["cat", "dog", "wild"], ["a dog", "a cat", "a wild animal"]),
+            (["cat", "dog"], ["a photo of a dog", "a photo of a kitten"]),
+            (["cat", "dog", "wild"], ["a photo of a dog", "a photo of a cat", "a photo of a lion"]),
+            (["no glasses", "glasses"], ["face with glasses", "face without glasses"]),
+            (["no glasses", "glasses"], ["a man with glasses", "a man who doesn't wear glasses"]),
+        ],
+    )
+    def test_texts_in_another_order_are_refused(self, names, texts):
+        with pytest.raises(ClassMismatchError, match="would stand for the class .* but names .*; tie prompts"):
+            match_classes(names, texts)
+
+    def test_names_that_differ_in_case_only(self):
+        assert match_classes(["Cat", "cat"], ["cat", "Cat"]).tolist() == [1, 0]
 
     @pytest.mark.parametrize("names", [["cat"], ["cat", "cow"], ["a", "b", "c"]])
     def test_other_classes_are_refused(self, names):

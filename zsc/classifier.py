@@ -6,7 +6,7 @@ columns: image, y_true, y_pred, y_pred_token, proba.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import ImageEmbeddings, embed_images
 from zsc.evaluation import Evaluation, evaluate
-from zsc.images import ImageSource
-from zsc.matching import match_classes
-from zsc.prompts import ClassPrompts, check_pooling
+from zsc.images import ImageSource, as_sources
+from zsc.matching import ClassMismatchError, match_classes
+from zsc.prompts import ClassPrompts, as_prompts, check_pooling
+from zsc.results import COLUMNS, best_prompts, result_table
 from zsc.scoring import class_weights, cosine_scores, pooled_scores, to_proba
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class ZeroShotClassifier:
     Parameters
     ----------
     prompts
-        A `ClassPrompts`; or K texts, each a class and its only prompt, used as they are.
+        A `ClassPrompts`; or K texts, each a class and its only prompt, used as they are; or a mapping of class name to
+        prompt or prompts.
     model
         An encoder, or a name for `load_model`.
     pooling
@@ -61,15 +63,13 @@ class ZeroShotClassifier:
 
     def __init__(
         self,
-        prompts: ClassPrompts | Sequence[str],
+        prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Sequence[str]],
         model: Encoder | str = "ViT-B/32",
         *,
         pooling: str | None = None,
         truncate: bool = False,
     ) -> None:
-        if isinstance(prompts, str):
-            raise TypeError(f"prompts is the one text {prompts!r}; pass a list of texts, or a ClassPrompts.")
-        self.prompts = prompts if isinstance(prompts, ClassPrompts) else _one_text_a_class(prompts)
+        self.prompts = as_prompts(prompts)
         check_pooling(pooling, optional=True)
         self.pooling = pooling or self.prompts.pooling or "mean"
         self.model = _load(model)
@@ -83,16 +83,15 @@ class ZeroShotClassifier:
 
     def embed(self, pictures: Pictures, *, batch_size: int = 32, progress: bool = False) -> ImageEmbeddings:
         """Embed pictures with the classifier's model; embeddings of the same model pass through."""
-        if isinstance(pictures, ImageEmbeddings):
-            if pictures.fingerprint != self.model.fingerprint:
-                raise ValueError(
-                    f"the embeddings were made by {pictures.model} ({pictures.fingerprint}), the classifier uses "
-                    f"{self.model.name} ({self.model.fingerprint}); embed the pictures with the same model."
-                )
-            return pictures
-        if not isinstance(pictures, ImageDataset):
-            pictures = _unlabelled(pictures)
-        return embed_images(self.model, pictures, batch_size=batch_size, progress=progress)
+        if not isinstance(pictures, ImageEmbeddings):
+            dataset = pictures if isinstance(pictures, ImageDataset) else _unlabelled(pictures)
+            return embed_images(self.model, dataset, batch_size=batch_size, progress=progress)
+        if pictures.fingerprint != self.model.fingerprint:
+            raise ValueError(
+                f"the embeddings were made by {pictures.model} ({pictures.fingerprint}), the classifier uses "
+                f"{self.model.name} ({self.model.fingerprint}); embed the pictures with the same model."
+            )
+        return pictures
 
     def predict_scores(self, pictures: Pictures) -> np.ndarray:
         """Score pictures: pooled cosines, shape (N, K)."""
@@ -119,7 +118,7 @@ class ZeroShotClassifier:
         """
         label = UNLABELLED if y_true is None else y_true
         one = ImageDataset([image], np.array([label]), self.class_names, name="picture")
-        return self._table(self.embed(one)).iloc[:, :5]
+        return self.predict(one)[list(COLUMNS)]
 
     def predict(self, pictures: Pictures, *, batch_size: int = 32, progress: bool = False) -> pd.DataFrame:
         """Classify many pictures.
@@ -128,9 +127,19 @@ class ZeroShotClassifier:
         -------
         pd.DataFrame
             A row a picture: the columns of `classify`, then proba_<class> for each class. `y_true` and `y_pred` are
-            indices into this classifier's `class_names`, whatever order the data set has them in.
+            indices into this classifier's `class_names`, whatever order the data set has them in; `y_true` is <NA>
+            where a picture has no label, or the data set has other classes. `attrs` says what made the table.
         """
-        return self._table(self.embed(pictures, batch_size=batch_size, progress=progress))
+        embeddings = self.embed(pictures, batch_size=batch_size, progress=progress)
+        proba = to_proba(self._scores(embeddings), self.model.logit_scale)
+        tokens = best_prompts(embeddings.values, self.text_embeddings, self.prompts, proba.argmax(axis=1))
+        try:
+            y_true = self._labels(embeddings)
+        except ClassMismatchError:
+            y_true = np.full(len(embeddings), UNLABELLED)
+        table = result_table(embeddings.paths, y_true, proba, tokens, self.class_names)
+        table.attrs |= self._about(embeddings) | {"class_names": self.class_names}
+        return table
 
     def validate(
         self, dataset: ImageDataset | ImageEmbeddings, max_images: int | None = None, *, batch_size: int = 32
@@ -151,16 +160,16 @@ class ZeroShotClassifier:
         tuple
             The accuracy in [0, 1], and the table of `predict`.
         """
+        self._check_labelled(dataset)
         part = dataset if max_images is None else dataset.head(max_images)
         table = self.predict(part, batch_size=batch_size, progress=True)
-        if table["y_true"].isna().any():
-            raise ValueError("the data set has pictures without labels; use predict for them.")
         return float((table["y_true"] == table["y_pred"]).mean()), table
 
     def evaluate(
         self, pictures: ImageDataset | ImageEmbeddings, *, batch_size: int = 32, progress: bool = False
     ) -> Evaluation:
         """Classify labelled pictures and judge the result."""
+        self._check_labelled(pictures)
         embeddings = self.embed(pictures, batch_size=batch_size, progress=progress)
         proba = to_proba(self._scores(embeddings), self.model.logit_scale)
         return evaluate(
@@ -178,32 +187,21 @@ class ZeroShotClassifier:
             logit_scale=self.model.logit_scale,
         )
 
-    def _labels(self, embeddings: ImageEmbeddings) -> np.ndarray:
+    def _check_labelled(self, pictures: ImageDataset | ImageEmbeddings) -> None:
+        """Refuse what cannot be judged, before the work of embedding it."""
+        if not isinstance(pictures, (ImageDataset, ImageEmbeddings)):
+            raise TypeError(f"a {type(pictures).__name__} has no labels; pass an ImageDataset, or use predict.")
+        missing = int((np.asarray(pictures.labels) == UNLABELLED).sum())
+        if missing or not len(pictures):
+            raise ValueError(f"{missing} of {len(pictures)} pictures have no label; use predict for them.")
+        self._labels(pictures)
+
+    def _labels(self, pictures: ImageDataset | ImageEmbeddings) -> np.ndarray:
         """Give the labels as indices into this classifier's class names, shape (N,); -1 stays -1."""
-        if (embeddings.labels == UNLABELLED).all():
-            return embeddings.labels
-        position = match_classes(embeddings.class_names, self.class_names)  # (K,)
-        return np.where(embeddings.labels == UNLABELLED, UNLABELLED, position[embeddings.labels])
-
-    def _table(self, embeddings: ImageEmbeddings) -> pd.DataFrame:
-        proba = to_proba(self._scores(embeddings), self.model.logit_scale)
-        y_pred, y_true = proba.argmax(axis=1), self._labels(embeddings)
-        columns = {
-            "image": pd.Series(embeddings.paths, dtype=object),
-            "y_true": _nullable(y_true),
-            "y_pred": y_pred,
-            "y_pred_token": self._best_prompts(embeddings, y_pred),
-            "proba": proba[np.arange(len(proba)), y_pred],
-        }
-        table = pd.DataFrame(columns | {f"proba_{c}": proba[:, k] for k, c in enumerate(self.class_names)})
-        table.attrs |= self._about(embeddings) | {"class_names": self.class_names}
-        return table
-
-    def _best_prompts(self, embeddings: ImageEmbeddings, y_pred: np.ndarray) -> np.ndarray:
-        """For each picture the prompt of its predicted class that is nearest to it, shape (N,)."""
-        cosines = cosine_scores(embeddings.values, self.text_embeddings)  # (N, M)
-        cosines[np.asarray(self.prompts.owners)[None, :] != y_pred[:, None]] = -np.inf
-        return np.array(self.prompts.prompts, dtype=object)[cosines.argmax(axis=1)]
+        if (pictures.labels == UNLABELLED).all():
+            return pictures.labels
+        position = match_classes(pictures.class_names, self.class_names)  # (K,)
+        return np.where(pictures.labels == UNLABELLED, UNLABELLED, position[pictures.labels])
 
     def _about(self, embeddings: ImageEmbeddings) -> dict[str, Any]:
         info = self.model.info
@@ -231,18 +229,6 @@ def _load(model: Encoder | str) -> Encoder:
     return model
 
 
-def _nullable(labels: np.ndarray) -> pd.Series:
-    """Give labels as a column: int64, or Int64 with <NA> where pictures have no label."""
-    missing = labels == UNLABELLED
-    return pd.Series(labels, dtype="Int64").mask(missing) if missing.any() else pd.Series(labels)
-
-
-def _one_text_a_class(texts: Sequence[str]) -> ClassPrompts:
-    if len(set(texts)) != len(texts):
-        raise ValueError(f"prompts {list(texts)} hold a text twice; each class needs its own.")
-    return ClassPrompts.from_texts({text: text for text in texts})
-
-
 def _unlabelled(pictures: Any) -> ImageDataset:
-    sources = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
+    sources = as_sources(pictures)
     return ImageDataset(sources, np.full(len(sources), UNLABELLED), [], name="pictures")

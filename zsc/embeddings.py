@@ -46,6 +46,8 @@ class ImageEmbeddings:
     failures: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"image": [], "error": []}, dtype=object))
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "values", np.asarray(self.values, dtype=np.float32))
+        object.__setattr__(self, "labels", np.asarray(self.labels))
         if self.values.ndim != 2 or not len(self.values) == len(self.paths) == len(self.labels):
             raise ValueError(
                 f"values of shape {self.values.shape} for {len(self.paths)} paths and {len(self.labels)} labels; "
@@ -98,6 +100,10 @@ def embed_images(
     ImageError
         If a picture cannot be opened; the message names it.
     """
+    if isinstance(model, str) or not hasattr(model, "encode_images"):
+        raise TypeError(f"model is the {type(model).__name__} {model!r}; pass an encoder: zsc.load_model(name).")
+    if not isinstance(dataset, ImageDataset):
+        raise TypeError(f"dataset is a {type(dataset).__name__}; pass an ImageDataset, or use model.encode_images.")
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
     values = model.encode_images(dataset.paths, batch_size=batch_size, progress=progress)

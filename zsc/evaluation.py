@@ -167,7 +167,8 @@ def evaluate(
     _check(labels, values, class_names)
     if images is not None and len(images) != len(labels):
         raise ValueError(f"images holds {len(images)} sources for {len(labels)} labels; pass one a picture, or none.")
-    return Evaluation(labels.astype(np.int64), values, list(class_names), images, dict(about or {}))
+    sources = None if images is None else list(images)
+    return Evaluation(labels.astype(np.int64), values, list(class_names), sources, dict(about or {}))
 
 
 def _check(y_true: np.ndarray, proba: np.ndarray, class_names: Sequence[str]) -> None:

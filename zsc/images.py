@@ -6,17 +6,21 @@ after that, in the model's own transform. Colour profiles are ignored, as OpenAI
 
 from __future__ import annotations
 
+import http.client
 import io
+import string
 import struct
 import urllib.error
+import urllib.parse
 import urllib.request
 import warnings
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 ImageSource = Any  # a path, a URL, bytes, an open binary file, a PIL image or an (H, W[, 3 or 4]) uint8 array
 
@@ -53,13 +57,17 @@ def open_image(source: ImageSource, *, background: str = "white", timeout: float
         If the picture is missing, damaged, cut short, too large or no picture; one sentence that names it.
     """
     name = describe(source)
+    fill = _colour(background)
+    source = _download(source, timeout) if is_url(source) else source
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Corrupt EXIF data")  # the picture itself may be intact
-            with _read(source, name, timeout) as image:
+            with _read(source, name) as image:
+                if not image.width or not image.height:
+                    raise ImageError(f"{name}: a picture without pixels ({image.width} x {image.height}).")
                 image.seek(0)
                 image.load()
-                return _to_rgb(_upright(image), background, name)
+                return _to_rgb(_upright(image), fill, name)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -69,9 +77,24 @@ def open_image(source: ImageSource, *, background: str = "white", timeout: float
     except UnidentifiedImageError as error:
         raise ImageError(f"{name}: {_why_unreadable(source)}") from error
     except _DECODE_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ImageError(f"{name}: cannot be read ({error.strerror}); check the file and its rights.") from error
         raise ImageError(
             f"{name}: the file is damaged or cut short ({error}); fetch or export it again, or leave it out."
         ) from error
+
+
+def as_sources(images: Any) -> list[ImageSource]:
+    """Give pictures as a list: a single one becomes a list of one; arrays, Series, generators and data sets unroll."""
+    if hasattr(images, "paths"):
+        return list(images.paths)
+    if isinstance(images, np.ndarray):
+        is_single = images.dtype == np.uint8 and images.ndim in (2, 3)
+        return [images] if is_single else list(images)
+    one = (str, Path, bytes, bytearray, memoryview, Image.Image)
+    if isinstance(images, one) or hasattr(images, "read") or not isinstance(images, Iterable):
+        return [images]
+    return list(images)
 
 
 def describe(source: ImageSource) -> str:
@@ -90,15 +113,21 @@ def is_url(source: ImageSource) -> bool:
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
 
 
-def _read(source: ImageSource, name: str, timeout: float) -> Image.Image:
+def _colour(background: str) -> str:
+    try:
+        ImageColor.getrgb(background)
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"background={background!r} is no colour; accepted are names and #rrggbb.") from error
+    return background
+
+
+def _read(source: ImageSource, name: str) -> Image.Image:
     if isinstance(source, Image.Image):
         return source.copy()
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return Image.open(io.BytesIO(source))
-    if is_url(source):
-        return Image.open(io.BytesIO(_download(source, timeout)))
     if isinstance(source, (str, Path)):
         return _open_path(Path(source).expanduser(), name)
     if hasattr(source, "read"):
@@ -109,6 +138,8 @@ def _read(source: ImageSource, name: str, timeout: float) -> Image.Image:
 
 
 def _open_path(path: Path, name: str) -> Image.Image:
+    if not name.strip():
+        raise ImageError("an empty path is no picture; pass a path, a URL, bytes, a PIL image or a uint8 array.")
     if path.is_dir():
         raise ImageError(f"{name}: this is a folder; pass a picture file, or load it with ImageDataset.from_folder.")
     if not path.exists():
@@ -128,11 +159,12 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _download(url: str, timeout: float) -> bytes:
-    request = urllib.request.Request(url, headers={"User-Agent": "zsc"})
+    quoted = urllib.parse.quote(url, safe=string.printable.replace(" ", ""))
     try:
+        request = urllib.request.Request(quoted, headers={"User-Agent": "zsc"})
         with urllib.request.urlopen(request, timeout=timeout) as reply:
             data: bytes = reply.read(MAX_URL_BYTES + 1)
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise ImageError(
             f"{url}: could not be fetched ({error}); check the address and the network, or pass a file."
         ) from error
@@ -187,7 +219,7 @@ def _why_unreadable(source: ImageSource) -> str:
 def _head(source: ImageSource) -> bytes:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source[:64])
-    if isinstance(source, (str, Path)) and not is_url(source):
+    if isinstance(source, (str, Path)):
         with Path(source).expanduser().open("rb") as file:
             return file.read(64)
     return b""

@@ -7,6 +7,7 @@ model and data.
 from __future__ import annotations
 
 import math
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from zsc.images import open_image
 
 RIGHT, WRONG, NEUTRAL = "#0072B2", "#D55E00", "#555555"  # Okabe and Ito's blue and vermilion
 THUMBNAIL = 256
+PICTURE_SUFFIXES = ("png", "jpg", "jpeg", "pdf", "svg", "webp")
 _SELECTIONS = ("errors", "correct", "unsure")
 
 
@@ -58,6 +60,8 @@ def gallery(
     ValueError
         If `only` is none of the accepted ones, or the class names are not known.
     """
+    if columns < 1 or max_images < 1:
+        raise ValueError(f"columns={columns}, max_images={max_images}; accepted is 1 or more.")
     names = _class_names(df_results, class_names)
     chosen = _select(df_results, only)
     rows = max(1, math.ceil(min(len(chosen), max_images) / columns))
@@ -68,7 +72,7 @@ def gallery(
         _draw_result(row, names, ax)
     if chosen.empty:
         axes[0, 0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=12)
-    figure.suptitle(title or _title(df_results.attrs, only, len(chosen), len(df_results)), fontsize=12)
+    figure.suptitle(_plain(title or _title(df_results.attrs, only, len(chosen), len(df_results))), fontsize=12)
     figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / figure.get_figheight()))
     return figure
 
@@ -94,7 +98,7 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     ordered = sorted(scores.items(), key=lambda item: item[1])
     bars = ax.barh([_wrap(name, 32) for name, _ in ordered], [p for _, p in ordered], color=RIGHT)
     ax.bar_label(bars, fmt="%.2f", padding=3)
-    ax.set(xlim=(0, 1.12), xlabel="probability, relative to these prompts", title=title)
+    ax.set(xlim=(0, 1.12), xlabel="probability, relative to these prompts", title=_plain(title))
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -134,7 +138,7 @@ def similarity(
         yticklabels=[_wrap(r, 30) for r in row_labels],
     )
     ax.tick_params(axis="both", rotation=0)
-    ax.set_title(title)
+    ax.set_title(_plain(title))
     return ax
 
 
@@ -195,12 +199,27 @@ def _thumbnail(image: Any) -> np.ndarray:
 
 
 def _wrap(text: str, width: int = 24) -> str:
-    return "\n".join(textwrap.wrap(text, width)) or text
+    """Break a text into lines, with no character read as a formula."""
+    return _plain("\n".join(textwrap.wrap(text, width)) or text)
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")
 
 
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure as a picture (the suffix chooses the format), 110 dots an inch, and close it."""
-    path = Path(path)
+    path = check_picture_path(path)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+    return path
+
+
+def check_picture_path(path: str | Path) -> Path:
+    """Refuse a path that no figure can be written to, before the work that leads to the figure."""
+    path = Path(path)
+    if path.is_dir() or path.suffix.removeprefix(".").lower() not in PICTURE_SUFFIXES:
+        raise ValueError(f"{path}: no name for a picture; end it with .{', .'.join(PICTURE_SUFFIXES)}.")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path}: the folder {path.parent} is missing or cannot be written to; choose another.")
     return path

@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from zsc import __version__
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -24,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code: 0, or 1 where the command failed. Bad usage exits with 2.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to stop
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments) or 0
@@ -44,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     from zsc.cli import catalogue, judge
 
     parser = argparse.ArgumentParser(prog="zsc", description="Zero-shot image classification with CLIP.")
+    parser.add_argument("--version", action="version", version=f"zsc {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     judge.add_to(commands)
     catalogue.add_to(commands)

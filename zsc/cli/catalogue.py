@@ -7,8 +7,9 @@ import sys
 from typing import Any
 
 from zsc.cli import parts
-from zsc.datasets import check_dataset, dataset_names, download_dataset, load_dataset
+from zsc.datasets import check_dataset, download_dataset, load_dataset
 from zsc.datasets.check import DatasetCheck
+from zsc.datasets.published import PUBLISHED
 from zsc.models import model_table
 
 
@@ -41,12 +42,14 @@ def datasets(arguments: argparse.Namespace) -> int:
     """List the data sets and which of them are on disk; 'check NAME' looks through one."""
     if arguments.action == "check":
         return _check(arguments)
-    rows = [_state(name, arguments) for name in dataset_names()]
+    forms = [("samples", {}), *((form.dataset, dict(form.options)) for form in PUBLISHED.values())]
+    rows = [_state(name, options, arguments) for name, options in forms]
     if arguments.json:
         parts.print_json(rows)
         return 0
     for row in rows:
-        print(f"{row['dataset']:11} " + (row.get("missing") or f"{row['pictures']} pictures, {row['classes']} classes"))
+        found = f"{row['pictures']} pictures, {row['classes']} classes, split {row['split'] or 'all'}"
+        print(f"{row['dataset']:17} " + (row.get("missing") or found))
     return 0
 
 
@@ -74,13 +77,14 @@ def download(arguments: argparse.Namespace) -> None:
     print(f"Next: {parts.command()} evaluate --dataset {arguments.name}")
 
 
-def _state(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def _state(name: str, options: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
+    label = " ".join([name, *(str(v) for v in options.values())])
     try:
-        found = load_dataset(name, arguments.data_root)
-    except FileNotFoundError as error:
-        return {"dataset": name, "pictures": 0, "classes": None, "split": "", "missing": str(error)}
+        found = load_dataset(name, arguments.data_root, **options)
+    except (FileNotFoundError, ValueError) as error:
+        return {"dataset": label, "pictures": 0, "classes": None, "split": "", "missing": str(error)}
     state = {"pictures": len(found), "classes": len(found.class_names), "split": found.split_name}
-    return {"dataset": name, **state, "notes": dict(found.notes)}
+    return {"dataset": label, **state, "notes": dict(found.notes)}
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -20,8 +20,8 @@ def add_to(commands: Any) -> None:
     one.add_argument("--output", type=Path, default=Path("zsc-demo.png"), help="where to write the picture")
     one = parts.add_command(commands, "classify", classify)
     one.add_argument("images", nargs="+", metavar="IMAGE", help="files or URLs")
-    one.add_argument("--prompts", nargs="+", metavar="TEXT", help="a text a class, used as it is")
-    parts.add_model_and_prompts(one)
+    which = parts.add_model_and_prompts(one)
+    which.add_argument("--prompts", nargs="+", metavar="TEXT", help="a text a class, used as it is")
     one = parts.add_command(commands, "evaluate", evaluate)
     source = one.add_mutually_exclusive_group(required=True)
     source.add_argument("--dataset", help="a data set's name; 'zsc datasets' lists them")
@@ -38,6 +38,7 @@ def demo(arguments: argparse.Namespace) -> None:
     from zsc import plots
     from zsc.demo import run_demo
 
+    plots.check_picture_path(arguments.output)
     found = run_demo(arguments.model)
     picture = plots.save(plots.gallery(found.results), arguments.output)
     if arguments.json:
@@ -85,6 +86,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def _dataset(arguments: argparse.Namespace) -> ImageDataset:
     if arguments.folder:
+        given = [k for k in ("split", "version", "size", "drop_suspects") if getattr(arguments, k)]
+        if given:
+            raise ValueError(f"--folder takes no --{given[0].replace('_', '-')}; leave it out, or name a --dataset.")
         dataset = ImageDataset.from_folder(arguments.folder)
     else:
         options = parts.form_options(arguments) | ({"drop_suspects": True} if arguments.drop_suspects else {})
@@ -107,6 +111,9 @@ def _print_evaluation(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: 
         print(f"{name:13} {text}")
     if "labels" in dataset.notes:
         print(f"{'Labels':13} {dataset.notes['labels']}")
+    absent = [name for name, support in evaluation.report["support"].items() if not support]
+    if absent:
+        print(f"{'Note':13} no pictures of {', '.join(map(str, absent))} here: the accuracy says nothing of them")
     print(f"\n{evaluation.report.round(3).to_string()}\n")
     print(f"Confusion (rows: true, columns: predicted)\n{evaluation.confusion.to_string()}")
     if len(evaluation.errors):

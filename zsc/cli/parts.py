@@ -27,13 +27,14 @@ def add_command(commands: Any, name: str, run: Command) -> argparse.ArgumentPars
     return parser
 
 
-def add_model_and_prompts(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose model, prompts and pooling."""
+def add_model_and_prompts(parser: argparse.ArgumentParser) -> Any:
+    """Add the options that choose model, prompts and pooling; give the group of which one may be used."""
     parser.add_argument("--model", default="auto", help="a model's name; auto: one that needs no download")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--prompts-file", type=Path, metavar="FILE", help="YAML or JSON: class: prompt or prompts")
     which.add_argument("--prompt-set", metavar="NAME", help="published prompts, such as afhq-b")
     parser.add_argument("--pooling", choices=("mean", "max", "sum"), help="how several prompts of a class count")
+    return which
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,9 @@ def load_afhq(root: Path, split: str | None = None, *, version: int = 1) -> Imag
         raise ValueError(f"version={version!r}; accepted are 1 and 2.")
     split = check_split(split, SPLITS[version], default=SPLITS[version][0])
     folder = first_existing(_candidates(root, version), split) or _candidates(root, version)[0]
+    bare = root / "afhq"  # version 2 as it unpacks; its split "test" tells it from version 1
+    if version == 2 and not folder.exists() and (bare / "test").is_dir() and not (bare / "val").is_dir():
+        folder = bare
     return read(folder, split, version=version)
 
 

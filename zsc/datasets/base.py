@@ -45,7 +45,12 @@ class ImageDataset:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        labels = np.asarray(self.labels, dtype=np.int64)
+        if isinstance(self.paths, (str, bytes)):
+            raise TypeError(f"paths is the one text {self.paths!r}; pass a list of pictures.")
+        labels = np.asarray(self.labels)
+        if labels.size and labels.dtype.kind not in "iu":
+            raise TypeError(f"labels hold {labels.dtype} values; pass indices into class_names, -1 for no label.")
+        labels = labels.astype(np.int64)
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "paths", list(self.paths))
         object.__setattr__(self, "class_names", [str(c) for c in self.class_names])

@@ -16,6 +16,7 @@ import pandas as pd
 
 from zsc.datasets.base import UNLABELLED, ImageDataset
 from zsc.datasets.folders import class_folders, image_files
+from zsc.images import is_url
 
 
 def from_folder(folder: str | Path, *, name: str | None = None) -> ImageDataset:
@@ -72,7 +73,8 @@ def from_csv(
     label_column
         The class of each row: a class name, or an index where `class_names` is given. None: no labels.
     image_pattern
-        Path with ``{}`` for the image column's value, from the CSV file's folder, such as ``"faces/face-{}.png"``.
+        Path with ``{}`` for the image column's value, from the CSV file's folder, such as ``"faces/face-{}.png"``; or
+        a URL, which is fetched when the picture is opened.
     class_names
         The names in label order; or a mapping of the values in the file to names. None: the sorted values.
     name
@@ -89,8 +91,9 @@ def from_csv(
     if image_pattern.count("{}") != 1:
         raise ValueError(f"image_pattern={image_pattern!r} must hold exactly one {{}} for the value of {image_column}.")
     frame = _read_columns(csv, [c for c in (image_column, label_column) if c is not None])
-    paths = [csv.parent / image_pattern.replace("{}", value) for value in frame[image_column]]
-    check_present(paths, f"named in {csv}")
+    places = [image_pattern.replace("{}", value) for value in frame[image_column]]
+    paths = [place if is_url(place) else csv.parent / place for place in places]
+    check_present([p for p in paths if isinstance(p, Path)], f"named in {csv}")
     if label_column is None:
         labels, names = np.full(len(paths), UNLABELLED), list(class_names or [])
     else:
@@ -150,19 +153,36 @@ def check_present(paths: Sequence[Path], where: str) -> None:
 def _read_columns(csv: Path, columns: list[str]) -> pd.DataFrame:
     if not csv.is_file():
         raise FileNotFoundError(f"{csv}: no such file; pass a CSV file with a header line.")
-    with csv.open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
+    try:
+        with csv.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{csv}: not UTF-8 text ({error.reason}); save it as CSV in UTF-8.") from error
     try:
         delimiter = csv_module.Sniffer().sniff(header, delimiters=",;\t|").delimiter
     except csv_module.Error:  # a single column has no delimiter to find
         delimiter = ","
-    present = next(csv_module.reader([header], delimiter=delimiter), [])
+    present = next(csv_module.reader([header], delimiter=delimiter, skipinitialspace=True), [])
     missing = [c for c in columns if c not in present]
     if missing:
         raise ValueError(f"{csv}: no column {', '.join(missing)}; the header has {', '.join(present[:20])}.")
-    return pd.read_csv(
-        csv, sep=delimiter, usecols=columns, dtype=str, keep_default_na=False, encoding="utf-8-sig", engine="c"
-    )
+    try:
+        return pd.read_csv(
+            csv,
+            sep=delimiter,
+            usecols=columns,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            skipinitialspace=True,
+        )
+    except (UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise ValueError(f"{csv}: cannot be read as CSV in UTF-8 ({error}); save it again as such.") from error
+
+
+def _by_number(text: str) -> tuple[float, str]:
+    """Sort whole numbers by their value, before all other texts."""
+    return (float(text), text) if text.isdecimal() else (float("inf"), text)
 
 
 def _to_labels(
@@ -170,16 +190,16 @@ def _to_labels(
 ) -> tuple[np.ndarray, list[str]]:
     """Turn a column of texts into labels (N,) and class names (K)."""
     if class_names is None:
-        names = sorted(set(values) - {""})
+        names = sorted(set(values) - {""}, key=_by_number)
         known = {n: i for i, n in enumerate(names)}
     elif isinstance(class_names, Mapping):
         names = list(dict.fromkeys(class_names.values()))
         known = {str(value): names.index(n) for value, n in class_names.items()}
     else:
         names = list(class_names)
-        known = {n: i for i, n in enumerate(names)} | {str(i): i for i in range(len(names))}
+        known = {str(i): i for i in range(len(names))} | {str(n): i for i, n in enumerate(names)}  # names win
     unknown = sorted(set(values) - set(known))
     if unknown:
         shown = ", ".join(repr(u) for u in unknown[:10])
-        raise ValueError(f"column {column!r} holds unknown labels {shown}; accepted are {', '.join(map(repr, known))}.")
+        raise ValueError(f"column {column!r} holds unknown labels {shown}; accepted are {', '.join(map(repr, names))}.")
     return values.map(known).to_numpy(dtype=np.int64), [str(n) for n in names]

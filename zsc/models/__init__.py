@@ -71,7 +71,9 @@ def load_model(
     from zsc.models import acceleration
 
     acceleration.check_engine(engine)
-    device = acceleration.choose_device(device)
+    if library not in ("auto", "clip", "open_clip"):
+        raise ValueError(f"library={library!r}; accepted are auto, clip, open_clip.")
+    device = acceleration.choose_device(str(device))
     if name == "conse" and precision == "auto":
         precision = "float32"
     chosen: dict[str, Any] = {"device": device, "precision": acceleration.choose_precision(precision, device)}

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from zsc.images import ImageSource, open_image
+from zsc.images import ImageSource, as_sources, open_image
 
 Transform = Callable[[Image.Image], np.ndarray]  # an RGB picture -> (3, S, S) float32
 
@@ -152,7 +152,7 @@ class Encoder(ABC):
         ImageError
             If a picture cannot be opened; the message names it.
         """
-        sources = images if isinstance(images, (list, tuple)) else [images]
+        sources = as_sources(images)
         batches = _batches(sources, batch_size, "images", progress)
         return self._collect([self.encode_pixels([self.transform(open_image(s)) for s in batch]) for batch in batches])
 

@@ -1,11 +1,13 @@
 """Models of open_clip, "open_clip:ARCH/TAG": LAION's, DataComp's, SigLIP and others.
 
-TAG is one of open_clip's pretrained tags, or the path of a weights file ("open_clip:ViT-B-32/weights/mine.pt").
+TAG is one of open_clip's pretrained tags, or the path of a weights file ("open_clip:ViT-B-32/weights/mine.pt"). Whether
+GELU or QuickGELU is computed, ARCH says ("ViT-B-32-quickgelu"); OpenAI's own files load by their path alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -14,6 +16,7 @@ import torch
 from zsc.models.acceleration import as_dtype
 from zsc.models.base import Encoder, EncoderInfo, Tokenizer, Transform
 from zsc.models.fingerprints import sha256_of_tensors
+from zsc.models.openai_clip import is_torchscript
 from zsc.models.tokens import BytePairTokenizer, LibraryTokenizer
 from zsc.models.transforms import ImageTransform, LibraryTransform
 from zsc.models.weights import WeightsError
@@ -103,6 +106,8 @@ def _check_names(arch: str, tag: str) -> None:
     tags = open_clip.list_pretrained_tags_by_model(arch)
     if not tag:
         raise ValueError(f"'open_clip:{arch}' names no weights; write 'open_clip:{arch}/TAG' with {', '.join(tags)}.")
+    if Path(tag).is_file() and is_torchscript(Path(tag)):
+        raise ValueError(f"{tag} is a file of OpenAI's; load it by its path alone, which also chooses QuickGELU.")
     if tag not in tags and "/" not in tag and "." not in tag:
         raise ValueError(f"open_clip has no weights {tag!r} for {arch}; accepted are {', '.join(tags)}, or a file.")
 

@@ -22,9 +22,9 @@ from zsc.models.acceleration import as_dtype
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.tokens import BytePairTokenizer
 from zsc.models.transforms import ImageTransform
-from zsc.models.weights import WeightsError, get_weights
+from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights
 
-LIBRARIES = ("clip", "open_clip")
+OPENAI_GIT = "git+https://github.com/openai/CLIP.git"
 _NEEDED = ("logit_scale", "positional_embedding", "text_projection", "token_embedding.weight", "visual.conv1.weight")
 
 
@@ -58,13 +58,22 @@ class OpenAIEncoder(Encoder):
 
 def load_published(name: str, *, device: str, precision: str, library: str = "auto") -> OpenAIEncoder:
     """Load one of OpenAI's checkpoints by name, fetching the weights where they are missing."""
-    return load_checkpoint(get_weights(name), name=name, device=device, precision=precision, library=library)
+    path, sha256 = get_weights(name), OPENAI_WEIGHTS[name].sha256  # get_weights has compared them
+    return load_checkpoint(path, name=name, sha256=sha256, device=device, precision=precision, library=library)
 
 
 def load_checkpoint(
-    path: Path, *, device: str, precision: str, name: str | None = None, library: str = "auto"
+    path: Path,
+    *,
+    device: str,
+    precision: str,
+    name: str | None = None,
+    sha256: str | None = None,
+    library: str = "auto",
 ) -> OpenAIEncoder:
     """Load a checkpoint in OpenAI's format: a TorchScript archive, or a state dict (read with weights_only).
+
+    As OpenAI's own loader does, weights are rounded to float16 on the way, also where the file holds float32.
 
     Raises
     ------
@@ -83,7 +92,7 @@ def load_checkpoint(
         image_size=image_size,
         context_length=state_dict["positional_embedding"].shape[0],
         logit_scale=float(state_dict["logit_scale"].detach().float().exp()),
-        weights_sha256=digest_of(path),
+        weights_sha256=sha256 or digest_of(path),
         device=device,
         precision=precision,
     )
@@ -96,13 +105,9 @@ def choose_library(library: str = "auto") -> str:
 
     Raises
     ------
-    ValueError
-        If the library is none of the accepted ones.
     ImportError
         If `clip` is asked for by name and is missing, broken or another package of that name.
     """
-    if library not in ("auto", *LIBRARIES):
-        raise ValueError(f"library={library!r}; accepted are auto, {', '.join(LIBRARIES)}.")
     if library == "open_clip":
         return library
     problem = _problem_with_clip()
@@ -110,7 +115,10 @@ def choose_library(library: str = "auto") -> str:
         return "clip"
     if library == "clip":
         raise ImportError(f"{problem} Or use library='open_clip', which gives the same embeddings.")
-    if importlib.util.find_spec("clip") is not None:
+    is_old_wheel = (
+        "pkg_resources" in problem
+    )  # as this project's own tests use one: nothing is lost, so nothing is said
+    if importlib.util.find_spec("clip") is not None and not is_old_wheel:
         warnings.warn(f"{problem} Going on with open_clip and the same weights.", stacklevel=2)
     return "open_clip"
 
@@ -126,7 +134,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; pass a checkpoint in OpenAI's format, or a name of load_model.")
     try:
-        content = _torchscript_tensors(path) if _is_torchscript(path) else _plain_tensors(path)
+        content = _torchscript_tensors(path) if is_torchscript(path) else _plain_tensors(path)
     except (RuntimeError, OSError, EOFError, TypeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise WeightsError(
             f"{path}: not a checkpoint that can be read ({path.stat().st_size:,} bytes; it is damaged, cut short or "
@@ -141,7 +149,8 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     return content
 
 
-def _is_torchscript(path: Path) -> bool:
+def is_torchscript(path: Path) -> bool:
+    """Tell whether a file is a TorchScript archive, as OpenAI published its weights."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -169,10 +178,13 @@ def _problem_with_clip() -> str | None:
         clip: Any = importlib.import_module("clip")
     except ImportError as error:
         if error.name == "clip":
-            return "OpenAI's clip is not installed: pip install 'zsc-clip[clip]'."
-        return f"clip is installed but cannot be imported ({error}); OpenAI's own: pip install 'zsc-clip[clip]'."
+            return f"OpenAI's clip is not installed: pip install {OPENAI_GIT}."
+        return f"clip is installed but cannot be imported ({error}); OpenAI's own: pip install {OPENAI_GIT}."
     if not hasattr(clip, "load") or not hasattr(clip, "model"):
-        return "the installed package clip is not OpenAI's (it has no load): pip uninstall clip, then 'zsc-clip[clip]'."
+        return (
+            "the installed package clip is not OpenAI's (it has no load): pip uninstall clip, then "
+            f"pip install {OPENAI_GIT}."
+        )
     return None
 
 

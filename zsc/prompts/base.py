@@ -6,16 +6,11 @@ Knows no model and no picture. Templates are strings with exactly one `{}`. A cl
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 POOLINGS = ("mean", "max", "sum")
 DEFAULT_TEMPLATE = "a photo of a {}"
@@ -117,50 +112,22 @@ class ClassPrompts:
         """
         if not isinstance(texts, Mapping):
             raise TypeError(f"texts is a {type(texts).__name__}; pass a mapping of class name to prompt or prompts.")
-        lists = [[value] if isinstance(value, str) else list(value or []) for value in texts.values()]
-        for class_name, prompts in zip(texts, lists, strict=True):
-            if not prompts:
-                raise ValueError(f"class {class_name!r} has no prompt; give it at least one.")
+        lists = [_as_list(class_name, value) for class_name, value in texts.items()]
         owners = tuple(k for k, prompts in enumerate(lists) for _ in prompts)
         return cls(tuple(texts), tuple(p for ps in lists for p in ps), owners, pooling, name)
 
     @classmethod
     def load(cls, path: str | Path) -> ClassPrompts:
-        """Read prompts from a YAML or JSON file.
+        """Read prompts from a YAML or JSON file; see `zsc.prompts.files.load`."""
+        from zsc.prompts.files import load
 
-        The file maps each class to its prompt or list of prompts, either directly or under ``classes:`` beside
-        ``pooling:`` and ``name:``.
-
-        Raises
-        ------
-        ValueError
-            If the file is missing or holds something else; one sentence that names it.
-        """
-        path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"{path}: no such prompts file; pass a YAML file with a line 'class: prompt' a class.")
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not a YAML or JSON file ({' '.join(str(error).split())}); mend it.") from error
-        if not isinstance(content, dict) or not content:
-            raise ValueError(f"{path}: holds no prompts; write a line 'class: prompt' a class.")
-        try:
-            return _from_content(content, default_name=path.stem)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from error
+        return load(path)
 
     def save(self, path: str | Path) -> Path:
-        """Write the prompts as YAML (or JSON, where the name ends in .json), in the form that `load` reads."""
-        path = Path(path)
-        content = {"name": self.name, "pooling": self.pooling, "classes": self.texts}
-        text = (
-            json.dumps(content, ensure_ascii=False, indent=2)
-            if path.suffix == ".json"
-            else yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        )
-        path.write_text(text, encoding="utf-8")
-        return path
+        """Write the prompts as YAML, or as JSON where the name ends in .json; see `zsc.prompts.files.save`."""
+        from zsc.prompts.files import save
+
+        return save(self, path)
 
     @property
     def texts(self) -> dict[str, list[str]]:
@@ -182,28 +149,20 @@ class ClassPrompts:
         return iter(self.prompts)
 
 
-def prompt_set_names() -> list[str]:
-    """List the named prompt sets that come with the package, in the order of the file."""
-    return list(_published())
-
-
-def prompt_set(name: str) -> ClassPrompts:
-    """Give a published prompt set by name, such as "glasses-1" or "afhq-b" (see `prompt_set_names`)."""
-    published = _published()
-    if name not in published:
-        raise ValueError(f"no prompt set {name!r}; there are {', '.join(published)}.")
-    return _from_content(published[name], default_name=name)
-
-
-def default_prompts(class_names: Sequence[str], dataset_name: str = "") -> ClassPrompts:
-    """Choose the prompts to begin with: the tutorial's first ones for its data set, else "a photo of a {}".
-
-    A published set is taken only where its classes are those of the data set; order does not matter.
-    """
-    for name, content in _published().items():
-        if content["dataset"] == dataset_name and set(content["classes"]) == set(class_names):
-            return prompt_set(name)
-    return ClassPrompts.from_names(class_names, name=DEFAULT_TEMPLATE)
+def as_prompts(prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Sequence[str]]) -> ClassPrompts:
+    """Take prompts as they are given: a `ClassPrompts`, a mapping of class to prompts, or a text a class."""
+    if isinstance(prompts, ClassPrompts):
+        return prompts
+    if isinstance(prompts, Mapping):
+        return ClassPrompts.from_texts(prompts)
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if isinstance(prompts, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(
+            f"prompts is {prompts!r}; pass a list of texts, a mapping of class to prompts, or ClassPrompts."
+        )
+    if len(set(texts)) != len(texts):
+        raise ValueError(f"prompts {texts} hold a text twice; each class needs its own.")
+    return ClassPrompts.from_texts({text: text for text in texts})
 
 
 def check_pooling(pooling: str | None, *, optional: bool = False) -> None:
@@ -212,18 +171,14 @@ def check_pooling(pooling: str | None, *, optional: bool = False) -> None:
         raise ValueError(f"pooling={pooling!r}; accepted are {', '.join(POOLINGS)}.")
 
 
-@cache
-def _published() -> dict[str, dict[str, Any]]:
-    text = resources.files("zsc").joinpath("prompt_sets.yaml").read_text(encoding="utf-8")
-    content: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return content
-
-
-def _from_content(content: Mapping[str, Any], default_name: str) -> ClassPrompts:
-    if isinstance(content.get("classes"), Mapping):
-        name = str(content.get("name") or default_name)
-        return ClassPrompts.from_texts(content["classes"], pooling=content.get("pooling"), name=name)
-    return ClassPrompts.from_texts(content, name=default_name)
+def _as_list(class_name: object, value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, Sequence):
+        raise TypeError(f"class {class_name!r} has the prompt {value!r}; pass a text or a list of texts.")
+    if not value:
+        raise ValueError(f"class {class_name!r} has no prompt; give it at least one.")
+    return list(value)
 
 
 def _check_classes(class_names: Sequence[str]) -> None:

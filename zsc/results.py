@@ -1,0 +1,64 @@
+"""The table of predictions: the Glasses tutorial's columns, then a probability a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from zsc.datasets.base import UNLABELLED
+from zsc.prompts import ClassPrompts
+from zsc.scoring import cosine_scores
+
+COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
+
+
+def result_table(images: Sequence[Any], y_true: np.ndarray, proba: np.ndarray, tokens: np.ndarray,
+                 class_names: Sequence[str]) -> pd.DataFrame:  # fmt: skip
+    """Lay out N predictions.
+
+    Parameters
+    ----------
+    images
+        N picture sources.
+    y_true
+        N labels; -1 becomes <NA>.
+    proba
+        Probabilities, shape (N, K).
+    tokens
+        For each picture the prompt that decided, shape (N,).
+    class_names
+        K names.
+
+    Returns
+    -------
+    pd.DataFrame
+        Columns image, y_true, y_pred, y_pred_token, proba, and proba_<class> for each class.
+    """
+    y_pred = proba.argmax(axis=1)
+    values = (
+        pd.Series(list(images), dtype=object),
+        _nullable(y_true),
+        y_pred,
+        tokens,
+        proba[np.arange(len(proba)), y_pred],
+    )
+    columns = dict(zip(COLUMNS, values, strict=True))
+    return pd.DataFrame(columns | {f"proba_{name}": proba[:, k] for k, name in enumerate(class_names)})
+
+
+def best_prompts(
+    image_embeddings: np.ndarray, text_embeddings: np.ndarray, prompts: ClassPrompts, y_pred: np.ndarray
+) -> np.ndarray:
+    """Find for each picture the prompt of its predicted class that is nearest to it, shape (N,)."""
+    cosines = cosine_scores(image_embeddings, text_embeddings)  # (N, M)
+    cosines[np.asarray(prompts.owners)[None, :] != y_pred[:, None]] = -np.inf
+    return np.array(prompts.prompts, dtype=object)[cosines.argmax(axis=1)]
+
+
+def _nullable(labels: np.ndarray) -> pd.Series:
+    """Give labels as a column: int64, or Int64 with <NA> where pictures have no label."""
+    missing = labels == UNLABELLED
+    return pd.Series(labels, dtype="Int64").mask(missing) if missing.any() else pd.Series(labels)
