@@ -173,6 +173,7 @@ def test_there_are_enough_awkward_files():
     assert len(OPENED) + len(REFUSED) >= 25
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # Pillow says so, and the picture is intact
 @pytest.mark.parametrize("name", OPENED)
 def test_opened_upright_and_right(name, tmp_path):
     make, expected, tolerance = OPENED[name]

@@ -23,7 +23,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MODULES = sorted((ROOT / "zsc").rglob("*.py"))
 CONDA_NAMES = {"pytorch": "torch"}
 FLOORS = [  # imports go downwards only; a module may import its own floor
-    {"images", "prompts", "datasets", "scoring", "matching", "evaluation", "results"},
+    {"images", "prompts", "datasets", "store", "scoring", "matching", "evaluation", "results"},
     {"models", "plots"},
     {"embeddings"},
     {"classifier"},

@@ -128,7 +128,8 @@ class ZeroShotClassifier:
         pd.DataFrame
             A row a picture: the columns of `classify`, then proba_<class> for each class. `y_true` and `y_pred` are
             indices into this classifier's `class_names`, whatever order the data set has them in; `y_true` is <NA>
-            where a picture has no label, or the data set has other classes. `attrs` says what made the table.
+            where a picture has no label, or the data set has other classes. A picture that failed keeps its row, with
+            <NA> for its prediction. `attrs` says what made the table.
         """
         embeddings = self.embed(pictures, batch_size=batch_size, progress=progress)
         proba = to_proba(self._scores(embeddings), self.model.logit_scale)
@@ -162,7 +163,7 @@ class ZeroShotClassifier:
         """
         self._check_labelled(dataset)
         part = dataset if max_images is None else dataset.head(max_images)
-        table = self.predict(part, batch_size=batch_size, progress=True)
+        table = self.predict(self.embed(part, batch_size=batch_size, progress=True).without_failed())
         return float((table["y_true"] == table["y_pred"]).mean()), table
 
     def evaluate(
@@ -170,7 +171,7 @@ class ZeroShotClassifier:
     ) -> Evaluation:
         """Classify labelled pictures and judge the result."""
         self._check_labelled(pictures)
-        embeddings = self.embed(pictures, batch_size=batch_size, progress=progress)
+        embeddings = self.embed(pictures, batch_size=batch_size, progress=progress).without_failed()
         proba = to_proba(self._scores(embeddings), self.model.logit_scale)
         return evaluate(
             self._labels(embeddings), proba, self.class_names, images=embeddings.paths, about=self._about(embeddings)

@@ -13,7 +13,6 @@ import struct
 import urllib.error
 import urllib.parse
 import urllib.request
-import warnings
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,7 +32,9 @@ class ImageError(ValueError):
     """A picture that cannot be opened; the message names it and says what to do."""
 
 
-def open_image(source: ImageSource, *, background: str = "white", timeout: float = 30.0) -> Image.Image:
+def open_image(
+    source: ImageSource, *, background: str = "white", timeout: float = 30.0, name: str | None = None
+) -> Image.Image:
     """Open a picture as an upright 8-bit RGB PIL image.
 
     Parameters
@@ -45,6 +46,8 @@ def open_image(source: ImageSource, *, background: str = "white", timeout: float
         The colour that shows through transparent pixels, as Pillow names colours.
     timeout
         Seconds to wait for a URL.
+    name
+        What messages call the picture; its path, URL or kind where None.
 
     Returns
     -------
@@ -56,18 +59,16 @@ def open_image(source: ImageSource, *, background: str = "white", timeout: float
     ImageError
         If the picture is missing, damaged, cut short, too large or no picture; one sentence that names it.
     """
-    name = describe(source)
+    name = name or describe(source)
     fill = _colour(background)
-    source = _download(source, timeout) if is_url(source) else source
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Corrupt EXIF data")  # the picture itself may be intact
-            with _read(source, name) as image:
-                if not image.width or not image.height:
-                    raise ImageError(f"{name}: a picture without pixels ({image.width} x {image.height}).")
-                image.seek(0)
-                image.load()
-                return _to_rgb(_upright(image), fill, name)
+        source = read_source(source, timeout=timeout)
+        with _open(source) as image:
+            if not image.width or not image.height:
+                raise ImageError(f"{name}: a picture without pixels ({image.width} x {image.height}).")
+            image.seek(0)
+            image.load()
+            return _to_rgb(_upright(image), fill, name)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -82,6 +83,19 @@ def open_image(source: ImageSource, *, background: str = "white", timeout: float
         raise ImageError(
             f"{name}: the file is damaged or cut short ({error}); fetch or export it again, or leave it out."
         ) from error
+
+
+def read_source(source: ImageSource, *, timeout: float = 30.0) -> ImageSource:
+    """Read the bytes of a path or URL; what is in memory already passes through.
+
+    Raises
+    ------
+    ImageError
+        If it is missing, a folder, empty, or cannot be fetched.
+    """
+    if is_url(source):
+        return _download(source, timeout)
+    return _read_path(source) if isinstance(source, (str, Path)) else source
 
 
 def as_sources(images: Any) -> list[ImageSource]:
@@ -121,15 +135,13 @@ def _colour(background: str) -> str:
     return background
 
 
-def _read(source: ImageSource, name: str) -> Image.Image:
+def _open(source: ImageSource) -> Image.Image:
     if isinstance(source, Image.Image):
         return source.copy()
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return Image.open(io.BytesIO(source))
-    if isinstance(source, (str, Path)):
-        return _open_path(Path(source).expanduser(), name)
     if hasattr(source, "read"):
         return Image.open(source)
     raise ImageError(
@@ -137,16 +149,18 @@ def _read(source: ImageSource, name: str) -> Image.Image:
     )
 
 
-def _open_path(path: Path, name: str) -> Image.Image:
+def _read_path(source: str | Path) -> bytes:
+    name, path = str(source), Path(source).expanduser()
     if not name.strip():
         raise ImageError("an empty path is no picture; pass a path, a URL, bytes, a PIL image or a uint8 array.")
     if path.is_dir():
         raise ImageError(f"{name}: this is a folder; pass a picture file, or load it with ImageDataset.from_folder.")
     if not path.exists():
         raise ImageError(f"{name}: no such file; check the path and its spelling.")
-    if path.stat().st_size == 0:
+    data = path.read_bytes()
+    if not data:
         raise ImageError(f"{name}: the file is empty; fetch or export it again, or leave it out.")
-    return Image.open(path)
+    return data
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -217,9 +231,4 @@ def _why_unreadable(source: ImageSource) -> str:
 
 
 def _head(source: ImageSource) -> bytes:
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return bytes(source[:64])
-    if isinstance(source, (str, Path)):
-        with Path(source).expanduser().open("rb") as file:
-            return file.read(64)
-    return b""
+    return bytes(source[:64]) if isinstance(source, (bytes, bytearray, memoryview)) else b""

@@ -24,9 +24,9 @@ def result_table(images: Sequence[Any], y_true: np.ndarray, proba: np.ndarray, t
     images
         N picture sources.
     y_true
-        N labels; -1 becomes <NA>.
+        N labels; -1 becomes <NA>, and so does the prediction of a picture that failed.
     proba
-        Probabilities, shape (N, K).
+        Probabilities, shape (N, K); NaN in the rows of pictures that failed.
     tokens
         For each picture the prompt that decided, shape (N,).
     class_names
@@ -37,12 +37,13 @@ def result_table(images: Sequence[Any], y_true: np.ndarray, proba: np.ndarray, t
     pd.DataFrame
         Columns image, y_true, y_pred, y_pred_token, proba, and proba_<class> for each class.
     """
-    y_pred = proba.argmax(axis=1)
+    failed = np.isnan(proba).any(axis=1)
+    y_pred = np.where(failed, UNLABELLED, proba.argmax(axis=1))
     values = (
         pd.Series(list(images), dtype=object),
         _nullable(y_true),
-        y_pred,
-        tokens,
+        _nullable(y_pred),
+        pd.Series(tokens, dtype=object).mask(failed, None),
         proba[np.arange(len(proba)), y_pred],
     )
     columns = dict(zip(COLUMNS, values, strict=True))

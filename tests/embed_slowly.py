@@ -1,0 +1,38 @@
+"""Embed a folder with the model of known geometry, slowly, writing down what is encoded: a process to be killed.
+
+Usage: python embed_slowly.py FOLDER STORE LOG [FIRST LAST]
+"""
+
+import hashlib
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from conftest import ColourEncoder
+
+import zsc
+from zsc.embeddings import job
+
+
+def mark(pixels):
+    """Name transformed pixels by their content."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+class SlowEncoder(ColourEncoder):
+    """Takes its time, and notes each picture that it encodes."""
+
+    def encode_pixels(self, pixels):
+        time.sleep(0.01)
+        with Path(sys.argv[3]).open("a", encoding="utf-8") as log:
+            log.writelines(f"{mark(p)}\n" for p in pixels)
+        return super().encode_pixels(pixels)
+
+
+if __name__ == "__main__":
+    job.PART_ROWS = 16
+    dataset = zsc.ImageDataset.from_folder(sys.argv[1])
+    if len(sys.argv) > 4:
+        dataset = dataset[int(sys.argv[4]) : int(sys.argv[5])]
+    zsc.embed_images(SlowEncoder(), dataset, sys.argv[2], batch_size=4, progress=False)
