@@ -18,6 +18,7 @@ from servers import FileServer
 
 import zsc
 from zsc.models import openai_clip, weights
+from zsc.models.acceleration import BatchFirstTransformer
 from zsc.models.base import TextTooLongError
 from zsc.models.weights import OPENAI_WEIGHTS, PublishedWeights, WeightsError
 
@@ -69,6 +70,33 @@ def test_equal_to_a_direct_use_of_each_library(direct, path, through_clip, throu
         np.testing.assert_allclose(encoder.encode_images(pictures), images, atol=1e-5)
         np.testing.assert_allclose(encoder.encode_texts(TEXTS), rows, atol=1e-5)
         assert encoder.logit_scale == pytest.approx(scale, rel=1e-6)
+
+
+def test_openvino_is_torch_to_four_digits(path, through_clip, pictures):
+    pytest.importorskip("openvino")
+    encoder = zsc.load_model(path, device="cpu", engine="openvino")
+    assert encoder.info.engine == "openvino" and encoder.fingerprint != through_clip.fingerprint
+    np.testing.assert_allclose(encoder.encode_images(pictures), through_clip.encode_images(pictures), atol=1e-4)
+    np.testing.assert_allclose(encoder.encode_texts(TEXTS), through_clip.encode_texts(TEXTS), atol=1e-5)
+
+
+def test_the_faster_transformer_gives_the_same_bits(vit_path, pictures):
+    model = clip.model.build_model(torch.load(vit_path, weights_only=True)).float()
+    pixels = torch.stack([clip.clip._transform(224)(p) for p in pictures])
+    with torch.inference_mode():
+        assert torch.equal(BatchFirstTransformer(model.visual)(pixels), model.encode_image(pixels))
+
+
+def test_folding_leaves_no_batch_norm(rn50_path):
+    encoder = zsc.load_model(rn50_path, device="cpu")
+    assert not [m for m in encoder.image_encoder.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize("name", ["conse", "hf:x/y", "open_clip:RN50/openai"])
+def test_openvino_is_for_openais_format(name):
+    pytest.importorskip("openvino")
+    with pytest.raises(ValueError, match="is built for checkpoints in OpenAI's format"):
+        zsc.load_model(name, device="cpu", engine="openvino")
 
 
 def test_batched_is_one_by_one(through_clip, pictures):
@@ -178,7 +206,7 @@ class TestLoading:
             zsc.load_model(vit_path, device="cpu", precision="float16")
         with pytest.raises(ValueError, match="precision='int8'; accepted are auto, float32, float16"):
             zsc.load_model(vit_path, device="cpu", precision="int8")
-        with pytest.raises(ValueError, match="engine='tensorrt'; accepted is torch"):
+        with pytest.raises(ValueError, match="engine='tensorrt'; accepted are torch, openvino"):
             zsc.load_model(vit_path, engine="tensorrt")
         with pytest.raises(ValueError, match="library='timm'; accepted are auto, clip, open_clip"):
             zsc.load_model(vit_path, device="cpu", library="timm")

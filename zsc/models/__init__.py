@@ -40,7 +40,7 @@ def load_model(
     precision
         "auto" (float16 on cuda, else float32), "float32" or "float16".
     engine
-        "torch".
+        "torch"; or "openvino", for checkpoints in OpenAI's format on the CPU (package openvino).
     library
         For OpenAI's format: "auto" (OpenAI's `clip` where installed, else open_clip), "clip" or "open_clip".
 
@@ -70,13 +70,18 @@ def load_model(
         )
     from zsc.models import acceleration
 
-    acceleration.check_engine(engine)
     if library not in ("auto", "clip", "open_clip"):
         raise ValueError(f"library={library!r}; accepted are auto, clip, open_clip.")
     device = acceleration.choose_device(str(device))
     if name == "conse" and precision == "auto":
         precision = "float32"
-    chosen: dict[str, Any] = {"device": device, "precision": acceleration.choose_precision(precision, device)}
+    precision = acceleration.choose_precision(precision, device)
+    acceleration.check_engine(engine, device, precision)
+    chosen: dict[str, Any] = {"device": device, "precision": precision}
+    if engine != "torch" and (name == "conse" or kind in ("open_clip", "hf")):
+        raise ValueError(
+            f"engine={engine!r} is built for checkpoints in OpenAI's format, not for {name}; leave it out."
+        )
     if name == "conse":
         from zsc.models.conse import load_conse
 
@@ -92,8 +97,8 @@ def load_model(
     from zsc.models.openai_clip import load_checkpoint, load_published
 
     if name in OPENAI_WEIGHTS:
-        return load_published(str(name), library=library, **chosen)
-    return load_checkpoint(Path(name).expanduser(), library=library, **chosen)
+        return load_published(str(name), library=library, engine=engine, **chosen)
+    return load_checkpoint(Path(name).expanduser(), library=library, engine=engine, **chosen)
 
 
 def auto_model() -> tuple[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from zsc.datasets.download import digest_of
-from zsc.models.acceleration import as_dtype
+from zsc.models.acceleration import as_dtype, faster
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.tokens import BytePairTokenizer
 from zsc.models.transforms import ImageTransform
@@ -41,25 +41,32 @@ class OpenAIEncoder(Encoder):
         The library's SimpleTokenizer.
     """
 
-    def __init__(self, model: torch.nn.Module, info: EncoderInfo, codec: Any) -> None:
+    def __init__(self, model: Any, info: EncoderInfo, codec: Any) -> None:
         self.model = model
         self.info = info
+        self.image_encoder = faster(
+            model.visual, engine=info.engine, precision=info.precision, image_size=info.image_size
+        )
         self.transform = ImageTransform(info.image_size)
         self.tokenizer = BytePairTokenizer(codec, info.context_length)
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D)."""
-        return self.model.encode_image(pixels.to(as_dtype(self.info.precision)))  # type: ignore[operator]
+        return self.image_encoder(pixels.to(as_dtype(self.info.precision)))
 
     def embed_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embed token ids (M, 77) as (M, D)."""
-        return self.model.encode_text(tokens.to(self.info.device))  # type: ignore[operator]
+        return self.model.encode_text(tokens.to(self.info.device))
 
 
-def load_published(name: str, *, device: str, precision: str, library: str = "auto") -> OpenAIEncoder:
+def load_published(
+    name: str, *, device: str, precision: str, library: str = "auto", engine: str = "torch"
+) -> OpenAIEncoder:
     """Load one of OpenAI's checkpoints by name, fetching the weights where they are missing."""
     path, sha256 = get_weights(name), OPENAI_WEIGHTS[name].sha256  # get_weights has compared them
-    return load_checkpoint(path, name=name, sha256=sha256, device=device, precision=precision, library=library)
+    return load_checkpoint(
+        path, name=name, sha256=sha256, device=device, precision=precision, library=library, engine=engine
+    )
 
 
 def load_checkpoint(
@@ -70,6 +77,7 @@ def load_checkpoint(
     name: str | None = None,
     sha256: str | None = None,
     library: str = "auto",
+    engine: str = "torch",
 ) -> OpenAIEncoder:
     """Load a checkpoint in OpenAI's format: a TorchScript archive, or a state dict (read with weights_only).
 
@@ -95,6 +103,7 @@ def load_checkpoint(
         weights_sha256=sha256 or digest_of(path),
         device=device,
         precision=precision,
+        engine=engine,
     )
     model = model.to(device)  # fp16 weights so far, as OpenAI's loader leaves them
     return OpenAIEncoder(model.float() if precision == "float32" else model, info, codec)
