@@ -25,6 +25,7 @@ def loaded_once(conse, monkeypatch, tmp_path):
         zsc.models, "load_model", lambda name, *a, **k: conse if name == "conse" else load(name, *a, **k)
     )
     monkeypatch.setattr("zsc.demo.load_model", zsc.models.load_model)
+    monkeypatch.setattr("zsc.cli.keep.load_model", zsc.models.load_model)
 
 
 def run(capsys, *words):
@@ -173,7 +174,9 @@ def test_bad_usage_is_exit_code_2(capsys, words):
     assert caught.value.code == 2 and "usage: zsc" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["demo", "classify", "evaluate", "models", "datasets", "download"])
+@pytest.mark.parametrize(
+    "command", ["demo", "classify", "evaluate", "models", "datasets", "download", "embed", "store"]
+)
 def test_every_command_has_help(capsys, command):
     with pytest.raises(SystemExit) as caught:
         run(capsys, command, "--help")
@@ -199,3 +202,48 @@ def test_version(capsys):
     with pytest.raises(SystemExit) as caught:
         run(capsys, "--version")
     assert caught.value.code == 0 and capsys.readouterr().out == f"zsc {zsc.__version__}\n"
+
+
+def test_embed_and_store(capsys, animals, tmp_path, monkeypatch):
+    words = ("embed", "--dataset", "afhq", "--data-root", animals, "--model", "conse", "--store", tmp_path / "kept")
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and "afhq val: 6 pictures by conse in" in out
+    code, out, _ = run(capsys, "store", "info", "--store", tmp_path / "kept", "--json")
+    row = json.loads(out)[0]
+    assert row["embeddings"] == 6 and row["model"] == "conse" and row["bytes"] > 6 * 384 * 4
+    assert run(capsys, "store", "verify", "--store", tmp_path / "kept")[1].endswith("sound\n")
+    monkeypatch.setattr("zsc.embeddings.streaming.read_source", None)  # no picture is opened any more
+    evaluate = (
+        "evaluate",
+        "--dataset",
+        "afhq",
+        "--data-root",
+        animals,
+        "--model",
+        "conse",
+        "--store",
+        tmp_path / "kept",
+    )
+    assert run(capsys, *evaluate)[0] == 0
+    monkeypatch.undo()
+    part = next((tmp_path / "kept" / row["fingerprint"]).glob("part-*.parquet"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1  # in a vector
+    part.write_bytes(bytes(data))
+    monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path / "none"))
+    code, out, _ = run(capsys, "store", "verify", "--store", tmp_path / "kept")
+    assert code == 1 and "problem: " in out
+    code, out, _ = run(capsys, "store", "clear", "--store", tmp_path / "kept")
+    assert code == 0 and "removed" in out and not list((tmp_path / "kept").iterdir())
+    code, _, err = run(capsys, "store", "info", "--store", tmp_path / "kept")
+    assert code == 1 and "no kept embeddings; 'zsc embed' makes some" in err
+
+
+def test_embed_records_failures(capsys, animals, tmp_path):
+    (animals / "afhq/val/cat/flickr_cat_000000.jpg").write_bytes(b"no picture")
+    words = ("embed", "--dataset", "afhq", "--data-root", animals, "--store", tmp_path / "kept", "--model", "conse")
+    code, _, err = run(capsys, *words)
+    assert code == 1 and "flickr_cat_000000.jpg: not a picture" in err
+    code, out, _ = run(capsys, *words, "--on-error", "record", "--json")
+    content = json.loads(out)
+    assert code == 0 and content["pictures"] == 6 and len(content["failures"]) == 1

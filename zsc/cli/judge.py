@@ -8,7 +8,8 @@ from typing import Any
 
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import parts
-from zsc.datasets import ImageDataset, load_dataset
+from zsc.datasets import ImageDataset
+from zsc.embeddings import embed_images
 from zsc.evaluation import Evaluation
 from zsc.prompts import default_prompts
 
@@ -23,13 +24,8 @@ def add_to(commands: Any) -> None:
     which = parts.add_model_and_prompts(one)
     which.add_argument("--prompts", nargs="+", metavar="TEXT", help="a text a class, used as it is")
     one = parts.add_command(commands, "evaluate", evaluate)
-    source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument("--dataset", help="a data set's name; 'zsc datasets' lists them")
-    source.add_argument("--folder", type=Path, help="your own pictures: a folder with one sub-folder a class")
-    one.add_argument("--split", help="as published; left out: the one that is evaluated")
-    one.add_argument("--drop-suspects", action="store_true", help="glasses: leave out the labels that one team doubts")
-    one.add_argument("--limit", type=parts.positive, metavar="N", help="only the first N pictures")
-    parts.add_dataset_options(one)
+    parts.add_dataset(one)
+    one.add_argument("--store", type=Path, help="keep the embeddings in this folder, or take them from it")
     parts.add_model_and_prompts(one)
 
 
@@ -74,26 +70,15 @@ def classify(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Classify a labelled data set and judge the result."""
-    dataset = _dataset(arguments)
+    dataset = parts.chosen_dataset(arguments)
     prompts = parts.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
     clf = ZeroShotClassifier(prompts, parts.model_name(arguments), pooling=arguments.pooling)
-    evaluation = clf.evaluate(dataset, progress=parts.show_progress(arguments))
+    embeddings = embed_images(clf.model, dataset, arguments.store, progress=parts.show_progress(arguments))
+    evaluation = clf.evaluate(embeddings)
     if arguments.json:
         parts.print_json({**evaluation.to_dict(), "errors": parts.records(evaluation.errors)})
         return
     _print_evaluation(evaluation, clf, dataset)
-
-
-def _dataset(arguments: argparse.Namespace) -> ImageDataset:
-    if arguments.folder:
-        given = [k for k in ("split", "version", "size", "drop_suspects") if getattr(arguments, k)]
-        if given:
-            raise ValueError(f"--folder takes no --{given[0].replace('_', '-')}; leave it out, or name a --dataset.")
-        dataset = ImageDataset.from_folder(arguments.folder)
-    else:
-        options = parts.form_options(arguments) | ({"drop_suspects": True} if arguments.drop_suspects else {})
-        dataset = load_dataset(arguments.dataset, arguments.data_root, arguments.split, **options)
-    return dataset.head(arguments.limit) if arguments.limit else dataset
 
 
 def _print_evaluation(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from zsc.datasets import ImageDataset, load_dataset
 from zsc.models import auto_model
 from zsc.prompts import ClassPrompts, prompt_set
 
@@ -35,6 +36,32 @@ def add_model_and_prompts(parser: argparse.ArgumentParser) -> Any:
     which.add_argument("--prompt-set", metavar="NAME", help="published prompts, such as afhq-b")
     parser.add_argument("--pooling", choices=("mean", "max", "sum"), help="how several prompts of a class count")
     return which
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a data set, or a folder of one's own, and a part of it."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--dataset", help="a data set's name; 'zsc datasets' lists them")
+    source.add_argument("--folder", type=Path, help="your own pictures: a folder with one sub-folder a class")
+    parser.add_argument("--split", help="as published; left out: the one that is evaluated")
+    parser.add_argument(
+        "--drop-suspects", action="store_true", help="glasses: leave out the labels that one team doubts"
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N pictures")
+    add_dataset_options(parser)
+
+
+def chosen_dataset(arguments: argparse.Namespace) -> ImageDataset:
+    """Load the data set, or the part of it, that the options name."""
+    if arguments.folder:
+        given = [k for k in ("split", "version", "size", "drop_suspects") if getattr(arguments, k)]
+        if given:
+            raise ValueError(f"--folder takes no --{given[0].replace('_', '-')}; leave it out, or name a --dataset.")
+        dataset = ImageDataset.from_folder(arguments.folder)
+    else:
+        options = form_options(arguments) | ({"drop_suspects": True} if arguments.drop_suspects else {})
+        dataset = load_dataset(arguments.dataset, arguments.data_root, arguments.split, **options)
+    return dataset.head(arguments.limit) if arguments.limit else dataset
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
