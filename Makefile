@@ -41,12 +41,13 @@ lab: $(STAMP)  ## open the notebooks in JupyterLab
 notebooks: $(STAMP)  ## run every notebook again and keep the outputs
 	@$(BIN)/python notebooks/run.py
 
-bench:  ## measure speed (comes with issue "Embed once, ask many times")
-	@echo "make bench is not built yet: it comes with kept embeddings." && exit 1
+bench: $(STAMP)  ## measure speed against the tutorials and other libraries (20 minutes; benchmark.json)
+	@$(BIN)/python -m benchmarks
 
 data: $(STAMP)  ## download and check the three data sets (ROOT=data)
 	@failed=0; for name in glasses afhq imagenette; do \
-	  $(BIN)/python -m zsc download $$name --root $(ROOT) || failed=1; done; exit $$failed
+	  $(BIN)/python -m zsc download $$name --root $(ROOT) && $(BIN)/python -m zsc datasets check $$name --root $(ROOT) || failed=1; \
+	  done; exit $$failed
 
 reproduce:  ## rerun the tutorials (comes with issue "Reproduce")
 	@echo "make reproduce is not built yet: see the table in README.md for what runs today." && exit 1

@@ -2,33 +2,20 @@
 
 import os
 import socket
-import sys
-import types
-from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.pop("ZSC_WEIGHTS", None)
 
 import numpy as np
-import packaging.version
 import pytest
 import torch
 from PIL import Image
 
+from benchmarks.checkpoints import random_checkpoint
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.transforms import ImageTransform
 
-# clip-anytorch asks for pkg_resources.packaging, which setuptools no longer offers; OpenAI's own clip does not
-_stub = types.ModuleType("pkg_resources")
-_stub.packaging = packaging
-sys.modules.setdefault("pkg_resources", _stub)
-
-CACHE = Path(__file__).parent / ".cache"
-_ARCHITECTURES = {  # OpenAI's own sizes, as arguments of clip.model.CLIP
-    "RN50": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),
-    "ViT-B-32": (512, 224, 12, 768, 32, 77, 49408, 512, 8, 12),
-}
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (0.7, 0.7, 0.1), "grey": (1, 1, 1)}
 
 
@@ -43,35 +30,6 @@ def no_network(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", only_loopback)
-
-
-def random_checkpoint(name: str) -> Path:
-    """Build a full-size checkpoint with random weights in OpenAI's format (float16 state dict), once."""
-    path = CACHE / f"{name}.pt"
-    if not path.exists():
-        from clip.model import CLIP, convert_weights
-
-        torch.manual_seed(0)
-        model = CLIP(*_ARCHITECTURES[name])
-        spread_batch_norm(model)
-        convert_weights(model)
-        CACHE.mkdir(exist_ok=True)
-        part = path.with_suffix(".part")
-        torch.save(model.state_dict(), part)
-        part.replace(path)
-    return path
-
-
-def spread_batch_norm(model):
-    """Fit the batch norms to noise, as training would; else all pictures get nearly the same embedding."""
-    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        torch.nn.init.uniform_(norm.weight, 0.5, 1.0)  # OpenAI starts some at zero, which hides whole blocks
-        norm.momentum = None  # average over all batches
-    if norms:
-        with torch.no_grad():
-            model.train().visual(torch.randn(8, 3, 224, 224) + torch.randn(8, 3, 1, 1))
-        model.eval()
 
 
 @pytest.fixture(scope="session")

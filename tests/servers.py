@@ -42,7 +42,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(416, {"Content-Range": f"bytes */{len(body)}"})
         rest = body[start:]
         sent = {"cut": rest[: len(rest) * 6 // 10], "wrong": bytes(len(rest))}.get(fault, rest)
-        return self.answer(206 if start else 200, {"Content-Length": str(len(rest))}, sent)
+        headers = {"Content-Length": str(len(rest))}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        return self.answer(206 if start else 200, headers, sent)
 
     def answer(self, status, headers=None, body=b""):
         self.send_response(status)

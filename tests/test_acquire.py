@@ -5,6 +5,7 @@ import io
 import json
 import stat
 import tarfile
+import threading
 import time
 import zipfile
 
@@ -20,6 +21,7 @@ from zsc import cli
 from zsc.datasets import archives, check_dataset, download, download_dataset
 from zsc.datasets.archives import ArchiveError
 from zsc.datasets.download import DownloadError
+from zsc.datasets.kaggle_login import may_log_in
 from zsc.datasets.published import PUBLISHED
 
 every_form = pytest.mark.parametrize("form", FORMS)
@@ -115,7 +117,7 @@ def test_cut_again_and_again_then_a_second_run(serve, server, tmp_path, monkeypa
     monkeypatch.setattr(download, "CHUNK", 512)
     serve("imagenette-320px")
     server.faults = ["cut"] * 4
-    with pytest.raises(DownloadError, match="imagenette could not be downloaded; tried: fast.ai .*Three ways on"):
+    with pytest.raises(DownloadError, match="imagenette could not be downloaded; tried: fast.ai: .*Three ways on"):
         get("imagenette-320px", tmp_path / "data")
     assert_nothing_half(tmp_path / "data", "imagenette-320px")
     assert list((tmp_path / "data/.download").glob("*.part"))
@@ -201,6 +203,9 @@ def evil_tar(name, kind, target=""):
         (evil_zip("afhq/../../outside.txt"), "would leave the folder"),
         (evil_zip("/absolute.txt"), "would leave the folder"),
         (evil_zip("..\\outside.txt"), "would leave the folder"),
+        (evil_zip("C:/outside.txt"), "would leave the folder"),
+        (evil_tar("C:outside.txt", tarfile.REGTYPE), "would leave the folder"),
+        (evil_zip("//server/outside.txt"), "would leave the folder"),
         (evil_zip("afhq/link", stat.S_IFLNK | 0o777), "is a link or a device"),
         (evil_tar("../outside.txt", tarfile.REGTYPE), "would leave the folder"),
         (evil_tar("link", tarfile.SYMTYPE, "../../outside"), "is a link or a device"),
@@ -231,7 +236,8 @@ def test_an_incomplete_archive_is_no_data_set(tmp_path):
 
 
 @every_form
-def test_from_a_file_that_the_user_fetched(form, tmp_path):
+def test_from_a_file_that_the_user_fetched(form, tmp_path, monkeypatch):
+    monkeypatch.setitem(PUBLISHED, form, _with(PUBLISHED[form], checksum=None))
     suffix = ".tgz" if form.startswith("imagenette") else ".zip"
     archive = pack(form, make(form, tmp_path / "origin"), tmp_path / f"mine{suffix}")
     get(form, tmp_path / "data", from_file=archive)
@@ -271,11 +277,12 @@ class TestFullDisk:
         ):
             with monkeypatch.context() as patch:
                 patch.setattr(where, full)
+                root = tmp_path / where.rpartition(".")[2]
                 with pytest.raises(DownloadError, match="the disk of .* is full; make room and run it again"):
-                    get("afhq", tmp_path / "data")
-            assert_nothing_half(tmp_path / "data", "afhq")
-        get("afhq", tmp_path / "data")
-        assert len(load("afhq", tmp_path / "data")) == 9
+                    get("afhq", root)
+            assert_nothing_half(root, "afhq")
+            get("afhq", root)
+            assert len(load("afhq", root)) == 9
 
 
 class TestStopped:
@@ -300,7 +307,7 @@ class TestStopped:
 
     def test_a_killed_runs_staging_folder_is_cleared(self, serve, tmp_path):
         serve("afhq")
-        picture(tmp_path / "data/.afhq.unpacking/afhq/val/cat/half.jpg")
+        picture(tmp_path / "data/.afhq.unpacking-x/afhq/val/cat/half.jpg")
         get("afhq", tmp_path / "data")
         assert {p.name for p in (tmp_path / "data").iterdir()} == {"afhq"}
         assert len(load("afhq", tmp_path / "data")) == 9
@@ -387,7 +394,7 @@ class TestKaggle:
         assert time.perf_counter() - start < 20
         out, err = capsys.readouterr()
         assert "kaggle: no Kaggle credentials on this machine" in out and "no network" in out
-        assert "tried: kaggle (no credentials); kaggle-public (http://127.0.0.1:9/jeffheaton" in err
+        assert "tried: kaggle: no credentials; kaggle-public: http://127.0.0.1:9/jeffheaton" in err
         for way in ("Three ways on", "--from FILE", "ZSC_KAGGLE_URL", "put an unpacked copy at"):
             assert way in err
 
@@ -502,3 +509,126 @@ def test_a_full_size_table_is_quick(tmp_path):
     start = time.perf_counter()
     assert len(zsc.load_dataset("glasses", tmp_path)) == 4500
     assert time.perf_counter() - start < 3
+
+
+class TestReviewed:
+    """What a review found, each kept from coming back."""
+
+    def test_another_archive_than_the_published_one(self, tmp_path):
+        archive = pack("imagenette-160px", make("imagenette-160px", tmp_path / "origin"), tmp_path / "mine.tgz")
+        with pytest.raises(ArchiveError, match="its md5 is not 3df6f0d01a2c9592104656642f5e78a3"):
+            get("imagenette-320px", tmp_path / "data", from_file=archive)
+        assert_nothing_half(tmp_path / "data", "imagenette-320px")
+
+    @pytest.mark.parametrize("form", ["afhq", "imagenette-160px"])
+    def test_cut_anywhere(self, form, tmp_path, monkeypatch):
+        monkeypatch.setitem(PUBLISHED, form, _with(PUBLISHED[form], checksum=None))
+        suffix = ".tgz" if form.startswith("imagenette") else ".zip"
+        whole = pack(form, make(form, tmp_path / "origin"), tmp_path / f"whole{suffix}").read_bytes()
+        for share in (0.0005, 0.01, 0.3, 0.6, 0.9, 0.999):
+            archive = tmp_path / f"cut{suffix}"
+            archive.write_bytes(whole[: int(len(whole) * share)])
+            with pytest.raises(ArchiveError, match="cut short|damaged"):
+                get(form, tmp_path / "data", from_file=archive)
+            assert_nothing_half(tmp_path / "data", form)
+
+    def test_bytes_changed_in_a_compressed_tar(self, tmp_path, monkeypatch):
+        form = "imagenette-160px"
+        monkeypatch.setitem(PUBLISHED, form, _with(PUBLISHED[form], checksum=None))
+        whole = pack(form, make(form, tmp_path / "origin"), tmp_path / "whole.tgz").read_bytes()
+        rng = np.random.default_rng(0)
+        for _ in range(12):
+            body = bytearray(whole)
+            for place in rng.integers(20, len(body), 3):
+                body[place] ^= 0x5A
+            archive = tmp_path / "changed.tgz"
+            archive.write_bytes(bytes(body))
+            with pytest.raises(ArchiveError):
+                get(form, tmp_path / "data", from_file=archive)
+            assert_nothing_half(tmp_path / "data", form)
+
+    def test_the_archive_of_a_stopped_run_is_not_fetched_again(self, serve, server, tmp_path, monkeypatch):
+        body = serve("afhq")
+        with monkeypatch.context() as patch:
+            patch.setattr("zsc.datasets.acquire.unpack", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt()))
+            with pytest.raises(KeyboardInterrupt):
+                get("afhq", tmp_path / "data")
+        get("afhq", tmp_path / "data")
+        assert server.requests[-1][1] == f"bytes={len(body)}-"  # asked whether there is more; there is not
+        assert len(load("afhq", tmp_path / "data")) == 9
+
+    def test_the_reason_stands_in_the_error(self, serve, server, tmp_path):
+        serve("imagenette-160px")
+        server.faults = [403]
+        with pytest.raises(DownloadError, match="tried: fast.ai: .*HTTP 403"):
+            get("imagenette-160px", tmp_path / "data")
+
+    def test_a_token_from_a_windows_file(self, serve, server, tmp_path, monkeypatch, capsys):
+        serve("glasses")
+        monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET + "\r")
+        get("glasses", tmp_path / "data")
+        assert server.requests[0][2] == f"Bearer {SECRET}"
+        monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET + "\nX: y")
+        _, lines = get("glasses", tmp_path / "data2")
+        assert any("letters that no credentials have" in line for line in lines)
+        assert SECRET not in "".join(capsys.readouterr()) + "".join(lines)
+
+    def test_signed_addresses_are_not_logged(self, serve, server, tmp_path, monkeypatch, caplog):
+        serve("glasses")
+        monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
+        server.faults = [("to", f"{server.url}/gone?signature={SECRET}")]
+        with caplog.at_level("DEBUG"):
+            get("glasses", tmp_path / "data")
+        assert SECRET not in caplog.text
+
+    def test_a_login_in_a_mirrors_address_is_not_shown(self, serve, server, tmp_path, monkeypatch):
+        serve("afhq")
+        monkeypatch.setenv("ZSC_AFHQ_URL", f"http://bob:{SECRET}@127.0.0.1:{server.server_port}/gone")
+        _, lines = get("afhq", tmp_path / "data")
+        assert "authors: failed." in "".join(lines) and SECRET not in "".join(lines)
+
+    @pytest.mark.parametrize(
+        ("url", "may"),
+        [
+            ("https://www.kaggle.com/api", True),
+            ("http://www.kaggle.com/api", False),
+            ("https://kaggle.com.evil.example/api", False),
+            ("https://mirror.example/api", False),
+            ("http://127.0.0.1:80/api", True),
+        ],
+    )
+    def test_the_login_goes_to_kaggle_only(self, url, may):
+        assert may_log_in(url) is may
+
+    def test_a_server_that_sends_another_part(self, tmp_path):
+        server = FileServer({"/w.bin": b"0123456789" * 1000})
+        (tmp_path / "w.bin.part").write_bytes(b"0123")
+        original = server.RequestHandlerClass.answer
+
+        def lie(handler, status, headers=None, body=b""):
+            return original(handler, status, {**(headers or {}), "Content-Range": "bytes 0-9999/10000"}, body)
+
+        server.RequestHandlerClass = type("Lying", (server.RequestHandlerClass,), {"answer": lie})
+        try:
+            with pytest.raises(DownloadError, match="another part than was asked for"):
+                download.fetch(f"{server.url}/w.bin", tmp_path / "w.bin", progress=False, attempts=2)
+        finally:
+            server.close()
+        assert not (tmp_path / "w.bin").exists()
+
+    def test_two_at_once(self, serve, tmp_path):
+        serve("afhq")
+        folders, errors = [], []
+
+        def one():
+            try:
+                folders.append(get("afhq", tmp_path / "data")[0])
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=one) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors and len(folders) == 3 and len(load("afhq", tmp_path / "data")) == 9

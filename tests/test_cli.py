@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -247,3 +248,23 @@ def test_embed_records_failures(capsys, animals, tmp_path):
     code, out, _ = run(capsys, *words, "--on-error", "record", "--json")
     content = json.loads(out)
     assert code == 0 and content["pictures"] == 6 and len(content["failures"]) == 1
+
+
+def test_embed_on_a_cluster(capsys, animals, tmp_path, monkeypatch):
+    """What reaches the cluster; tests/test_cluster.py runs one."""
+    asked = {}
+
+    def stand_in(paths, **options):
+        asked.update(options, paths=paths)
+        return zsc.ImageEmbeddings(
+            np.zeros((len(paths), 2), np.float32), paths, np.full(len(paths), -1), [], model="conse"
+        )
+
+    monkeypatch.setattr("zsc.cluster.embed_on_cluster", stand_in)
+    words = ("embed", "--dataset", "afhq", "--root", animals, "--model", "conse", "--store", tmp_path / "kept")
+    code, out, _ = run(capsys, *words, "--cluster", "ray://head:10001", "--workers", 3)
+    assert code == 0 and "6 pictures by conse on Ray, 0 failed" in out
+    assert asked["address"] == "ray://head:10001" and asked["actors"] == 3 and asked["model"] == "conse"
+    assert len(asked["paths"]) == 6 and all(Path(path).is_absolute() for path in asked["paths"])
+    run(capsys, *words, "--cluster")
+    assert asked["address"] is None and asked["actors"] == 2

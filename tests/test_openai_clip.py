@@ -13,10 +13,10 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import random_checkpoint
 from servers import FileServer
 
 import zsc
+from benchmarks.checkpoints import random_checkpoint
 from zsc.models import openai_clip, weights
 from zsc.models.acceleration import BatchFirstTransformer
 from zsc.models.base import TextTooLongError

@@ -1,6 +1,5 @@
 """open_clip and transformers: equal to a direct use of each, and to OpenAI's code on the same weights."""
 
-import json
 import pickle
 
 import numpy as np
@@ -11,6 +10,7 @@ import transformers
 from PIL import Image
 
 import zsc
+from benchmarks.checkpoints import hugging_face_folder
 from zsc.models.base import TextTooLongError
 from zsc.models.transforms import ImageTransform, LibraryTransform
 from zsc.models.weights import WeightsError
@@ -18,71 +18,10 @@ from zsc.models.weights import WeightsError
 TEXTS = ["a photo of a cat", "a photo of a wild animal", "naïve café", "dog " * 60]
 
 
-def hugging_face_state(state):
-    """Rename the tensors of OpenAI's ViT checkpoint as transformers names them."""
-    tower = {"visual.": "vision_model.", "": "text_model."}
-    layer = {
-        "ln_1": "layer_norm1",
-        "ln_2": "layer_norm2",
-        "mlp.c_fc": "mlp.fc1",
-        "mlp.c_proj": "mlp.fc2",
-        "attn.out_proj": "self_attn.out_proj",
-    }
-    fixed = {
-        "visual.class_embedding": "vision_model.embeddings.class_embedding",
-        "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
-        "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
-        "visual.ln_pre.": "vision_model.pre_layrnorm.",
-        "visual.ln_post.": "vision_model.post_layernorm.",
-        "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
-        "positional_embedding": "text_model.embeddings.position_embedding.weight",
-        "ln_final.": "text_model.final_layer_norm.",
-        "logit_scale": "logit_scale",
-    }
-    renamed = {
-        "visual_projection.weight": state["visual.proj"].T,
-        "text_projection.weight": state["text_projection"].T,
-    }
-    for name, value in state.items():
-        prefix = "visual." if name.startswith("visual.") else ""
-        rest = name.removeprefix(prefix)
-        if rest.startswith("transformer.resblocks."):
-            number, part = rest.removeprefix("transformer.resblocks.").split(".", 1)
-            base = f"{tower[prefix]}encoder.layers.{number}."
-            if part.startswith("attn.in_proj_"):
-                kind = part.removeprefix("attn.in_proj_")
-                for projection, piece in zip("qkv", value.chunk(3), strict=True):
-                    renamed[f"{base}self_attn.{projection}_proj.{kind}"] = piece
-                continue
-            stem, kind = part.rsplit(".", 1)
-            renamed[f"{base}{layer[stem]}.{kind}"] = value
-            continue
-        for old, new in fixed.items():
-            if name == old or (old.endswith(".") and name.startswith(old)):
-                renamed[name.replace(old, new)] = value
-    return {k: v.float().contiguous() for k, v in renamed.items()}
-
-
 @pytest.fixture(scope="session")
 def hf_folder(vit_path, tmp_path_factory):
     """ViT-B/32 with the random checkpoint's weights as a local transformers folder, tokenizer and processor with it."""
-    folder = tmp_path_factory.mktemp("hf")
-    codec = open_clip.tokenizer.SimpleTokenizer()
-    names = {codec.sot_token_id: "<|startoftext|>", codec.eot_token_id: "<|endoftext|>"}
-    vocabulary = {names.get(i, token): i for token, i in codec.encoder.items()}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in codec.bpe_ranks))
-    transformers.CLIPTokenizer.from_pretrained(folder, model_max_length=77).save_pretrained(folder)
-    transformers.CLIPImageProcessor().save_pretrained(folder)
-    model = transformers.CLIPModel(
-        transformers.CLIPConfig(projection_dim=512, text_config={"eos_token_id": 49407, "bos_token_id": 49406})
-    )
-    missing, unexpected = model.load_state_dict(
-        hugging_face_state(torch.load(vit_path, weights_only=True)), strict=False
-    )
-    assert not unexpected and all("position_ids" in name for name in missing), (missing, unexpected)
-    model.save_pretrained(folder)
-    return folder
+    return hugging_face_folder(vit_path, tmp_path_factory.mktemp("hf"))
 
 
 @pytest.fixture(scope="session")

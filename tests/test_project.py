@@ -27,7 +27,7 @@ FLOORS = [  # imports go downwards only; a module may import its own floor
     {"models", "plots"},
     {"embeddings"},
     {"classifier"},
-    {"demo", "cli", "__main__"},
+    {"demo", "cluster", "cli", "__main__"},
 ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zsc.cli import parts
+from zsc.datasets import ImageDataset
 from zsc.embeddings import embed_images
 from zsc.models import load_model
 from zsc.store import EmbeddingStore, stores
@@ -24,6 +25,7 @@ def add_to(commands: Any) -> None:
     one.add_argument("--store", type=Path, default=Path("data/embeddings"), help="the folder that keeps embeddings")
     one.add_argument("--batch-size", type=parts.positive, default=32, metavar="N")
     one.add_argument("--workers", type=parts.positive, metavar="N", help="threads that open pictures")
+    one.add_argument("--cluster", nargs="?", const="local", metavar="ADDRESS", help="on a Ray cluster; alone: here")
     one.add_argument("--on-error", choices=("raise", "skip", "record"), default="raise")
     one = parts.add_command(commands, "store", store)
     one.add_argument("action", choices=("info", "verify", "clear"), help="what is kept, whether it is sound, or away")
@@ -34,6 +36,8 @@ def add_to(commands: Any) -> None:
 def embed(arguments: argparse.Namespace) -> int:
     """Embed a data set and keep the result; what is kept already costs nothing."""
     dataset = parts.chosen_dataset(arguments)
+    if arguments.cluster:
+        return _embed_on_cluster(arguments, dataset)
     model = load_model(parts.model_name(arguments), engine=arguments.engine)
     start = time.perf_counter()
     embeddings = embed_images(
@@ -58,11 +62,29 @@ def embed(arguments: argparse.Namespace) -> int:
     if arguments.json:
         parts.print_json(about)
     else:
-        print(
-            f"{embeddings.dataset}: {len(dataset)} pictures by {model.name} in {seconds:.1f} s, kept in {arguments.store}"
-        )
+        print(f"{embeddings.dataset}: {len(dataset)} pictures by {model.name} in {seconds:.1f} s")
+        print(f"kept in {arguments.store}")
         for error in embeddings.failures["error"].head(10):
             print(f"failed: {error}")
+    return 0
+
+
+def _embed_on_cluster(arguments: argparse.Namespace, dataset: ImageDataset) -> int:
+    from zsc.cluster import embed_on_cluster
+
+    embeddings = embed_on_cluster(
+        [str(Path(path).resolve()) for path in dataset.paths],
+        model=parts.model_name(arguments),
+        output=arguments.store,
+        address=None if arguments.cluster == "local" else arguments.cluster,
+        batch_size=arguments.batch_size,
+        actors=arguments.workers or 2,
+    )
+    failures = parts.records(embeddings.failures)
+    if arguments.json:
+        parts.print_json({"pictures": len(embeddings), "failures": failures, "store": str(arguments.store)})
+    else:
+        print(f"{len(embeddings)} pictures by {embeddings.model} on Ray, {len(failures)} failed")
     return 0
 
 

@@ -7,15 +7,21 @@ archive is kept, and the next call goes on from it.
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
 from requests.auth import AuthBase
 
 from zsc.datasets.archives import ArchiveError, unpack
-from zsc.datasets.download import DownloadError, fetch
-from zsc.datasets.kaggle_login import kaggle_login
+from zsc.datasets.base import ImageDataset
+from zsc.datasets.download import DownloadError, digest_of, fetch, shown
+from zsc.datasets.kaggle_login import kaggle_login, may_log_in
 from zsc.datasets.published import Published, Source, find_published
 from zsc.datasets.readers import load_splits, read_splits
 
@@ -71,15 +77,10 @@ def download_dataset(
     form = find_published(name, version=version, size=size)
     folder = Path(root) / form.folder
     sources = _choose(form, source)
-    there = _complete_folder(form, folder)
-    if there is not None:
-        report(f"{name}: already there, in {there}.")
-        return there
     try:
-        if from_file is not None:
-            report(f"{name}: unpacking {from_file}.")
-            return _unpack(Path(from_file), form, folder, progress)
-        return _try_each(sources, form, folder, report, progress)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _one_at_a_time(folder):
+            return _acquire(form, folder, sources, from_file, report=report, progress=progress)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -88,20 +89,57 @@ def download_dataset(
         ) from error
 
 
+def _one_at_a_time(folder: Path) -> FileLock:
+    """Keep other processes from fetching the same data set; when they may go on, they find it there."""
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return FileLock(Path(tempfile.gettempdir()) / f"zsc-{name}.lock")
+
+
+def _acquire(
+    form: Published,
+    folder: Path,
+    sources: list[Source],
+    from_file: str | Path | None,
+    *,
+    report: Report,
+    progress: bool,
+) -> Path:
+    for stale in folder.parent.glob(f".{folder.name}.unpacking-*"):  # what a killed run left
+        shutil.rmtree(stale, ignore_errors=True)
+    there = _complete_folder(form, folder)
+    if there is not None:
+        report(f"{form.dataset}: already there, in {there}.")
+        return there
+    if from_file is None:
+        return _try_each(sources, form, folder, report, progress)
+    report(f"{form.dataset}: unpacking {from_file}.")
+    if form.checksum is not None and Path(from_file).is_file():
+        algorithm, _, expected = form.checksum.partition(":")
+        if digest_of(Path(from_file), algorithm) != expected:
+            raise ArchiveError(
+                f"{from_file}: its {algorithm} is not {expected}, that of the published archive; fetch it again."
+            )
+    return _unpack(Path(from_file), form, folder, progress)
+
+
 def _try_each(sources: list[Source], form: Published, folder: Path, report: Report, progress: bool) -> Path:
     tried = []
     for source in sources:
+        if source.login and not may_log_in(source.url):
+            report(f"{source.name}: {shown(source.url)} is not Kaggle's, so that no login is sent there; passed over.")
+            tried.append(f"{source.name}: not Kaggle's address")
+            continue
         auth = kaggle_login(report) if source.login else None
         if source.login and auth is None:
             report(f"{source.name}: no Kaggle credentials on this machine, passed over.")
-            tried.append(f"{source.name} (no credentials)")
+            tried.append(f"{source.name}: no credentials")
             continue
-        report(f"{source.name}: {source.url}")
+        report(f"{source.name}: {shown(source.url)}")
         try:
             return _fetch_and_unpack(source, auth, form, folder, progress)
         except (DownloadError, ArchiveError) as error:
             report(f"{source.name}: failed. {error}")
-            tried.append(f"{source.name} ({source.url})")
+            tried.append(f"{source.name}: {str(error).removesuffix('.')}")
     _remove_if_empty(folder.parent / ".download")
     raise DownloadError(_ways_on(form, folder, tried))
 
@@ -139,12 +177,19 @@ def _complete_folder(form: Published, folder: Path) -> Path | None:
     try:
         splits = load_splits(form, folder.parent)
     except (FileNotFoundError, ValueError) as error:
-        if not folder.exists():
+        if not folder.exists() and not folder.is_symlink():
             return None
         raise DownloadError(
             f"{folder} is there but not complete ({error}); move it away, or mend it, and run this again."
         ) from error
-    return folder if folder.exists() else Path(splits[0].paths[0]).parent
+    return folder if folder.exists() else _folder_of(splits)
+
+
+def _folder_of(splits: list[ImageDataset]) -> Path:
+    """Name the folder that all pictures of a copy in another layout have in common."""
+    return Path(
+        os.path.commonpath([path.parent for split in splits for path in split.paths[:: max(1, len(split) // 9)]])
+    )
 
 
 def _choose(form: Published, source: str | None) -> list[Source]:

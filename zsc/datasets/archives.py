@@ -5,8 +5,12 @@ Whatever goes wrong, the data set's folder is either complete or not there.
 
 from __future__ import annotations
 
+import errno
+import gzip
+import lzma
 import shutil
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,7 +19,17 @@ from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, OSError)
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    lzma.LZMAError,
+    EOFError,
+    zlib.error,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 _RESERVE = 64 * 2**20  # bytes that stay free
 
 
@@ -59,16 +73,17 @@ def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], 
         If the disk is full.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = folder.with_name(f".{folder.name}.unpacking")
-    shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
+    members = _checked_members(archive)
+    _refuse_too_large(archive, folder.parent, sum(m.size for m in members))
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.unpacking-", dir=folder.parent))
     try:
-        _refuse_too_large(archive, folder.parent, sum(m.size for m in _checked_members(archive)))
-        staging.mkdir()
         _extract(archive, staging, progress)
+        _compare(archive, staging, members)
         inside = _find(staging, marker)
         if inside is None:
             raise ArchiveError(f"{archive.name}: holds no folder with {marker} in it; it is another archive.")
         check(inside)
+        inside.chmod(0o755)  # mkdtemp's own is for its owner alone
         inside.rename(folder)
         return folder
     finally:
@@ -84,15 +99,19 @@ def _checked_members(archive: Path) -> list[_Member]:
     """List the members of an archive, refusing those that could write outside of the folder."""
     if not archive.is_file():
         raise ArchiveError(f"{archive}: no such file; pass the archive that you fetched.")
-    if not is_archive(archive):
-        raise ArchiveError(f"{archive}: no archive, or cut short ({archive.stat().st_size:,} bytes); fetch it again.")
     try:
+        if not is_archive(archive):
+            raise ArchiveError(
+                f"{archive}: no archive, or cut short ({archive.stat().st_size:,} bytes); fetch it again."
+            )
         members = list(_members(archive))
+    except ArchiveError:
+        raise
     except _DAMAGED as error:
         raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
     for member in members:
         path = PurePosixPath(member.name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
+        if path.is_absolute() or ".." in path.parts or any(sign in member.name for sign in ":\0"):
             raise ArchiveError(f"{archive}: refused, its member {member.name!r} would leave the folder.")
         if not member.is_file and not member.is_folder:
             raise ArchiveError(f"{archive}: refused, its member {member.name!r} is a link or a device.")
@@ -122,12 +141,25 @@ def _extract(archive: Path, staging: Path, progress: bool) -> None:
         with tarfile.open(archive) as opened_tar:
             for member in tqdm(opened_tar, desc="unpacking", unit="files", disable=not progress):
                 opened_tar.extract(member, staging, set_attrs=False)
-    except OSError as error:
-        if error.errno is not None and not isinstance(error, EOFError):  # the disk's fault, not the archive's
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno in _DISK:  # not the archive's fault
             raise
         raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
-    except _DAMAGED as error:
-        raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
+
+
+def _compare(archive: Path, staging: Path, members: list[_Member]) -> None:
+    """Refuse an archive of which not every file came out at its size, or whose compressed stream does not end well."""
+    for member in members:
+        file = staging / member.name
+        if member.is_file and (not file.is_file() or file.stat().st_size != member.size):
+            raise ArchiveError(f"{archive}: damaged, {member.name!r} did not come out whole; fetch it again.")
+    if archive.suffix in (".tgz", ".gz"):
+        try:
+            with gzip.open(archive) as stream:
+                while stream.read(1 << 20):  # to the end, where gzip keeps its checksum
+                    pass
+        except _DAMAGED as error:
+            raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
 
 
 def _refuse_too_large(archive: Path, place: Path, size: int) -> None:

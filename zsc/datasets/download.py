@@ -7,18 +7,33 @@ file is complete and its checksum is right; then it is renamed, last of all. No 
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from tqdm.auto import tqdm
+from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 CHUNK = 1 << 16
 RESERVE = 64 * 2**20  # bytes that stay free
-_RETRY = Retry(total=4, connect=0, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), raise_on_status=False)
+_RETRY = Retry(  # of answers that ask to come again; what breaks off is taken up below, where it broke
+    total=4,
+    connect=0,
+    read=0,
+    other=0,
+    backoff_factor=0.5,
+    status_forcelist=(500, 502, 503, 504),
+    raise_on_status=False,
+    respect_retry_after_header=False,
+)
 
 
 class DownloadError(OSError):
@@ -31,7 +46,7 @@ def fetch(
     *,
     checksum: str | None = None,
     auth: AuthBase | None = None,
-    timeout: tuple[float, float] = (6.0, 30.0),
+    timeout: tuple[float, float] = (6.0, 20.0),
     progress: bool = True,
     attempts: int = 4,
 ) -> Path:
@@ -66,8 +81,10 @@ def fetch(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    where = f"{url} (for {path.name} in {path.parent})"
-    with requests.Session() as session:
+    where = f"{shown(url)} (for {path.name} in {path.parent})"
+    if path.exists():  # fetched before, and stopped before it was used
+        path.replace(part)
+    with requests.Session() as session, _unlogged():
         session.auth = auth
         session.mount("http://", HTTPAdapter(max_retries=_RETRY))
         session.mount("https://", HTTPAdapter(max_retries=_RETRY))
@@ -78,6 +95,9 @@ def fetch(
             except requests.RequestException as error:
                 if attempt == attempts or not _worth_another_try(error):
                     raise DownloadError(f"{where}: could not be fetched ({reason(error)}).") from None
+                time.sleep(_RETRY.backoff_factor * attempt)
+            except (ValueError, UnicodeError, HTTPError) as error:  # an address, login or header that makes no sense
+                raise DownloadError(f"{where}: could not be fetched ({type(error).__name__}).") from None
     _check(part, checksum, where)
     return part.replace(path)
 
@@ -91,17 +111,40 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
     return digest.hexdigest()
 
 
+def shown(url: str) -> str:
+    """Give an address as it may be shown: without a login, and without what may be a signature."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
 def reason(error: requests.RequestException) -> str:
     """Say in a few words why a transfer failed; never with an address, which may be signed."""
     if isinstance(error, requests.HTTPError):
         return f"HTTP {error.response.status_code}"
-    if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout):
+    if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
         return "timed out"
     if isinstance(error, _BrokenOffError):
         return str(error)
+    if isinstance(error, ValueError):
+        return "the address makes no sense"
     if not _was_connected(error):
         return "no network, or the host cannot be reached"
     return f"the connection broke off, {type(error).__name__}"
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep urllib3 from logging addresses, which may be signed."""
+
+    def nothing(record: logging.LogRecord) -> bool:
+        return False
+
+    logger = logging.getLogger("urllib3.connectionpool")
+    logger.addFilter(nothing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(nothing)
 
 
 class _BrokenOffError(requests.ConnectionError):
@@ -118,7 +161,9 @@ def _transfer(session: requests.Session, url: str, part: Path, timeout: tuple[fl
             part.unlink()  # what is here is not the beginning of what is there
             raise _BrokenOffError("the part on disk is larger than the file; starting again")
         reply.raise_for_status()
-        start = have if reply.status_code == requests.codes.partial_content else 0
+        start = have if reply.headers.get("Content-Range", "").startswith(f"bytes {have}-") else 0
+        if reply.status_code == requests.codes.partial_content and not start:
+            raise _BrokenOffError("the server sent another part than was asked for")
         rest = int(reply.headers.get("Content-Length", 0))
         _refuse_full_disk(part, rest)
         with part.open("ab" if start else "wb") as file:
@@ -155,11 +200,11 @@ def _check(part: Path, checksum: str | None, where: str) -> None:
 
 def _was_connected(error: requests.RequestException) -> bool:
     text = str(error).lower()
-    return not any(sign in text for sign in ("resolve", "failed to establish", "proxyerror", "unreachable"))
+    return not any(sign in text for sign in ("failed to resolve", "failed to establish", "proxyerror", "unreachable"))
 
 
 def _worth_another_try(error: requests.RequestException) -> bool:
     """Tell a connection that broke off from an answer that would come again."""
-    if isinstance(error, requests.HTTPError | requests.ConnectTimeout):
+    if isinstance(error, requests.HTTPError | requests.Timeout | requests.exceptions.InvalidURL | ValueError):
         return False
     return _was_connected(error)

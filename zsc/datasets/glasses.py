@@ -67,7 +67,8 @@ def read(folder: Path, split: str, *, drop_suspects: bool = False) -> ImageDatas
         frame = frame[~frame["id"].isin(suspect_ids())]
     paths = [faces_folder(folder) / f"face-{i}.png" for i in frame["id"]]
     check_present(paths, f"named in {csv}")
-    notes = NOTES | ({"left out": "the 523 suspect ids of one team's list"} if drop_suspects else {})
+    is_thinned = drop_suspects and split == "train"
+    notes = NOTES | ({"left out": "the 523 suspect ids of one team's list"} if is_thinned else {})
     return ImageDataset(
         paths, frame["glasses"].to_numpy(), list(CLASS_NAMES), name="glasses", split_name=split, notes=notes
     )

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -40,14 +41,24 @@ def kaggle_login(report: Callable[[str], None]) -> AuthBase | None:
     _warn_if_readable(report)
     try:
         found = get_kaggle_credentials()
-    except (ValueError, OSError):
+    except (ValueError, OSError, TypeError):
         report(f"kaggle: {_file()} cannot be read as Kaggle's credentials; fetch it again from your Kaggle settings.")
         return None
     if found is None:
         return None
-    if found.api_key:
-        return _Token(found.api_key)
-    return HTTPBasicAuth(found.username or "", found.key or "")
+    token, username, key = ((text or "").strip() for text in (found.api_key, found.username, found.key))
+    if not all(text.isascii() and text.isprintable() for text in (token, username, key)):
+        report("kaggle: the credentials hold letters that no credentials have; copy them again from Kaggle.")
+        return None
+    return _Token(token) if token else HTTPBasicAuth(username, key)
+
+
+def may_log_in(url: str) -> bool:
+    """Tell whether an address may be sent the login: Kaggle's own by https, or this machine's, as tests use it."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    is_kaggle = parts.scheme == "https" and (host == "kaggle.com" or host.endswith(".kaggle.com"))
+    return is_kaggle or host in ("127.0.0.1", "localhost", "::1")
 
 
 def _file() -> Path:

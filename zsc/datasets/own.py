@@ -91,6 +91,9 @@ def from_csv(
     if image_pattern.count("{}") != 1:
         raise ValueError(f"image_pattern={image_pattern!r} must hold exactly one {{}} for the value of {image_column}.")
     frame = _read_columns(csv, [c for c in (image_column, label_column) if c is not None])
+    if (frame[image_column] == "").any():
+        row = int((frame[image_column] == "").to_numpy().argmax()) + 2
+        raise ValueError(f"{csv}: line {row} names no picture in column {image_column!r}; fill it in, or take it out.")
     places = [image_pattern.replace("{}", value) for value in frame[image_column]]
     paths = [place if is_url(place) else csv.parent / place for place in places]
     check_present([p for p in paths if isinstance(p, Path)], f"named in {csv}")
@@ -175,6 +178,7 @@ def _read_columns(csv: Path, columns: list[str]) -> pd.DataFrame:
             keep_default_na=False,
             encoding="utf-8-sig",
             skipinitialspace=True,
+            index_col=False,
         )
     except (UnicodeDecodeError, pd.errors.ParserError) as error:
         raise ValueError(f"{csv}: cannot be read as CSV in UTF-8 ({error}); save it again as such.") from error

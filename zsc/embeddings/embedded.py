@@ -26,6 +26,7 @@ from zsc.images import describe
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
+MANIFEST = "manifest.parquet"  # what a cluster writes beside its parts
 ON_ERROR = ("raise", "skip", "record")
 FAILURE_COLUMNS = ("index", "image", "error")
 
@@ -116,14 +117,19 @@ class ImageEmbeddings:
 
     @classmethod
     def load(cls, path: str | Path) -> ImageEmbeddings:
-        """Read what `save` wrote.
+        """Read what `save` wrote, or the output folder of `embed_on_cluster`.
 
         Raises
         ------
         ValueError
-            If the file is missing, damaged, or holds something else.
+            If the file is missing, damaged, or holds something else; if a folder holds the output of several models.
         """
         path = Path(path)
+        if path.is_dir():
+            manifests = sorted(path.glob(f"*/{MANIFEST}"))
+            if len(manifests) != 1:
+                raise ValueError(f"{path}: holds {len(manifests)} files */{MANIFEST}; pass the one you mean.")
+            path = manifests[0]
         try:
             table = pq.read_table(path)
             about = json.loads(table.schema.metadata[b"zsc"])

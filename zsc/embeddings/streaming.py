@@ -99,7 +99,7 @@ def stream_blocks(
                     waiting.append(
                         [pool.submit(prepare, i, sources[i], model.transform, known) for i in blocks.popleft()]
                     )
-                yield _encode(model, [future.result() for future in waiting.popleft()])
+                yield encode_block(model, [future.result() for future in waiting.popleft()])
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -145,8 +145,9 @@ def _blocks(indices: Iterable[int], batch_size: int) -> deque[list[int]]:
     return deque(blocks.values())
 
 
-def _encode(model: Encoder, pictures: list[Prepared]) -> Block:
-    new = {p.digest: p.pixels for p in pictures if p.digest is not None and p.pixels is not None}  # equal ones once
+def encode_block(model: Encoder, pictures: list[Prepared]) -> Block:
+    """Embed the new pictures of a block together; equal ones once."""
+    new = {p.digest: p.pixels for p in pictures if p.digest is not None and p.pixels is not None}
     if not new:
         return Block(pictures, {})
     return Block(pictures, dict(zip(new, model.encode_pixels(list(new.values())), strict=True)))

@@ -1,0 +1,160 @@
+"""Measure speed and memory in one run, on the same pictures and the same random full-size weights.
+
+Usage: python -m benchmarks [--images N] [--rounds R] [--output FILE.json] [--quick]. Loops run in turn, round by round,
+after one round that does not count; the table gives medians. Weights are random: speeds are real, answers are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import zsc
+from benchmarks.checkpoints import CACHE, random_checkpoint
+from benchmarks.loops import LOOPS, PROMPTS
+from benchmarks.pictures import copies, make_pictures
+from zsc.store import EmbeddingStore, PathIndex, file_key
+
+KEPT = 3925  # Imagenette's validation set
+
+
+def main() -> None:
+    """Measure, print the tables, and save everything as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=96, help="pictures a loop and round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds that count")
+    parser.add_argument("--output", type=Path, default=Path("benchmark.json"))
+    parser.add_argument("--quick", action="store_true", help="one round of 32 pictures, no memory rows: does it run?")
+    arguments = parser.parse_args()
+    images, rounds = (32, 1) if arguments.quick else (arguments.images, arguments.rounds)
+    result: dict[str, Any] = {"machine": machine(), "images": images, "rounds": rounds}
+    kinds = {"500 x 375 JPEG": {}, "1024 x 1024 PNG": {"size": (1024, 1024), "suffix": ".png"}}
+    for kind, options in list(kinds.items())[: 1 if arguments.quick else 2]:
+        paths = make_pictures(CACHE / f"bench-{kind.replace(' ', '')}", images, **options)
+        for name in ("RN50", "ViT-B-32"):
+            print(f"\n{name}, {kind}, {images} pictures, {rounds} rounds: images a second, median")
+            result[f"{name}, {kind}"] = first_pass(name, paths, rounds)
+    jpegs = make_pictures(CACHE / "bench-500x375JPEG", images)
+    result["second question"] = second_question(result, jpegs)
+    result["start"] = {"import zsc, s": import_time(), "open 5000 kept, s": open_kept(jpegs)}
+    if not arguments.quick:
+        result["peak memory"] = peak_memory(jpegs)
+    for part in ("second question", "start", "peak memory"):
+        if part in result:
+            print(f"\n{part}")
+            for key, value in result[part].items():
+                print(f"  {key:50} {value:10.4g}")
+    arguments.output.write_text(json.dumps(result, indent=2), encoding="utf-8")
+    print(f"\nsaved {arguments.output}")
+
+
+def first_pass(name: str, paths: list[Path], rounds: int) -> dict[str, float]:
+    """Run every loop that knows the checkpoint, in turn, and give images a second."""
+    checkpoint = random_checkpoint(name)
+    loops = {label: make(checkpoint) for label, (make, names) in LOOPS.items() if name in names}
+    seconds: dict[str, list[float]] = {label: [] for label in loops}
+    for number in range(rounds + 1):
+        for label, loop in loops.items():
+            start = time.perf_counter()
+            loop(paths)
+            if number:  # the first warms up
+                seconds[label].append(time.perf_counter() - start)
+    rates = {label: len(paths) / statistics.median(s) for label, s in seconds.items()}
+    base = rates["Glasses tutorial's loop (clip, one by one)"]
+    for label, rate in rates.items():
+        print(f"  {label:50} {rate:7.1f}   {rate / base:5.2f} x the tutorial's loop")
+    return rates
+
+
+def second_question(result: dict[str, Any], jpegs: list[Path]) -> dict[str, float]:
+    """Time another set of prompts on kept embeddings, against the tutorial's loop over as many pictures."""
+    model = zsc.load_model(random_checkpoint("ViT-B-32"), device="cpu")
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(KEPT, model.embed_dim)).astype(np.float32)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    embeddings = zsc.ImageEmbeddings(
+        values, [jpegs[0]] * KEPT, rng.integers(0, 2, KEPT), ["a", "b"], fingerprint=model.fingerprint
+    )
+    times = []
+    for number in range(12):
+        prompts = {"a": f"question {number} without", "b": f"question {number} with"}
+        start = time.perf_counter()
+        zsc.ZeroShotClassifier(prompts, model).evaluate(embeddings)
+        times.append(time.perf_counter() - start)
+    seconds = statistics.median(times[2:])
+    loop = KEPT / result["ViT-B-32, 500 x 375 JPEG"]["Glasses tutorial's loop (clip, one by one)"]
+    return {
+        f"{len(PROMPTS)} prompts on {KEPT} kept, s": seconds,
+        "tutorial's loop, s": loop,
+        "times faster": loop / seconds,
+    }
+
+
+def import_time() -> float:
+    """Time `import zsc` in fresh processes, less an empty process."""
+
+    def once(code: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - start
+
+    return statistics.median(once("import zsc") for _ in range(5)) - statistics.median(once("") for _ in range(5))
+
+
+def open_kept(jpegs: list[Path]) -> float:
+    """Time the opening of 5000 kept pictures: no picture is read."""
+    paths = copies(jpegs, CACHE / "bench-copies", 5000)
+    model = zsc.load_model(random_checkpoint("ViT-B-32"), device="cpu")
+    with tempfile.TemporaryDirectory() as place:
+        store, index = EmbeddingStore(place, model.fingerprint, 512), PathIndex(place)
+        digests = [i.to_bytes(32, "little") for i in range(5000)]
+        values = np.random.default_rng(0).normal(size=(5000, 512)).astype(np.float32)
+        for start in range(0, 5000, 512):
+            store.add(digests[start : start + 512], values[start : start + 512])
+        keys = [file_key(p) for p in paths]
+        index.add([(key, digest) for key, digest in zip(keys, digests, strict=True) if key])
+        dataset = zsc.ImageDataset(paths, np.zeros(5000, int), ["a", "b"])
+        start_time = time.perf_counter()
+        embeddings = zsc.embed_images(model, dataset, place, progress=False)
+        seconds = time.perf_counter() - start_time
+    assert not embeddings.failed.any()
+    return seconds
+
+
+def peak_memory(jpegs: list[Path]) -> dict[str, float]:
+    """Measure the peak memory of embedding 1,000 and 10,000 different pictures, each in a process of its own."""
+    copies(jpegs, CACHE / "bench-many", 10_000)
+    peaks = {}
+    for n in (1000, 10_000):
+        command = [sys.executable, "-m", "benchmarks.memory", str(CACHE / "bench-many"), str(n)]
+        peaks[f"{n} pictures, MB"] = float(subprocess.run(command, capture_output=True, check=True).stdout.split()[-1])
+    return peaks | {"growth, MB": peaks["10000 pictures, MB"] - peaks["1000 pictures, MB"]}
+
+
+def machine() -> dict[str, Any]:
+    """Say what was measured on and with."""
+    packages = ("torch", "transformers", "open_clip_torch", "openvino", "numpy", "pillow")
+    return {
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "torch threads": torch.get_num_threads(),
+        **{name: version(name) for name in packages},
+    }
+
+
+if __name__ == "__main__":
+    main()
