@@ -16,6 +16,11 @@ import benchmarks.checkpoints  # noqa: F401  (makes clip importable)
 import zsc
 
 
+def memory_mb(what: str = "VmHWM") -> float:
+    """Read this process's memory, its peak unless told; getrusage would give the parent's peak where that is higher."""
+    return int(Path("/proc/self/status").read_text(encoding="utf-8").split(f"{what}:")[1].split()[0]) / 1024
+
+
 def main() -> None:
     """Embed the first N pictures of a folder, with a store, and print the peak."""
     from clip.model import CLIP, convert_weights
@@ -29,8 +34,7 @@ def main() -> None:
         torch.save(tiny.state_dict(), checkpoint)
         dataset = zsc.ImageDataset(sorted(folder.glob("*.jpg"))[:n], np.zeros(n, int), ["a", "b"])
         zsc.embed_images(zsc.load_model(checkpoint, device="cpu"), dataset, Path(place) / "store", progress=False)
-    status = Path("/proc/self/status").read_text(encoding="utf-8")  # getrusage would give the parent's peak
-    print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+    print(memory_mb())
 
 
 if __name__ == "__main__":

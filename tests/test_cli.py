@@ -26,7 +26,8 @@ def loaded_once(conse, monkeypatch, tmp_path):
         zsc.models, "load_model", lambda name, *a, **k: conse if name == "conse" else load(name, *a, **k)
     )
     monkeypatch.setattr("zsc.demo.load_model", zsc.models.load_model)
-    monkeypatch.setattr("zsc.cli.keep.load_model", zsc.models.load_model)
+    for module in ("keep", "compare"):
+        monkeypatch.setattr(f"zsc.cli.{module}.load_model", zsc.models.load_model)
 
 
 def run(capsys, *words):
@@ -268,3 +269,56 @@ def test_embed_on_a_cluster(capsys, animals, tmp_path, monkeypatch):
     assert len(asked["paths"]) == 6 and all(Path(path).is_absolute() for path in asked["paths"])
     run(capsys, *words, "--cluster")
     assert asked["address"] is None and asked["actors"] == 2
+
+
+def test_evaluate_writes_what_is_asked_for(capsys, animals, tmp_path):
+    words = ("evaluate", "--dataset", "afhq", "--root", animals, "--model", "conse")
+    files = [tmp_path / name for name in ("e.json", "c.png", "r.html")]
+    code, out, _ = run(capsys, *words, "--save", files[0], "--figure", files[1], "--html", files[2])
+    assert code == 0 and all(str(f) in out for f in files)
+    evaluation = zsc.Evaluation.load(files[0])
+    assert evaluation.n == 6 and evaluation.about["model"] == "conse" and evaluation.about["weights_sha256"]
+    assert evaluation.about["versions"]["zsc"] == zsc.__version__ and evaluation.about["hardware"]["cores"]
+    assert f"accuracy      {evaluation.accuracy:.3f}".lower() in out.lower()
+    assert zsc.open_image(files[1]).width > 300 and "conse" in files[2].read_text(encoding="utf-8")
+    code, _, err = run(capsys, *words, "--figure", tmp_path / "c.xyz")
+    assert code == 1 and "c.xyz" in err
+
+
+class TestCompare:
+    words = ("--dataset", "afhq", "--model", "conse")
+
+    def test_the_table_and_the_figure(self, capsys, animals, tmp_path):
+        picture = tmp_path / "ranking.png"
+        words = ("compare", *self.words, "--root", animals, "--prompt-sets", "afhq-a", "afhq-b", "--templates", "{}")
+        code, out, _ = run(capsys, *words, "--choose", "--figure", picture)
+        assert code == 0 and "against 'afhq-a': exact McNemar, adjusted by Holm" in out
+        assert "afhq-b: 6 images cannot tell it from afhq-a" in out and "Choice    chosen on one part" in out
+        assert zsc.open_image(picture).width > 300
+        code, out, _ = run(capsys, *words, "--json", "--reference", "{}")
+        content = json.loads(out)
+        assert code == 0 and content["reference"] == "{}" and len(content["comparison"]) == 3
+        assert content["comparison"][0]["p_value"] is not None and content["comparison"][2]["p_value"] is None
+
+    def test_from_a_file(self, capsys, animals, tmp_path):
+        path = tmp_path / "candidates.yaml"
+        path.write_text(
+            "bare: {cat: cat, dog: dog, wild: wild}\nlong: {cat: a cat, dog: a dog, wild: [a lion, a fox]}\n"
+        )
+        words = ("compare", *self.words, "--root", animals, "--prompts-file", path)
+        code, out, _ = run(capsys, *words, "--pooling", "chils")
+        assert code == 0 and "against 'bare'" in out and "To choose one and report it, add --choose" in out
+        code, _, err = run(capsys, *words, "--reference", "short")
+        assert code == 1 and "reference='short'; accepted are bare, long" in err
+
+    def test_one_candidate_is_none(self, capsys, animals):
+        code, _, err = run(capsys, "compare", *self.words, "--root", animals, "--templates", "{}")
+        assert code == 1 and "1 candidate given; name two or more" in err
+
+
+def test_search(capsys):
+    code, out, _ = run(capsys, "search", "--dataset", "samples", "--model", "conse", "-k", 2, "a photo of a cat")
+    assert code == 0 and "cat" in out.splitlines()[2] and len(out.splitlines()) == 4
+    picture = zsc.load_dataset("samples").paths[1]
+    code, out, _ = run(capsys, "search", "--dataset", "samples", "--model", "conse", "--picture", picture, "--json")
+    assert code == 0 and json.loads(out)["results"][0]["index"] == 1

@@ -1,14 +1,18 @@
 """Metrics are scikit-learn's, the interval is SciPy's, and wrong input is one sentence."""
 
+import json
 import re
 
 import numpy as np
 import pytest
+import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, classification_report, confusion_matrix
 
+import zsc
 from zsc.evaluation import evaluate
 
 
@@ -61,17 +65,141 @@ def test_the_intervals_of_the_tutorial():
 @pytest.mark.parametrize(
     ("y_true", "proba", "names", "reason"),
     [
-        ([0, 1], np.eye(2), ["a"], "class_names holds 1 name"),
+        ([0, 1], np.eye(2), ["a"], "class_names holds 1; accepted are two or more"),
         ([], np.empty((0, 2)), ["a", "b"], "y_true has shape (0,)"),
-        ([0, 1, 1], np.eye(2), ["a", "b"], "proba has shape (2, 2); 3 labels and 2 class names ask for (3, 2)"),
+        ([0, 1, 1], np.eye(2), ["a", "b"], "y_true holds 3 and proba holds 2; accepted is the same number"),
         ([0, 2], np.eye(2), ["a", "b"], "y_true runs from 0 to 2; accepted are 0 to 1"),
         ([0, -1], np.eye(2), ["a", "b"], "-1 marks no label"),
-        ([0.0, 1.0], np.eye(2), ["a", "b"], "y_true holds float64 values"),
-        ([0, 1], np.array([[0.9, 0.9], [0, 1]]), ["a", "b"], "proba holds rows that are no probabilities"),
-        ([0, 1], np.array([[np.nan, 1], [0, 1]]), ["a", "b"], "proba holds rows that are no probabilities"),
-        ([0, 1], np.array([[-0.1, 1.1], [0, 1]]), ["a", "b"], "proba holds rows that are no probabilities"),
+        ([0.0, 1.0], np.eye(2), ["a", "b"], "y_true holds float64 values; pass whole numbers"),
+        ([0, 1], np.array([[0.9, 0.9], [0, 1]]), ["a", "b"], "proba adds up to 1.8 in row 0"),
+        ([0, 1], np.eye(3)[:2], ["a", "b"], "proba has 3 columns; accepted is one for each of the 2 classes"),
+        ([0, 1], np.array([[np.nan, 1], [0, 1]]), ["a", "b"], "proba holds NaN or infinity in 1 of 2 rows"),
+        (
+            [0, 1],
+            np.array([[-0.1, 1.1], [0, 1]]),
+            ["a", "b"],
+            "proba runs from -0.1 to 1.1; accepted are",
+        ),
+        ([0, 1], np.eye(2), ["a", "a"], "class_names holds 'a' more than once"),
     ],
 )
 def test_wrong_input_names_the_argument(y_true, proba, names, reason):
     with pytest.raises(ValueError, match=re.escape(reason)):
         evaluate(y_true, proba, names)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 40), st.sampled_from([2, 3, 10]), st.integers(0, 10_000))
+@pytest.mark.filterwarnings("ignore")
+def test_the_other_metrics_are_scikit_learns(n, k, seed):
+    y_true, proba, names = random_case(n, k, seed)
+    evaluation = evaluate(y_true, proba, names)
+    assert evaluation.log_loss == pytest.approx(sklearn.metrics.log_loss(y_true, proba, labels=range(k)))
+    brier = sklearn.metrics.brier_score_loss
+    ours = evaluation.brier
+    if k == 2:
+        assert ours == pytest.approx(brier(y_true, proba[:, 1], labels=[0, 1]))
+    else:
+        assert ours == pytest.approx(brier(y_true, proba, labels=list(range(k)), scale_by_half=True))
+    for top in range(1, k + 1):
+        expected = sklearn.metrics.top_k_accuracy_score(
+            y_true, proba if k > 2 else proba[:, 1], k=top, labels=list(range(k))
+        )
+        if k > 2 or top == 2:  # with two classes scikit-learn takes scores with a threshold of their own
+            assert evaluation.top_k(top) == pytest.approx(expected)
+    assert evaluation.top_k(1) == evaluation.accuracy and evaluation.top_k(k) == 1
+    for how, theirs in ((None, None), ("true", "true"), ("predicted", "pred"), ("all", "all")):
+        expected = confusion_matrix(y_true, evaluation.y_pred, labels=range(k), normalize=theirs)
+        np.testing.assert_array_equal(evaluation.confusion_table(how), expected)
+    dummy = DummyClassifier(strategy="most_frequent").fit(proba, y_true)
+    assert evaluation.majority_baseline == dummy.score(proba, y_true)
+
+
+def test_impossible_answers_cost_much_but_not_infinity():
+    evaluation = evaluate([0, 1], np.array([[0.0, 1.0], [0.0, 1.0]]), ["a", "b"])
+    assert evaluation.log_loss == pytest.approx(-np.log(1e-15) / 2) and evaluation.brier == 0.5
+
+
+def test_ties_go_to_the_first_class():
+    evaluation = evaluate([0, 1, 2], np.full((3, 3), 1 / 3), ["a", "b", "c"])
+    assert evaluation.y_pred.tolist() == [0, 0, 0]
+    assert [evaluation.top_k(k) for k in (1, 2, 3)] == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+def test_errors_say_margin_and_second_choice():
+    proba = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    errors = evaluate([1, 1], proba, ["a", "b", "c"]).errors
+    assert list(errors) == ["index", "true", "predicted", "proba", "proba_true", "margin", "second"]
+    assert errors.iloc[0].tolist() == pytest.approx([1, "b", "c", 0.7, 0.2, 0.5, "b"])
+    assert errors.iloc[1].tolist() == pytest.approx([0, "b", "a", 0.5, 0.3, 0.2, "b"])
+
+
+def test_abstaining():
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet([1, 1, 1], 200).round(2)
+    proba /= proba.sum(axis=1, keepdims=True)
+    evaluation = evaluate(
+        rng.integers(0, 3, 200), proba, ["a", "b", "c"], images=list(range(200)), about={"model": "m"}
+    )
+    curve = evaluation.coverage
+    assert curve["threshold"].is_monotonic_increasing and curve["threshold"].is_unique
+    assert curve["coverage"].iloc[0] == 1 and curve["accuracy"].iloc[0] == evaluation.accuracy
+    for row in curve.itertuples():
+        part = evaluation.abstain(row.threshold)
+        assert (part.n, part.accuracy) == (row.n, pytest.approx(row.accuracy))
+        assert part.about["coverage"] == pytest.approx(row.coverage) and part.about["model"] == "m"
+        kept = proba.max(axis=1) >= row.threshold
+        assert part.images == list(np.flatnonzero(kept))
+    with pytest.raises(ValueError, match="threshold=1; no prediction reaches it, the highest is 0"):
+        evaluation.abstain(1)
+    with pytest.raises(ValueError, match="threshold=50; accepted is a fraction"):
+        evaluation.abstain(50)
+
+
+def test_wrong_options():
+    evaluation = evaluate([0, 1], np.eye(2), ["a", "b"])
+    with pytest.raises(ValueError, match="k=3; with 2 classes accepted are 1 to 2"):
+        evaluation.top_k(3)
+    with pytest.raises(ValueError, match="normalise='rows'; accepted are None, true, predicted, all"):
+        evaluation.confusion_table("rows")
+
+
+def test_the_summary_in_words():
+    evaluation = evaluate([0, 0, 0, 1], np.array([[1, 0], [1, 0], [1, 0], [1, 0]]), ["cat", "dog"])
+    assert evaluation.summary() == (
+        "accuracy 0.750 (3 of 4), 95 % interval 0.301 to 0.954, macro recall 0.500; always naming the most frequent "
+        "class gives 0.750. Weakest: dog, recall 0.000 of 1."
+    )
+
+
+class TestSaved:
+    def test_read_back_to_the_last_digit(self, tmp_path):
+        y_true, proba, names = random_case(50, 3, 0)
+        about = {"model": "m", "prompts": {"é": ["a"]}, "versions": {"numpy": "2"}, "scale": np.float32(14.3)}
+        first = evaluate(y_true, proba, names, images=[f"{i}.png" for i in range(50)], about=about)
+        second = zsc.Evaluation.load(first.save(tmp_path / "e.json"))
+        np.testing.assert_array_equal(first.proba, second.proba)
+        assert second.images == list(first.images) and second.about["prompts"] == {"é": ["a"]}
+        assert first.summary() == second.summary()
+        content = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
+        assert content["results"]["accuracy"] == first.accuracy
+        assert not list(tmp_path.glob("*.part"))
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "zsc evaluation"}', "\0"])
+    def test_something_else(self, tmp_path, text):
+        (tmp_path / "e.json").write_text(text)
+        with pytest.raises(ValueError, match=r"e\.json: no evaluation to be read \("):
+            zsc.Evaluation.load(tmp_path / "e.json")
+
+    def test_nothing(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="no such evaluation; write one with evaluation.save"):
+            zsc.Evaluation.load(tmp_path / "e.json")
+
+    def test_a_failed_write_leaves_the_old_one(self, tmp_path, monkeypatch):
+        evaluation = evaluate([0, 1], np.eye(2), ["a", "b"])
+        path = evaluation.save(tmp_path / "e.json")
+        before = path.read_bytes()
+        monkeypatch.setattr("zsc.evaluation.files.results", lambda e: {"x": 1 / 0})
+        with pytest.raises(ZeroDivisionError):
+            evaluation.save(path)
+        assert path.read_bytes() == before

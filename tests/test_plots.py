@@ -1,10 +1,14 @@
 """What a figure says is read back from it; it computes nothing."""
 
+import re
+import time
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from PIL import Image
 
 import zsc
 from zsc import plots
@@ -28,8 +32,11 @@ def captions(figure):
 def test_gallery_in_the_tables_order(results):
     figure = plots.gallery(results)
     texts = captions(figure)
-    assert len(texts) == 12 and texts[0] == f"right: red\np = {results['proba'][0]:.2f}"
-    assert texts[-1] == f"wrong: blue → red\np = {results['proba'][11]:.2f}"
+    first, last = results.iloc[0], results.iloc[11]
+    second = max(("green", "blue"), key=lambda name: first[f"proba_{name}"])
+    assert len(texts) == 12
+    assert texts[0] == f"right: red\np = {first['proba']:.2f}\nthen {second}, {first[f'proba_{second}']:.2f}"
+    assert texts[-1] == f"wrong: blue → red\np = {last['proba']:.2f}\nthen green, {last['proba_green']:.2f}"
     assert figure.get_suptitle() == "colours test, classified by colours: 12 pictures"
     shown = figure.axes[11].images[0].get_array()
     assert np.abs(shown[0, 0] - np.array([204, 153, 26])).max() <= 1  # the orange picture itself
@@ -41,14 +48,17 @@ def test_right_and_wrong_differ_in_words_and_in_colour(results):
     assert to_hex(right.spines["left"].get_edgecolor()).upper() == plots.RIGHT
     assert to_hex(wrong.spines["left"].get_edgecolor()).upper() == plots.WRONG
     assert right.get_xlabel().startswith("right") and wrong.get_xlabel().startswith("wrong")
+    assert [t.get_text() for t in right.texts] == ["✓"] and [t.get_text() for t in wrong.texts] == ["✗"]
 
 
 def test_gallery_selections(results):
-    assert captions(plots.gallery(results, only="errors")) == [f"wrong: blue → red\np = {results['proba'][11]:.2f}"]
+    assert [t.split("\n")[0] for t in captions(plots.gallery(results, only="errors"))] == ["wrong: blue → red"]
     assert plots.gallery(results, only="errors").get_suptitle().endswith("1 wrong of 12")
     right = captions(plots.gallery(results, only="correct"))
     assert len(right) == 11 and all(t.startswith("right") for t in right)
-    shares = [float(t.split("p = ")[1]) for t in captions(plots.gallery(results, only="unsure", max_images=5))]
+    shares = [
+        float(re.search(r"p = ([.\d]+)", t)[1]) for t in captions(plots.gallery(results, only="unsure", max_images=5))
+    ]
     assert len(shares) == 5 and shares == sorted(shares)
     with pytest.raises(ValueError, match="only='wrong'; accepted are None, errors, correct, unsure"):
         plots.gallery(results, only="wrong")
@@ -108,3 +118,254 @@ def test_saved_as_a_picture(results, tmp_path):
     path = plots.save(plots.gallery(results), tmp_path / "g.png")
     assert zsc.open_image(path).width > 500
     assert not plt.get_fignums()
+
+
+LONG = ["no glasses", "a parachute over a very wide green field", "church", *[f"class number {i}" for i in range(7)]]
+
+
+def words(artists):
+    return [artist.get_text() for artist in artists]
+
+
+def overlaps(artists, figure):
+    """List the pairs of texts whose boxes overlap as they are drawn."""
+    figure.canvas.draw()
+    boxes = [(a.get_text(), a.get_window_extent()) for a in artists if a.get_text() and a.get_visible()]
+    return [(s, t) for i, (s, a) in enumerate(boxes) for t, b in boxes[i + 1 :] if a.overlaps(b)]
+
+
+class TestPictures:
+    def test_sample_grid(self, colour_dataset):
+        figure = plots.sample_grid(colour_dataset, max_images=4, columns=3)
+        assert captions(figure) == ["red", "green", "blue", "red"] and len(figure.axes) == 6
+        assert figure.get_suptitle() == "colours test: 4 of 12 pictures with their labels"
+        unlabelled = zsc.ImageDataset(colour_dataset.paths[:1], [-1], ["red"], name="mine")
+        assert captions(plots.sample_grid(unlabelled)) == ["no label"]
+        with pytest.raises(ValueError, match="max_images=0"):
+            plots.sample_grid(colour_dataset, max_images=0)
+
+    def test_sample_grid_of_embeddings(self, colours, colour_dataset):
+        embeddings = zsc.embed_images(colours, colour_dataset, progress=False)
+        assert plots.sample_grid(embeddings).get_suptitle() == "colours test: 12 of 12 pictures with their labels"
+
+    def test_a_picture_that_is_lost_spoils_no_figure(self, results, tmp_path):
+        table = results.head(2).copy()
+        table.attrs = results.attrs
+        table["image"] = [tmp_path / "gone.png", results["image"][1]]
+        figure = plots.gallery(table)
+        assert "cannot be opened" in words(figure.axes[0].texts) and figure.axes[1].images
+        assert "cannot be opened" not in words(figure.axes[1].texts)
+
+    def test_a_prediction_that_failed_is_shown_as_such(self, results):
+        table = results.head(2).copy()
+        table.attrs = results.attrs
+        table["y_pred"] = pd.array([pd.NA, 1], dtype="Int64")
+        table.loc[0, "proba"] = np.nan
+        assert captions(plots.gallery(table))[0] == "cannot be opened"
+        assert len(captions(plots.gallery(table, only="errors"))) == 0
+        assert len(captions(plots.gallery(table, only="unsure"))) == 1
+
+    def test_thumbnails_are_small_squares_and_upright(self, tmp_path):
+        wide = np.zeros((100, 400, 3), np.uint8)
+        wide[:, 150:250] = 255
+        assert (plots.thumbnail(wide) == 255).all() and plots.thumbnail(wide).shape == (100, 100, 3)
+        turned = Image.new("RGB", (64, 64), "white")
+        turned.paste("black", (0, 0, 64, 32))  # the upper half; orientation 3 turns it down
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        turned.save(tmp_path / "turned.jpg", exif=exif, quality=100)
+        shown = plots.thumbnail(tmp_path / "turned.jpg")
+        assert shown[5, 32].mean() > 200 and shown[-5, 32].mean() < 50
+        assert plots.thumbnail(tmp_path / "gone.jpg") is None and plots.thumbnail(tmp_path) is None
+
+    def test_a_large_photograph_is_read_at_size(self, tmp_path):
+        rng = np.random.default_rng(0)
+        small = Image.fromarray(rng.integers(0, 256, (300, 400, 3), dtype=np.uint8))
+        small.resize((4000, 3000)).save(tmp_path / "large.jpg")
+        times = []
+        for read in (zsc.open_image, plots.thumbnail):
+            start = time.perf_counter()
+            shown = read(tmp_path / "large.jpg")
+            times.append(time.perf_counter() - start)
+        assert shown.shape == (256, 256, 3) and times[1] < times[0]
+
+    def test_prediction_of_ten_long_names(self):
+        ax = plots.prediction(np.zeros((8, 8, 3), np.uint8), dict.fromkeys(LONG, 0.1), title="a model")
+        assert len(ax.patches) == 10
+        assert not overlaps(ax.get_yticklabels(), ax.figure)
+
+
+class TestMaps:
+    @pytest.mark.parametrize("k", [2, 3, 10])
+    def test_confusion(self, k):
+        counts = np.arange(k * k).reshape(k, k)
+        table = pd.DataFrame(counts, index=LONG[:k], columns=LONG[:k])
+        ax = plots.confusion(table, title="Confusion, made-up, none")
+        assert words(ax.texts) == [str(n) for n in range(k * k)]
+        assert [w.replace("\n", " ") for w in words(ax.get_xticklabels())] == LONG[:k]
+        assert [w.replace("\n", " ") for w in words(ax.get_yticklabels())] == LONG[:k]
+        assert ax.get_xlabel() == "predicted class" and ax.get_ylabel() == "true class"
+        assert ax.get_title() == "Confusion, made-up, none"
+        framed = [p for p in ax.patches if p.get_edgecolor()[:3] == (0, 0, 0)]
+        assert [p.get_xy() for p in framed] == [(i, i) for i in range(k)]
+        assert not overlaps(ax.get_yticklabels(), ax.figure)
+
+    def test_confusion_in_shares_of_the_true_class(self):
+        table = pd.DataFrame([[3, 1, 0], [0, 0, 0], [1, 1, 2]], index=list("abc"), columns=list("abc"))
+        table.attrs = {"model": "m", "dataset": "d"}
+        ax = plots.confusion(table, show="shares")
+        assert words(ax.texts) == ["0.75", "0.25", "0.00", "-", "-", "-", "0.25", "0.25", "0.50"]
+        assert ax.get_title() == "Confusion, shares, d, classified by m"
+        with pytest.raises(ValueError, match="show='percent'; accepted are counts, shares"):
+            plots.confusion(table, show="percent")
+
+    def test_confusion_draws_where_it_is_told(self):
+        _, axes = plt.subplots(1, 2)
+        assert plots.confusion(pd.DataFrame([[1, 0], [0, 1]]), ax=axes[1]) is axes[1]
+
+    def test_embedding_map(self):
+        points = np.array([[0, 0], [1, 1], [2, 2], [0.5, 0]])
+        labels, kinds = [0, 1, -1, 0], ["image", "image", "image", "text"]
+        ax = plots.embedding_map(points, labels, class_names=["cat", "dog"], modality=kinds, title="PCA, m, d")
+        assert words(ax.get_legend().get_texts()) == [
+            "cat", "dog", "no label", "small: picture", "large, dark edge: text"
+        ]  # fmt: skip
+        drawn = [c.get_offsets().tolist() for c in ax.collections]
+        assert drawn == [[[0, 0]], [[0.5, 0]], [[1, 1]], [[2, 2]]]  # cat: picture, text; dog; no label
+        sizes = [c.get_sizes()[0] for c in ax.collections]
+        assert sizes[1] > 3 * sizes[0] and ax.get_title() == "PCA, m, d"
+        assert to_hex(ax.collections[0].get_facecolor()[0]) == to_hex(ax.collections[1].get_facecolor()[0])
+
+    def test_embedding_map_of_names_and_of_many_classes(self):
+        names = [f"class {i}" for i in range(10)]
+        ax = plots.embedding_map(np.zeros((10, 2)), names)
+        assert words(ax.get_legend().get_texts()) == names
+        looks = {(h.get_color(), h.get_marker()) for h in ax.get_legend().legend_handles}
+        assert len(looks) == 10
+
+    def test_embedding_map_refuses_what_does_not_fit(self):
+        with pytest.raises(ValueError, match=r"points of shape \(3, 2\) for 2 labels"):
+            plots.embedding_map(np.zeros((3, 2)), [0, 1])
+        with pytest.raises(ValueError, match="accepted are image, text"):
+            plots.embedding_map(np.zeros((1, 2)), [0], modality=["sound"])
+
+    @pytest.mark.parametrize("k", [2, 3, 10])
+    def test_similarity_of_long_names(self, k):
+        ax = plots.similarity(np.zeros((k, k)), LONG[:k], LONG[:k], title="m")
+        assert not overlaps(ax.get_yticklabels(), ax.figure)
+        assert k > 4 or not overlaps(ax.get_xticklabels(), ax.figure)
+
+
+class TestComparisons:
+    @pytest.mark.parametrize("k", [2, 3, 10])
+    def test_before_after(self, k):
+        names = LONG[:k]
+        before = pd.DataFrame({"recall": np.full(k, 0.5), "precision": np.full(k, 1.0)}, index=names)
+        after = before.assign(recall=[0.9, 0.44, *[0.5] * (k - 2)]).iloc[::-1]
+        ax = plots.before_after(before, after, names=("prompts A", "prompts B"))
+        assert words(ax.texts) == ["+0.40 better", "-0.06 worse", *["no change"] * (k - 2)]
+        assert [w.replace("\n", " ") for w in words(ax.get_yticklabels())] == names
+        assert ax.get_title() == "Recall of each class, prompts A and prompts B" and ax.get_xlabel() == "recall"
+        assert words(ax.figure.legends[0].get_texts()) == ["prompts A", "prompts B"]
+        ends = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2]
+        assert [list(e) for e in ends[:2]] == [[0.5, 0.9], [0.5, 0.44]]
+        assert not overlaps([*ax.get_yticklabels(), *ax.texts], ax.figure)
+
+    def test_before_after_refuses(self):
+        table = pd.DataFrame({"recall": [1.0]}, index=["a"])
+        with pytest.raises(ValueError, match="metric='accuracy'; accepted are recall, precision, f1"):
+            plots.before_after(table, table, metric="accuracy")
+        with pytest.raises(ValueError, match="lacks f1"):
+            plots.before_after(table, table, metric="f1")
+        with pytest.raises(ValueError, match=r"before has the classes \['a'\], after \['b'\]"):
+            plots.before_after(table, table.rename(index={"a": "b"}))
+
+    def test_ranking(self):
+        table = pd.DataFrame({"accuracy": [0.5, 0.9], "low": [0.4, 0.85], "high": [0.6, 0.95]}, index=["bare", LONG[1]])
+        table.attrs = {"model": "m", "dataset": "d"}
+        ax = plots.ranking(table)
+        assert [w.replace("\n", " ") for w in words(ax.get_yticklabels())] == [LONG[1], "bare"]  # the best on top
+        assert ax.yaxis_inverted()
+        assert words(ax.texts) == ["0.900 (0.850 to 0.950)", "0.500 (0.400 to 0.600)"]
+        assert ax.get_title() == "Prompts in the order of their accuracy, d, classified by m"
+        assert not overlaps([*ax.get_yticklabels(), *ax.texts], ax.figure)
+        with pytest.raises(ValueError, match=r"the table lacks low, high \(it has accuracy\)"):
+            plots.ranking(table[["accuracy"]])
+
+
+class TestCurves:
+    def test_reliability(self):
+        table = pd.DataFrame({"confidence": [0.3, 0.6, np.nan], "accuracy": [0.2, 0.9, np.nan], "count": [7, 40, 0]})
+        ax = plots.reliability(table, title="Reliability, m, d")
+        assert words(ax.texts) == ["7", "40"] and ax.get_title() == "Reliability, m, d"
+        assert "confidence" in ax.get_xlabel() and "accuracy" in ax.get_ylabel()
+        assert words(ax.get_legend().get_texts()) == ["perfectly calibrated", "the model, n pictures"]
+        assert words(plots.reliability(table.rename(columns={"count": "n"})).texts) == ["7", "40"]
+
+    def test_curves_of_an_evaluation(self, colours, colour_dataset):
+        evaluation = zsc.ZeroShotClassifier(["red", "green", "blue"], colours).evaluate(colour_dataset)
+        assert sum(int(w) for w in words(plots.reliability(evaluation.reliability).texts)) == 12
+        last = plots.coverage(evaluation.coverage).lines[0].get_xydata()[-1]
+        assert last.tolist() == [1.0, evaluation.accuracy]
+
+    def test_coverage(self):
+        table = pd.DataFrame({"threshold": [0.9, 0.5, 0.1], "coverage": [0.25, 0.5, 1], "accuracy": [1, 0.9, 0.8]})
+        ax = plots.coverage(table)
+        assert words(ax.texts) == ["p ≥ 0.90", "p ≥ 0.50", "p ≥ 0.10"]
+        assert (
+            ax.get_xlabel() == "coverage: share of pictures answered" and ax.get_title() == "Accuracy against coverage"
+        )
+        assert ax.lines[0].get_xydata().tolist() == [[0.25, 1], [0.5, 0.9], [1, 0.8]]
+
+    def test_few_shot(self):
+        table = pd.DataFrame({"shots": [1, 1, 16, 16], "seed": [0, 1, 0, 1], "accuracy": [0.4, 0.6, 0.8, 0.9]})
+        ax = plots.few_shot(table, zero_shot=0.7, title="Few-shot, m, d")
+        assert words(ax.get_xticklabels()) == ["1", "16"] and ax.get_title() == "Few-shot, m, d"
+        assert words(ax.get_legend().get_texts()) == ["few-shot, mean of seeds", "zero-shot, 0.700"]
+        np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.5, 0.85])
+        both = pd.concat([table.assign(method="linear probe"), table.assign(method="Tip-Adapter")])
+        assert words(plots.few_shot(both).get_legend().get_texts()) == ["linear probe", "Tip-Adapter"]
+
+    def test_learning_curve(self):
+        table = pd.DataFrame({"step": [0, 10, 20], "loss": [3.0, 2.0, 1.0], "accuracy": [0.1, np.nan, 0.75]})
+        table.attrs = {"model": "toy", "dataset": "drawn"}
+        figure = plots.learning_curve(table)
+        top, bottom = figure.axes
+        assert words(top.texts) == ["1.000"] and words(bottom.texts) == ["0.750"]
+        assert top.get_ylabel() == "loss" and bottom.get_ylabel() == "accuracy"
+        assert bottom.get_xlabel() == "step of training" and list(bottom.lines[0].get_xdata()) == [0, 20]
+        assert figure.get_suptitle() == "Learning curve, drawn, classified by toy"
+
+    def test_empty_tables_are_refused(self):
+        with pytest.raises(ValueError, match="coverage: the table is empty"):
+            plots.coverage(pd.DataFrame(columns=["threshold", "coverage", "accuracy"]))
+
+
+def test_names_with_dollars_are_drawn_everywhere():
+    names = [r"$\foo$", "a$b"]
+    report = pd.DataFrame({"recall": [0.1, 0.2]}, index=names)
+    table = pd.DataFrame({"accuracy": [0.5, 0.6], "low": 0.1, "high": 0.9}, index=names)
+    drawn = [
+        plots.confusion(pd.DataFrame([[1, 0], [0, 1]], index=names, columns=names)),
+        plots.before_after(report, report, names=("$x$", "$y_$")),
+        plots.ranking(table, title="$"),
+        plots.embedding_map(np.eye(2), names, modality=["image", "text"]),
+    ]
+    for ax in drawn:
+        ax.figure.canvas.draw()
+
+
+def as_a_deuteranope(colour):
+    """Turn a colour into what is seen without green cones (Machado, Oliveira and Fernandes, 2009), sRGB in [0, 1]."""
+    matrix = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(matrix) @ linear, 0, 1)
+    return np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+
+
+def test_colours_differ_for_the_colour_blind():
+    seen = [as_a_deuteranope(colour) for colour in plots.PALETTE]
+    gaps = [np.abs(a - b).max() for i, a in enumerate(seen) for b in seen[i + 1 :]]
+    assert min(gaps) > 0.15
+    assert np.abs(as_a_deuteranope(plots.RIGHT) - as_a_deuteranope(plots.WRONG)).max() > 0.5

@@ -23,11 +23,12 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MODULES = sorted((ROOT / "zsc").rglob("*.py"))
 CONDA_NAMES = {"pytorch": "torch"}
 FLOORS = [  # imports go downwards only; a module may import its own floor
-    {"images", "prompts", "datasets", "store", "scoring", "matching", "evaluation", "results"},
+    {"provenance", "checks", "images", "prompts", "datasets", "store", "scoring", "matching", "results"},
+    {"calibration", "evaluation", "labels"},
     {"models", "plots"},
     {"embeddings"},
-    {"classifier"},
-    {"demo", "cluster", "cli", "__main__"},
+    {"classifier", "retrieval", "probes"},
+    {"selection", "explorer", "report", "demo", "cluster", "cli", "__main__"},
 ]
 
 

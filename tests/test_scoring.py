@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from zsc.matching import ClassMismatchError, match_classes
 from zsc.prompts import ClassPrompts
-from zsc.scoring import class_weights, cosine_scores, pooled_scores, to_proba
+from zsc.scoring import class_weights, cosine_scores, pooled_scores, to_proba, top_classes
 
 
 def unit(rng, n, d=6):
@@ -40,6 +40,14 @@ def test_every_pooling_is_its_naive_loop(case, scale):
             naive["mean"].append(mean @ image / np.linalg.norm(mean))
             naive["max"].append(cosines[owners == k].max())
             naive["sum"].append(all_prompts[owners == k].sum())
+        parents, best = [], []  # CHiLS in probabilities: softmax over sub-classes times softmax over parents
+        for k in range(len(prompts.class_names)):
+            own = cosines[owners == k]
+            parents.append(own[0])
+            best.append(own[1:].max() if len(own) > 1 else own[0])
+        weighed = np.exp(scale * np.array(best)) * softmax(scale * np.array(parents))
+        chils = to_proba(pooled_scores(images, texts, prompts, pooling="chils", logit_scale=scale), scale)[i]
+        np.testing.assert_allclose(chils, weighed / weighed.sum(), atol=1e-3)
         for pooling in ("mean", "max", "sum"):
             scores = pooled_scores(images, texts, prompts, pooling=pooling, logit_scale=scale)
             expected = naive["sum"] if pooling == "sum" else softmax(scale * np.array(naive[pooling]))
@@ -116,3 +124,21 @@ class TestMatching:
     def test_other_classes_are_refused(self, names):
         with pytest.raises(ValueError, match="are not the classifier's"):
             match_classes(["cat", "dog"], names)
+
+
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_top_classes_are_those_of_the_whole_matrix(k, monkeypatch):
+    rng = np.random.default_rng(0)
+    images, weights = unit(rng, 500), unit(rng, 7)
+    weights[5] = weights[2]  # a tie: the lower index first
+    monkeypatch.setattr("zsc.scoring.SMALL_CHUNK", 64)
+    classes, cosines = top_classes(images, weights, k)
+    scores = images @ weights.T
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    np.testing.assert_allclose(cosines, np.take_along_axis(scores, expected, axis=1), atol=1e-6)
+    ranks = (classes == expected) | (
+        scores[np.arange(500)[:, None], classes] == scores[np.arange(500)[:, None], expected]
+    )
+    assert ranks.all() and (classes[:, 0] == scores.argmax(axis=1)).all()
+    with pytest.raises(ValueError, match="k=8; with 7 classes accepted are 1 to 7"):
+        top_classes(images, weights, 8)

@@ -24,8 +24,16 @@ _HOME = {
     "embed_images": "zsc.embeddings",
     "ZeroShotClassifier": "zsc.classifier",
     "Evaluation": "zsc.evaluation",
+    "compare_prompts": "zsc.selection",
+    "choose_prompts": "zsc.selection",
+    "suspect_labels": "zsc.labels",
+    "search": "zsc.retrieval",
+    "PromptExplorer": "zsc.explorer",
 }
-_MODULES = ("classifier", "datasets", "embeddings", "evaluation", "images", "models", "plots", "prompts")
+_MODULES = (
+    "calibration", "classifier", "datasets", "embeddings", "evaluation", "explorer", "images", "labels", "models",
+    "plots", "probes", "prompts", "report", "scoring", "selection",
+)  # fmt: skip
 
 __all__ = [
     "ClassPrompts",
@@ -34,32 +42,64 @@ __all__ = [
     "ImageDataset",
     "ImageEmbeddings",
     "ImageError",
+    "PromptExplorer",
     "ZeroShotClassifier",
     "__version__",
     "available_models",
+    "calibration",
+    "choose_prompts",
     "classifier",
+    "compare_prompts",
     "datasets",
     "embed_images",
     "embeddings",
     "evaluation",
+    "explorer",
     "images",
+    "labels",
     "load_dataset",
     "load_model",
     "models",
     "open_image",
     "plots",
+    "probes",
     "prompts",
+    "report",
+    "scoring",
+    "search",
+    "selection",
+    "suspect_labels",
 ]
 
 if TYPE_CHECKING:
-    from zsc import classifier, datasets, embeddings, evaluation, images, models, plots, prompts
+    from zsc import (
+        calibration,
+        classifier,
+        datasets,
+        embeddings,
+        evaluation,
+        explorer,
+        images,
+        labels,
+        models,
+        plots,
+        probes,
+        prompts,
+        report,
+        scoring,
+        selection,
+    )
     from zsc.classifier import ZeroShotClassifier
     from zsc.datasets import ImageDataset, load_dataset
     from zsc.embeddings import ImageEmbeddings, embed_images
     from zsc.evaluation import Evaluation
+    from zsc.explorer import PromptExplorer
     from zsc.images import ImageError, open_image
+    from zsc.labels import suspect_labels
     from zsc.models import Encoder, available_models, load_model
     from zsc.prompts import ClassPrompts
+    from zsc.retrieval import search
+    from zsc.selection import choose_prompts, compare_prompts
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ from zsc.evaluation import Evaluation, evaluate
 from zsc.images import ImageSource, as_sources
 from zsc.matching import ClassMismatchError, match_classes
 from zsc.prompts import ClassPrompts, as_prompts, check_pooling
+from zsc.provenance import environment
 from zsc.results import COLUMNS, best_prompts, result_table
 from zsc.scoring import class_weights, cosine_scores, pooled_scores, to_proba
 
@@ -40,8 +41,8 @@ class ZeroShotClassifier:
     model
         An encoder, or a name for `load_model`.
     pooling
-        How several prompts of a class count together: "mean", "max" or "sum" (see `zsc.scoring`). None takes the rule
-        the prompts were published with, else "mean".
+        How several prompts of a class count together: "mean", "max", "sum" or "chils" (see `zsc.scoring`). None takes
+        the rule the prompts were published with, else "mean".
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
 
@@ -173,9 +174,8 @@ class ZeroShotClassifier:
         self._check_labelled(pictures)
         embeddings = self.embed(pictures, batch_size=batch_size, progress=progress).without_failed()
         proba = to_proba(self._scores(embeddings), self.model.logit_scale)
-        return evaluate(
-            self._labels(embeddings), proba, self.class_names, images=embeddings.paths, about=self._about(embeddings)
-        )
+        about = self._about(embeddings) | environment()
+        return evaluate(self._labels(embeddings), proba, self.class_names, images=embeddings.paths, about=about)
 
     def _scores(self, embeddings: ImageEmbeddings) -> np.ndarray:
         if self.pooling == "mean":
@@ -212,6 +212,9 @@ class ZeroShotClassifier:
             "precision": info.precision,
             "device": info.device,
             "fingerprint": self.model.fingerprint,
+            "engine": info.engine,
+            "logit_scale": self.model.logit_scale,
+            "weights_sha256": info.weights_sha256,
             "dataset": embeddings.dataset,
             "prompts": self.prompts.texts,
             "prompts_name": self.prompts.name,

@@ -1,7 +1,7 @@
 """Scores (N, K) and probabilities from embeddings: cosines, pooling of several prompts a class, softmax.
 
-Every pooling rule gives scores on the cosine's scale, so that `softmax(logit_scale * scores)` is its probability.
-Probabilities are relative to the given prompts: they sum to one whatever the picture shows.
+Every pooling rule gives scores on the cosine's scale ("chils": sums of two), so that `softmax(logit_scale * scores)` is
+its probability. Probabilities are relative to the given prompts: they sum to one whatever the picture shows.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from scipy.special import logsumexp, softmax
 from zsc.prompts import ClassPrompts, check_pooling
 
 CHUNK_ROWS = 65_536
+SMALL_CHUNK = 4096  # rows whose scores fit the processor's cache: to look through them costs less than to make them
 
 
 def pooled_scores(
@@ -33,7 +34,9 @@ def pooled_scores(
     pooling
         "mean": cosine to the class's mean text embedding, normalised again (CLIP's ensemble). "max": the largest
         cosine of the class's prompts (arg-max over all prompts, then prompt -> class). "sum": the class's share of a
-        softmax over all prompts; a class with more prompts starts with more.
+        softmax over all prompts; a class with more prompts starts with more. "chils": the first prompt of a class
+        names the class, the others its sub-classes; the best sub-class counts, reweighted by its parent, as in CHiLS
+        (Novack et al., ICML 2023); a class with one prompt is its own sub-class.
     logit_scale
         The model's own; only "sum" depends on it.
 
@@ -48,8 +51,23 @@ def pooled_scores(
     cosines = cosine_scores(image_embeddings, text_embeddings)  # (N, M)
     if pooling == "max":
         return np.maximum.reduceat(cosines, prompts.starts, axis=1)
+    if pooling == "chils":
+        return _sub_class_scores(cosines, prompts)
     columns = np.split(cosines * logit_scale, prompts.starts[1:], axis=1)
     return np.stack([logsumexp(c, axis=1) for c in columns], axis=1).astype(np.float32) / np.float32(logit_scale)
+
+
+def _sub_class_scores(cosines: np.ndarray, prompts: ClassPrompts) -> np.ndarray:
+    """Give the cosine of the best sub-class plus that of its parent, shape (N, K).
+
+    CHiLS multiplies softmax over sub-classes with softmax over parents: logits add up, and what both are divided by is
+    the same for all classes.
+    """
+    parents = cosines[:, prompts.starts]
+    several = np.bincount(prompts.owners) > 1
+    below = cosines.copy()
+    below[:, prompts.starts[several]] = -np.inf  # a parent that has sub-classes is none
+    return np.maximum.reduceat(below, prompts.starts, axis=1) + parents
 
 
 def class_weights(text_embeddings: np.ndarray, prompts: ClassPrompts) -> np.ndarray:
@@ -66,6 +84,38 @@ def cosine_scores(image_embeddings: np.ndarray, weights: np.ndarray) -> np.ndarr
         block = slice(start, start + CHUNK_ROWS)
         np.matmul(image_embeddings[block], weights.T, out=scores[block])
     return scores
+
+
+def top_classes(image_embeddings: np.ndarray, weights: np.ndarray, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k nearest classes of each picture without ever holding all scores.
+
+    Parameters
+    ----------
+    image_embeddings
+        Shape (N, D), unit rows; may be a memory-mapped file.
+    weights
+        Shape (K, D), unit rows.
+    k
+        From 1 to K.
+
+    Returns
+    -------
+    tuple
+        Classes (N, k), int64, nearest first, and their cosines (N, k), float32.
+    """
+    if not 1 <= k <= len(weights):
+        raise ValueError(f"k={k}; with {len(weights)} classes accepted are 1 to {len(weights)}.")
+    classes = np.empty((len(image_embeddings), k), np.int64)
+    cosines = np.empty((len(image_embeddings), k), np.float32)
+    buffer = np.empty((min(SMALL_CHUNK, len(classes)), len(weights)), np.float32)
+    for start in range(0, len(classes), SMALL_CHUNK):
+        block = slice(start, min(start + SMALL_CHUNK, len(classes)))
+        scores = np.matmul(image_embeddings[block], weights.T, out=buffer[: block.stop - start])
+        best = scores.argmax(axis=1)[:, None] if k == 1 else np.argpartition(scores, -k, axis=1)[:, -k:]
+        found = np.take_along_axis(scores, best, axis=1)
+        order = np.lexsort((best, -found), axis=1)
+        classes[block], cosines[block] = (np.take_along_axis(a, order, axis=1) for a in (best, found))
+    return classes, cosines
 
 
 def to_proba(scores: np.ndarray, logit_scale: float) -> np.ndarray:

@@ -46,12 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from zsc.cli import catalogue, judge, keep
+    from zsc.cli import catalogue, compare, judge, keep
 
     parser = argparse.ArgumentParser(prog="zsc", description="Zero-shot image classification with CLIP.")
     parser.add_argument("--version", action="version", version=f"zsc {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     judge.add_to(commands)
+    compare.add_to(commands)
     keep.add_to(commands)
     catalogue.add_to(commands)
     return parser

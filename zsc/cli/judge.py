@@ -27,6 +27,9 @@ def add_to(commands: Any) -> None:
     parts.add_dataset(one)
     one.add_argument("--store", type=Path, help="keep the embeddings in this folder, or take them from it")
     parts.add_model_and_prompts(one)
+    one.add_argument("--save", type=Path, metavar="FILE", help="keep the evaluation as JSON")
+    one.add_argument("--figure", type=Path, metavar="FILE", help="draw the confusion")
+    one.add_argument("--html", type=Path, metavar="FILE", help="write a report: one page with everything in it")
 
 
 def demo(arguments: argparse.Namespace) -> None:
@@ -70,15 +73,38 @@ def classify(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Classify a labelled data set and judge the result."""
+    from zsc import plots, report
+
+    if arguments.figure:
+        plots.check_picture_path(arguments.figure)
+    if arguments.html:
+        report.check_report_path(arguments.html)
     dataset = parts.chosen_dataset(arguments)
     prompts = parts.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
     clf = ZeroShotClassifier(prompts, parts.model_name(arguments), pooling=arguments.pooling)
     embeddings = embed_images(clf.model, dataset, arguments.store, progress=parts.show_progress(arguments))
     evaluation = clf.evaluate(embeddings)
+    written = _write(arguments, evaluation)
     if arguments.json:
         parts.print_json({**evaluation.to_dict(), "errors": parts.records(evaluation.errors)})
         return
     _print_evaluation(evaluation, clf, dataset)
+    for what, path in written.items():
+        print(f"{what:13} {path.resolve()}")
+
+
+def _write(arguments: argparse.Namespace, evaluation: Evaluation) -> dict[str, Path]:
+    """Write the files that were asked for; give what each is."""
+    from zsc import plots, report
+
+    written = {}
+    if arguments.save:
+        written["Evaluation"] = evaluation.save(arguments.save)
+    if arguments.figure:
+        written["Picture"] = plots.save(plots.confusion(evaluation.confusion), arguments.figure)
+    if arguments.html:
+        written["Report"] = report.write_report(evaluation, arguments.html)
+    return written
 
 
 def _print_evaluation(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> None:
@@ -91,6 +117,9 @@ def _print_evaluation(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: 
         "Accuracy": f"{evaluation.accuracy:.3f} ({evaluation.correct} of {evaluation.n}), "
         f"95 % interval {low:.3f} to {high:.3f}",
         "Macro recall": f"{evaluation.macro_recall:.3f}",
+        "Baseline": f"{evaluation.majority_baseline:.3f} by always naming the most frequent class",
+        "Calibration": f"log loss {evaluation.log_loss:.3f}, Brier {evaluation.brier:.3f}, expected calibration error "
+        f"{evaluation.calibration_error:.3f}",
     }
     for name, text in rows.items():
         print(f"{name:13} {text}")

@@ -14,7 +14,7 @@ import pandas as pd
 
 from zsc.datasets import ImageDataset, load_dataset
 from zsc.models import auto_model
-from zsc.prompts import ClassPrompts, prompt_set
+from zsc.prompts import POOLINGS, ClassPrompts, prompt_set
 
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -34,7 +34,7 @@ def add_model_and_prompts(parser: argparse.ArgumentParser) -> Any:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--prompts-file", type=Path, metavar="FILE", help="YAML or JSON: class: prompt or prompts")
     which.add_argument("--prompt-set", metavar="NAME", help="published prompts, such as afhq-b")
-    parser.add_argument("--pooling", choices=("mean", "max", "sum"), help="how several prompts of a class count")
+    parser.add_argument("--pooling", choices=POOLINGS, help="how several prompts of a class count")
     return which
 
 

@@ -1,7 +1,7 @@
 """Class names x templates -> ClassPrompts: which sentences stand for which class.
 
-Knows no model and no picture. Templates are strings with exactly one `{}`. A class name is put in as it is:
-`a photo of a {}` with "English springer" reads "a photo of a English springer", as the tutorials have it.
+Knows no model and no picture. Templates are strings with exactly one `{}`. A class name is put in as it is, as the
+tutorials have it ("a photo of a English springer"), unless `articles=True`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-POOLINGS = ("mean", "max", "sum")
+from zsc.prompts.templates import as_templates, fill
+
+POOLINGS = ("mean", "max", "sum", "chils")
 DEFAULT_TEMPLATE = "a photo of a {}"
 
 
@@ -29,7 +31,7 @@ class ClassPrompts:
     owners
         For each prompt the index of its class, shape (M,).
     pooling
-        The pooling rule these prompts were published with ("mean", "max", "sum"), or None to leave it open.
+        The pooling rule these prompts were published with (see `zsc.scoring`), or None to leave it open.
     name
         A name for tables and files; may be empty.
 
@@ -63,7 +65,12 @@ class ClassPrompts:
 
     @classmethod
     def from_names(
-        cls, class_names: Sequence[str], templates: Sequence[str] | str = (DEFAULT_TEMPLATE,), *, name: str = ""
+        cls,
+        class_names: Sequence[str],
+        templates: Sequence[str] | str = (DEFAULT_TEMPLATE,),
+        *,
+        articles: bool = False,
+        name: str = "",
     ) -> ClassPrompts:
         """Fill every template with every class name.
 
@@ -72,7 +79,10 @@ class ClassPrompts:
         class_names
             K names that fit the templates, such as "cat" or "golf ball".
         templates
-            One template or several, each with exactly one ``{}``.
+            One template or several, each with exactly one ``{}``; or the name of a set, such as "imagenet-80" (see
+            `zsc.prompts.template_set_names`).
+        articles
+            Write "an {}" for "a {}" where the name asks for it; the tutorials do not.
         name
             A name for tables and files.
 
@@ -81,13 +91,13 @@ class ClassPrompts:
         ValueError
             If a name is empty or given twice, or a template has not exactly one ``{}``.
         """
-        templates = [templates] if isinstance(templates, str) else list(templates)
+        templates = as_templates(templates)
         if not templates:
             raise ValueError(f"no templates given; pass at least one, such as {DEFAULT_TEMPLATE!r}.")
         for template in templates:
             _check_template(template)
         _check_classes(class_names)
-        texts = {c: [t.replace("{}", c) for t in templates] for c in class_names}
+        texts = {c: [fill(t, c, articles=articles) for t in templates] for c in class_names}
         return cls.from_texts(texts, name=name)
 
     @classmethod

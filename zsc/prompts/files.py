@@ -7,14 +7,15 @@ Either a line a class, `cat: a photo of a cat` (or a list of prompts); or the sa
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from zsc.prompts.base import DEFAULT_TEMPLATE, ClassPrompts
 
+_Made = TypeVar("_Made")
 _KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
 
 
@@ -39,18 +40,34 @@ def load(path: str | Path) -> ClassPrompts:
     ValueError
         If it holds something else; one sentence that names the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such prompts file; pass a YAML file with a line 'class: prompt' a class.")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-        if not isinstance(content, dict) or not content:
-            raise ValueError("holds no prompts; write a line 'class: prompt' a class")
-        return from_content(content, default_name=path.stem)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a YAML or JSON file ({' '.join(str(error).split())}); mend it.") from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {str(error).removesuffix('.')}.") from error
+    return _read(Path(path), lambda content: from_content(content, default_name=Path(path).stem))
+
+
+def load_many(path: str | Path) -> dict[str, ClassPrompts]:
+    """Read several sets of prompts from one YAML or JSON file: under each name what `load` reads.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds something else; one sentence that names the file.
+    """
+
+    def candidates(content: Mapping[str, Any]) -> dict[str, ClassPrompts]:
+        found = {}
+        for name, inner in content.items():
+            if not isinstance(inner, Mapping):
+                raise TypeError(f"{name!r} holds {inner!r}; write its prompts under it, 'class: prompt' a line")
+            try:
+                found[str(name)] = from_content(
+                    {"name": str(name), **inner} if "classes" in inner else inner, str(name)
+                )
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"candidate {name!r}: {error}") from error
+        return found
+
+    return _read(Path(path), candidates)
 
 
 def save(prompts: ClassPrompts, path: str | Path) -> Path:
@@ -63,6 +80,21 @@ def save(prompts: ClassPrompts, path: str | Path) -> Path:
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _read(path: Path, make: Callable[[Mapping[str, Any]], _Made]) -> _Made:
+    """Read a file and make something of it; every error names the file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such prompts file; pass a YAML file with a line 'class: prompt' a class.")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        if not isinstance(content, dict) or not content:
+            raise ValueError("holds no prompts; write a line 'class: prompt' a class")
+        return make(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a YAML or JSON file ({' '.join(str(error).split())}); mend it.") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {str(error).removesuffix('.')}.") from error
 
 
 def from_content(content: Mapping[str, Any], default_name: str) -> ClassPrompts:

@@ -1,0 +1,76 @@
+"""Score 1,000,000 kept embeddings against 1,000 classes from a memory-mapped file, beside the plain matrix product.
+
+Usage: python -m benchmarks.scoring [N D K]. Prints seconds (median of 3, in turn) and the peak memory of each way.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.memory import memory_mb
+from zsc.scoring import CHUNK_ROWS, top_classes
+
+
+def main() -> None:
+    """Make the arrays once, then measure each way in processes of their own, in turn."""
+    if sys.argv[1:2] == ["--once"]:
+        once(sys.argv[2], Path(sys.argv[3]))
+        return
+    n, d, k = (int(word) for word in sys.argv[1:4]) if len(sys.argv) > 1 else (1_000_000, 512, 1000)
+    with tempfile.TemporaryDirectory() as place:
+        rng = np.random.default_rng(0)
+        images = np.lib.format.open_memmap(Path(place) / "images.npy", "w+", np.float32, (n, d))
+        for start in range(0, n, CHUNK_ROWS):
+            block = rng.normal(size=(min(CHUNK_ROWS, n - start), d)).astype(np.float32)
+            images[start : start + len(block)] = block / np.linalg.norm(block, axis=1, keepdims=True)
+        images.flush()
+        weights = rng.normal(size=(k, d)).astype(np.float32)
+        np.save(Path(place) / "weights.npy", weights / np.linalg.norm(weights, axis=1, keepdims=True))
+        print(f"{n} x {d} embeddings, {k} classes")
+        found: dict[str, list[tuple[float, float]]] = {
+            "matrix product in blocks": [],
+            "the nearest class": [],
+            "the 5 nearest": [],
+        }
+        for _ in range(3):
+            for way, runs in found.items():
+                command = [sys.executable, "-m", "benchmarks.scoring", "--once", way, place]
+                words = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+                runs.append((float(words[0]), float(words[1])))
+        for way, runs in found.items():
+            seconds, memory = statistics.median(r[0] for r in runs), statistics.median(r[1] for r in runs)
+            print(f"  {way:30} {seconds:7.2f} s   peak memory {memory:7.0f} MB")
+
+
+def once(way: str, place: Path) -> None:
+    """Score once; print seconds and the peak memory that is not the mapped file."""
+    images, weights = np.load(place / "images.npy", mmap_mode="r"), np.load(place / "weights.npy")
+    seen: list[float] = []
+    threading.Thread(target=watch, args=(seen,), daemon=True).start()
+    start = time.perf_counter()
+    if way.startswith("matrix"):
+        for row in range(0, len(images), CHUNK_ROWS):
+            images[row : row + CHUNK_ROWS] @ weights.T
+    else:
+        top_classes(images, weights, 1 if way == "the nearest class" else 5)
+    seconds = time.perf_counter() - start
+    print(seconds, max(seen))
+
+
+def watch(seen: list[float]) -> None:
+    """Note the memory that is not the mapped file's, in MB, again and again."""
+    while True:
+        seen.append(memory_mb("RssAnon"))
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""JupyterLab in a real browser: the explorer's notebook is opened, run and typed into, and answers.
+
+Needs Debian's chromium and Playwright for Python (`make browser`); skipped with the reason where one is absent. Keeps a
+screenshot at $ZSC_SCREENSHOT, or in pytest's temporary folder.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image
+
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "06_your_own_classifier.ipynb"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+SETTINGS = {  # all cells in the page, wherever the page is scrolled to; no question about news
+    "notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+    "apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
+}
+WAIT = 60_000  # milliseconds: conse is loaded in the kernel
+CELLS = (
+    "import zsc\nfrom zsc.explorer import PromptExplorer",
+    'model = zsc.load_model("conse", device="cpu")\n'
+    'embeddings = zsc.embed_images(model, zsc.load_dataset("samples"), progress=False)',
+    "explorer = PromptExplorer(embeddings, model)\nexplorer",
+)
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium, then make browser"),
+    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="no Playwright here: make browser"),
+    pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="no JupyterLab here: make setup"),
+]
+
+
+def small_notebook(folder):
+    path = folder / "explorer.ipynb"
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+def own_notebook(folder):
+    if not NOTEBOOK.exists():
+        pytest.skip(f"{NOTEBOOK.name} is not written yet")
+    return Path(shutil.copy(NOTEBOOK, folder))
+
+
+@contextlib.contextmanager
+def jupyter(folder, served, application="lab"):
+    """Start a Jupyter server on loopback with a token on a free port; give the address of its pages and the token."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token, settings = secrets.token_hex(16), folder / "settings"
+    for name, content in SETTINGS.items():
+        file = settings / "@jupyterlab" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content), encoding="utf-8")
+    options = [
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={served}",
+        "--LabApp.extension_manager=readonly",
+    ]
+    places = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+    env = os.environ | {f"JUPYTER_{place}": str(folder / place.lower()) for place in places}
+    env |= {"JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")}
+    env["OMP_NUM_THREADS"] = "1"  # the browser works beside the kernel
+    env.pop("MPLBACKEND", None)
+    log = folder / "server.log"
+    with log.open("wb") as stream:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyter", application, *options], env=env, stdout=stream, stderr=stream
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_up(f"{address}/api/status?token={token}", server, log)
+        yield address, token
+    finally:
+        server.terminate()  # the server ends its kernels
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def wait_until_up(address, server, log, seconds=40):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert server.poll() is None, log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        try:
+            with urllib.request.urlopen(address, timeout=5) as reply:
+                return json.load(reply)
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise AssertionError(f"no answer in {seconds} s: {log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+
+
+def screenshot_path(folder):
+    return Path(os.environ.get("ZSC_SCREENSHOT", folder / "explorer.png"))
+
+
+@contextlib.contextmanager
+def browser_page(folder):
+    """Open a page in a headless Chromium with a profile of its own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(folder / "profile"), executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1400, "height": 1900}
+        )
+        try:
+            page = context.pages[0] if context.pages else context.new_page()
+            page.set_default_timeout(WAIT)
+            yield page
+        except BaseException:
+            page.screenshot(path=screenshot_path(folder))  # what the browser showed when it went wrong
+            raise
+        finally:
+            context.close()
+
+
+def run_all(page):
+    page.locator(".jp-NotebookPanel").wait_for()
+    page.get_by_text("(ipykernel) | Idle").wait_for()  # before that, running asks which kernel
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+
+
+def type_prompt(page):
+    """Type another prompt for a class: for the galaxies of the samples one that gains a picture, with a negation."""
+    galaxies = page.locator(".zsc-class").filter(has=page.get_by_text("galaxies", exact=True))
+    box, text = page.locator(".zsc-class").first, "not at all"
+    if galaxies.count():
+        box, text = galaxies, "not a fountain at night"
+    box.locator("textarea").fill("")
+    box.locator("textarea").press_sequentially(text, delay=10)
+    return box
+
+
+def changed(page, place, before):
+    """Wait until the HTML of a place is another than before, and give it."""
+    script = "([place, before]) => document.querySelector(place).innerHTML !== before"
+    page.wait_for_function(script, arg=[place, before], timeout=WAIT)
+    return page.locator(place).first.inner_html()
+
+
+def pictures(page):
+    words = "cards => cards.map(c => c.innerText + c.querySelector('img')?.src)"
+    return page.locator(".zsc-gallery .card").evaluate_all(words)
+
+
+def classify_own_picture(page, folder):
+    """Upload a picture in the second tab, and see a bar a class."""
+    picture = folder / "mine.png"
+    Image.new("RGB", (400, 300), (30, 90, 200)).save(picture)
+    page.get_by_role("tab", name="your own picture").click()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="a picture").click()
+    chooser.value.set_files(picture)
+    page.locator(".zsc-own-picture", has_text="mine.png").wait_for()
+    assert page.locator(".zsc-own tr").count() == page.locator(".zsc-class").count()
+    track, bar = (page.locator(f".zsc-own .{name}").first.bounding_box() for name in ("track", "bar"))
+    assert bar["x"] == track["x"] and bar["height"] == track["height"] and 0 < bar["width"] < track["width"]
+
+
+@pytest.mark.parametrize("build", [small_notebook, own_notebook])
+def test_typing_a_prompt_changes_accuracy_and_gallery(build, tmp_path):
+    served = tmp_path / "notebooks"
+    served.mkdir()
+    notebook = build(served)
+    with jupyter(tmp_path, served) as (address, token), browser_page(tmp_path) as page:
+        page.goto(f"{address}/lab/tree/{notebook.name}?token={token}")
+        run_all(page)
+        page.locator(".zsc-accuracy", has_text="accuracy").first.wait_for()
+        page.locator(".zsc-gallery .card img").first.wait_for()
+        accuracy = page.locator(".zsc-accuracy b").first.inner_text()
+        gallery, before = page.locator(".zsc-gallery").first.inner_html(), pictures(page)
+        box = type_prompt(page)
+        changed(page, ".zsc-gallery", gallery)
+        page.wait_for_function(
+            "before => document.querySelector('.zsc-accuracy b')?.innerText !== before", arg=accuracy, timeout=WAIT
+        )
+        assert pictures(page) and pictures(page) != before
+        assert "negation" in box.locator(".zsc-notes").inner_text()
+        page.locator(".zsc-history", has_text="tried so far: 2").wait_for()
+        assert page.locator("button.zsc-copy").get_attribute("data-code").startswith("import zsc")
+        shot = screenshot_path(tmp_path)
+        page.locator(".zsc-about").first.scroll_into_view_if_needed()
+        box.locator(".zsc-notes").scroll_into_view_if_needed()
+        page.screenshot(path=shot)
+        assert shot.stat().st_size > 50_000
+        classify_own_picture(page, tmp_path)
+        page.screenshot(path=shot.with_name(f"{shot.stem}-own{shot.suffix}"))

@@ -1,0 +1,131 @@
+"""Every wrong array is one sentence that names the argument, what was given and what is accepted."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from zsc import checks
+
+HALVES = np.full((3, 2), 0.5)
+
+
+def with_value(array, value):
+    copy = np.array(array, float)
+    copy[1, 0] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([], r"answers has shape \(0,\); pass one label a picture"),
+        ([[0, 1]], r"answers has shape \(1, 2\)"),
+        (3, r"answers has shape \(\)"),
+        ([0.0, 1.0], "answers holds float64 values; pass whole numbers"),
+        ([0, None], "answers holds object values"),
+        (["cat"], "answers holds <U3 values"),
+        ([True, False], "answers holds bool values"),
+        ([0, 3], "answers runs from 0 to 3; accepted are 0 to 2"),
+        ([0, -1], r"answers runs from -1 to 0; accepted are 0 to 2 \(-1 marks no label: leave such pictures out\)"),
+        ([0, np.nan], "answers holds float64 values"),
+        ([[0], [1, 2]], "answers is ragged"),
+    ],
+)
+def test_wrong_labels(y, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        checks.check_labels(y, 3, "answers")
+    assert "\n" not in str(caught.value)
+
+
+def test_good_labels_come_back_as_int64():
+    for y in ([0, 2], (0, 2), np.array([0, 2], np.uint8), pd.Series([0, 2])):
+        labels = checks.check_labels(y, 3)
+        assert labels.dtype == np.int64 and labels.tolist() == [0, 2]
+    assert checks.check_labels([0, 99]).tolist() == [0, 99]
+    with pytest.raises(ValueError, match="accepted are 0 or more"):
+        checks.check_labels([-2])
+
+
+@pytest.mark.parametrize(
+    ("proba", "message"),
+    [
+        (with_value(HALVES, np.nan), r"p holds NaN or infinity in 1 of 3 rows \(first: row 1\)"),
+        (with_value(HALVES, np.inf), "p holds NaN or infinity"),
+        (with_value(HALVES, 0.4), "p adds up to 0.9 in row 1; accepted are rows that add up to 1"),
+        ([[-0.5, 1.5]], "p runs from -0.5 to 1.5; accepted are probabilities, 0 to 1"),
+        ([[1.0]], r"p has shape \(1, 1\); pass \(N, K\)"),
+        ([0.5, 0.5], r"p has shape \(2,\); pass \(N, K\)"),
+        (np.empty((0, 2)), r"p has shape \(0, 2\)"),
+        ([["a", "b"]], "p holds <U1 values; pass real numbers"),
+        ([[0.5], [0.5, 0.5]], "p is ragged"),
+        (np.full((2, 4), 0.25), "p has 4 columns; accepted is one for each of the 2 classes"),
+    ],
+)
+def test_wrong_probabilities(proba, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        checks.check_proba(proba, 2, "p")
+    assert "\n" not in str(caught.value)
+
+
+def test_good_probabilities_come_back_as_they_are():
+    near = np.array([[0.5004, 0.5], [1.0, 0.0]], np.float32)
+    values = checks.check_proba(near, 2)
+    assert values.dtype == np.float64
+    np.testing.assert_array_equal(values, near)  # not rescaled
+    assert checks.check_proba([[1, 0]]).tolist() == [[1.0, 0.0]]
+    with pytest.raises(ValueError, match="adds up to 1.002"):
+        checks.check_proba([[0.502, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[0.6, 0.8], [3.0, 4.0]], r"train has a row of length 5 \(row 1\); accepted are unit rows"),
+        ([[0.0, 0.0]], r"train has a row of length 0 \(row 0\)"),
+        ([[np.nan, 1.0]], "train holds NaN or infinity in 1 of 1 rows .*without pictures that failed"),
+        ([1.0, 0.0], r"train has shape \(2,\); pass \(N, D\)"),
+        (np.empty((0, 2)), r"train has shape \(0, 2\)"),
+        ([[1.0, 0.0, 0.0]], "train has 3 numbers a row; accepted are 2"),
+        ([[1j, 0]], "train holds complex128 values"),
+    ],
+)
+def test_wrong_embeddings(values, message):
+    with pytest.raises(ValueError, match=message):
+        checks.check_embeddings(values, "train", dim=2)
+
+
+def test_good_embeddings_come_back_as_float32():
+    rows = np.random.default_rng(0).normal(size=(50, 8))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    assert checks.check_embeddings(rows).dtype == np.float32
+    assert len(checks.check_embeddings(rows.astype(np.float16))) == 50
+
+
+def test_class_names_lengths_fractions_and_empty_classes():
+    assert checks.check_class_names(("a", "b"), 2) == ["a", "b"]
+    for names, message in (
+        (["a"], "class_names holds 1; accepted are two or more"),
+        (["a", "a"], "class_names holds 'a' more than once"),
+        (["a", "b", "c"], "class_names holds 3; accepted is one for each of the 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            checks.check_class_names(names, 2)
+    with pytest.raises(TypeError, match="class_names is the one text 'cat'"):
+        checks.check_class_names("cat")
+    assert checks.check_same_length(a=[1, 2], b=(3, 4), c=np.zeros((2, 5))) == 2
+    with pytest.raises(ValueError, match=re.escape("y_true holds 2 and images holds 1; accepted is the same number")):
+        checks.check_same_length(y_true=[1, 2], proba=[3, 4], images=[0])
+    assert checks.check_fraction(0.5, "coverage") == 0.5 and checks.check_fraction(1, "mix", ends=True) == 1
+    for value in (0, 1, -0.1, float("nan")):
+        with pytest.raises(ValueError, match=re.escape(f"coverage={value!r}; accepted is a fraction, above 0")):
+            checks.check_fraction(value, "coverage")
+    with pytest.raises(ValueError, match="ends included"):
+        checks.check_fraction(1.01, "mix", ends=True)
+    checks.check_every_class(np.array([0, 1]), 2)
+    with pytest.raises(ValueError, match="y_true holds no label of class 1; accepted is at least one of each of the 3"):
+        checks.check_every_class(np.array([0, 2]), 3)
+    assert checks.check_choice("lac", ("lac", "aps"), "method") == "lac"
+    with pytest.raises(ValueError, match="method='raps'; accepted are lac, aps"):
+        checks.check_choice("raps", ("lac", "aps"), "method")

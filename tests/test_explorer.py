@@ -1,0 +1,308 @@
+"""The explorer answers as the classifier does, encodes only what is new, and says what is wrong in a sentence."""
+
+import asyncio
+import importlib
+import io
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import zsc
+from zsc.explorer import ExplorerSession, PromptExplorer, html
+from zsc.explorer.export import as_code, save_prompts
+from zsc.explorer.session import fill
+
+pytest.importorskip("ipywidgets", reason="no ipywidgets here: make setup")
+
+
+@pytest.fixture
+def embeddings(colours, colour_dataset):
+    return zsc.embed_images(colours, colour_dataset, progress=False)
+
+
+@pytest.fixture
+def session(embeddings, colours):
+    return ExplorerSession(embeddings, colours)
+
+
+@pytest.fixture
+def explorer(embeddings, colours):
+    return PromptExplorer(embeddings, colours)
+
+
+def text(markup):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", markup)).strip()
+
+
+class TestSession:
+    def test_it_begins_with_the_default_template(self, session):
+        assert session.start == ({"red": "red", "green": "green", "blue": "blue"}, "a photo of a {}")
+
+    def test_it_begins_with_the_tutorials_prompts_or_with_the_given_ones(self, embeddings, colours):
+        animals = replace(embeddings, class_names=["cat", "dog", "wild"], dataset="afhq val")
+        colours.tokenizer.limit = 99
+        given = {"red": ["red thing", "red ball"], "green": "green", "blue": "blue"}
+        assert ExplorerSession(embeddings, colours, given).start[0]["red"] == "red thing\nred ball"
+        with pytest.raises(StopIteration):  # the colours' model knows no cat; the prompts are the tutorial's
+            ExplorerSession(animals, colours).ask({"cat": "a photo of a cat", "dog": "x", "wild": "y"})
+        assert ExplorerSession(animals, colours).start[0]["wild"] == "a photo of a wild animal"
+        assert ExplorerSession(animals, colours).start[1] == ""
+
+    @pytest.mark.parametrize("pooling", ["mean", "max", "sum"])
+    def test_answers_are_the_classifiers(self, session, embeddings, colours, pooling):
+        texts = {"red": "red\nyellow", "green": "green", "blue": "blue\ngrey"}
+        answer = session.ask(texts, "a {} thing\none {} ball", pooling)
+        prompts = {
+            "red": ["a red thing", "one red ball", "a yellow thing", "one yellow ball"],
+            "green": ["a green thing", "one green ball"],
+            "blue": ["a blue thing", "one blue ball", "a grey thing", "one grey ball"],
+        }
+        fresh = zsc.ZeroShotClassifier(prompts, colours, pooling=pooling).evaluate(embeddings)
+        assert answer.prompts.texts == prompts and answer.prompts.pooling == pooling
+        np.testing.assert_allclose(answer.evaluation.proba, fresh.proba, atol=1e-6)
+        assert answer.evaluation.accuracy == fresh.accuracy
+        assert [c.image for c in answer.cards] == list(fresh.errors["image"])
+        assert answer.counts.to_dict() == fresh.confusion.sum().to_dict()
+
+    def test_only_new_prompts_are_encoded(self, session, colours):
+        texts, templates = session.start
+        session.ask(texts, templates)
+        colours.texts_seen.clear()
+        session.ask({**texts, "red": "red ball"}, templates)
+        session.ask(texts, templates)
+        assert colours.texts_seen == ["a photo of a red ball"]
+        assert not colours.image_batches[1:]  # the pictures were embedded once, before
+
+    def test_history_counts_each_try_once(self, session):
+        texts, templates = session.start
+        for one in (texts, {**texts, "blue": "yellow"}, texts):
+            session.remember(session.ask(one, templates))
+        session.remember(session.ask(texts, templates, "max"))
+        table = session.history
+        assert list(table.index) == [1, 2, 3] and list(table["pooling"]) == ["mean", "mean", "max"]
+        assert table["changed"][2] == "blue: a photo of a yellow" and "red: a photo of a red" in table["prompts"][2]
+        first = session.tried[0].evaluation
+        assert table["accuracy"][1] == first.accuracy and (table["low"][1], table["high"][1]) == first.interval
+
+    def test_warnings(self, session):
+        long = "red " * 20
+        notes = session.ask({"red": "not red", "green": long, "blue": "blue"}).notes
+        assert notes["red"][0].startswith("negation, “not red”") and notes["green"][0].startswith("too long, “red red")
+        assert "22 tokens, the model reads 16" in notes["green"][0] and "blue" not in notes
+
+    def test_without_labels(self, embeddings, colours):
+        bare = replace(embeddings, labels=np.full(12, -1), class_names=[])
+        with pytest.raises(ValueError, match="have no class names; pass prompts="):
+            ExplorerSession(bare, colours)
+        session = ExplorerSession(bare, colours, {"warm": "red", "cold": ["blue", "green"]})
+        answer = session.ask(*session.start)
+        assert answer.evaluation is None and answer.counts.sum() == 12
+        top = (
+            zsc.ZeroShotClassifier({"warm": "red", "cold": ["blue", "green"]}, colours).predict_proba(bare).max(axis=1)
+        )
+        assert [c.proba for c in answer.cards] == pytest.approx(sorted(top)[:12])
+        session.remember(answer)
+        assert session.history["accuracy"].isna().all()
+
+    def test_some_labels_are_enough(self, embeddings, colours):
+        labels = embeddings.labels.copy()
+        labels[6:] = -1
+        session = ExplorerSession(replace(embeddings, labels=labels), colours)
+        assert session.ask(*session.start).evaluation.n == 6
+
+    def test_failed_pictures_are_left_out(self, embeddings, colours):
+        values = embeddings.values.copy()
+        values[0] = np.nan
+        session = ExplorerSession(replace(embeddings, values=values), colours)
+        assert session.ask(*session.start).evaluation.n == 11
+        with pytest.raises(ValueError, match="the embeddings hold no picture"):
+            ExplorerSession(replace(embeddings, values=np.full_like(values, np.nan)), colours)
+
+    def test_what_does_not_fit_is_refused(self, session, embeddings):
+        with pytest.raises(ValueError, match="class 'red' has no prompt"):
+            session.ask({"red": " \n", "green": "green", "blue": "blue"})
+        with pytest.raises(ValueError, match="template 'a photo' must be a text with exactly one {}"):
+            session.ask(session.start[0], "a photo")
+        other = type(session.model.model)(fingerprint_salt="x")
+        with pytest.raises(ValueError, match="embed the pictures with the same model"):
+            PromptExplorer(embeddings, other)
+        with pytest.raises(ValueError, match="classes"):
+            PromptExplorer(embeddings, session.model.model, {"red": "red", "green": "green"})
+
+    def test_an_own_picture(self, session):
+        answer = session.ask(*session.start)
+        content = io.BytesIO()
+        session.embeddings.paths[1].save(content, "PNG")
+        embedded = session.embed_picture(content.getvalue())
+        proba = session.picture_proba(answer, embedded)
+        assert list(proba) == ["red", "green", "blue"] and max(proba, key=proba.get) == "green"
+        np.testing.assert_allclose(list(proba.values()), answer.evaluation.proba[1], atol=1e-6)
+
+    def test_boxes_and_templates(self):
+        assert fill({"a": " x \n\ny\nx", "b": "z"}).texts == {"a": ["x", "y"], "b": ["z"]}
+        assert fill({"a": "x", "b": "y"}, "one {}\n\n two {} ").texts == {
+            "a": ["one x", "two x"], "b": ["one y", "two y"]
+        }  # fmt: skip
+
+
+class TestExport:
+    def test_the_code_makes_the_same_classifier(self, session, colours, embeddings, monkeypatch):
+        answer = session.ask({"red": 'red "quoted" \\n', "green": "green\nyellow", "blue": "blue"}, "", "max")
+        monkeypatch.setattr("zsc.models.load_model", lambda name: {"colours": colours}[name])
+        made = {}
+        exec(compile(as_code(answer), "code", "exec"), made)
+        assert made["clf"].prompts.texts == answer.prompts.texts and made["clf"].pooling == "max"
+        assert made["clf"].evaluate(embeddings).accuracy == answer.evaluation.accuracy
+        assert f"# colours on colours test: accuracy {answer.evaluation.accuracy:.3f}" in as_code(answer)
+        assert "truncate=True" not in as_code(answer)
+        assert "truncate=True" in as_code(session.ask({"red": "red " * 20, "green": "green", "blue": "blue"}))
+
+    def test_the_file_is_read_back(self, session, tmp_path):
+        answer = session.ask(*session.start, "sum")
+        path = save_prompts(answer, tmp_path / "mine.yaml")
+        back = zsc.ClassPrompts.load(path)
+        assert back.texts == answer.prompts.texts and back.pooling == "sum"
+        wrong = {
+            "mine.yaml": "is there already",
+            "mine.txt": "end the file's name with .yaml",
+            "no/a.yaml": "no folder",
+        }
+        for name, reason in wrong.items():
+            with pytest.raises(ValueError, match=reason):
+                save_prompts(answer, tmp_path / name)
+
+
+class TestPanel:
+    def test_typing_changes_what_is_shown(self, explorer):
+        shown = explorer._outputs
+        before = {name: widget.value for name, widget in shown.items()}
+        assert text(before["accuracy"]).startswith("accuracy 0.917 (11 of 12), 95 % interval 0.646 to 0.985")
+        explorer.boxes["blue"].value = "yellow"
+        assert text(shown["accuracy"].value).startswith(f"accuracy {explorer.answer.evaluation.accuracy:.3f}")
+        assert explorer.answer.evaluation.correct == 12  # the orange picture is nearest to yellow
+        for name in ("accuracy", "recall", "confusion", "gallery", "history"):
+            assert shown[name].value != before[name], name
+        assert "tried so far: 2" in shown["history"].value and "yellow" in shown["history"].value
+        assert "blue: a photo of a yellow" in shown["history"].value and '"a photo of a yellow"' in explorer.code.value
+
+    def test_gallery_shows_the_mistakes_in_words(self, explorer):
+        gallery = explorer._outputs["gallery"].value
+        assert "the most confident mistakes (1 of 1)" in text(gallery) and "wrong: blue → red" in text(gallery)
+        assert gallery.count("data:image/jpeg;base64,") == 1
+
+    def test_recall_and_confusion(self, explorer):
+        assert "red 1.00 of 4" in text(explorer._outputs["recall"].value)
+        rows = text(explorer._outputs["confusion"].value)
+        assert rows.endswith("red green blue red 4 0 0 green 0 4 0 blue 1 0 3")
+
+    def test_a_sentence_where_there_is_no_answer(self, explorer):
+        answer = explorer.answer
+        explorer.boxes["red"].value = ""
+        assert "class 'red' has no prompt" in explorer._outputs["accuracy"].value.replace("&#x27;", "'")
+        assert explorer.answer is answer
+        explorer.boxes["red"].value = "red"
+        assert text(explorer._outputs["accuracy"].value).startswith("accuracy")
+
+    def test_warnings_stand_under_their_box(self, explorer):
+        explorer.boxes["green"].value = "not green"
+        assert "negation" in explorer._notes["green"].value and explorer._notes["red"].value == ""
+
+    def test_templates_and_pooling(self, explorer):
+        explorer.templates.value = "a {} ball"
+        assert explorer.answer.prompts.texts["red"] == ["a red ball"]
+        explorer.pooling.value = "max"
+        assert explorer.answer.classifier.pooling == "max"
+
+    def test_going_back(self, explorer):
+        explorer.boxes["blue"].value = "yellow"
+        explorer.back.value = 1
+        assert explorer.answer.prompts.texts["blue"] == ["a photo of a blue"] and explorer.templates.value == ""
+        assert explorer.back.value == 0
+
+    def test_export_buttons(self, explorer, tmp_path):
+        explorer.file.value = str(tmp_path / "prompts.yaml")
+        explorer.save.click()
+        assert "written" in explorer._outputs["message"].value and (tmp_path / "prompts.yaml").exists()
+        explorer.save.click()
+        assert "is there already" in explorer._outputs["message"].value
+        assert "clipboard" in explorer.copy.value and "zsc.ClassPrompts" in explorer.copy.value
+
+    def test_own_picture_tab(self, explorer, colour_dataset):
+        content = io.BytesIO()
+        colour_dataset.paths[0].save(content, "PNG")
+        explorer.own.take(content.getvalue(), "<mine>.png")
+        assert "&lt;mine&gt;.png" in explorer.own.picture.value
+        assert text(explorer.own.bars.value).startswith("probability, relative to these prompts red 1.00")
+        explorer.boxes["green"].value = "red"
+        assert text(explorer.own.bars.value).endswith("red 0.50 green 0.50 blue 0.00")
+        explorer.own.take(b"no picture", "notes.txt")
+        assert "notes.txt: not a picture" in explorer.own.bars.value and explorer.own.picture.value == ""
+
+    def test_without_labels(self, embeddings, colours):
+        explorer = PromptExplorer(replace(embeddings, labels=np.full(12, -1)), colours)
+        assert text(explorer._outputs["accuracy"].value).startswith("12 pictures, no labels")
+        assert "accuracy" not in text(explorer._outputs["accuracy"].value)
+        assert "the least sure pictures" in explorer._outputs["gallery"].value
+        assert explorer._outputs["confusion"].value == "" and "no labels" in repr(explorer)
+
+    def test_every_text_is_escaped(self, embeddings, colours):
+        names = ["<b>red</b>", "green & co", '"blue"']
+        prompts = {names[0]: "red", names[1]: "green", names[2]: "blue"}
+        explorer = PromptExplorer(replace(embeddings, class_names=names, dataset="<i>"), colours, prompts)
+        explorer.boxes[names[0]].value = "not <script> red"
+        page = explorer._repr_mimebundle_()["text/html"]
+        assert "<b>red" not in page and "<script" not in page and "<i>" not in page
+        assert "&lt;b&gt;red&lt;/b&gt;" in page
+        assert "<script" not in explorer.copy.value + explorer._notes[names[0]].value
+
+    def test_it_shows_as_a_widget_and_as_a_page(self, explorer):
+        bundle = explorer._repr_mimebundle_()
+        assert "application/vnd.jupyter.widget-view+json" in bundle
+        assert bundle["text/plain"].startswith("PromptExplorer(colours test, colours: accuracy 0.917 (11 of 12)")
+        assert "tried so far: 1" in bundle["text/html"]
+
+    def test_it_waits_until_the_reader_pauses(self, explorer, monkeypatch):
+        monkeypatch.setattr("zsc.explorer.panel.ANSWER_AFTER", 0.05)
+        monkeypatch.setattr("zsc.explorer.panel.REMEMBER_AFTER", 0.2)
+        asked = []
+        ask = explorer.session.ask
+        monkeypatch.setattr(explorer.session, "ask", lambda *a: asked.append(a) or ask(*a))
+
+        async def type_slowly():
+            for typed in ("y", "ye", "yellow"):
+                explorer.boxes["blue"].value = typed
+            await asyncio.sleep(0.1)
+            assert len(asked) == 1 and len(explorer.session.tried) == 1
+            await asyncio.sleep(0.3)
+            assert len(explorer.session.tried) == 2
+
+        asyncio.run(type_slowly())
+
+    def test_a_lost_picture_spoils_nothing(self, embeddings, colours, tmp_path):
+        lost = replace(embeddings, paths=[tmp_path / f"{i}.png" for i in range(12)])
+        assert "cannot be opened" in PromptExplorer(lost, colours)._outputs["gallery"].value
+
+
+def test_ipywidgets_is_asked_for_in_a_sentence(embeddings, colours, monkeypatch):
+    def refuse(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", refuse)
+    with pytest.raises(ImportError, match=r"the explorer needs ipywidgets: pip install 'ipywidgets>=8'"):
+        PromptExplorer(embeddings, colours)
+
+
+def test_importing_the_explorer_needs_no_widgets_and_no_torch():
+    code = "import sys; sys.modules['ipywidgets'] = None; import zsc.explorer; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_no_mistakes_is_said(embeddings, colours):
+    session = ExplorerSession(embeddings.head(3), colours)
+    answer = session.ask(*session.start)
+    assert "no mistakes" in html.cards(answer, []) and html.notes([]) == ""

@@ -1,0 +1,135 @@
+"""The report is one page that needs nothing else, says what the evaluation says, and escapes every text."""
+
+import html.parser
+import importlib.util
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from test_browser import CHROMIUM, browser_page
+
+import zsc
+from zsc import report
+from zsc.evaluation import evaluate
+from zsc.report import html_report, write_report
+
+
+class Page(html.parser.HTMLParser):
+    """What a page holds: its texts, the tags that are open, and what it would fetch."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.texts, self.open, self.addresses, self.tags, self.alts = [], [], [], [], []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        self.alts += [value for name, value in attrs if name == "alt"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+@pytest.fixture
+def evaluation(colours, colour_dataset):
+    prompts = zsc.ClassPrompts.from_texts({"red": ["red", "red <ball>"], "green": "green", "blue": "blue"}, name="mine")
+    return zsc.ZeroShotClassifier(prompts, colours, pooling="max").evaluate(colour_dataset)
+
+
+def test_it_says_what_the_evaluation_says(evaluation):
+    page = Page(html_report(evaluation))
+    assert page.open == [] and page.tags[:2] == ["html", "head"]
+    assert "colours test, classified by colours" in page.text
+    assert evaluation.summary()[1:] in page.text
+    for words in ("accuracy 0.917", "95 % interval 0.646 to 0.985", "red 0.800 1.000 0.889 4", "blue 1 0 3"):
+        assert words in page.text, words
+    for words in ("mine, pooling max", "red <ball>", "fingerprint", evaluation.about["fingerprint"], "numpy "):
+        assert words in page.text, words
+    assert "The 1 most confident of 1." in page.text and "blue red" in page.text
+    assert not plt.get_fignums()
+
+
+def test_it_needs_nothing_else(evaluation):
+    page = Page(html_report(evaluation))
+    assert page.addresses and all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    assert not {"script", "link", "iframe"} & set(page.tags) and "http" not in page.text
+    assert page.alts[:2] == ["confusion, as in the table below", "the mistakes of the table below, as pictures"]
+    assert "@import" not in html_report(evaluation) and "url(" not in html_report(evaluation)
+
+
+def test_every_text_is_escaped():
+    names = ["<b>cat</b>", 'dog & "co"', "<script>alert(1)</script>"]
+    about = {"model": "<i>m</i>", "dataset": "a & b", "prompts": {n: [f"a {n}"] for n in names}, "library": "<u>"}
+    proba = np.array([[0.8, 0.1, 0.1], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
+    source = html_report(evaluate([0, 1, 1], proba, names, about=about), title="<h1>$x$</h1>")
+    page = Page(source)
+    assert page.open == [] and not {"b", "i", "u", "script"} & set(page.tags) and page.tags.count("h1") == 1
+    for text in (*names, "<i>m</i>", "a & b", "<u>", "<h1>$x$</h1>"):
+        assert text in page.text
+
+
+def test_files_are_named_without_their_folders(tmp_path, evaluation):
+    paths = [tmp_path / f"picture-{i}.png" for i in range(12)]
+    for path, picture in zip(paths, evaluation.images, strict=True):
+        picture.save(path)
+    source = html_report(evaluate(evaluation.y_true, evaluation.proba, evaluation.class_names, images=paths))
+    assert "picture-11.png" in source and str(tmp_path) not in source
+    web = ["https://example.org/folder/cat.png?key=1"] * 12
+    wrong = evaluate(evaluation.y_true, evaluation.proba, evaluation.class_names, images=web)
+    assert "cat.png" in Page(report._table(wrong.errors.assign(image=[report._file_name(web[0])]))).text
+
+
+def test_without_pictures_about_and_errors():
+    proba = np.array([[0.9, 0.1], [0.2, 0.8]])
+    page = Page(html_report(evaluate([0, 1], proba, ["a", "b"])))
+    assert "pictures, classified by a model" in page.text and "Mistakes None." in page.text
+    assert "versions when this page was made" in page.text and "Prompts" not in page.texts
+    one_wrong = html_report(evaluate([1, 1], proba, ["a", "b"]))
+    assert "The 1 most confident of 1." in Page(one_wrong).text
+
+
+def test_kept_versions_are_those_of_the_evaluation():
+    about = {"versions": {"zsc": "9.9", "torch": "8.8"}, "hardware": {"machine": "m1", "cores": 2}}
+    page = Page(html_report(evaluate([0, 1], np.eye(2), ["a", "b"], about=about)))
+    assert "versions zsc 9.9, torch 8.8" in page.text and "hardware m1, 2" in page.text
+    assert "when this page was made" not in page.text
+
+
+def test_many_classes_have_a_table_instead_of_a_map():
+    names = [f"class {i}" for i in range(30)]
+    source = html_report(evaluate(np.arange(30), np.eye(30), names))
+    assert "<details open>" in source and "confusion, as in the table below" not in source
+
+
+def test_the_path_is_checked_and_the_file_appears_whole(evaluation, tmp_path):
+    path = write_report(evaluation, tmp_path / "report.html", title="Mine")
+    assert Page(path.read_text(encoding="utf-8")).text.split()[0] == "Mine" and list(tmp_path.iterdir()) == [path]
+    for name, reason in {"report.pdf": "end it with .html or .htm", "no/report.html": "there is no folder"}.items():
+        with pytest.raises(ValueError, match=reason):
+            write_report(evaluation, tmp_path / name)
+
+
+@pytest.mark.skipif(not CHROMIUM or not importlib.util.find_spec("playwright"), reason="no browser here: make browser")
+def test_a_browser_shows_it(evaluation, tmp_path):
+    path = write_report(evaluation, tmp_path / "report.html")
+    with browser_page(tmp_path) as page:
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri())
+        widths = page.locator("img").evaluate_all("images => images.map(i => i.naturalWidth)")
+        assert len(widths) == 4 and min(widths) > 300
+        assert page.locator("h2").first.inner_text() == "Results"
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]

@@ -1,0 +1,246 @@
+"""Calibration: do probabilities mean what they say? A temperature, a reliability table, and sets that cover as stated.
+
+Everything here is fitted on one part of the pictures and true of pictures drawn in the same way; on other pictures (or
+after prompts were chosen on the same part) nothing is promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from zsc.checks import (
+    check_choice,
+    check_fraction,
+    check_labels,
+    check_proba,
+    check_same_length,
+    check_scores,
+)
+
+METHODS = ("lac", "aps")
+LOG_RANGE = 20.0  # the temperature is sought within e^-20 to e^20 of the scores' own spread
+
+
+def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> float:
+    """Fit the temperature T with which softmax(scores / T) has the lowest log loss.
+
+    Parameters
+    ----------
+    scores
+        Shape (N, K), before the softmax. Cosines (`predict_scores` of the classifier) give the temperature whose
+        inverse stands in the place of the logit scale; log probabilities give one that is 1 where they are calibrated
+        already.
+    y_true
+        N labels of pictures that are used for nothing else.
+
+    Returns
+    -------
+    float
+        T, above 0. `zsc.scoring.to_proba(scores, 1 / T)` applies it; the predicted classes stay the same.
+
+    Raises
+    ------
+    ValueError
+        If the arguments do not fit, or no temperature is best: every label has the highest score, or scores say no
+        more about the labels than chance.
+
+    References
+    ----------
+    Guo et al., On calibration of modern neural networks, ICML 2017.
+    """
+    values = check_scores(scores)
+    labels = check_labels(y_true, values.shape[1])
+    rows = np.arange(check_same_length(scores=values, y_true=labels))
+    given = values[rows, labels]
+    if (given - values.mean(axis=1)).mean() <= 0:
+        raise ValueError(
+            "scores give the labels no more than the mean over classes, so no temperature beats chance; pass scores "
+            "and labels in the same order of classes."
+        )
+    if (given >= values.max(axis=1)).all():
+        raise ValueError(
+            "scores put the label of every picture first, so the log loss falls for ever with the temperature; pass "
+            "more pictures, some of them misclassified."
+        )
+    centre = -np.log(values.std(axis=1).mean())
+
+    def loss(log_inverse: float) -> float:  # falls, then rises: the log loss is convex in 1 / T
+        return float(-log_softmax(values * np.exp(log_inverse), axis=1)[rows, labels].mean())
+
+    bounds = (centre - LOG_RANGE, centre + LOG_RANGE)
+    return float(np.exp(-minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x))
+
+
+def reliability_table(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, bins: int = 10) -> pd.DataFrame:
+    """Compare confidence with accuracy, in bins of equal width.
+
+    Parameters
+    ----------
+    y_true
+        N labels.
+    proba
+        Shape (N, K), rows that sum to 1; the confidence is the highest of a row.
+    bins
+        How many; bin i holds the confidences above low, up to and including high.
+
+    Returns
+    -------
+    pd.DataFrame
+        A row a bin: low, high, n, confidence (mean), accuracy, gap (accuracy - confidence: below 0 is overconfident);
+        NaN in the last three where n is 0.
+    """
+    values = check_proba(proba)
+    labels = check_labels(y_true, values.shape[1])
+    check_same_length(y_true=labels, proba=values)
+    if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
+        raise ValueError(f"bins={bins!r}; accepted is a whole number of 1 or more.")
+    edges = np.linspace(0, 1, int(bins) + 1)
+    confidence = values.max(axis=1)
+    position = np.digitize(confidence, edges[1:-1], right=True)  # (N,), 0 to bins - 1
+    n = np.bincount(position, minlength=bins)
+    sums = np.stack([np.bincount(position, w, bins) for w in (confidence, values.argmax(axis=1) == labels)])
+    means = np.divide(sums, n, out=np.full(sums.shape, np.nan), where=n > 0)
+    return pd.DataFrame(
+        {
+            "low": edges[:-1],
+            "high": edges[1:],
+            "n": n,
+            "confidence": means[0],
+            "accuracy": means[1],
+            "gap": means[1] - means[0],
+        }
+    )
+
+
+def expected_calibration_error(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, bins: int = 10) -> float:
+    """Average the gap between confidence and accuracy over bins, weighted by their pictures.
+
+    Parameters
+    ----------
+    y_true, proba, bins
+        As for `reliability_table`.
+
+    Returns
+    -------
+    float
+        In [0, 1]. Chance alone keeps it above 0, and more so with few pictures and many bins.
+    """
+    table = reliability_table(y_true, proba, bins=bins)
+    return float((table["n"] * table["gap"].abs()).sum() / table["n"].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class ConformalSets:
+    """A set of classes for each of N pictures. Made by `conformal_sets`.
+
+    Attributes
+    ----------
+    sets
+        Shape (N, K), bool: which classes are in the picture's set.
+    threshold
+        The highest nonconformity a class may have; infinite where the calibration part is too small, and every set is
+        all classes.
+    coverage
+        The stated coverage, in (0, 1).
+    method
+        "lac" or "aps".
+    n_calibration
+        How many pictures the threshold rests on.
+    """
+
+    sets: NDArray[np.bool_]
+    threshold: float
+    coverage: float
+    method: str
+    n_calibration: int
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many classes each set holds, shape (N,)."""
+        return self.sets.sum(axis=1).astype(np.int64)
+
+    @property
+    def mean_size(self) -> float:
+        """The mean of `sizes`: the smaller, the more the sets say."""
+        return float(self.sizes.mean())
+
+    def empirical_coverage(self, y_true: Sequence[int] | NDArray[np.int64]) -> float:
+        """Count how often the sets hold the label, in [0, 1]."""
+        labels = check_labels(y_true, self.sets.shape[1])
+        return float(self.sets[np.arange(check_same_length(sets=self.sets, y_true=labels)), labels].mean())
+
+
+def conformal_sets(
+    calibration_proba: Any,
+    y_cal: Sequence[int] | NDArray[np.int64],
+    proba: Any,
+    *,
+    coverage: float = 0.9,
+    method: str = "lac",
+    seed: int | None = None,
+) -> ConformalSets:
+    """Give each picture a set of classes that holds its label as often as stated (split-conformal prediction).
+
+    Holds on average over pictures and over draws of the calibration part, for whatever probabilities: wrong ones make
+    large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere.
+
+    Parameters
+    ----------
+    calibration_proba
+        Shape (n, K): pictures with labels that neither chose the prompts nor fitted anything.
+    y_cal
+        Their n labels.
+    proba
+        Shape (N, K): the pictures that sets are for.
+    coverage
+        The stated share of sets that hold the label, in (0, 1).
+    method
+        "lac": classes whose probability is high enough; the smallest sets on average, some may be empty. "aps": the
+        most probable classes until enough probability has gone before; larger sets for harder pictures.
+    seed
+        For "aps". None always takes the most probable class, so that no set is empty and the coverage may be above the
+        stated one; a number draws how much of a class's own probability counts, for a coverage that is just as stated.
+
+    Returns
+    -------
+    ConformalSets
+        sets (N, K), threshold, coverage, sizes, mean_size.
+
+    References
+    ----------
+    Sadinle et al., Least ambiguous set-valued classifiers with bounded error levels, JASA 2019 (LAC). Romano et al.,
+    Classification with valid and adaptive coverage, NeurIPS 2020 (APS).
+    """
+    check_choice(method, METHODS, "method")
+    check_fraction(coverage, "coverage")
+    known = check_proba(calibration_proba, name="calibration_proba")
+    labels = check_labels(y_cal, known.shape[1], "y_cal")
+    n = check_same_length(calibration_proba=known, y_cal=labels)
+    new = check_proba(proba, known.shape[1])
+    rng = None if seed is None else np.random.default_rng(seed)
+    nonconformity = _nonconformity(known, method, rng)[np.arange(n), labels]
+    rank = int(np.ceil((n + 1) * coverage - 1e-9))  # 1-based; what is left of rounding must not cost a rank
+    threshold = float(np.sort(nonconformity)[rank - 1]) if rank <= n else np.inf
+    return ConformalSets(_nonconformity(new, method, rng) <= threshold, threshold, float(coverage), method, n)
+
+
+def _nonconformity(proba: NDArray[np.float64], method: str, rng: np.random.Generator | None) -> NDArray[np.float64]:
+    """Say how little each class fits each picture: (N, K)."""
+    if method == "lac":
+        return 1 - proba
+    order = np.argsort(-proba, axis=1, kind="stable")
+    ranked = np.take_along_axis(proba, order, axis=1)
+    before = np.cumsum(ranked, axis=1) - ranked  # the probability of the classes that come first
+    if rng is not None:
+        before += rng.random((len(proba), 1)) * ranked
+    back = np.empty_like(before)
+    np.put_along_axis(back, order, before, axis=1)
+    return back

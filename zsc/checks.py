@@ -1,0 +1,219 @@
+"""Checks of arrays that a caller passes: labels, probabilities, scores, embeddings, lengths, class names.
+
+Each gives the array back in the one type that the rest works with, or raises one sentence that names the argument, what
+was given and what is accepted. Nothing is repaired: no row is rescaled and no label is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROW_TOLERANCE = 1e-3  # what a row of probabilities may miss 1 by: float16 and printed tables pass
+UNIT_TOLERANCE = 1e-2  # what the length of an embedding may miss 1 by: float16 on a device passes
+
+
+def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true") -> NDArray[np.int64]:
+    """Check labels.
+
+    Parameters
+    ----------
+    y
+        N indices of classes; whole numbers of any integer type, at least one.
+    n_classes
+        K: labels run from 0 to K - 1. None asks only for 0 or more.
+    name
+        What the caller calls the argument.
+
+    Returns
+    -------
+    NDArray[np.int64]
+        Shape (N,).
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they have another shape, type or range; -1 (no label) is out of range.
+    """
+    labels = _as_array(y, name)
+    if labels.ndim != 1 or not len(labels):
+        raise ValueError(f"{name} has shape {labels.shape}; pass one label a picture, shape (N,), N of at least 1.")
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"{name} holds {labels.dtype} values; pass whole numbers, indices of classes.")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or (n_classes is not None and high >= n_classes):
+        accepted = "0 or more" if n_classes is None else f"0 to {n_classes - 1}"
+        hint = " (-1 marks no label: leave such pictures out)" if low == -1 else ""
+        raise ValueError(f"{name} runs from {low} to {high}; accepted are {accepted}{hint}.")
+    return labels.astype(np.int64, copy=False)
+
+
+def check_proba(proba: Any, n_classes: int | None = None, name: str = "proba") -> NDArray[np.float64]:
+    """Check probabilities.
+
+    Parameters
+    ----------
+    proba
+        Shape (N, K), N of at least 1, K of at least 2; finite, in [0, 1], rows that add up to 1 (within 0.001).
+    n_classes
+        K, where it is known.
+    name
+        What the caller calls the argument.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        Shape (N, K), as given: rows are not rescaled.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    values = check_scores(proba, n_classes, name)
+    low, high = values.min(), values.max()
+    if low < 0 or high > 1 + ROW_TOLERANCE:
+        raise ValueError(f"{name} runs from {low:.4g} to {high:.4g}; accepted are probabilities, 0 to 1.")
+    sums = values.sum(axis=1)
+    worst = int(np.abs(sums - 1).argmax())
+    if abs(sums[worst] - 1) > ROW_TOLERANCE:
+        raise ValueError(f"{name} adds up to {sums[worst]:.4g} in row {worst}; accepted are rows that add up to 1.")
+    return values
+
+
+def check_scores(scores: Any, n_classes: int | None = None, name: str = "scores") -> NDArray[np.float64]:
+    """Check scores: finite numbers of shape (N, K), N of at least 1, K of at least 2 (or `n_classes`); float64 out."""
+    values = _as_numbers(scores, name)
+    if values.ndim != 2 or not len(values) or values.shape[1] < 2:
+        raise ValueError(
+            f"{name} has shape {values.shape}; pass (N, K): a row a picture, a column for each of 2 or more classes."
+        )
+    if n_classes is not None and values.shape[1] != n_classes:
+        raise ValueError(f"{name} has {values.shape[1]} columns; accepted is one for each of the {n_classes} classes.")
+    _check_finite(values, name)
+    return values.astype(np.float64, copy=False)
+
+
+def check_embeddings(values: Any, name: str = "embeddings", dim: int | None = None) -> NDArray[np.float32]:
+    """Check embeddings.
+
+    Parameters
+    ----------
+    values
+        Shape (N, D), N and D of at least 1; finite rows of length 1 (within 0.01).
+    name
+        What the caller calls the argument.
+    dim
+        D, where it is known.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        Shape (N, D), as given.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    rows = _as_numbers(values, name)
+    if rows.ndim != 2 or not rows.size:
+        raise ValueError(f"{name} has shape {rows.shape}; pass (N, D): a row an embedding, at least one.")
+    if dim is not None and rows.shape[1] != dim:
+        raise ValueError(f"{name} has {rows.shape[1]} numbers a row; accepted are {dim}: both must be of one model.")
+    _check_finite(rows, name)
+    rows = rows.astype(np.float32, copy=False)
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    worst = int(np.abs(lengths - 1).argmax())
+    if abs(lengths[worst] - 1) > UNIT_TOLERANCE:
+        raise ValueError(
+            f"{name} has a row of length {lengths[worst]:.4g} (row {worst}); accepted are unit rows: divide "
+            "each by its length."
+        )
+    return rows
+
+
+def check_class_names(class_names: Sequence[str], n_classes: int | None = None, name: str = "class_names") -> list[str]:
+    """Check class names: K different texts, at least two (or just `n_classes`)."""
+    if isinstance(class_names, str):
+        raise TypeError(f"{name} is the one text {class_names!r}; pass a list of names.")
+    names = list(class_names)
+    if len(names) < 2:
+        raise ValueError(f"{name} holds {len(names)}; accepted are two or more.")
+    if n_classes is not None and len(names) != n_classes:
+        raise ValueError(f"{name} holds {len(names)}; accepted is one for each of the {n_classes} classes.")
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"{name} holds {twice[0]!r} more than once; accepted are different names.")
+    return names
+
+
+def check_same_length(**arrays: Any) -> int:
+    """Check that arrays hold one item a picture each: all the same length, which is given back.
+
+    Parameters
+    ----------
+    arrays
+        The arrays, each under the name that the caller gives it.
+
+    Raises
+    ------
+    ValueError
+        If two differ; the message names both.
+    """
+    (first, n), *rest = ((name, len(array)) for name, array in arrays.items())
+    for name, other in rest:
+        if other != n:
+            raise ValueError(f"{first} holds {n} and {name} holds {other}; accepted is the same number, one a picture.")
+    return n
+
+
+def check_fraction(value: float, name: str, *, ends: bool = False) -> float:
+    """Check a fraction: between 0 and 1, and neither of them unless `ends`."""
+    number = float(value)
+    if not (0 <= number <= 1 if ends else 0 < number < 1):  # NaN fails both
+        accepted = "0 to 1, ends included" if ends else "above 0 and below 1"
+        raise ValueError(f"{name}={value!r}; accepted is a fraction, {accepted}.")
+    return number
+
+
+def check_choice(value: str, accepted: Sequence[str], name: str) -> str:
+    """Check that a text is one of the accepted ones."""
+    if value not in accepted:
+        raise ValueError(f"{name}={value!r}; accepted are {', '.join(accepted)}.")
+    return value
+
+
+def check_every_class(y: NDArray[np.int64], n_classes: int, name: str = "y_true") -> None:
+    """Check that each of the K classes has at least one label."""
+    missing = np.flatnonzero(np.bincount(y, minlength=n_classes) == 0)
+    if len(missing):
+        raise ValueError(
+            f"{name} holds no label of class {missing[0]}; accepted is at least one of each of the {n_classes} classes."
+        )
+
+
+def _as_array(values: Any, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} is ragged; pass rows of one length.") from error
+
+
+def _as_numbers(values: Any, name: str) -> NDArray[Any]:
+    array = _as_array(values, name)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} holds {array.dtype} values; pass real numbers.")
+    return array
+
+
+def _check_finite(values: NDArray[Any], name: str) -> None:
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{name} holds NaN or infinity in {int(bad.sum())} of {len(values)} rows (first: row {int(bad.argmax())}); "
+            "pass finite numbers, without pictures that failed."
+        )

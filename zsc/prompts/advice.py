@@ -1,0 +1,99 @@
+"""What is known to go wrong with prompts, as data: negation, length, doubles, other scripts, names that are no words.
+
+Advice, not errors: a prompt with a warning is used like any other.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from zsc.prompts.base import ClassPrompts
+
+NEGATION = re.compile(
+    r"\b(no|not|without|never|none|nothing|non|lacks?|lacking|except|free of)\b|n['’]t\b", re.IGNORECASE
+)
+_LABEL = re.compile(r"n\d{8}|[A-Za-z0-9]+(_[A-Za-z0-9]+)+|[a-z]+[A-Z][A-Za-z]*|\d+|[A-Za-z]+\d+")
+COLUMNS = ("class_name", "prompt", "warning", "advice")
+
+
+def check_prompts(
+    prompts: ClassPrompts, *, count_tokens: Callable[[str], int] | None = None, limit: int = 77
+) -> pd.DataFrame:
+    """Look prompts over for what is known to go wrong.
+
+    Parameters
+    ----------
+    prompts
+        What to look over.
+    count_tokens
+        Counts the tokens of a text, start and end included, as `model.tokenizer.count` does; None leaves lengths out.
+    limit
+        How many tokens the model reads.
+
+    Returns
+    -------
+    pd.DataFrame
+        A row a warning: class_name, prompt, warning ("negation", "too long", "duplicate", "no English script",
+        "no phrase"), advice (a sentence). Empty where there is nothing to say.
+    """
+    rows = []
+    for class_name, texts in prompts.texts.items():
+        for text in texts:
+            found = [*_negation(text), *_script(text), *_phrase(class_name, text), *_double(prompts, class_name, text)]
+            if count_tokens is not None:
+                found += _length(text, count_tokens(text), limit)
+            rows += [(class_name, text, *row) for row in found]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).drop_duplicates(ignore_index=True)
+
+
+Found = Iterator[tuple[str, str]]
+
+
+def _negation(text: str) -> Found:
+    match = NEGATION.search(text)
+    if match:
+        yield (
+            "negation",
+            f"{match[0]!r}: CLIP scarcely reads negations (about 39 % on a 4-way test, NegBench, CVPR 2025); say what "
+            "is there instead, such as 'a bare face', and compare both.",
+        )
+
+
+def _length(text: str, tokens: int, limit: int) -> Found:
+    if tokens > limit:
+        yield "too long", f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
+
+
+def _double(prompts: ClassPrompts, class_name: str, text: str) -> Found:
+    same = " ".join(text.lower().split())
+    owners = [
+        prompts.class_names[k]
+        for k, p in zip(prompts.owners, prompts.prompts, strict=True)
+        if " ".join(p.lower().split()) == same
+    ]
+    others = [name for name in owners if name != class_name]
+    if others:
+        yield "duplicate", f"also a prompt of {others[0]!r}: nothing tells the two classes apart by it; reword one."
+    elif len(owners) > 1:
+        yield "duplicate", f"given {len(owners)} times for this class: it counts as often; leave one."
+
+
+def _script(text: str) -> Found:
+    letters = [c for c in text if c.isalpha()]
+    foreign = [c for c in letters if not unicodedata.name(c, "").startswith("LATIN")]
+    if foreign:
+        yield (
+            "no English script",
+            f"{''.join(foreign)[:10]!r}: OpenAI's CLIP learned from English captions; write it in English, or take a "
+            "multilingual model.",
+        )
+
+
+def _phrase(class_name: str, text: str) -> Found:
+    for name in {class_name, text}:
+        if _LABEL.fullmatch(name.strip()) and name in text:
+            yield "no phrase", f"{name!r} reads like a label, not like words in a caption; write it as people would."

@@ -1,0 +1,77 @@
+"""Template sets by name, read from templates.yaml; and "a" or "an" before what is put into a template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+# Beginnings that are written with a vowel and spoken with a consonant, and the other way round.
+_SPOKEN_CONSONANT = re.compile(r"(uni[^mn]|use|usu|ut[ei]|eu|ewe|one\b|once\b|ur[ai]n|u\b)", re.IGNORECASE)
+_SPOKEN_VOWEL = re.compile(r"([aeiou]|hour|honest|honou?r|heir)", re.IGNORECASE)
+_ARTICLE = re.compile(r"\ba( +)\{\}")
+
+
+def template_set_names() -> list[str]:
+    """List the named template sets, in the order of the file."""
+    return list(_published())
+
+
+def template_set(name: str) -> tuple[str, ...]:
+    """Give the templates of a set by name, such as "imagenet-80" (see `template_set_names`).
+
+    Examples
+    --------
+    >>> template_set("pets")
+    ('a photo of a {}, a type of pet.',)
+    """
+    published = _published()
+    if name not in published:
+        raise ValueError(f"no template set {name!r}; there are {', '.join(published)}.")
+    return tuple(published[name]["templates"])
+
+
+def as_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
+    """Take templates as they are given: one, several, or the name of a set; nothing is checked."""
+    if isinstance(templates, str):
+        return template_set(templates) if templates in _published() else (templates,)
+    return tuple(templates)
+
+
+def fill(template: str, class_name: str, *, articles: bool = False) -> str:
+    """Put a class name into a template.
+
+    Parameters
+    ----------
+    template
+        A text with one ``{}``.
+    class_name
+        What to put there.
+    articles
+        Write "an {}" for "a {}" where the name is spoken with a vowel at its beginning. The tutorials do not.
+
+    Examples
+    --------
+    >>> fill("a photo of a {}", "English springer", articles=True)
+    'a photo of an English springer'
+    """
+    if articles and is_spoken_with_a_vowel(class_name):
+        template = _ARTICLE.sub(r"an\1{}", template)
+    return template.replace("{}", class_name)
+
+
+def is_spoken_with_a_vowel(text: str) -> bool:
+    """Tell whether "an" goes before a text, by its beginning: right for usual words, not for abbreviations."""
+    start = text.strip()
+    return bool(_SPOKEN_VOWEL.match(start)) and not _SPOKEN_CONSONANT.match(start)
+
+
+@cache
+def _published() -> dict[str, dict[str, Any]]:
+    text = resources.files("zsc.prompts").joinpath("templates.yaml").read_text(encoding="utf-8")
+    content: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return content
