@@ -2,8 +2,7 @@
 
 Kept embeddings of 4,000 pictures are made up (unit rows of noise around ten centres), and so are the weights of the
 text encoder, a full-size ViT-B/32: times are real, accuracies mean nothing. An answer ends when the panel shows it, its
-gallery included; the way to the browser is not in it. Busy cores slow it
-many times over: measure on an idle machine.
+gallery included; the way to the browser is not in it. Other work on the machine slows it many times over.
 """
 
 from __future__ import annotations

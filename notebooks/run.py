@@ -60,6 +60,8 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def shrink(data: dict[str, str]) -> None:
     """Keep one picture an output, and a large one as JPEG: photographs are ten times smaller so."""
+    if "text/html" in data:
+        data.pop("application/vnd.jupyter.widget-view+json", None)  # a dead widget; the HTML says the same
     png = data.get("image/png", "")
     if "image/jpeg" in data:
         data.pop("image/png", None)

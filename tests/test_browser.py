@@ -67,7 +67,7 @@ def own_notebook(folder):
 
 
 @contextlib.contextmanager
-def jupyter(folder, served, application="lab"):
+def jupyter(folder, served):
     """Start a Jupyter server on loopback with a token on a free port; give the address of its pages and the token."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -95,7 +95,7 @@ def jupyter(folder, served, application="lab"):
     log = folder / "server.log"
     with log.open("wb") as stream:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", application, *options], env=env, stdout=stream, stderr=stream
+            [sys.executable, "-m", "jupyter", "lab", *options], env=env, stdout=stream, stderr=stream
         )
     address = f"http://127.0.0.1:{port}"
     try:

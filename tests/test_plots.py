@@ -323,6 +323,8 @@ class TestCurves:
         assert words(ax.get_xticklabels()) == ["1", "16"] and ax.get_title() == "Few-shot, m, d"
         assert words(ax.get_legend().get_texts()) == ["few-shot, mean of seeds", "zero-shot, 0.700"]
         np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.5, 0.85])
+        kept = plots.few_shot(table.assign(zero_shot=0.5)).get_legend()
+        assert words(kept.get_texts())[-1] == "zero-shot, 0.500"
         both = pd.concat([table.assign(method="linear probe"), table.assign(method="Tip-Adapter")])
         assert words(plots.few_shot(both).get_legend().get_texts()) == ["linear probe", "Tip-Adapter"]
 

@@ -28,7 +28,7 @@ FLOORS = [  # imports go downwards only; a module may import its own floor
     {"models", "plots"},
     {"embeddings"},
     {"classifier", "retrieval", "probes"},
-    {"selection", "explorer", "report", "demo", "cluster", "cli", "__main__"},
+    {"selection", "explorer", "report", "demo", "cluster", "reproduction", "cli", "__main__"},
 ]
 
 

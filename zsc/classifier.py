@@ -174,7 +174,7 @@ class ZeroShotClassifier:
         self._check_labelled(pictures)
         embeddings = self.embed(pictures, batch_size=batch_size, progress=progress).without_failed()
         proba = to_proba(self._scores(embeddings), self.model.logit_scale)
-        about = self._about(embeddings) | environment()
+        about = self._about(embeddings) | {"data_digest": embeddings.data_digest} | environment()
         return evaluate(self._labels(embeddings), proba, self.class_names, images=embeddings.paths, about=about)
 
     def _scores(self, embeddings: ImageEmbeddings) -> np.ndarray:

@@ -6,6 +6,7 @@ never embedded again; a run may be stopped at any moment and goes on from there.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,8 @@ class ImageEmbeddings:
         Name and split of the data set.
     failures
         Pictures that could not be opened: index in the data set, image, error; empty where none failed.
+    digests
+        sha256 of each picture's content, None where it failed; or None where they are not known.
     """
 
     values: np.ndarray
@@ -57,6 +60,7 @@ class ImageEmbeddings:
     fingerprint: str = ""
     dataset: str = ""
     failures: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FAILURE_COLUMNS)))
+    digests: Sequence[bytes | None] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", np.asarray(self.values, dtype=np.float32))
@@ -81,6 +85,15 @@ class ImageEmbeddings:
         """Which rows have no embedding, shape (N,), bool."""
         return np.isnan(self.values[:, 0]) if self.values.shape[1] else np.zeros(len(self), bool)
 
+    @property
+    def data_digest(self) -> str:
+        """The sha256 of all pictures' contents with their classes, in any order; "" where they are not known."""
+        if self.digests is None or not len(self):
+            return ""
+        names = [self.class_names[k] if k >= 0 else "" for k in self.labels]
+        lines = sorted((digest or b"") + name.encode() for digest, name in zip(self.digests, names, strict=True))
+        return hashlib.sha256(b"\n".join(lines)).hexdigest()
+
     def without_failed(self) -> ImageEmbeddings:
         """Leave out the rows of pictures that failed; `failures` still lists them."""
         failed = self.failed
@@ -90,7 +103,11 @@ class ImageEmbeddings:
         """Keep the rows at `indices`, in that order."""
         indices = np.asarray(indices, dtype=np.int64)
         return replace(
-            self, values=self.values[indices], paths=[self.paths[i] for i in indices], labels=self.labels[indices]
+            self,
+            values=self.values[indices],
+            paths=[self.paths[i] for i in indices],
+            labels=self.labels[indices],
+            digests=None if self.digests is None else [self.digests[i] for i in indices],
         )
 
     def head(self, n: int) -> ImageEmbeddings:
@@ -109,6 +126,8 @@ class ImageEmbeddings:
                 "values": pa.FixedSizeListArray.from_arrays(pa.array(self.values.ravel()), self.values.shape[1]),
             }
         )
+        if self.digests is not None:
+            table = table.append_column("digest", pa.array(self.digests, pa.binary()))
         about = {k: getattr(self, k) for k in ("class_names", "model", "fingerprint", "dataset")}
         about["failures"] = json.loads(self.failures.astype(str).to_json(orient="records"))
         part = path.with_name(path.name + ".part")
@@ -138,6 +157,7 @@ class ImageEmbeddings:
         failures = pd.DataFrame(about.pop("failures"), columns=list(FAILURE_COLUMNS))
         values = np.stack(table["values"].to_numpy()) if len(table) else np.empty((0, 0), np.float32)
         paths = [Path(p) for p in table["image"].to_pylist()]
+        about["digests"] = table["digest"].to_pylist() if "digest" in table.column_names else None
         return cls(values, paths, table["label"].to_numpy(), failures=failures, **about)
 
 
@@ -208,5 +228,6 @@ def embed_images(
         fingerprint=model.fingerprint,
         dataset=f"{dataset.name} {dataset.split_name}".strip(),
         failures=pd.DataFrame(job.failures, columns=list(FAILURE_COLUMNS)),
+        digests=job.digests,
     )
     return embeddings.without_failed() if on_error == "skip" else embeddings

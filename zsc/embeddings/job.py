@@ -41,11 +41,13 @@ class EmbeddingJob:
         self.seen: list[tuple[FileKey, bytes]] = []
         self.store = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info)) if store else None
         self.index = PathIndex(store) if store else None
-        digests = self.index.lookup(dataset.paths) if self.index else [None] * len(dataset)
+        self.digests: list[bytes | None] = [None] * len(dataset)
+        if self.index is not None:
+            self.digests = list(self.index.lookup(dataset.paths))
         self.values = np.full((len(dataset), model.embed_dim), np.nan, np.float32)
         self.found = np.zeros(len(dataset), bool)
         if self.store is not None:
-            kept, self.found = self.store.get(digests)
+            kept, self.found = self.store.get(self.digests)
             self.values[self.found] = kept[self.found]
 
     @property
@@ -65,6 +67,8 @@ class EmbeddingJob:
             if picture.key is not None and picture.digest is not None:
                 self.seen.append((picture.key, picture.digest))
         good = [p for p in block.pictures if p.error is None]
+        for picture in good:
+            self.digests[picture.index] = picture.digest
         self.values[[p.index for p in good]] = self._vectors([p.digest for p in good], block)
         if len(self.pending) >= PART_ROWS or len(self.seen) >= 8 * PART_ROWS:
             self.flush()

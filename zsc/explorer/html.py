@@ -28,7 +28,7 @@ STYLE = f"""<style>
 .zsc th.up {{writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; max-height: 130px;
   padding: 6px 1px;}}
 .zsc td.right {{outline: 1.5px solid currentColor; outline-offset: -2px;}}
-.zsc .bar {{display: inline-block; height: 11px; background: {RIGHT};}}
+.zsc .bar {{display: block; height: 11px; background: {RIGHT};}}
 .zsc .track {{display: inline-block; width: 150px; background: rgba(127,127,127,.2); height: 11px;}}
 .zsc .card {{display: inline-block; width: {PIXELS + 14}px; margin: 0 8px 8px 0; vertical-align: top; font-size: 12px;
   line-height: 1.3; overflow-wrap: anywhere;}}

@@ -102,7 +102,7 @@ def few_shot(
     table
         Columns shots, seed, accuracy; with a column method, a line a method.
     zero_shot
-        The accuracy without any labelled picture: a dashed line.
+        The accuracy without any labelled picture: a dashed line; None takes the table's column zero_shot, if any.
     ax
         Where to draw; a new figure where None.
     title
@@ -116,6 +116,8 @@ def few_shot(
         ax.scatter(rows["shots"], rows["accuracy"], s=26, marker=marker, alpha=0.45, color=colour, edgecolors="none")
         means = rows.groupby("shots")["accuracy"].mean()
         ax.plot(means.index, means, color=colour, marker=marker, markersize=7, label=wrap(name, 34))
+    if zero_shot is None and "zero_shot" in table:
+        zero_shot = float(table["zero_shot"].iloc[0])
     if zero_shot is not None:
         ax.axhline(zero_shot, linestyle="--", color=NEUTRAL, label=f"zero-shot, {zero_shot:.3f}")
     shots = sorted(table["shots"].unique())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
@@ -40,10 +40,16 @@ def check_prompts(
         A row a warning: class_name, prompt, warning ("negation", "too long", "duplicate", "no English script",
         "no phrase"), advice (a sentence). Empty where there is nothing to say.
     """
+    owners = _owners(prompts)
     rows = []
     for class_name, texts in prompts.texts.items():
         for text in texts:
-            found = [*_negation(text), *_script(text), *_phrase(class_name, text), *_double(prompts, class_name, text)]
+            found = [
+                *_negation(text),
+                *_script(text),
+                *_phrase(class_name, text),
+                *_double(owners[_folded(text)], class_name),
+            ]
             if count_tokens is not None:
                 found += _length(text, count_tokens(text), limit)
             rows += [(class_name, text, *row) for row in found]
@@ -68,13 +74,19 @@ def _length(text: str, tokens: int, limit: int) -> Found:
         yield "too long", f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
 
 
-def _double(prompts: ClassPrompts, class_name: str, text: str) -> Found:
-    same = " ".join(text.lower().split())
-    owners = [
-        prompts.class_names[k]
-        for k, p in zip(prompts.owners, prompts.prompts, strict=True)
-        if " ".join(p.lower().split()) == same
-    ]
+def _owners(prompts: ClassPrompts) -> dict[str, list[str]]:
+    """Give for each text, case and spaces folded, the classes that have it, once for each time."""
+    owners: dict[str, list[str]] = {}
+    for k, text in zip(prompts.owners, prompts.prompts, strict=True):
+        owners.setdefault(_folded(text), []).append(prompts.class_names[k])
+    return owners
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def _double(owners: Sequence[str], class_name: str) -> Found:
     others = [name for name in owners if name != class_name]
     if others:
         yield "duplicate", f"also a prompt of {others[0]!r}: nothing tells the two classes apart by it; reword one."
