@@ -26,13 +26,14 @@ SIZES = [(1, 1), (1, 300), (300, 1), (223, 225), (224, 224), (225, 224), (97, 64
 
 @torch.no_grad()
 def glasses_tutorial(path, pictures):
-    """OpenAI's clip, one picture at a time: the model's own logits of picture and texts, then the softmax."""
+    """OpenAI's clip: the model's own logits of each picture and the texts, then the softmax."""
     model = clip.model.build_model(torch.load(path, weights_only=True)).float()
     preprocess = clip.clip._transform(model.visual.input_resolution)
     text = clip.tokenize(PROMPTS)
-    logits = torch.cat([model(preprocess(picture).unsqueeze(0), text)[0] for picture in pictures])
-    images = torch.cat([model.encode_image(preprocess(picture).unsqueeze(0)) for picture in pictures])
-    return plain_rows(images), plain_rows(model.encode_text(text)), logits.numpy(), logits.softmax(dim=-1).numpy()
+    pixels = torch.stack([preprocess(picture) for picture in pictures])
+    logits = model(pixels, text)[0]  # the tutorial's loop, all pictures at once
+    images, texts = torch.cat([model.encode_image(one.unsqueeze(0)) for one in pixels]), model.encode_text(text)
+    return plain_rows(images), plain_rows(texts), logits.numpy(), logits.softmax(dim=-1).numpy()
 
 
 @torch.no_grad()
@@ -53,13 +54,12 @@ def hf_folder(vit_path, tmp_path_factory):
 
 @torch.no_grad()
 def afhq_tutorial(folder, pictures):
-    """transformers, one picture at a time: processor with text and picture, logits_per_image, softmax."""
+    """transformers: processor with texts and pictures, logits_per_image, softmax."""
     model = transformers.CLIPModel.from_pretrained(folder).eval()
     processor = transformers.CLIPProcessor.from_pretrained(folder)
-    found = [model(**processor(text=PROMPTS, images=p, return_tensors="pt", padding=True)) for p in pictures]
-    logits = torch.cat([one.logits_per_image for one in found])
-    images = torch.cat([one.image_embeds for one in found])
-    return plain_rows(images), plain_rows(found[0].text_embeds), logits.numpy(), logits.softmax(dim=-1).numpy()
+    found = model(**processor(text=PROMPTS, images=pictures, return_tensors="pt", padding=True))
+    logits = found.logits_per_image
+    return plain_rows(found.image_embeds), plain_rows(found.text_embeds), logits.numpy(), logits.softmax(-1).numpy()
 
 
 @torch.no_grad()

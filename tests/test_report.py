@@ -49,7 +49,9 @@ def evaluation(colours, colour_dataset):
 
 
 def test_it_says_what_the_evaluation_says(evaluation):
+    before = plt.get_fignums()
     page = Page(html_report(evaluation))
+    assert plt.get_fignums() == before  # nothing is left open
     assert page.open == [] and page.tags[:2] == ["html", "head"]
     assert "colours test, classified by colours" in page.text
     assert evaluation.summary()[1:] in page.text
@@ -58,7 +60,6 @@ def test_it_says_what_the_evaluation_says(evaluation):
     for words in ("mine, pooling max", "red <ball>", "fingerprint", evaluation.about["fingerprint"], "numpy "):
         assert words in page.text, words
     assert "The 1 most confident of 1." in page.text and "blue red" in page.text
-    assert not plt.get_fignums()
 
 
 def test_it_needs_nothing_else(evaluation):
