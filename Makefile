@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 CONSTRAINTS = $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info >= (3, 11) else "")')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lab notebooks bench data reproduce constraints clean
+.PHONY: help setup demo test lint lab browser notebooks toy bench data reproduce constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,19 +38,28 @@ lint: $(STAMP)  ## check style and types
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir=notebooks
 
+browser: $(STAMP)  ## run a notebook in a real browser (needs Debian's chromium)
+	@command -v chromium >/dev/null || { echo "no chromium here: apt-get install chromium, then make browser" && exit 1; }
+	@$(BIN)/python -m pytest tests/test_browser.py
+
 notebooks: $(STAMP)  ## run every notebook again and keep the outputs
 	@$(BIN)/python notebooks/run.py
 
+toy: $(STAMP)  ## train the toy CLIP again from its seed (25 to 45 minutes; toy-again/, nothing is replaced)
+	@$(BIN)/python -m zsc.toy --out toy-again/toy.pt
+
 bench: $(STAMP)  ## measure speed against the tutorials and other libraries (20 minutes; benchmark.json)
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.scoring
+	@$(BIN)/python -m benchmarks.explorer
 
 data: $(STAMP)  ## download and check the three data sets (ROOT=data)
 	@failed=0; for name in glasses afhq imagenette; do \
 	  $(BIN)/python -m zsc download $$name --root $(ROOT) && $(BIN)/python -m zsc datasets check $$name --root $(ROOT) || failed=1; \
 	  done; exit $$failed
 
-reproduce:  ## rerun the tutorials (comes with issue "Reproduce")
-	@echo "make reproduce is not built yet: see the table in README.md for what runs today." && exit 1
+reproduce: $(STAMP)  ## rerun the tutorials on real CLIP and data: their numbers beside ours (ROOT=data)
+	@$(BIN)/python -m zsc reproduce all --root $(ROOT)
 
 constraints: ## write constraints.txt from a fresh environment without constraints
 	@rm -rf .venv-fresh && $(PYTHON) -m venv .venv-fresh

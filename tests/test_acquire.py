@@ -632,3 +632,9 @@ class TestReviewed:
         for thread in threads:
             thread.join()
         assert not errors and len(folders) == 3 and len(load("afhq", tmp_path / "data")) == 9
+
+
+def test_a_split_that_is_not_there_is_refused_before_the_download(server, tmp_path):
+    with pytest.raises(ValueError, match="split='test'; accepted are train, val"):
+        zsc.load_dataset("imagenette", tmp_path, "test", download=True)
+    assert not server.requests and not list(tmp_path.glob("data*"))

@@ -1,6 +1,7 @@
 """The command line: `zsc ...` or `python -m zsc ...`. The only room that prints.
 
-Exit codes: 0 done, 1 failed (one sentence on standard error), 2 bad usage. `--json` prints the result as data.
+Exit codes: 0 done, 1 failed (one sentence on standard error), 2 bad usage; `reproduce --offline` 3 where something is
+missing. `--json` prints the result as data.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
+    except (ValueError, TypeError, OSError, ImportError, ArithmeticError, RuntimeError) as error:
         print(f"zsc: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from zsc.cli import catalogue, compare, judge, keep
+    from zsc.cli import catalogue, compare, judge, keep, reproduce
 
     parser = argparse.ArgumentParser(prog="zsc", description="Zero-shot image classification with CLIP.")
     parser.add_argument("--version", action="version", version=f"zsc {__version__}")
@@ -55,4 +56,5 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_to(commands)
     keep.add_to(commands)
     catalogue.add_to(commands)
+    reproduce.add_to(commands)
     return parser

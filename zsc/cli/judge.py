@@ -50,7 +50,7 @@ def demo(arguments: argparse.Namespace) -> None:
     print(parts.result_lines(found.results), end="\n\n")
     print("What the prompts change:")
     for template, evaluation in found.evaluations.items():
-        print(f"  {template!r:18} {evaluation.summary()}")
+        print(f"  {template!r:18} {evaluation.summary().partition(';')[0]}")
     print(f"\nPicture   {picture.resolve()}")
     print(_what_next(found.model))
 

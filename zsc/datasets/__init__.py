@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsc.datasets.afhq import load_afhq
 from zsc.datasets.base import ImageDataset
+from zsc.datasets.drawn import load_drawn_animals, load_drawn_glasses
 from zsc.datasets.glasses import load_glasses
 from zsc.datasets.imagenette import load_imagenette
 from zsc.datasets.samples import load_samples
@@ -23,6 +24,8 @@ _LOADERS: dict[str, Callable[..., ImageDataset]] = {
     "glasses": load_glasses,
     "afhq": load_afhq,
     "imagenette": load_imagenette,
+    "drawn-glasses": load_drawn_glasses,
+    "drawn-animals": load_drawn_animals,
 }
 _PUBLISHED = ("glasses", "afhq", "imagenette")
 
@@ -40,17 +43,18 @@ def load_dataset(
     Parameters
     ----------
     name
-        "samples" (photographs that scikit-image and scikit-learn carry; needs no files), "glasses", "afhq" or
-        "imagenette".
+        "samples" (photographs that scikit-image and scikit-learn carry; needs no files), "glasses", "afhq",
+        "imagenette", or "drawn-glasses" and "drawn-animals" (drawn on the spot; no files either).
     root
         The folder that holds the data sets, each in its published layout (see ``data/README.md``).
     split
         As published; None takes the one that is evaluated: glasses "train", afhq "val" (version 2: "test"),
-        imagenette "val".
+        imagenette "val", the drawn ones "test".
     download
         Fetch the data set first where it is missing (see `download_dataset`).
     options
         glasses: ``drop_suspects``. afhq: ``version`` 1 or 2. imagenette: ``size`` "full", "320px" or "160px".
+        The drawn ones: ``n`` pictures from ``seed``.
 
     Raises
     ------
@@ -63,8 +67,13 @@ def load_dataset(
         raise ValueError(f"no data set {name!r}; accepted are {', '.join(_LOADERS)}.")
     if download and name in _PUBLISHED:
         from zsc.datasets.acquire import download_dataset
+        from zsc.datasets.folders import check_split
+        from zsc.datasets.published import find_published
 
-        download_dataset(name, root, version=options.get("version"), size=options.get("size"))
+        version, size = options.get("version"), options.get("size")
+        splits = tuple(find_published(name, version=version, size=size).counts)
+        check_split(split, splits, default=splits[0])  # before the work of fetching it
+        download_dataset(name, root, version=version, size=size)
     try:
         return _LOADERS[name](root=Path(root), split=split, **options)
     except TypeError as error:

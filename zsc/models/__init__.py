@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder", "TextTooLongError", "WeightsError", "available_models", "load_model", "model_table"]
 
-EMBEDDED = ("conse",)
+EMBEDDED = ("conse", "toy")
+TOY = Path(__file__).parent.parent / "toy" / "toy.pt"
 
 
 def available_models() -> list[str]:
@@ -34,7 +35,8 @@ def load_model(
     ----------
     name
         One of OpenAI's ("RN50", "ViT-B/32", ...), "open_clip:ARCH/TAG", "hf:ID" (or "hf:FOLDER"), the path of a
-        checkpoint in OpenAI's format, or "conse", which comes with the package's requirements.
+        checkpoint in OpenAI's format; "conse", which comes with the package's requirements; or "toy", a true CLIP
+        that knows nothing but this project's own drawings, and comes with the package.
     device
         "auto" (the first of cuda, mps, cpu that is there), or one of them.
     precision
@@ -96,6 +98,8 @@ def load_model(
         return load_hugging_face(rest, **chosen)
     from zsc.models.openai_clip import load_checkpoint, load_published
 
+    if name == "toy":
+        return load_checkpoint(TOY, name="toy", library=library, engine=engine, **chosen)
     if name in OPENAI_WEIGHTS:
         return load_published(str(name), library=library, engine=engine, **chosen)
     return load_checkpoint(Path(name).expanduser(), library=library, engine=engine, **chosen)
@@ -128,6 +132,7 @@ def model_table() -> pd.DataFrame:
         for name, w in OPENAI_WEIGHTS.items()
     ]
     rows.append({"model": "conse", "embed_dim": 384, "image_size": 260, "weights": "installed"})
+    rows.append({"model": "toy", "embed_dim": 128, "image_size": 64, "weights": "installed"})
     return pd.DataFrame(rows)
 
 

@@ -111,6 +111,7 @@ def _dumb_bell(ax: Axes, place: int, start: float, end: float) -> None:
     ax.plot([start, end], [place, place], color=colour, linewidth=3, zorder=2)
     ax.plot(start, place, "o", markersize=9, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=2)
     ax.plot(end, place, "o", markersize=9, color=colour, zorder=3)
-    words = "no change" if colour == NEUTRAL else f"{change:+.2f} {'better' if change > 0 else 'worse'}"
+    amount = f"{change:+.2f}" if abs(change) >= 0.005 else f"{change:+.3f}"
+    words = "no change" if colour == NEUTRAL else f"{amount} {'better' if change > 0 else 'worse'}"
     spot: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
     ax.annotate(words, (1.02, place), color=colour, fontsize=SMALL, **spot)

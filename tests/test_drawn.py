@@ -1,0 +1,229 @@
+"""Drawings come from the seed alone, train and test share none, captions say what is there; written as published."""
+
+import hashlib
+import re
+import time
+from random import Random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zsc
+from zsc.datasets import drawn
+from zsc.toy import animal_captions, captions
+from zsc.toy.animals import KINDS as ANIMALS
+from zsc.toy.animals import WILD, random_animal
+from zsc.toy.canvas import Canvas
+from zsc.toy.drawings import KINDS, draw
+from zsc.toy.faces import random_face
+from zsc.toy.pairs import draw_batch, draw_pairs, to_pixels, to_tokens
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_name = pytest.mark.parametrize("name", drawn.KINDS)
+
+
+def digests(kind, split, n=60, seed=0):
+    return [hashlib.sha256(draw(kind, i, split=split, seed=seed).picture.tobytes()).hexdigest() for i in range(n)]
+
+
+class TestDrawings:
+    @every_kind
+    def test_same_seed_same_bytes(self, kind):
+        for number in range(20):
+            one, two = draw(kind, number), draw(kind, number)
+            assert one.picture.tobytes() == two.picture.tobytes()
+            assert (one.caption, one.label) == (two.caption, two.label)
+
+    @every_kind
+    def test_no_picture_twice_over_splits_and_seeds(self, kind):
+        found = digests(kind, "train") + digests(kind, "test") + digests(kind, "test", seed=1)
+        assert len(set(found)) == len(found) == 180
+
+    @every_kind
+    def test_size_mode_and_something_on_it(self, kind):
+        for number in range(20):
+            picture = draw(kind, number).picture
+            assert picture.size == (128, 128) and picture.mode == "RGB"
+            assert np.asarray(picture).std() > 15
+
+    def test_unknown_kind_and_split(self):
+        with pytest.raises(ValueError, match="no drawings of 'cars'; accepted are faces, animals"):
+            draw("cars", 0)
+        with pytest.raises(ValueError, match="no split 'val' of drawings; accepted are test, train"):
+            draw("faces", 0, split="val")
+
+    def test_a_thousand_in_under_six_seconds(self):
+        start = time.process_time()  # whatever else runs on this machine
+        draw_pairs(500)
+        assert time.process_time() - start < 3
+
+    @every_kind
+    def test_every_look_is_drawn(self, kind):
+        looks = [random_face(Random(i)) if kind == "faces" else random_animal(Random(i)) for i in range(800)]
+        if kind == "faces":
+            assert {f.glasses for f in looks} == {"", "round", "square", "thin", "thick", "sunglasses"}
+            assert {f.person for f in looks} == {"man", "woman"} and not any(
+                f.beard for f in looks if f.person == "woman"
+            )
+            assert 0.45 < np.mean([f.label for f in looks]) < 0.55
+        else:
+            assert {a.kind for a in looks} == {k for kinds in ANIMALS.values() for k in kinds}
+            assert np.bincount([a.label for a in looks]).min() > 220
+
+    def test_glasses_change_the_picture_around_the_eyes_only(self):
+        """Glasses are seen at 64 pixels, and nowhere but where the eyes are."""
+        from dataclasses import replace
+
+        from zsc.toy.faces import draw_face
+
+        for seed in range(12):
+            face = replace(random_face(Random(seed)), glasses="round", frame="black", hat="")
+            with_, without = (
+                to_pixels([draw_face(f, Random(seed)).finish()])[0].astype(int)
+                for f in (face, replace(face, glasses=""))
+            )
+            changed = np.abs(with_ - without).max(axis=2) > 40
+            assert changed.sum() > 40 and not changed[48:].any() and not changed[:8].any()
+
+    def test_the_canvas_turns_scales_and_lights(self):
+        canvas = Canvas((0.5, 1.0, 1.0))
+        canvas.place(90, 0.5, 0.5, 0.0)
+        canvas.rectangle(0.8, -0.1, 1.0, 0.1, (200, 100, 50))
+        pixels = np.asarray(canvas.finish())
+        assert tuple(pixels[64 + 29, 96]) == (100, 100, 50)  # right turned to below, halved, shifted by a half
+        assert tuple(pixels[64, 96 + 29]) == (0, 0, 0)
+
+
+class TestCaptions:
+    def test_glasses_are_named_only_where_they_are(self):
+        for i in range(600):
+            face = random_face(Random(i))
+            caption = captions.caption_face(face, Random(f"caption {i}"))
+            says = re.search(r"glasses|spectacles", caption)
+            denies = re.search(r"no glasses|no spectacles|without glasses|not wearing glasses", caption)
+            assert not says or bool(denies) != bool(face.glasses), caption
+
+    def test_how_often_glasses_are_named(self):
+        faces = [random_face(Random(i)) for i in range(3000)]
+        said = np.array(
+            [
+                bool(re.search("glasses|spectacles", captions.caption_face(f, Random(f"caption {i}"))))
+                for i, f in enumerate(faces)
+            ]
+        )
+        worn = np.array([f.label for f in faces]) == 1
+        assert abs(said[worn].mean() - captions.SAYS_GLASSES) < 0.04
+        assert abs(said[~worn].mean() - captions.SAYS_NO_GLASSES) < 0.04
+
+    def test_what_animals_are_called(self):
+        """Wild ones by their kind, big cats also as cats, nobody as "wild animal"; "animal" is mostly for pets."""
+        written = {"wild": [], "pet": []}
+        for i in range(4000):
+            animal = random_animal(Random(i))
+            caption = animal_captions.caption_animal(animal, Random(f"caption {i}")).lower()
+            written["wild" if animal.kind.animal in WILD else "pet"].append((animal.kind.animal, caption))
+        kinds = [re.search(r"cat\b", c) is None and kind in c for kind, c in written["wild"]]
+        cats = [re.search(r"\bcat\b", c) is not None for kind, c in written["wild"]]
+        assert np.mean(kinds) > 0.75 and 0.08 < np.mean(cats) < 0.2
+        assert not any(re.search(r"\bcat\b", c) for kind, c in written["wild"] if kind in ("fox", "wolf"))
+        assert not any(re.search(r"\bwild\b", c) for group in written.values() for _, c in group)
+        shares = {g: np.mean([bool(re.search(r"\banimal\b", c)) for _, c in of]) for g, of in written.items()}
+        assert abs(shares["pet"] - 0.03) < 0.01 and 0 < shares["wild"] < 0.012
+
+    @every_kind
+    def test_captions_are_varied_and_fit_the_model(self, kind):
+        written = [draw(kind, i).caption for i in range(300)]
+        assert len(set(written)) > (250 if kind == "faces" else 200)
+        assert to_tokens(written).shape[1] <= 77
+        assert not any("  " in c or " a a" in c or re.search(r"\ba [aeiou]", c.lower()) for c in written)
+
+
+class TestBatches:
+    def test_faces_and_animals_in_turn_and_in_order(self):
+        pixels, tokens = draw_batch(3, 8, split="train", seed=5)
+        pairs = draw_pairs(8, first=24, split="train", seed=5)
+        assert pixels.shape == (8, 64, 64, 3) and pixels.dtype == np.uint8 and tokens.shape[0] == 8
+        assert pairs[0].caption == draw("faces", 12, split="train", seed=5).caption
+        assert pairs[1].caption == draw("animals", 12, split="train", seed=5).caption
+        np.testing.assert_array_equal(pixels, to_pixels([p.picture for p in pairs]))
+
+    def test_tokens_are_cut_to_the_longest(self):
+        tokens = to_tokens(["a cat", "a photo of a cat"])
+        assert tokens.shape == (2, 7) and tokens[0, 3] == tokens[1, 6] == 49407 and tokens[0, 4:].sum() == 0
+
+    def test_pixels_are_the_models_own_transform(self):
+        from zsc.models.transforms import ImageTransform
+
+        picture = draw("faces", 0).picture
+        np.testing.assert_array_equal(to_pixels([picture])[0], ImageTransform(64).pixels(picture))
+
+
+class TestDatasets:
+    @every_name
+    def test_the_public_face(self, name):
+        dataset = zsc.load_dataset(name, n=30, seed=1)
+        assert len(dataset) == 30 and dataset.name == name and dataset.split_name == "test"
+        assert (
+            dataset.class_names
+            == {"drawn-glasses": ["no glasses", "glasses"], "drawn-animals": ["cat", "dog", "wild"]}[name]
+        )
+        assert set(dataset.labels) == set(range(len(dataset.class_names)))
+        assert isinstance(dataset.paths[0], Image.Image) and dataset.notes["source"] and dataset.notes["licence"]
+        again = zsc.load_dataset(name, n=10, seed=1)
+        assert [p.tobytes() for p in again.paths] == [p.tobytes() for p in dataset.paths[:10]]
+        other = zsc.load_dataset(name, n=10, seed=2)
+        assert not {p.tobytes() for p in other.paths} & {p.tobytes() for p in dataset.paths}
+        train = zsc.load_dataset(name, split="train", n=10, seed=1)
+        assert not {p.tobytes() for p in train.paths} & {p.tobytes() for p in dataset.paths}
+
+    @every_name
+    def test_a_thousand_by_default(self, name, monkeypatch):
+        asked = []
+        monkeypatch.setattr(drawn, "draw", lambda kind, number, **k: asked.append((number, k)) or draw(kind, 0))
+        assert len(zsc.load_dataset(name)) == 1000 and asked[-1] == (999, {"split": "test", "seed": 1})
+
+    @every_name
+    def test_bad_options(self, name):
+        with pytest.raises(ValueError, match="n=0; ask for at least one picture"):
+            zsc.load_dataset(name, n=0)
+        with pytest.raises(ValueError, match="val"):
+            zsc.load_dataset(name, split="val")
+        with pytest.raises(ValueError, match=f"data set '{name}': .*colour"):
+            zsc.load_dataset(name, colour="red")
+
+    def test_both_are_listed(self):
+        assert {"drawn-glasses", "drawn-animals"} <= set(zsc.datasets.dataset_names())
+
+
+class TestOnDisk:
+    def test_glasses_are_read_by_the_published_loader(self, tmp_path):
+        folder = drawn.write_drawings("drawn-glasses", tmp_path, n=15, seed=3)
+        memory = zsc.load_dataset("drawn-glasses", n=18, seed=3)
+        train, test = (zsc.load_dataset("glasses", tmp_path, split) for split in ("train", "test"))
+        assert folder == tmp_path / "glasses" and (len(train), len(test)) == (15, 3)
+        np.testing.assert_array_equal(train.labels, memory.labels[:15])
+        assert train.class_names == memory.class_names and train.paths[0].name == "face-1.png"
+        on_disk = [zsc.open_image(p).tobytes() for p in [*train.paths, *test.paths]]
+        assert on_disk == [p.tobytes() for p in memory.paths]
+
+    @pytest.mark.parametrize(("version", "split"), [(1, "val"), (2, "test")])
+    def test_animals_are_read_by_the_published_loader(self, tmp_path, version, split):
+        drawn.write_drawings("drawn-animals", tmp_path, n=30, version=version)
+        dataset = zsc.load_dataset("afhq", tmp_path, version=version)
+        memory = zsc.load_dataset("drawn-animals", n=30)
+        assert dataset.split_name == split and dataset.class_names == memory.class_names
+        np.testing.assert_array_equal(np.bincount(dataset.labels), np.bincount(memory.labels))
+        by_label = {(p.tobytes(), label) for p, label in memory}
+        assert {(zsc.open_image(p).tobytes(), label) for p, label in dataset} == by_label
+        assert len(zsc.ImageDataset.from_folder(dataset.paths[0].parent.parent.parent / "train")) == 6
+
+    def test_refusals(self, tmp_path):
+        (tmp_path / "glasses").mkdir()
+        (tmp_path / "glasses/mine.txt").write_text("keep")
+        with pytest.raises(FileExistsError, match="is not empty; nothing was written"):
+            drawn.write_drawings("drawn-glasses", tmp_path, n=2)
+        with pytest.raises(ValueError, match="version=3; accepted are 1 and 2"):
+            drawn.write_drawings("drawn-animals", tmp_path, version=3)
+        with pytest.raises(ValueError, match="no drawn data set 'glasses'; accepted are drawn-glasses, drawn-animals"):
+            drawn.write_drawings("glasses", tmp_path)
