@@ -52,10 +52,16 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.id = f"cell-{number:02}"
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr" and not is_dead_widget(o)]
             for output in cell.outputs:
                 shrink(output.get("data", {}))
     return notebook
+
+
+def is_dead_widget(output: nbformat.NotebookNode) -> bool:
+    """Tell whether an output is a widget that says nothing without its kernel, such as a progress bar."""
+    data = output.get("data", {})
+    return "application/vnd.jupyter.widget-view+json" in data and "text/html" not in data
 
 
 def shrink(data: dict[str, str]) -> None:
