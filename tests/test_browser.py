@@ -63,7 +63,15 @@ def small_notebook(folder):
 def own_notebook(folder):
     if not NOTEBOOK.exists():
         pytest.skip(f"{NOTEBOOK.name} is not written yet")
-    return Path(shutil.copy(NOTEBOOK, folder))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []  # what is kept there is a picture of an explorer, not one to type into
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    last = next(i for i, cell in enumerate(code) if "PromptExplorer" in cell.source)
+    notebook.cells = code[: last + 1]
+    nbformat.write(notebook, folder / NOTEBOOK.name)
+    return folder / NOTEBOOK.name
 
 
 @contextlib.contextmanager
@@ -159,6 +167,8 @@ def type_prompt(page):
     box, text = page.locator(".zsc-class").first, "not at all"
     if galaxies.count():
         box, text = galaxies, "not a fountain at night"
+    if box.locator("textarea").input_value().startswith("a photo of a "):  # notebook 06 shows whole sentences
+        text = f"a photo of a {text}"
     box.locator("textarea").fill("")
     box.locator("textarea").press_sequentially(text, delay=10)
     return box
