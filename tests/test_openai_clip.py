@@ -246,7 +246,7 @@ class TestPublishedWeights:
             n: u for n, u in clip.clip._MODELS.items() if n in OPENAI_WEIGHTS
         }
         assert set(OPENAI_WEIGHTS) == set(clip.available_models())
-        assert zsc.available_models() == [*OPENAI_WEIGHTS, "conse"]
+        assert zsc.available_models() == [*OPENAI_WEIGHTS, "conse", "toy"]
 
     @pytest.fixture
     def stand_in(self, monkeypatch, tmp_path, vit_path):
