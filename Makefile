@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## classify real photographs, and see what prompts change
 	@$(BIN)/python -m zsc demo
 
-test: $(STAMP)  ## run the tests (no network; about 3 minutes on 2 cores)
+test: $(STAMP)  ## run the tests (no network; about 10 minutes on 2 cores)
 	@$(BIN)/python -m pytest
 
 lint: $(STAMP)  ## check style and types
