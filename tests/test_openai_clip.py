@@ -17,8 +17,7 @@ from servers import FileServer
 
 import zsc
 from benchmarks.checkpoints import random_checkpoint
-from zsc.models import openai_clip, weights
-from zsc.models.acceleration import BatchFirstTransformer
+from zsc.models import openai_clip, towers, weights
 from zsc.models.base import TextTooLongError
 from zsc.models.weights import OPENAI_WEIGHTS, PublishedWeights, WeightsError
 
@@ -80,11 +79,39 @@ def test_openvino_is_torch_to_four_digits(path, through_clip, pictures):
     np.testing.assert_allclose(encoder.encode_texts(TEXTS), through_clip.encode_texts(TEXTS), atol=1e-5)
 
 
-def test_the_faster_transformer_gives_the_same_bits(vit_path, pictures):
+@pytest.fixture(params=["oneDNN", "torch's own"])
+def product(request, monkeypatch):
+    if request.param == "oneDNN" and not towers.has_onednn():
+        pytest.skip("this torch has no oneDNN for this CPU")
+    monkeypatch.setattr(towers, "has_onednn", lambda: request.param == "oneDNN")
+    return request.param
+
+
+def test_the_faster_transformers_are_openais(product, vit_path, pictures):
     model = clip.model.build_model(torch.load(vit_path, weights_only=True)).float()
     pixels = torch.stack([clip.clip._transform(224)(p) for p in pictures])
+    tokens = clip.tokenize(TEXTS)
     with torch.inference_mode():
-        assert torch.equal(BatchFirstTransformer(model.visual)(pixels), model.encode_image(pixels))
+        seen, read = towers.VisionTower(model.visual), towers.TextTower(model)
+        is_packed = [isinstance(m, towers.OneDnnLinear) for m in seen.modules()]
+        assert any(is_packed) == (product == "oneDNN")
+        for ours, theirs in ((seen(pixels), model.encode_image(pixels)), (read(tokens), model.encode_text(tokens))):
+            assert theirs.std() > 1e-2  # else anything would be equal
+            assert (ours - theirs).abs().max() < 1e-5 * theirs.abs().max()
+
+
+def test_texts_are_read_no_further_than_the_longest(vit_path, through_clip):
+    """What stands after a text's end is never looked at, and never changes it."""
+    model = clip.model.build_model(torch.load(vit_path, weights_only=True)).float()
+    read, lengths = towers.TextTower(model), []
+    read.blocks[0].register_forward_hook(lambda _, inputs, __: lengths.append(inputs[0].shape[1]))
+    full = " ".join(["dog"] * 75)
+    with torch.inference_mode():
+        alone = read(clip.tokenize(["a dog"]))
+        beside = read(clip.tokenize(["a dog", full]))
+        torch.testing.assert_close(beside, model.encode_text(clip.tokenize(["a dog", full])), atol=1e-5, rtol=0)
+    assert lengths == [4, 77]
+    torch.testing.assert_close(alone[0], beside[0], atol=1e-5, rtol=0)
 
 
 def test_folding_leaves_no_batch_norm(rn50_path):

@@ -6,13 +6,13 @@ Each change to a network here is a row of the benchmark (`make bench`), and stay
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from zsc.models.towers import VisionTower
 
 PRECISIONS = ("float32", "float16")
 ENGINES = ("torch", "openvino")
@@ -94,8 +94,8 @@ def faster(visual: nn.Module, *, engine: str, precision: str, image_size: int) -
     Returns
     -------
     nn.Module
-        For "torch": ResNets with their batch norms folded into the convolutions, in channels_last; OpenAI's ViT with
-        the same operations on (N, tokens, width), to the same bits. Others as they are.
+        For "torch": ResNets with their batch norms folded into the convolutions, in channels_last; vision
+        transformers as a `VisionTower`. For "openvino": as an `OpenVinoEncoder`.
     """
     if engine == "openvino":
         return OpenVinoEncoder(visual, image_size)
@@ -103,9 +103,7 @@ def faster(visual: nn.Module, *, engine: str, precision: str, image_size: int) -
         return visual
     if type(visual).__name__ == "ModifiedResNet":
         return ChannelsLast(fold_batch_norms(visual.eval()))
-    if type(visual).__name__ == "VisionTransformer" and type(visual).__module__ == "clip.model":
-        return BatchFirstTransformer(visual)
-    return visual
+    return VisionTower(visual)
 
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
@@ -130,40 +128,6 @@ class ChannelsLast(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pixels (N, 3, S, S) as (N, D)."""
         return self.visual(pixels.contiguous(memory_format=torch.channels_last))
-
-
-class BatchFirstTransformer(nn.Module):
-    """OpenAI's VisionTransformer without its detour over (tokens, N, width): the same operations, the same bits."""
-
-    def __init__(self, visual: Any) -> None:
-        super().__init__()
-        self.visual = visual
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed pixels (N, 3, S, S) as (N, D)."""
-        v = self.visual
-        patches = v.conv1(pixels).flatten(2).transpose(1, 2)  # (N, tokens - 1, width)
-        first = v.class_embedding.expand(len(patches), 1, -1)
-        x = torch.cat([first, patches], dim=1) + v.positional_embedding
-        x = _norm(x, v.ln_pre)
-        for block in v.transformer.resblocks:
-            x = x + _attend(_norm(x, block.ln_1), block.attn)
-            x = x + block.mlp(_norm(x, block.ln_2))
-        return _norm(x[:, 0], v.ln_post) @ v.proj
-
-
-def _norm(x: torch.Tensor, layer: Any) -> torch.Tensor:
-    return F.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
-
-
-def _attend(x: torch.Tensor, attention: Any) -> torch.Tensor:
-    """Compute self-attention over (N, tokens, width) with a MultiheadAttention's own weights."""
-    n, tokens, width = x.shape
-    heads = attention.num_heads
-    projected = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-    query, key, value = projected.view(n, tokens, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-    mixed = F.scaled_dot_product_attention(query, key, value)  # (N, heads, tokens, width / heads)
-    return F.linear(mixed.transpose(1, 2).reshape(n, tokens, width), attention.out_proj.weight, attention.out_proj.bias)
 
 
 class OpenVinoEncoder(nn.Module):

@@ -21,6 +21,7 @@ from zsc.datasets.download import digest_of
 from zsc.models.acceleration import as_dtype, faster
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.tokens import BytePairTokenizer
+from zsc.models.towers import TextTower
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights
 
@@ -42,11 +43,11 @@ class OpenAIEncoder(Encoder):
     """
 
     def __init__(self, model: Any, info: EncoderInfo, codec: Any) -> None:
-        self.model = model
         self.info = info
         self.image_encoder = faster(
             model.visual, engine=info.engine, precision=info.precision, image_size=info.image_size
         )
+        self.text_encoder = TextTower(model) if info.precision == "float32" else model.encode_text
         self.transform = ImageTransform(info.image_size)
         self.tokenizer = BytePairTokenizer(codec, info.context_length)
 
@@ -56,7 +57,8 @@ class OpenAIEncoder(Encoder):
 
     def embed_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embed token ids (M, 77) as (M, D)."""
-        return self.model.encode_text(tokens.to(self.info.device))
+        out: torch.Tensor = self.text_encoder(tokens.to(self.info.device))
+        return out
 
 
 def load_published(
