@@ -45,7 +45,7 @@ browser: $(STAMP)  ## run a notebook in a real browser (needs Debian's chromium)
 notebooks: $(STAMP)  ## run every notebook again and keep the outputs
 	@$(BIN)/python notebooks/run.py
 
-toy: $(STAMP)  ## train the toy CLIP again from its seed (25 to 45 minutes; toy-again/, nothing is replaced)
+toy: $(STAMP)  ## train the toy CLIP again from its seed (12 to 45 minutes; toy-again/, nothing is replaced)
 	@$(BIN)/python -m zsc.toy --out toy-again/toy.pt
 
 bench: $(STAMP)  ## measure speed against the tutorials and other libraries (20 minutes; benchmark.json)

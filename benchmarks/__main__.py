@@ -1,7 +1,8 @@
 """Measure speed and memory in one run, on the same pictures and the same random full-size weights.
 
-Usage: python -m benchmarks [--images N] [--rounds R] [--output FILE.json] [--quick]. Loops run in turn, round by round,
-after one round that does not count; the table gives medians. Weights are random: speeds are real, answers are not.
+Loops run in turn, round by round, after one round that does not count; the table gives medians. Weights are random:
+speeds are real, answers are not. `--threads 1` gives every encoder one core; zsc opens pictures on the others then, the
+other loops do not: compare zsc with its own encoder alone there, not with them.
 """
 
 from __future__ import annotations
@@ -36,9 +37,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=96, help="pictures a loop and round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that count")
-    parser.add_argument("--output", type=Path, default=Path("benchmark.json"))
+    parser.add_argument("--output", type=Path, help="benchmark.json where absent, benchmark-part.json for a part")
     parser.add_argument("--quick", action="store_true", help="one round of 32 pictures, no memory rows: does it run?")
+    parser.add_argument("--threads", type=int, help="cores for each encoder; all where absent")
+    parser.add_argument("--first-pass", action="store_true", help="only the first pass, not what comes after it")
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     images, rounds = (32, 1) if arguments.quick else (arguments.images, arguments.rounds)
     result: dict[str, Any] = {"machine": machine(), "images": images, "rounds": rounds}
     kinds = {"500 x 375 JPEG": {}, "1024 x 1024 PNG": {"size": (1024, 1024), "suffix": ".png"}}
@@ -47,18 +52,25 @@ def main() -> None:
         for name in ("RN50", "ViT-B-32"):
             print(f"\n{name}, {kind}, {images} pictures, {rounds} rounds: images a second, median")
             result[f"{name}, {kind}"] = first_pass(name, paths, rounds)
-    jpegs = make_pictures(CACHE / "bench-500x375JPEG", images)
+    if not arguments.first_pass:
+        measure_the_rest(result, make_pictures(CACHE / "bench-500x375JPEG", images), with_memory=not arguments.quick)
+    is_part = arguments.first_pass or arguments.threads or arguments.quick
+    output = arguments.output or Path("benchmark-part.json" if is_part else "benchmark.json")
+    output.write_text(json.dumps(result, indent=2), encoding="utf-8")
+    print(f"\nsaved {output}")
+
+
+def measure_the_rest(result: dict[str, Any], jpegs: list[Path], *, with_memory: bool) -> None:
+    """Measure what comes after the first pass, into the result, and print it."""
     result["second question"] = second_question(result, jpegs)
     result["start"] = {"import zsc, s": import_time(), "open 5000 kept, s": open_kept(jpegs)}
-    if not arguments.quick:
+    if with_memory:
         result["peak memory"] = peak_memory(jpegs)
     for part in ("second question", "start", "peak memory"):
         if part in result:
             print(f"\n{part}")
             for key, value in result[part].items():
                 print(f"  {key:50} {value:10.4g}")
-    arguments.output.write_text(json.dumps(result, indent=2), encoding="utf-8")
-    print(f"\nsaved {arguments.output}")
 
 
 def first_pass(name: str, paths: list[Path], rounds: int) -> dict[str, float]:
@@ -76,6 +88,14 @@ def first_pass(name: str, paths: list[Path], rounds: int) -> dict[str, float]:
     base = rates["Glasses tutorial's loop (clip, one by one)"]
     for label, rate in rates.items():
         print(f"  {label:50} {rate:7.1f}   {rate / base:5.2f} x the tutorial's loop")
+    for engine in ("torch", "openvino"):
+        alone, ours = rates[f"encoder alone, {engine}"], rates[f"zsc, {engine}"]
+        text = f"  {engine}: {ours / alone:.2f} of its encoder alone"
+        if torch.get_num_threads() == os.cpu_count():  # else opening and encoder have cores of their own
+            both = 1 / (1 / rates["opening alone, every core"] + 1 / alone)
+            rates[f"opening and encoder, one after the other, {engine}"] = both
+            text += f", {ours / both:.2f} of both one after the other"
+        print(text)
     return rates
 
 
@@ -149,11 +169,22 @@ def machine() -> dict[str, Any]:
     packages = ("torch", "transformers", "open_clip_torch", "openvino", "numpy", "pillow")
     return {
         "cores": os.cpu_count(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "python": platform.python_version(),
         "torch threads": torch.get_num_threads(),
         **{name: version(name) for name in packages},
     }
+
+
+def processor() -> str:
+    """Name the processor, as far as the system says it."""
+    about = Path("/proc/cpuinfo")
+    names = (
+        [line.partition(":")[2].strip() for line in about.read_text().splitlines() if line.startswith("model name")]
+        if about.exists()
+        else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

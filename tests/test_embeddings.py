@@ -1,5 +1,9 @@
 """Embeddings keep their rows, labels and names together."""
 
+import os
+import sys
+import threading
+
 import numpy as np
 import pytest
 
@@ -15,6 +19,20 @@ def test_rows_stand_in_the_data_sets_order(colours, colour_dataset):
     assert embeddings.class_names == colour_dataset.class_names and embeddings.failures.empty
     assert embeddings.model == "colours" and embeddings.fingerprint == colours.fingerprint
     assert repr(embeddings) == "ImageEmbeddings(colours test: 12 x 3 by colours)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities are of threads only on Linux")
+def test_opening_gives_way_to_the_encoder(colours, colour_dataset, monkeypatch):
+    def priority():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    ours, seen = priority(), {"opening": set(), "encoding": set()}
+    transform, embed = colours.transform, colours.embed_pixels
+    monkeypatch.setattr(colours, "transform", lambda image: seen["opening"].add(priority()) or transform(image))
+    monkeypatch.setattr(colours, "embed_pixels", lambda pixels: seen["encoding"].add(priority()) or embed(pixels))
+    zsc.embed_images(colours, colour_dataset, batch_size=5, progress=False)
+    assert seen["encoding"] == {ours} == {priority()}
+    assert seen["opening"] == {min(ours + 10, 19)}
 
 
 def test_head_and_select(colours, colour_dataset):

@@ -3,7 +3,9 @@
 The weights are random, since none can be fetched here; the arithmetic is the same for any.
 """
 
+import copy
 import dataclasses
+import pickle
 import shutil
 import sys
 import types
@@ -112,6 +114,35 @@ def test_texts_are_read_no_further_than_the_longest(vit_path, through_clip):
         torch.testing.assert_close(beside, model.encode_text(clip.tokenize(["a dog", full])), atol=1e-5, rtol=0)
     assert lengths == [4, 77]
     torch.testing.assert_close(alone[0], beside[0], atol=1e-5, rtol=0)
+
+
+def test_the_faster_transformers_can_be_copied_and_sent(product, vit_path):
+    read = towers.TextTower(clip.model.build_model(torch.load(vit_path, weights_only=True)).float())
+    with torch.inference_mode():
+        rows = read(clip.tokenize(TEXTS, truncate=True))
+        assert torch.equal(copy.deepcopy(read)(clip.tokenize(TEXTS, truncate=True)), rows)
+        sent = pickle.loads(pickle.dumps(read.blocks[0]))
+        x = torch.randn(2, 5, 512)
+        assert torch.equal(sent(x), read.blocks[0](x))
+
+
+def test_another_activation_is_refused(vit_path):
+    model = clip.model.build_model(torch.load(vit_path, weights_only=True)).float()
+    model.transformer.resblocks[3].mlp.gelu = torch.nn.GELU()
+    with pytest.raises(
+        ValueError, match="a model with GELU is not in OpenAI's format; load it as 'open_clip:ARCH/PATH'"
+    ):
+        towers.TextTower(model)
+
+
+def test_a_torch_without_the_product_does_without(monkeypatch):
+    towers.has_onednn.cache_clear()
+    monkeypatch.setattr(towers.OneDnnLinear, "forward", lambda self, x: x * 0)
+    assert not towers.has_onednn()
+    towers.has_onednn.cache_clear()
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not towers.has_onednn()
+    towers.has_onednn.cache_clear()
 
 
 def test_folding_leaves_no_batch_norm(rn50_path):

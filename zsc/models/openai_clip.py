@@ -84,6 +84,8 @@ def load_checkpoint(
     """Load a checkpoint in OpenAI's format: a TorchScript archive, or a state dict (read with weights_only).
 
     As OpenAI's own loader does, weights are rounded to float16 on the way, also where the file holds float32.
+    A file does not say which activation it was trained with: OpenAI's QuickGELU and heads of 64 are computed. Files of
+    open_clip have the same keys; those load as 'open_clip:ARCH/PATH'.
 
     Raises
     ------

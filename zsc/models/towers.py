@@ -7,9 +7,9 @@ no further than the longest text of the batch.
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -33,14 +33,14 @@ class VisionTower(nn.Module):
     def __init__(self, visual: Any) -> None:
         super().__init__()
         self.patches = visual.conv1
-        self.first, self.positions = visual.class_embedding, visual.positional_embedding
+        self.class_embedding, self.positions = visual.class_embedding, visual.positional_embedding
         self.norm_in, self.norm_out, self.projection = visual.ln_pre, visual.ln_post, visual.proj
         self.blocks = nn.ModuleList(Block(b) for b in visual.transformer.resblocks)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pixels (N, 3, S, S) as (N, D)."""
         patches = self.patches(pixels).flatten(2).transpose(1, 2)  # (N, tokens - 1, width)
-        x = torch.cat([self.first.expand(len(patches), 1, -1), patches], dim=1)
+        x = torch.cat([self.class_embedding.expand(len(patches), 1, -1), patches], dim=1)
         x = self.norm_in(x + self.positions)
         for block in self.blocks:
             x = block(x)
@@ -51,7 +51,7 @@ class TextTower(nn.Module):
     """CLIP's text encoder.
 
     A token sees only those before it, and a text is read at its end token: what comes after the longest text of a
-    batch changes nothing and is not computed. Ten prompts of ten tokens cost a seventh of ten times 77.
+    batch changes nothing and is not computed. Prompts of ten tokens cost about an eighth of what 77 would.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class TextTower(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embed token ids (M, 77) as (M, D)."""
         ends = tokens.argmax(dim=1)  # the end token has the highest id
-        length = int(ends.max()) + 1
+        length = int(ends.max()) + 1 if len(ends) else 1
         x = self.tokens(tokens[:, :length]) + self.positions[:length]  # (M, length, width)
         for block in self.blocks:
             x = block(x)
@@ -84,10 +84,18 @@ class Block(nn.Module):
         The library's ResidualAttentionBlock.
     is_causal
         Whether a token sees only itself and those before it.
+
+    Raises
+    ------
+    ValueError
+        If the block computes another activation than OpenAI's.
     """
 
     def __init__(self, block: Any, *, is_causal: bool = False) -> None:
         super().__init__()
+        activation = type(block.mlp.gelu).__name__
+        if activation != "QuickGELU":
+            raise ValueError(f"a model with {activation} is not in OpenAI's format; load it as 'open_clip:ARCH/PATH'.")
         self.heads, self.is_causal = block.attn.num_heads, is_causal
         self.norm_1, self.norm_2 = block.ln_1, block.ln_2
         self.to_heads = as_linear(block.attn.in_proj_weight, block.attn.in_proj_bias)
@@ -105,7 +113,7 @@ class Block(nn.Module):
     def attend(self, x: torch.Tensor) -> torch.Tensor:
         """Compute self-attention over (N, tokens, width)."""
         n, tokens, width = x.shape
-        query, key, value = self.to_heads(x).view(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = self.to_heads(x).view(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=self.is_causal)
         return self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width))
 
@@ -115,30 +123,46 @@ def as_linear(weight: torch.Tensor, bias: torch.Tensor, *, silu: bool = False) -
     weight, bias = weight.detach(), bias.detach()
     if has_onednn() and weight.device.type == "cpu" and weight.dtype == torch.float32:
         return OneDnnLinear(weight, bias, silu=silu)
-    return partial(_plain_linear, weight=weight, bias=bias, silu=silu)
+    return functools.partial(_plain_linear, weight=weight, bias=bias, silu=silu)
 
 
 class OneDnnLinear(nn.Module):
-    """x W^T + b through oneDNN, with W put into its blocks once.
+    """x W^T + b through oneDNN, with W put into its blocks once; for inference, it has no gradient.
 
-    torch's own way is MKL, which leaves AMD's CPUs half their speed; torch.compile takes this operation too.
+    torch's own way is MKL, which reaches about half the speed on AMD's CPUs. torch.compile uses this operation too.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, *, silu: bool) -> None:
         super().__init__()
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
-        self.bias, self.after = bias, "swish" if silu else "none"
+        self.bias, self.activation = bias, "swish" if silu else "none"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Go from (..., width in) to (..., width out)."""
-        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.after, [], "")
+        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
         return out
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle W as it was: torch can do neither with oneDNN's blocks, and another machine may have none."""
+        return _rebuild, (self.weight.to_dense(), self.bias, self.activation == "swish")
 
+
+def _rebuild(weight: torch.Tensor, bias: torch.Tensor, silu: bool) -> Linear:
+    return as_linear(weight, bias, silu=silu)
+
+
+@functools.cache
 def has_onednn() -> bool:
-    """Tell whether this torch multiplies through oneDNN on this CPU."""
-    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return is_x86 and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    """Tell whether torch multiplies through oneDNN here, and rightly; tried once, as torch promises nothing of it."""
+    if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
+        return False
+    weight, bias, x = 2 * torch.eye(16), torch.ones(16), torch.ones(2, 3, 16)
+    try:
+        with torch.inference_mode():
+            ours = OneDnnLinear(weight, bias, silu=True)(x)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.allclose(ours, F.silu(F.linear(x, weight, bias)), atol=1e-5)
 
 
 def _plain_linear(x: torch.Tensor, *, weight: torch.Tensor, bias: torch.Tensor, silu: bool) -> torch.Tensor:
