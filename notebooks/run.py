@@ -52,10 +52,22 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.id = f"cell-{number:02}"
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr" and not is_dead_widget(o)]
+            kept = [o for o in cell.outputs if o.get("name") != "stderr" and not is_dead_widget(o)]
+            cell.outputs = join_streams(kept)
             for output in cell.outputs:
                 shrink(output.get("data", {}))
     return notebook
+
+
+def join_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Join what was printed in one go: where a kernel cuts it depends on its timing."""
+    joined: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if joined and output.output_type == joined[-1].output_type == "stream":
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def is_dead_widget(output: nbformat.NotebookNode) -> bool:

@@ -64,3 +64,12 @@ def test_parameters_are_set_and_unknown_ones_refused():
     assert tagged(notebook, "parameters")[0].source.endswith("MODEL = 'RN50'")
     with pytest.raises(ValueError, match="the notebook has no parameter COLOUR"):
         runner.set_parameters(notebook, {"COLOUR": 1})
+
+
+def test_printing_is_kept_in_one_piece():
+    """A kernel cuts a stream where its clock says so; the kept file must not depend on that."""
+    stream = [nbformat.v4.new_output("stream", text=t) for t in ("one\n", "two\n")]
+    table = nbformat.v4.new_output("display_data", {"text/plain": "x"})
+    last = nbformat.v4.new_output("stream", text="three\n")
+    joined = runner.join_streams([*stream, table, last])
+    assert [o.get("text") for o in joined] == ["one\ntwo\n", None, "three\n"]
