@@ -10,13 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ import zsc
 from benchmarks.checkpoints import CACHE, random_checkpoint
 from benchmarks.loops import LOOPS, PROMPTS
 from benchmarks.pictures import copies, make_pictures
+from zsc.provenance import environment
 from zsc.store import EmbeddingStore, PathIndex, file_key
 
 KEPT = 3925  # Imagenette's validation set
@@ -45,7 +44,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     images, rounds = (32, 1) if arguments.quick else (arguments.images, arguments.rounds)
-    result: dict[str, Any] = {"machine": machine(), "images": images, "rounds": rounds}
+    result = environment() | {"torch threads": torch.get_num_threads(), "images": images, "rounds": rounds}
     kinds = {"500 x 375 JPEG": {}, "1024 x 1024 PNG": {"size": (1024, 1024), "suffix": ".png"}}
     for kind, options in list(kinds.items())[: 1 if arguments.quick else 2]:
         paths = make_pictures(CACHE / f"bench-{kind.replace(' ', '')}", images, **options)
@@ -162,29 +161,6 @@ def peak_memory(jpegs: list[Path]) -> dict[str, float]:
         command = [sys.executable, "-m", "benchmarks.memory", str(CACHE / "bench-many"), str(n)]
         peaks[f"{n} pictures, MB"] = float(subprocess.run(command, capture_output=True, check=True).stdout.split()[-1])
     return peaks | {"growth, MB": peaks["10000 pictures, MB"] - peaks["1000 pictures, MB"]}
-
-
-def machine() -> dict[str, Any]:
-    """Say what was measured on and with."""
-    packages = ("torch", "transformers", "open_clip_torch", "openvino", "numpy", "pillow")
-    return {
-        "cores": os.cpu_count(),
-        "processor": processor(),
-        "python": platform.python_version(),
-        "torch threads": torch.get_num_threads(),
-        **{name: version(name) for name in packages},
-    }
-
-
-def processor() -> str:
-    """Name the processor, as far as the system says it."""
-    about = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2].strip() for line in about.read_text().splitlines() if line.startswith("model name")]
-        if about.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":
