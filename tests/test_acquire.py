@@ -20,9 +20,9 @@ import zsc
 from zsc import cli
 from zsc.datasets import archives, check_dataset, download, download_dataset
 from zsc.datasets.archives import ArchiveError
-from zsc.datasets.download import DownloadError
 from zsc.datasets.kaggle_login import may_log_in
 from zsc.datasets.published import PUBLISHED
+from zsc.files import DownloadError
 
 every_form = pytest.mark.parametrize("form", FORMS)
 SECRET = "s3cr3t-t0k3n"
@@ -273,7 +273,7 @@ class TestFullDisk:
 
         for where in (
             "zsc.datasets.archives.zipfile.ZipFile.extract",
-            "zsc.datasets.download.requests.Response.iter_content",
+            "zsc.files.requests.Response.iter_content",
         ):
             with monkeypatch.context() as patch:
                 patch.setattr(where, full)
@@ -288,7 +288,7 @@ class TestFullDisk:
 class TestStopped:
     @pytest.mark.parametrize(
         "where",
-        ["zsc.datasets.archives.tarfile.TarFile.extract", "zsc.datasets.download.requests.Response.iter_content"],
+        ["zsc.datasets.archives.tarfile.TarFile.extract", "zsc.files.requests.Response.iter_content"],
     )
     def test_ctrl_c_then_a_second_run(self, where, serve, tmp_path, monkeypatch, capsys):
         serve("imagenette-160px")

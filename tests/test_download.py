@@ -5,8 +5,8 @@ import hashlib
 import pytest
 from servers import FileServer
 
-from zsc.datasets import download
-from zsc.datasets.download import DownloadError, fetch
+from zsc import files as download
+from zsc.files import DownloadError, fetch
 
 BODY = bytes(range(256)) * 8000  # 2 MB
 SHA256 = hashlib.sha256(BODY).hexdigest()

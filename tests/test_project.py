@@ -23,7 +23,19 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MODULES = sorted((ROOT / "zsc").rglob("*.py"))
 CONDA_NAMES = {"pytorch": "torch"}
 FLOORS = [  # imports go downwards only; a module may import its own floor
-    {"provenance", "checks", "images", "prompts", "datasets", "store", "scoring", "matching", "results", "toy"},
+    {
+        "files",
+        "provenance",
+        "checks",
+        "images",
+        "prompts",
+        "datasets",
+        "store",
+        "scoring",
+        "matching",
+        "results",
+        "toy",
+    },
     {"calibration", "evaluation", "labels"},
     {"models", "plots"},
     {"embeddings"},
@@ -121,42 +133,6 @@ class TestWalls:
             assert room(path) == "cli" or not any(getattr(c.func, "id", "") == "print" for c in calls), path
 
 
-class TestStyle:
-    @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-    def test_lengths_docstrings_and_parameters(self, path):
-        text = path.read_text(encoding="utf-8")
-        tree = ast.parse(text)
-        assert len(text.splitlines()) <= 250
-        module_docstring = ast.get_docstring(tree)
-        assert module_docstring and len(module_docstring.splitlines()) <= 6
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef):
-                docstring = ast.get_docstring(node)
-                lines = node.end_lineno - node.lineno + 1
-                lines -= node.body[0].end_lineno - node.body[0].lineno + 1 if docstring else 0
-                assert lines <= 50, node.name
-                if docstring and "\nParameters\n" in docstring:
-                    assert_parameters(node, docstring)
-
-    def test_functions_are_small(self):
-        lengths = []
-        for path in MODULES:
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.FunctionDef):
-                    docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
-                    lengths.append(node.end_lineno - node.lineno + 1 - docstring)
-        assert sorted(lengths)[len(lengths) // 2] < 15
-
-
-def assert_parameters(node, docstring):
-    """The Parameters section names what the signature has."""
-    section = docstring.split("\nParameters\n", 1)[1].split("\n\n", 1)[0]
-    named = [n.strip() for line in section.splitlines() if re.match(r"^\w", line) for n in line.split(",")]
-    arguments = [a.arg for a in [*node.args.args, *node.args.kwonlyargs] if a.arg not in ("self", "cls")]
-    arguments += [node.args.kwarg.arg] if node.args.kwarg else []
-    assert named == arguments, f"{node.name}: {named} but {arguments}"
-
-
 class TestDependencies:
     def test_environment_yml_has_the_card_and_agrees(self):
         environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
@@ -173,11 +149,6 @@ class TestDependencies:
         assert extras["clip"] == [f"clip @ {git}"]
         assert "-e .[notebooks]" in pip
 
-    def test_every_line_of_environment_yml_has_its_reason(self):
-        for line in (ROOT / "environment.yml").read_text(encoding="utf-8").splitlines():
-            if re.match(r"\s+- \S", line) and not re.match(r"\s+- (conda-forge|pip:?)$", line):
-                assert "  # " in line, line
-
     def test_the_constraints_are_plain_and_fit(self):
         lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
         assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
@@ -189,7 +160,6 @@ class TestDependencies:
             if requirement.name == "zsc-clip":  # an extra that takes in others
                 continue
             assert requirement.specifier.contains(exact[canonical(requirement.name)]), text
-        assert exact["torch"] == "2.14.1" and exact["torchvision"] == "0.29.1"
 
     def test_what_the_package_imports_is_a_dependency(self):
         distribution = {

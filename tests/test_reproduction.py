@@ -20,9 +20,9 @@ from servers import FileServer
 
 import zsc
 from zsc import cli
-from zsc.datasets.download import digest_of
 from zsc.datasets.published import PUBLISHED
 from zsc.evaluation import evaluate
+from zsc.files import digest_of
 from zsc.models.weights import OPENAI_WEIGHTS
 from zsc.prompts import prompt_set
 from zsc.reproduction import explain_differences, measure, needs, tutorials, verdict

@@ -1,18 +1,22 @@
-"""Checks of arrays that a caller passes: labels, probabilities, scores, embeddings, lengths, class names.
+"""Checks of what a caller passes: labels, indices, probabilities, scores, embeddings, names, anything with an order.
 
-Each gives the array back in the one type that the rest works with, or raises one sentence that names the argument, what
-was given and what is accepted. Nothing is repaired: no row is rescaled and no label is left out.
+Each gives the value back in the one type that the rest works with, or raises one sentence that names the argument, what
+was given and what is possible. Nothing is repaired: no row is rescaled, no label left out, no number cut to an integer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 ROW_TOLERANCE = 1e-3  # what a row of probabilities may miss 1 by: float16 and printed tables pass
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 3
 UNIT_TOLERANCE = 1e-2  # what the length of an embedding may miss 1 by: float16 on a device passes
 
 
@@ -137,18 +141,103 @@ def check_embeddings(values: Any, name: str = "embeddings", dim: int | None = No
 
 
 def check_class_names(class_names: Sequence[str], n_classes: int | None = None, name: str = "class_names") -> list[str]:
-    """Check class names: K different texts, at least two (or just `n_classes`)."""
-    if isinstance(class_names, str):
-        raise TypeError(f"{name} is the one text {class_names!r}; pass a list of names.")
-    names = list(class_names)
+    """Check class names: K different, non-empty texts, at least two (or just `n_classes`)."""
+    names = check_texts(class_names, name)
     if len(names) < 2:
-        raise ValueError(f"{name} holds {len(names)}; accepted are two or more.")
+        raise ValueError(f"{name} holds {len(names)}; pass two or more.")
     if n_classes is not None and len(names) != n_classes:
-        raise ValueError(f"{name} holds {len(names)}; accepted is one for each of the {n_classes} classes.")
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise ValueError(f"{name} holds {twice[0]!r} more than once; accepted are different names.")
+        raise ValueError(f"{name} holds {len(names)} for {n_classes} classes; pass one for each class.")
+    check_unique(names, name)
     return names
+
+
+def check_texts(texts: Iterable[str], name: str) -> list[str]:
+    """Check that a sequence holds non-empty texts only, of which each can be written as UTF-8."""
+    found = as_list(texts, name, "texts")
+    for position, text in enumerate(found):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{name} holds {short(text)} at position {position}; pass non-empty texts.")
+    return [str(text) for text in found]
+
+
+def check_unique(names: Sequence[str], name: str) -> None:
+    """Check that no text of a sequence occurs twice; one pass over them."""
+    seen: set[str] = set()
+    for text in names:
+        if text in seen:
+            raise ValueError(f"{name} holds {short(text)} more than once; pass different names.")
+        seen.add(text)
+
+
+def as_list(values: Any, name: str, what: str = "items") -> list[Any]:
+    """Take a sequence in which order decides, as a list of its own; Series by place, generators unrolled.
+
+    Raises
+    ------
+    TypeError
+        If it is one text, or something without a fixed order (a set), or a mapping, or nothing that can be listed.
+    """
+    if isinstance(values, (str, bytes, bytearray)):
+        raise TypeError(f"{name} is the one text {short(values)}; pass a list of {what}.")
+    if isinstance(values, Mapping) or (isinstance(values, Collection) and not hasattr(values, "__getitem__")):
+        raise TypeError(f"{name} is a {type(values).__name__}, where order decides; pass a list of {what}.")
+    if not isinstance(values, Iterable) and not hasattr(values, "__getitem__"):
+        raise TypeError(f"{name} is the {type(values).__name__} {short(values)}; pass a list of {what}.")
+    return list(values)
+
+
+def as_indices(indices: Any, n: int, name: str = "indices") -> NDArray[np.int64]:
+    """Take indices of N rows, shape (M,): whole numbers from -N to N - 1, or a mask of N bools, or a slice.
+
+    Raises
+    ------
+    TypeError
+        If they are neither whole numbers nor bools.
+    ValueError
+        If a mask has another length, or an index is out of range.
+    """
+    if isinstance(indices, slice):
+        return np.arange(n)[indices]
+    if not isinstance(indices, (range, np.ndarray)):
+        indices = as_list(indices, name, "whole numbers")
+    array = _as_array(indices, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}; pass one dimension: whole numbers, or a mask of bools.")
+    if not array.size:
+        if array.dtype == bool and n:
+            raise ValueError(f"{name} is an empty mask; a mask must hold one bool for each of the {n} rows.")
+        return np.empty(0, np.int64)
+    if array.dtype == bool:
+        if len(array) != n:
+            raise ValueError(f"{name} is a mask of {len(array)} bools for {n} rows; pass one for each row.")
+        return np.flatnonzero(array)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} holds {array.dtype} values; pass whole numbers, or a mask of bools.")
+    low, high = int(array.min()), int(array.max())
+    if low < -n or high >= n:
+        raise ValueError(f"{name} runs from {low} to {high}; with {n} rows it must lie in {-n} to {n - 1}.")
+    return np.where(array < 0, array.astype(np.int64) + n, array.astype(np.int64))
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Copy an array into one that nobody can change."""
+    copy = np.array(array, copy=True)
+    copy.flags.writeable = False
+    return copy
+
+
+def check_count(value: Any, name: str, *, low: int = 1, high: int | None = None) -> int:
+    """Check a whole number in a range, ends included; bools, texts and fractions are refused."""
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    if not is_whole or value < low or (high is not None and value > high):
+        limits = f"of {low} or more" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name}={short(value)}; {name} must be a whole number {limits}.")
+    return int(value)
+
+
+def short(value: object) -> str:
+    """Show a value in a message: its repr, cut where it is long or deep."""
+    return _SHORT.repr(value)
 
 
 def check_same_length(**arrays: Any) -> int:

@@ -20,10 +20,10 @@ from requests.auth import AuthBase
 
 from zsc.datasets.archives import ArchiveError, unpack
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.download import DownloadError, digest_of, fetch, shown
 from zsc.datasets.kaggle_login import kaggle_login, may_log_in
 from zsc.datasets.published import Published, Source, find_published
 from zsc.datasets.readers import load_splits, read_splits
+from zsc.files import DownloadError, digest_of, fetch, shown
 
 Report = Callable[[str], None]
 _log = logging.getLogger("zsc")

@@ -14,9 +14,9 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from zsc.datasets import glasses
-from zsc.datasets.download import digest_of
 from zsc.datasets.folders import class_folders, image_files
 from zsc.datasets.published import Published, find_published
+from zsc.files import digest_of
 from zsc.images import ImageError, open_image
 
 WORKERS = 4

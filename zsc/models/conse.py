@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from zsc.datasets.download import digest_of
+from zsc.files import digest_of
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from zsc.datasets.download import digest_of
+from zsc.files import digest_of
 from zsc.models.acceleration import as_dtype, faster
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.tokens import BytePairTokenizer

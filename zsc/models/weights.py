@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from zsc.datasets.download import DownloadError, digest_of, fetch
+from zsc.files import DownloadError, digest_of, fetch
 
 BASE_URL = "https://openaipublic.azureedge.net/clip/models"
 

@@ -1,4 +1,4 @@
-"""Fetch one file safely: resumed, checked, and in place only when it is whole.
+"""Files, for every room: write one whole or not at all, lock one, fetch one, digest one, show its name.
 
 The transfer is requests'; its retries with growing pauses are urllib3's. What has come stays in `NAME.part` until the
 file is complete and its checksum is right; then it is renamed, last of all. No message holds a login or a signed URL.
@@ -6,24 +6,36 @@ file is complete and its checksum is right; then it is renamed, last of all. No 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import logging
+import os
+import re
 import shutil
+import socket
 import time
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from filelock import FileLock, Timeout
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from tqdm.auto import tqdm
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
+_log = logging.getLogger("zsc")
 CHUNK = 1 << 16
 RESERVE = 64 * 2**20  # bytes that stay free
+TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+\.zsc-tmp")
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # pids of other machines mean nothing here
+_COUNTER = itertools.count()
 _RETRY = Retry(  # of answers that ask to come again; what breaks off is taken up below, where it broke
     total=4,
     connect=0,
@@ -38,6 +50,161 @@ _RETRY = Retry(  # of answers that ask to come again; what breaks off is taken u
 
 class DownloadError(OSError):
     """A file that could not be fetched whole; the message names the URL, the file and its folder."""
+
+
+def write_whole(path: str | Path, content: bytes | str | Callable[[BinaryIO], object]) -> Path:
+    """Write a file whole or not at all: an old file stays as it was until its successor is on the disk.
+
+    Parameters
+    ----------
+    path
+        The file; a link is followed. What is no regular file, such as ``/dev/stdout``, is written to directly.
+    content
+        Bytes; a text, which becomes UTF-8; or a function that writes to the open binary file it is given.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    ValueError
+        If a text cannot be written as UTF-8; nothing was opened then.
+    OSError
+        If the folder is missing, read-only or full; nothing of the new file stays, and the message names the file.
+    """
+    path = Path(path)
+    data = _encoded(path, content) if isinstance(content, str) else content
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file in it.")
+    if path.exists() and (not path.is_file() or os.path.abspath(path).startswith(("/dev/", "/proc/"))):
+        with path.open("wb") as file:
+            _put(file, data)
+        return path
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name[:150]}.{_HOST}-{os.getpid()}-{next(_COUNTER)}.zsc-tmp")
+    try:
+        with temporary.open("xb") as file:
+            _put(file, data)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise type(error)(error.errno, f"{path} could not be written ({error.strerror}); the old file, if there was "
+                          "one, is as it was; make room, or choose another folder") from error  # fmt: skip
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def sweep(folder: str | Path) -> list[Path]:
+    """Remove the temporary files that killed runs of `write_whole` left in a folder; those of live ones stay.
+
+    A file counts as dead if its process on this machine is gone, or if it is a week old and of another machine.
+    """
+    dead = []
+    for path in sorted(Path(folder).glob(".*.zsc-tmp")):
+        named = TEMPORARY.fullmatch(path.name)
+        with contextlib.suppress(OSError):
+            if named and _is_dead(named["host"], int(named["pid"]), path.stat().st_mtime):
+                path.unlink()
+                dead.append(path)
+    return dead
+
+
+@contextmanager
+def locked(path: str | Path, *, report: Callable[[str], object] | None = None, patience: float = 2.0) -> Iterator[None]:
+    """Hold the lock of a file or folder, so that one process at a time makes it.
+
+    Parameters
+    ----------
+    path
+        What is guarded. The lock is ``.NAME.lock`` beside it, with rights that let every user of the folder take it.
+    report
+        Called with one line if another process holds the lock for longer than `patience`; None logs it as a warning,
+        which reaches standard error where logging was not set up.
+    patience
+        Seconds of silence.
+    """
+    path = Path(path)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), mode=0o666)
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout:
+        (report or _log.warning)(f"another process is making {path}; waiting for it (its lock: {lock.lock_file}).")
+        lock.acquire()
+    try:
+        with contextlib.suppress(OSError):  # another user's lock file keeps that user's rights
+            Path(lock.lock_file).chmod(0o666)
+        yield
+    finally:
+        lock.release()
+
+
+def printable(text: object) -> str:
+    r"""Show a text that came from outside: control characters and bytes that are no UTF-8 become escapes.
+
+    Examples
+    --------
+    >>> printable("caf\udce9\x1b[31m.png")
+    'caf\\xe9\\x1b[31m.png'
+    """
+    return "".join(c if not _needs_escape(c) else _escape(c) for c in str(text))
+
+
+def _needs_escape(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _DIRECTION
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(character)[1:-1]
+
+
+_DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # these turn a line around
+
+
+def _encoded(path: Path, text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        piece = printable(text[max(0, error.start - 20) : error.end + 20])
+        raise ValueError(f"{path}: cannot be written as UTF-8 (near {piece!r}); mend that text.") from error
+
+
+def _put(file: BinaryIO, data: bytes | Callable[[BinaryIO], object]) -> None:
+    if callable(data):
+        data(file)
+    else:
+        file.write(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the disk have the new name, too, where the system can."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _is_dead(host: str, pid: int, changed: float) -> bool:
+    if host != _HOST or os.name != "posix":  # elsewhere than on POSIX, os.kill ends a process
+        return time.time() - changed > 7 * 86_400
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def fetch(
