@@ -79,7 +79,7 @@ def write_whole(path: str | Path, content: bytes | str | Callable[[BinaryIO], ob
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file in it.")
     if path.exists() and (not path.is_file() or os.path.abspath(path).startswith(("/dev/", "/proc/"))):
-        with path.open("wb") as file:
+        with path.open("ab") as file:  # what a shell has redirected may hold text already
             _put(file, data)
         return path
     target = Path(os.path.realpath(path))
