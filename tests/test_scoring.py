@@ -1,4 +1,4 @@
-"""Pooling and softmax against naive loops, with hypothesis; and the matching of classes."""
+"""Pooling and softmax against naive loops, with hypothesis."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from zsc.matching import ClassMismatchError, match_classes
 from zsc.prompts import ClassPrompts
 from zsc.scoring import class_weights, cosine_scores, pooled_scores, to_proba, top_classes
 
@@ -89,41 +88,6 @@ def test_an_unknown_pooling():
     images, texts, prompts = build(([1, 1], 0))
     with pytest.raises(ValueError, match="pooling='median'; accepted are mean, max, sum"):
         pooled_scores(images, texts, prompts, pooling="median", logit_scale=1.0)
-
-
-class TestMatching:
-    def test_same_names_in_any_order(self):
-        assert match_classes(["cat", "dog", "wild"], ["wild", "Cat", "dog "]).tolist() == [1, 2, 0]
-
-    def test_more_classes_than_the_data_set_has(self):
-        assert match_classes(["dog"], ["cat", "dog", "none of these"]).tolist() == [1]
-
-    def test_texts_in_the_order_of_the_classes(self):
-        pair = ["photo of a man with no glasses", "photo of a man with glasses"]
-        assert match_classes(["no glasses", "glasses"], pair).tolist() == [0, 1]
-        assert match_classes(["cat", "dog"], ["a cat", "a dog"]).tolist() == [0, 1]
-
-    @pytest.mark.parametrize(
-        ("names", "texts"),
-        [
-            (["cat", "dog", "wild"], ["a dog", "a cat", "a wild animal"]),
-            (["cat", "dog"], ["a photo of a dog", "a photo of a kitten"]),
-            (["cat", "dog", "wild"], ["a photo of a dog", "a photo of a cat", "a photo of a lion"]),
-            (["no glasses", "glasses"], ["face with glasses", "face without glasses"]),
-            (["no glasses", "glasses"], ["a man with glasses", "a man who doesn't wear glasses"]),
-        ],
-    )
-    def test_texts_in_another_order_are_refused(self, names, texts):
-        with pytest.raises(ClassMismatchError, match="would stand for the class .* but names .*; tie prompts"):
-            match_classes(names, texts)
-
-    def test_names_that_differ_in_case_only(self):
-        assert match_classes(["Cat", "cat"], ["cat", "Cat"]).tolist() == [1, 0]
-
-    @pytest.mark.parametrize("names", [["cat"], ["cat", "cow"], ["a", "b", "c"]])
-    def test_other_classes_are_refused(self, names):
-        with pytest.raises(ValueError, match="are not the classifier's"):
-            match_classes(["cat", "dog"], names)
 
 
 @pytest.mark.parametrize("k", [1, 3, 7])
