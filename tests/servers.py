@@ -1,6 +1,9 @@
 """A server on loopback that serves files with ranges, and goes wrong on request."""
 
+import contextlib
+import hashlib
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -8,7 +11,9 @@ class FileServer(ThreadingHTTPServer):
     """Serves `files` (path -> bytes). `faults` says what goes wrong with the next requests, one each.
 
     A number answers with that status; "cut" breaks off at 60 %; "wrong" sends other bytes of the same length;
-    ("to", url) redirects; None is no fault. `requests` keeps path, Range and Authorization of each request.
+    ("to", url) redirects; None is no fault. `requests` keeps path, Range and Authorization of each request. It
+    names each state of a file by an ETag and minds If-Range, unless `with_tags`, `minds_if_range` are False. `extra`
+    are headers; `endless` sends without a length and without an end; `pause` waits before each body.
     """
 
     daemon_threads = True
@@ -16,6 +21,8 @@ class FileServer(ThreadingHTTPServer):
     def __init__(self, files=None):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files, self.faults, self.requests, self.with_ranges = dict(files or {}), [], [], True
+        self.with_tags, self.minds_if_range = True, True
+        self.extra, self.endless, self.pause = {}, False, 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -37,15 +44,28 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(302, {"Location": fault[1]})
         if isinstance(fault, int) or body is None:
             return self.answer(fault if isinstance(fault, int) else 404)
-        start = int(asked[6:-1]) if asked and server.with_ranges else 0
+        headers = {"ETag": f'"{hashlib.md5(body).hexdigest()}"'} if server.with_tags else {}
+        changed = server.minds_if_range and self.headers.get("If-Range") not in (None, headers.get("ETag"))
+        if server.endless:
+            return self.flood()
+        headers |= server.extra
+        time.sleep(server.pause)
+        start = int(asked[6:-1]) if asked and server.with_ranges and not changed else 0
         if start >= len(body):
             return self.answer(416, {"Content-Range": f"bytes */{len(body)}"})
         rest = body[start:]
         sent = {"cut": rest[: len(rest) * 6 // 10], "wrong": bytes(len(rest))}.get(fault, rest)
-        headers = {"Content-Length": str(len(rest))}
+        headers["Content-Length"] = str(len(rest))
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
         return self.answer(206 if start else 200, headers, sent)
+
+    def flood(self):
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(bytes(1 << 20))
 
     def answer(self, status, headers=None, body=b""):
         self.send_response(status)

@@ -3,7 +3,10 @@
 import collections
 import io
 import json
+import os
 import stat
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -12,13 +15,15 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 from conftest import ColourEncoder
 from layouts import FORMS, make, make_classes, pack, picture
 from servers import FileServer
 
 import zsc
 from zsc import cli
-from zsc.datasets import archives, check_dataset, download, download_dataset
+from zsc import files as download
+from zsc.datasets import check_dataset, download_dataset, kaggle_login
 from zsc.datasets.archives import ArchiveError
 from zsc.datasets.kaggle_login import may_log_in
 from zsc.datasets.published import PUBLISHED
@@ -42,6 +47,7 @@ def server(monkeypatch):
     server = FileServer()
     for variable in ("ZSC_KAGGLE_URL", "ZSC_AFHQ_URL", "ZSC_IMAGENETTE_URL"):
         monkeypatch.setenv(variable, f"{server.url}/{variable}")
+    monkeypatch.setattr(kaggle_login, "TRUSTED", {*kaggle_login.TRUSTED, ("http", "127.0.0.1", server.server_port)})
     yield server
     server.close()
 
@@ -211,6 +217,10 @@ def evil_tar(name, kind, target=""):
         (evil_tar("link", tarfile.SYMTYPE, "../../outside"), "is a link or a device"),
         (evil_tar("link", tarfile.LNKTYPE, "/etc/passwd"), "is a link or a device"),
         (evil_tar("device", tarfile.CHRTYPE), "is a link or a device"),
+        (evil_zip("a:b.txt"), r"'a:b\.txt' has a colon, which names a drive on Windows"),
+        (evil_zip("n" * 300), r"'nnn\S*' has a name of more than 255 bytes"),
+        (evil_zip("afhq/val/cat/" + "\u732b" * 90 + ".jpg"), "has a name of more than 255 bytes"),
+        (evil_tar("\x1b[31m/../../x", tarfile.REGTYPE), r"'\\x1b\[31m/\.\./\.\./x' would leave the folder"),
         (evil_zip("other/thing.txt"), "holds no folder with val in it"),
         (b"not an archive", "no archive, or cut short"),
     ],
@@ -223,6 +233,49 @@ def test_dangerous_and_foreign_archives_are_refused(body, reason, tmp_path):
     assert not list((tmp_path / "data").iterdir())
     assert {p.name for p in tmp_path.iterdir()} <= {"evil.zip", "data", "kaggle", "home"}
     assert archive.read_bytes() == body  # the user's file is never removed
+
+
+def test_a_file_where_the_archive_has_a_folder_is_told_by_name(tmp_path):
+    archive = tmp_path / "twice.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("afhq/val", "a file")
+        opened.writestr("afhq/val/cat/1.jpg", "a file in it")
+    with pytest.raises(ArchiveError, match=r"its member 'afhq/val/cat/1\.jpg' has a name that cannot be used here"):
+        download_dataset("afhq", tmp_path / "data", from_file=archive, progress=False)
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_an_encrypted_archive_is_called_so(tmp_path):
+    archive = pack("afhq", make("afhq", tmp_path / "origin"), tmp_path / "afhq.zip")
+    body = bytearray(archive.read_bytes())
+    for sign, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = body.find(sign)
+        while at >= 0:
+            body[at + place] |= 1
+            at = body.find(sign, at + 4)
+    archive.write_bytes(body)
+    with pytest.raises(ArchiveError, match=r"afhq\.zip: encrypted"):
+        download_dataset("afhq", tmp_path / "data", from_file=archive, progress=False)
+
+
+def test_a_root_that_cannot_be_written_to(serve, tmp_path):
+    serve("afhq")
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(DownloadError, match=r"data cannot be written to \(.*\); choose another folder with --root"):
+        get("afhq", tmp_path / "data")
+
+
+def test_how_much_of_a_copy_is_there_is_told(tmp_path):
+    make("afhq", tmp_path / "data")
+    _, lines = get("afhq", tmp_path / "data")
+    assert "already there" in lines[0] and "It has 18 of 16,130 pictures; 'zsc datasets check afhq'" in lines[0]
+
+
+def test_a_copy_that_is_there_needs_no_right_to_write(tmp_path, monkeypatch):
+    """A course's data folder belongs to somebody else: no lock, and nothing made."""
+    make("afhq", tmp_path / "data")
+    monkeypatch.setattr("zsc.datasets.acquire.locked", lambda *a, **k: (_ for _ in ()).throw(PermissionError(13, "no")))
+    assert get("afhq", tmp_path / "data")[0] == tmp_path / "data/afhq"
 
 
 def test_an_incomplete_archive_is_no_data_set(tmp_path):
@@ -260,7 +313,7 @@ class TestFullDisk:
 
     def test_before_unpacking(self, tmp_path, monkeypatch):
         archive = pack("afhq", make("afhq", tmp_path / "origin"), tmp_path / "afhq.zip")
-        monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: self.Usage(0, 0, 1000))
+        monkeypatch.setattr(download.shutil, "disk_usage", lambda path: self.Usage(0, 0, 1000))
         with pytest.raises(OSError, match=r"unpacks to .* GB, and .* GB free; make room"):
             get("afhq", tmp_path / "data", from_file=archive)
         assert_nothing_half(tmp_path / "data", "afhq")
@@ -594,11 +647,91 @@ class TestReviewed:
             ("http://www.kaggle.com/api", False),
             ("https://kaggle.com.evil.example/api", False),
             ("https://mirror.example/api", False),
-            ("http://127.0.0.1:80/api", True),
+            ("http://127.0.0.1:80/api", False),
+            ("https://kaggle.com:443/api", True),
+            ("https://kaggle.com:8443/api", False),
+            ("https://evil.example\\@www.kaggle.com/api", False),
+            ("https://www.kaggle.com@evil.example/api", False),
+            ("https://user:word@www.kaggle.com/api", False),
+            ("https://evil.example#@www.kaggle.com/api", False),
+            ("https://evil.example?.kaggle.com/api", False),
+            ("https://evil.example/.kaggle.com", False),
+            ("https://evil%2fexample.kaggle.com/api", False),
+            ("https://evil.example\t.kaggle.com/api", False),
+            ("https://evilkaggle.com/api", False),
+            ("https://localhost/api", False),
+            ("https://[::1]/api", False),
+            ("https://[::1", False),
+            ("www.kaggle.com/api", False),
+            ("", False),
         ],
     )
     def test_the_login_goes_to_kaggle_only(self, url, may):
         assert may_log_in(url) is may
+
+    def test_what_may_log_in_is_where_requests_connects(self):
+        for url in ("https://www.kaggle.com/api", "https://kaggle.com:443/api?x=1"):
+            prepared = requests.Request("GET", url).prepare()
+            assert may_log_in(url) and requests.utils.urlparse(prepared.url).hostname.endswith("kaggle.com")
+        prepared = requests.Request("GET", "https://evil.example\\@www.kaggle.com/api").prepare()
+        assert requests.utils.urlparse(prepared.url).hostname == "evil.example"  # what urllib's own parser does not see
+
+    def test_a_mirror_is_sent_no_login(self, serve, server, tmp_path, monkeypatch):
+        serve("glasses")
+        monkeypatch.setattr(kaggle_login, "TRUSTED", {("https", "kaggle.com", 443)})
+        monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
+        _, lines = get("glasses", tmp_path / "data")
+        assert any("is not Kaggle's, so that no login is sent there" in line for line in lines)
+        assert all(login is None for _, _, login in server.requests)
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b'{"username": "someone", "key": 123}',
+            b'{"username": ["someone"], "key": "k"}',
+            b'{"username": "someone", "key": null}',
+            b'{"username": "", "key": "k"}',
+            b'["username", "key"]',
+            b'"username and key"',
+            b"17",
+            b"\xff\xfe\x00",
+            b"",
+        ],
+    )
+    def test_credentials_of_another_shape_are_told(self, content, tmp_path, monkeypatch):
+        file = tmp_path / "kaggle/kaggle.json"
+        file.parent.mkdir()
+        file.write_bytes(content)
+        file.chmod(0o600)
+        lines = []
+        assert kaggle_login.kaggle_login(lines.append) is None
+        assert len(lines) == 1 and f"{file} cannot be read as Kaggle's credentials" in lines[0]
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+    def test_credentials_from_a_windows_editor(self, encoding, tmp_path):
+        file = tmp_path / "kaggle/kaggle.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps({"username": "someone", "key": SECRET}), encoding=encoding)
+        file.chmod(0o600)
+        login = kaggle_login.kaggle_login(print)
+        assert (login.username, login.password) == ("someone", SECRET)
+
+    def test_without_a_home_directory_the_environment_is_asked(self):
+        code = (
+            "import os, pwd; pwd.getpwuid = {}.__getitem__\n"
+            "from zsc.datasets.kaggle_login import kaggle_login\n"
+            "print(kaggle_login(print)); os.environ.update(KAGGLE_USERNAME='me', KAGGLE_KEY='k')\n"
+            "print(kaggle_login(print).username)\n"
+            "from zsc.models.weights import get_weights, weights_are_here\n"
+            "print(weights_are_here('RN50'))\n"
+            "try: get_weights('RN50')\n"
+            "except OSError as error: print(error)"
+        )
+        bare = {k: v for k, v in os.environ.items() if k not in ("HOME", "ZSC_WEIGHTS", "KAGGLE_CONFIG_DIR")}
+        done = subprocess.run([sys.executable, "-c", code], env=bare, capture_output=True, text=True, check=True)
+        none, name, here, error = done.stdout.splitlines()
+        assert (none, name, here) == ("None", "me", "False")
+        assert "it has no home directory" in error and "set ZSC_WEIGHTS to a folder" in error
 
     def test_a_server_that_sends_another_part(self, tmp_path):
         server = FileServer({"/w.bin": b"0123456789" * 1000})
@@ -611,7 +744,7 @@ class TestReviewed:
         server.RequestHandlerClass = type("Lying", (server.RequestHandlerClass,), {"answer": lie})
         try:
             with pytest.raises(DownloadError, match="another part than was asked for"):
-                download.fetch(f"{server.url}/w.bin", tmp_path / "w.bin", progress=False, attempts=2)
+                download.fetch(f"{server.url}/w.bin", tmp_path / "w.bin", checksum="md5:0", progress=False, attempts=2)
         finally:
             server.close()
         assert not (tmp_path / "w.bin").exists()

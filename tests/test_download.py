@@ -1,6 +1,9 @@
 """A file is fetched whole or not at all, whatever the server does."""
 
+import collections
+import gzip
 import hashlib
+import threading
 
 import pytest
 from servers import FileServer
@@ -96,3 +99,185 @@ def test_sha256_is_hashlibs(tmp_path):
     (tmp_path / "a").write_bytes(BODY)
     assert download.digest_of(tmp_path / "a") == SHA256
     assert download.digest_of(tmp_path / "a", "md5") == hashlib.md5(BODY).hexdigest()
+
+
+class TestWhoseBeginning:
+    """A part is gone on from only where something can tell that it is the same file's beginning."""
+
+    def test_old_bytes_without_a_note_or_checksum_are_not_used(self, server, tmp_path):
+        (tmp_path / "w.bin.part").write_bytes(b"x" * 3000)
+        path = fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False)
+        assert path.read_bytes() == BODY and server.requests[0][1] is None
+
+    def test_old_bytes_of_another_file_and_a_checksum(self, server, tmp_path):
+        (tmp_path / "w.bin.part").write_bytes(b"x" * 3000)
+        assert get(server, tmp_path / "w.bin").read_bytes() == BODY  # tried, found wrong, fetched from the start
+
+    @pytest.mark.parametrize("minds_if_range", [True, False])
+    @pytest.mark.parametrize("longer", [0, 1000])
+    def test_a_file_that_changed_on_the_server(self, server, tmp_path, minds_if_range, longer):
+        server.minds_if_range = minds_if_range
+        begin(server, tmp_path / "w.bin")
+        server.files["/weights.bin"] = changed = BODY[::-1] + b"x" * longer
+        path = fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False, attempts=1)
+        assert path.read_bytes() == changed and server.requests[1][1] is not None
+
+    def test_a_server_that_names_no_states(self, server, tmp_path):
+        server.with_tags = False
+        begin(server, tmp_path / "w.bin")
+        assert fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False).read_bytes() == BODY
+        assert server.requests[-1][1] is None  # nothing could have told a changed file
+
+    def test_another_address(self, server, tmp_path):
+        begin(server, tmp_path / "w.bin")
+        server.files["/other.bin"] = other = BODY[::-1]
+        assert fetch(f"{server.url}/other.bin", tmp_path / "w.bin", progress=False).read_bytes() == other
+
+    def test_a_damaged_note_is_no_note(self, server, tmp_path):
+        begin(server, tmp_path / "w.bin")
+        (tmp_path / "w.bin.part.json").write_text("[")
+        assert fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False).read_bytes() == BODY
+        assert server.requests[-1][1] is None
+
+    def test_the_same_file_is_gone_on_from(self, server, tmp_path):
+        begin(server, tmp_path / "w.bin")
+        assert fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False).read_bytes() == BODY
+        assert resumed_past_half(server.requests[-1][1])
+
+    def test_the_note_holds_no_login(self, server, tmp_path):
+        address = server.url.replace("//", "//bob:s3cr3t@")
+        server.faults = ["cut"]
+        with pytest.raises(DownloadError):
+            fetch(f"{address}/weights.bin?sig=s3cr3t", tmp_path / "w.bin", progress=False, attempts=1)
+        assert "s3cr3t" not in "".join(p.read_text("latin-1") for p in tmp_path.glob("*.json"))
+
+    def test_what_was_there_stays_until_its_successor_is_whole(self, server, tmp_path):
+        (tmp_path / "w.bin").write_bytes(b"mine")
+        server.faults = [404]
+        with pytest.raises(DownloadError):
+            get(server, tmp_path / "w.bin")
+        assert (tmp_path / "w.bin").read_bytes() == b"mine"
+        assert get(server, tmp_path / "w.bin").read_bytes() == BODY
+
+
+def begin(server, path):
+    server.faults = ["cut"]
+    with pytest.raises(DownloadError, match="broke off"):
+        fetch(f"{server.url}/weights.bin", path, progress=False, attempts=1)
+    assert path.with_name("w.bin.part").stat().st_size > len(BODY) // 2
+
+
+class TestUnaskedCompression:
+    def serve(self, server, body, encoding, checksum=None, name="w.bin", tmp_path=None):
+        server.files["/weights.bin"] = body
+        server.extra = {"Content-Encoding": encoding}
+        return fetch(f"{server.url}/weights.bin", tmp_path / name, checksum=checksum, progress=False)
+
+    @pytest.mark.parametrize("checksum", [None, f"sha256:{SHA256}"])
+    def test_it_is_undone(self, server, tmp_path, checksum):
+        path = self.serve(server, gzip.compress(BODY), "gzip", checksum, tmp_path=tmp_path)
+        assert path.read_bytes() == BODY
+
+    def test_an_archive_that_is_compressed_itself_stays_as_published(self, server, tmp_path):
+        body = gzip.compress(BODY)  # a server that takes the archive's own compression for the transfer's
+        assert self.serve(server, body, "x-gzip", name="w.tgz", tmp_path=tmp_path).read_bytes() == body
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        assert self.serve(server, body, "gzip", digest, "v.bin", tmp_path).read_bytes() == body
+
+    def test_cut_short(self, server, tmp_path):
+        with pytest.raises(DownloadError, match="arrived compressed, and damaged; it was thrown away"):
+            self.serve(server, gzip.compress(BODY)[:-20], "gzip", tmp_path=tmp_path)
+        assert not list(tmp_path.iterdir())
+
+    def test_of_a_kind_that_cannot_be_undone(self, server, tmp_path):
+        with pytest.raises(DownloadError, match="sent w.bin packed as br, which was not asked for"):
+            self.serve(server, BODY, "br", tmp_path=tmp_path)
+
+
+class TestWithoutEnd:
+    Usage = collections.namedtuple("Usage", "total used free")
+
+    def test_a_body_beyond_the_limit_is_not_kept(self, server, tmp_path):
+        server.endless = True
+        with pytest.raises(DownloadError, match=r"no end after .* bytes; .*w\.bin\.part, was removed"):
+            fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False, limit=10_000_000)
+        assert not list(tmp_path.iterdir())
+
+    def test_a_length_beyond_the_limit_is_refused(self, server, tmp_path):
+        with pytest.raises(DownloadError, match="would have 0.0 GB, more than the 0.0 GB that it can have"):
+            fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False, limit=1000)
+
+    def test_the_disk_is_looked_at_while_it_fills(self, server, tmp_path, monkeypatch):
+        server.endless, free = True, iter([10**9, 10**9, 10**6])
+        monkeypatch.setattr(download.shutil, "disk_usage", lambda path: self.Usage(0, 0, next(free)))
+        with pytest.raises(DownloadError, match=r"the disk of .* is full; make room .* w\.bin\.part there was removed"):
+            fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False)
+        assert not list(tmp_path.iterdir())
+
+    def test_a_disk_that_another_program_fills_keeps_the_part(self, server, tmp_path, monkeypatch):
+        monkeypatch.setattr(download, "LOOK", 100_000)
+        free = iter([10**9, 10**9, 10**6])
+        with monkeypatch.context() as patch:
+            patch.setattr(download.shutil, "disk_usage", lambda path: self.Usage(0, 0, next(free)))
+            with pytest.raises(DownloadError, match=r"it goes on from w\.bin\.part there"):
+                get(server, tmp_path / "w.bin")
+        assert get(server, tmp_path / "w.bin").read_bytes() == BODY and server.requests[-1][1]
+
+
+class TestTwoAtOnce:
+    @pytest.mark.parametrize("checksum", [None, f"sha256:{SHA256}"])
+    def test_one_fetches_and_the_others_find_it(self, server, tmp_path, checksum):
+        server.pause, results = 0.2, []
+
+        def one():
+            try:
+                results.append(
+                    fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", checksum=checksum, progress=False)
+                )
+            except BaseException as error:
+                results.append(error)
+
+        threads = [threading.Thread(target=one) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert results == [tmp_path / "w.bin"] * 4 and (tmp_path / "w.bin").read_bytes() == BODY
+        assert sum(asked is None for _, asked, _ in server.requests) == 1
+        assert {p.name for p in tmp_path.iterdir()} <= {"w.bin", "w.bin.part.json"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "host/w.bin",
+        "ftp://host/w.bin",
+        "file:///w.bin",
+        "http://",
+        "http:///w.bin",
+        "http://h:99999/w",
+        "",
+    ],
+)
+def test_what_is_no_address(url, tmp_path):
+    with pytest.raises(DownloadError, match=r"no address to fetch from; give one such as https://host/w\.bin"):
+        fetch(url, tmp_path / "w.bin", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_addresses_are_shown_as_they_are_read():
+    assert download.shown("https://bob:word@host.example/a/b?sig=1#x") == "https://host.example/a/b"
+    assert download.shown("https://evil.example\\@www.kaggle.com/api").startswith("https://evil.example/")
+    assert "word" not in download.shown("http://bob:word@[::1/x?word")
+    assert "\x1b" not in download.shown("http://host/\x1b[31m")
+
+
+def test_a_place_that_cannot_be_written_to(server, tmp_path):
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(DownloadError, match=r"w\.bin\.part could not be written \(Not a directory|File exists"):
+        get(server, tmp_path / "file/w.bin")
+    (tmp_path / "w.bin").mkdir()
+    with pytest.raises(DownloadError, match="there is a folder of that name"):
+        get(server, tmp_path / "w.bin")
+    assert (tmp_path / "w.bin").is_dir()

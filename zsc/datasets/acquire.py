@@ -6,16 +6,12 @@ archive is kept, and the next call goes on from it.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
 from requests.auth import AuthBase
 
 from zsc.datasets.archives import ArchiveError, unpack
@@ -23,7 +19,7 @@ from zsc.datasets.base import ImageDataset
 from zsc.datasets.kaggle_login import kaggle_login, may_log_in
 from zsc.datasets.published import Published, Source, find_published
 from zsc.datasets.readers import load_splits, read_splits
-from zsc.files import DownloadError, digest_of, fetch, shown
+from zsc.files import FULL, DownloadError, digest_of, fetch, forget, locked, printable, shown
 
 Report = Callable[[str], None]
 _log = logging.getLogger("zsc")
@@ -55,7 +51,7 @@ def download_dataset(
     from_file
         An archive that was fetched by hand, instead of a source.
     report
-        Called with a line for each attempt; None logs them.
+        Called with a line for each attempt, and if another process is at it; None logs them.
     progress
         Show bars.
 
@@ -67,32 +63,33 @@ def download_dataset(
     Raises
     ------
     DownloadError
-        If no source gave it whole; the message says what was tried and three ways on.
+        If no source gave it whole, or it cannot be written; the message says what was tried and three ways on.
     ArchiveError
         If `from_file` is damaged, dangerous or another archive.
     ValueError
         If the name, version, size or source is none of the accepted ones.
     """
-    report = report or _log.info
+    wait, report = report or _log.warning, report or _log.info
     form = find_published(name, version=version, size=size)
     folder = Path(root) / form.folder
     sources = _choose(form, source)
+    there = _complete_folder(form, folder, report)  # before anything is written: the folder may be another user's
+    if there is not None:
+        return there
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(folder):
+        with locked(folder, report=wait):
             return _acquire(form, folder, sources, from_file, report=report, progress=progress)
+    except DownloadError:
+        raise
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise DownloadError(
-            f"the disk of {root} is full; make room and run it again, it goes on from there."
-        ) from error
-
-
-def _one_at_a_time(folder: Path) -> FileLock:
-    """Keep other processes from fetching the same data set; when they may go on, they find it there."""
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    return FileLock(Path(tempfile.gettempdir()) / f"zsc-{name}.lock")
+        if error.errno in FULL:
+            words = f"the disk of {printable(root)} is full; make room and run it again, it goes on from there."
+        elif error.strerror is None:  # told already
+            words = str(error)
+        else:
+            words = f"{printable(root)} cannot be written to ({error.strerror}); choose another folder with --root."
+        raise DownloadError(words) from error
 
 
 def _acquire(
@@ -106,18 +103,18 @@ def _acquire(
 ) -> Path:
     for stale in folder.parent.glob(f".{folder.name}.unpacking-*"):  # what a killed run left
         shutil.rmtree(stale, ignore_errors=True)
-    there = _complete_folder(form, folder)
+    there = _complete_folder(form, folder, report)  # another process may have fetched it meanwhile
     if there is not None:
-        report(f"{form.dataset}: already there, in {there}.")
         return there
     if from_file is None:
         return _try_each(sources, form, folder, report, progress)
-    report(f"{form.dataset}: unpacking {from_file}.")
+    report(f"{form.dataset}: unpacking {printable(from_file)}.")
     if form.checksum is not None and Path(from_file).is_file():
         algorithm, _, expected = form.checksum.partition(":")
         if digest_of(Path(from_file), algorithm) != expected:
             raise ArchiveError(
-                f"{from_file}: its {algorithm} is not {expected}, that of the published archive; fetch it again."
+                f"{printable(from_file)}: its {algorithm} is not {expected}, that of the published archive; fetch it "
+                "again."
             )
     return _unpack(Path(from_file), form, folder, progress)
 
@@ -125,34 +122,39 @@ def _acquire(
 def _try_each(sources: list[Source], form: Published, folder: Path, report: Report, progress: bool) -> Path:
     tried = []
     for source in sources:
-        if source.login and not may_log_in(source.url):
-            report(f"{source.name}: {shown(source.url)} is not Kaggle's, so that no login is sent there; passed over.")
-            tried.append(f"{source.name}: not Kaggle's address")
-            continue
         auth = kaggle_login(report) if source.login else None
         if source.login and auth is None:
             report(f"{source.name}: no Kaggle credentials on this machine, passed over.")
             tried.append(f"{source.name}: no credentials")
             continue
+        if source.login and not may_log_in(source.url):
+            report(f"{source.name}: {shown(source.url)} is not Kaggle's, so that no login is sent there; passed over.")
+            tried.append(f"{source.name}: not Kaggle's address")
+            continue
         report(f"{source.name}: {shown(source.url)}")
         try:
-            return _fetch_and_unpack(source, auth, form, folder, progress)
+            return _fetch_and_unpack(source, auth, form, folder, report=report, progress=progress)
         except (DownloadError, ArchiveError) as error:
+            if isinstance(error, DownloadError) and error.errno in FULL:
+                raise  # the next source's copy would need the same room
             report(f"{source.name}: failed. {error}")
             tried.append(f"{source.name}: {str(error).removesuffix('.')}")
     _remove_if_empty(folder.parent / ".download")
     raise DownloadError(_ways_on(form, folder, tried))
 
 
-def _fetch_and_unpack(source: Source, auth: AuthBase | None, form: Published, folder: Path, progress: bool) -> Path:
+def _fetch_and_unpack(
+    source: Source, auth: AuthBase | None, form: Published, folder: Path, *, report: Report, progress: bool
+) -> Path:
     store = folder.parent / ".download"
-    archive = fetch(source.url, store / source.archive, checksum=form.checksum, auth=auth, progress=progress)
+    path = store / source.archive
+    archive = fetch(source.url, path, checksum=form.checksum, auth=auth, progress=progress, report=report)
     try:
         _unpack(archive, form, folder, progress)
     except ArchiveError:
-        archive.unlink()  # it would fail again
+        forget(archive)  # it would fail again
         raise
-    archive.unlink()
+    forget(archive)
     _remove_if_empty(store)
     return folder
 
@@ -172,7 +174,7 @@ def _unpack(archive: Path, form: Published, folder: Path, progress: bool) -> Pat
     return unpack(archive, folder, form.marker, check=check, progress=progress)
 
 
-def _complete_folder(form: Published, folder: Path) -> Path | None:
+def _complete_folder(form: Published, folder: Path, report: Report) -> Path | None:
     """Find a complete copy; None where there is nothing, and an error where there is a part of one."""
     try:
         splits = load_splits(form, folder.parent)
@@ -180,9 +182,13 @@ def _complete_folder(form: Published, folder: Path) -> Path | None:
         if not folder.exists() and not folder.is_symlink():
             return None
         raise DownloadError(
-            f"{folder} is there but not complete ({error}); move it away, or mend it, and run this again."
+            f"{printable(folder)} is there but not complete ({error}); move it away, or mend it, and run this again."
         ) from error
-    return folder if folder.exists() else _folder_of(splits)
+    place = folder if folder.exists() else _folder_of(splits)
+    found, published = sum(map(len, splits)), sum(sum(counts.values()) for counts in form.counts.values())
+    rest = f" It has {found:,} of {published:,} pictures; 'zsc datasets check {form.dataset}' says which are missing."
+    report(f"{form.dataset}: already there, in {printable(place)}." + (rest if found < published else ""))
+    return place
 
 
 def _folder_of(splits: list[ImageDataset]) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import gzip
 import lzma
+import os
 import shutil
 import tarfile
 import tempfile
@@ -15,9 +16,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm.auto import tqdm
+
+from zsc.files import printable, refuse_full_disk
 
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -30,7 +33,9 @@ _DAMAGED = (
     ValueError,
 )
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
-_RESERVE = 64 * 2**20  # bytes that stay free
+_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+_LONGEST = 255  # bytes in a file's name, on every usual disk
+_FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # from 3.10.12 on; 3.14 takes it unasked
 
 
 class ArchiveError(ValueError):
@@ -74,7 +79,7 @@ def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], 
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     members = _checked_members(archive)
-    _refuse_too_large(archive, folder.parent, sum(m.size for m in members))
+    refuse_full_disk(folder.parent, sum(m.size for m in members), f"{archive.name} unpacks to")
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.unpacking-", dir=folder.parent))
     try:
         _extract(archive, staging, progress)
@@ -98,24 +103,52 @@ def is_archive(path: Path) -> bool:
 def _checked_members(archive: Path) -> list[_Member]:
     """List the members of an archive, refusing those that could write outside of the folder."""
     if not archive.is_file():
-        raise ArchiveError(f"{archive}: no such file; pass the archive that you fetched.")
+        raise ArchiveError(f"{printable(archive)}: no such file; pass the archive that you fetched.")
     try:
         if not is_archive(archive):
             raise ArchiveError(
-                f"{archive}: no archive, or cut short ({archive.stat().st_size:,} bytes); fetch it again."
+                f"{printable(archive)}: no archive, or cut short ({archive.stat().st_size:,} bytes); fetch it again."
             )
         members = list(_members(archive))
     except ArchiveError:
         raise
     except _DAMAGED as error:
-        raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
+        raise _unreadable(archive, error) from error
     for member in members:
-        path = PurePosixPath(member.name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or any(sign in member.name for sign in ":\0"):
-            raise ArchiveError(f"{archive}: refused, its member {member.name!r} would leave the folder.")
-        if not member.is_file and not member.is_folder:
-            raise ArchiveError(f"{archive}: refused, its member {member.name!r} is a link or a device.")
+        fault = _fault(member)
+        if fault:
+            raise ArchiveError(f"{printable(archive)}: refused, its member {_short(member.name)} {fault}.")
     return members
+
+
+def _fault(member: _Member) -> str:
+    """Say why a member is not unpacked; empty where nothing speaks against it."""
+    path = PurePosixPath(member.name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        return "would leave the folder"
+    if ":" in member.name:
+        return "has a colon, which names a drive on Windows and would leave the folder there"
+    if "\0" in member.name:
+        return "has a NUL in its name, which no file can have"
+    if any(len(os.fsencode(part)) > _LONGEST for part in path.parts):
+        return f"has a name of more than {_LONGEST} bytes, which no file can have"
+    return "" if member.is_file or member.is_folder else "is a link or a device"
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 100 else f"{name[:60]}...{name[-30:]}")
+
+
+def _unreadable(archive: Path, error: Exception) -> ArchiveError:
+    """Say what is wrong with an archive that Python's own modules do not read."""
+    if "encrypted" in str(error) or "password" in str(error):
+        return ArchiveError(f"{printable(archive)}: encrypted, which the published archive is not; fetch that one.")
+    if isinstance(error, NotImplementedError):
+        return ArchiveError(
+            f"{printable(archive)}: packed in a way that Python does not know ({error}); fetch the published archive, "
+            "or unpack it with another program."
+        )
+    return ArchiveError(f"{printable(archive)}: damaged or cut short ({error}); fetch it again.")
 
 
 def _members(archive: Path) -> Iterator[_Member]:
@@ -132,43 +165,44 @@ def _members(archive: Path) -> Iterator[_Member]:
 
 
 def _extract(archive: Path, staging: Path, progress: bool) -> None:
+    name = ""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
                 for info in tqdm(opened.infolist(), desc="unpacking", unit="files", disable=not progress):
+                    name = info.filename
                     opened.extract(info, staging)  # checks each file's CRC
             return
         with tarfile.open(archive) as opened_tar:
             for member in tqdm(opened_tar, desc="unpacking", unit="files", disable=not progress):
-                opened_tar.extract(member, staging, set_attrs=False)
+                name = member.name
+                opened_tar.extract(member, staging, set_attrs=False, **_FILTER)
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno in _DISK:  # not the archive's fault
             raise
-        raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
+        if isinstance(error, OSError) and error.errno in _NAME:
+            raise ArchiveError(
+                f"{printable(archive)}: refused, its member {_short(name)} has a name that cannot be used here "
+                f"({error.strerror}): too long for this disk, or twice in the archive."
+            ) from error
+        raise _unreadable(archive, error) from error
 
 
 def _compare(archive: Path, staging: Path, members: list[_Member]) -> None:
     """Refuse an archive of which not every file came out at its size, or whose compressed stream does not end well."""
-    for member in members:
+    for member in {m.name: m for m in members}.values():  # of two of one name, the last one stays
         file = staging / member.name
         if member.is_file and (not file.is_file() or file.stat().st_size != member.size):
-            raise ArchiveError(f"{archive}: damaged, {member.name!r} did not come out whole; fetch it again.")
+            raise ArchiveError(
+                f"{printable(archive)}: damaged, {_short(member.name)} did not come out whole; fetch it again."
+            )
     if archive.suffix in (".tgz", ".gz"):
         try:
             with gzip.open(archive) as stream:
                 while stream.read(1 << 20):  # to the end, where gzip keeps its checksum
                     pass
         except _DAMAGED as error:
-            raise ArchiveError(f"{archive}: damaged or cut short ({error}); fetch it again.") from error
-
-
-def _refuse_too_large(archive: Path, place: Path, size: int) -> None:
-    free = shutil.disk_usage(place).free
-    if size + _RESERVE > free:
-        raise OSError(
-            f"{archive.name} unpacks to {size / 1e9:.1f} GB, and {place} has {free / 1e9:.1f} GB free; make room, or "
-            "choose another folder with --root."
-        )
+            raise _unreadable(archive, error) from error
 
 
 def _find(staging: Path, marker: str) -> Path | None:

@@ -1,15 +1,22 @@
-"""The user's Kaggle credentials, as Kaggle's own packages find them. They are sent, never shown."""
+"""The user's Kaggle credentials, as Kaggle's own packages find them. They are sent to Kaggle only, and never shown."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
+from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
+
+from zsc.files import expanded, printable
+
+TRUSTED = {("https", "kaggle.com", 443)}  # with the hosts below them; nobody else is sent the login
 
 
 class _Token(AuthBase):
@@ -36,36 +43,69 @@ def kaggle_login(report: Callable[[str], None]) -> AuthBase | None:
     AuthBase or None
         What requests sends; None where there are no credentials.
     """
-    from kagglehub.config import get_kaggle_credentials
-
     _warn_if_readable(report)
     try:
-        found = get_kaggle_credentials()
-    except (ValueError, OSError, TypeError):
-        report(f"kaggle: {_file()} cannot be read as Kaggle's credentials; fetch it again from your Kaggle settings.")
+        token, username, key = (_text(value).strip() for value in _find())
+        if not token and bool(username) != bool(key):
+            raise ValueError("one of the two is empty")
+    except (ValueError, OSError, TypeError, KeyError):
+        report(
+            f"kaggle: {printable(_file())} cannot be read as Kaggle's credentials; fetch it again from your Kaggle "
+            "settings."
+        )
         return None
-    if found is None:
-        return None
-    token, username, key = ((text or "").strip() for text in (found.api_key, found.username, found.key))
     if not all(text.isascii() and text.isprintable() for text in (token, username, key)):
         report("kaggle: the credentials hold letters that no credentials have; copy them again from Kaggle.")
         return None
-    return _Token(token) if token else HTTPBasicAuth(username, key)
+    if token:
+        return _Token(token)
+    return HTTPBasicAuth(username, key) if username and key else None
 
 
 def may_log_in(url: str) -> bool:
-    """Tell whether an address may be sent the login: Kaggle's own by https, or this machine's, as tests use it."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    is_kaggle = parts.scheme == "https" and (host == "kaggle.com" or host.endswith(".kaggle.com"))
-    return is_kaggle or host in ("127.0.0.1", "localhost", "::1")
+    """Tell whether an address may be sent the login: Kaggle's own, by https, as the library reads it that sends it.
+
+    What two libraries may read differently is refused: backslashes, logins, spaces, letters of other scripts.
+    """
+    try:
+        parts = parse_url(url)
+    except (HTTPError, ValueError):
+        return False
+    if re.search(r"[^!-~]|[\\@]", url) or parts.auth is not None:
+        return False
+    host, port = parts.host or "", parts.port or (443 if parts.scheme == "https" else 80)
+    return re.fullmatch(r"[a-z0-9.-]+", host) is not None and any(
+        (parts.scheme, port) == (scheme, its_port) and f".{host}".endswith(f".{name}")
+        for scheme, name, its_port in TRUSTED
+    )
+
+
+def _find() -> tuple[object, object, object]:
+    """Find token, user name and key; empty where there are none."""
+    try:
+        from kagglehub.config import get_kaggle_credentials
+    except RuntimeError:  # it looks for the home directory, and there is none
+        known = os.environ.get
+        return known("KAGGLE_API_TOKEN"), known("KAGGLE_USERNAME"), known("KAGGLE_KEY")
+    try:
+        found = get_kaggle_credentials()
+    except ValueError:
+        read = json.loads(_file().read_bytes())  # which knows the marks that Windows' editors put before a text
+        return "", read["username"], read["key"]
+    return (found.api_key, found.username, found.key) if found else ("", "", "")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | None):
+        raise TypeError("credentials are texts")
+    return value or ""
 
 
 def _file() -> Path:
-    return Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle") / "kaggle.json"
+    return Path(os.environ.get("KAGGLE_CONFIG_DIR") or expanded("~/.kaggle")) / "kaggle.json"
 
 
 def _warn_if_readable(report: Callable[[str], None]) -> None:
     file = _file()
-    if os.name == "posix" and file.exists() and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        report(f"kaggle: others on this machine can read {file}; run chmod 600 {file}.")
+    if os.name == "posix" and os.access(file, os.R_OK) and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        report(f"kaggle: others on this machine can read {printable(file)}; run chmod 600 {printable(file)}.")

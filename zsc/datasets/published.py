@@ -45,7 +45,7 @@ class Source:
     def url(self) -> str:
         """The whole address, with the base as the environment has it."""
         variable, default = self.base
-        return f"{(os.environ.get(variable) or default).rstrip('/')}/{self.path}"
+        return f"{(os.environ.get(variable, '').strip() or default).rstrip('/')}/{self.path}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from zsc.files import DownloadError, digest_of, fetch
+from zsc.files import DownloadError, digest_of, expanded, fetch, printable, shown
 
 BASE_URL = "https://openaipublic.azureedge.net/clip/models"
 
@@ -30,7 +30,8 @@ class PublishedWeights:
     embed_dim, image_size
         D; pixels a side.
     imagenet
-        Published zero-shot accuracy on ImageNet with the 80 templates, not measured by this project.
+        Zero-shot accuracy on ImageNet with the 80 templates, as measured by LAION's open_clip; not by this project, and
+        not the numbers of OpenAI's paper.
     """
 
     file: str
@@ -40,7 +41,7 @@ class PublishedWeights:
     imagenet: float
 
 
-# openai/CLIP, clip/clip.py (checksums) and notebooks/Prompt_Engineering_for_ImageNet.ipynb (accuracies)
+# openai/CLIP, clip/clip.py (checksums); mlfoundations/open_clip, docs/openclip_results.csv, rows "openai" (accuracies)
 OPENAI_WEIGHTS = {
     "RN50": PublishedWeights(
         "RN50.pt", "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762", 1024, 224, 0.5982
@@ -74,12 +75,17 @@ OPENAI_WEIGHTS = {
 
 def weights_folder() -> Path:
     """Give the folder of OpenAI's weights: `ZSC_WEIGHTS`, or the one that OpenAI's `clip` uses."""
-    return Path(os.environ.get("ZSC_WEIGHTS") or "~/.cache/clip").expanduser()
+    return expanded(os.environ.get("ZSC_WEIGHTS") or "~/.cache/clip")
 
 
 def weights_path(name: str) -> Path:
     """Give the file of one of OpenAI's checkpoints, whether it is there or not."""
     return weights_folder() / OPENAI_WEIGHTS[name].file
+
+
+def weights_are_here(name: str) -> bool:
+    """Tell whether a checkpoint's file is on this machine and may be looked at, whatever it holds."""
+    return os.path.isfile(weights_path(name))  # noqa: PTH113  (pathlib's raises where a folder may not be entered)
 
 
 def weights_url(name: str) -> str:
@@ -98,18 +104,25 @@ def get_weights(name: str) -> Path:
         If the file is there but not OpenAI's, or missing and not to be fetched.
     """
     path, url, published = weights_path(name), weights_url(name), OPENAI_WEIGHTS[name]
-    if not path.exists():
+    if path.parts[0].startswith("~"):
+        raise WeightsError(
+            f"the weights of {name} are not on this machine, and it has no home directory to keep them in "
+            f"({printable(path.parent)}); set ZSC_WEIGHTS to a folder that you may write to."
+        )
+    if not weights_are_here(name):
         try:
             return fetch(url, path, checksum=f"sha256:{published.sha256}")
         except DownloadError as error:
             raise WeightsError(
-                f"the weights of {name} are not on this machine: {error} Two ways on: fetch {url} elsewhere and put it "
-                f"at {path}; or use a model that needs no download, such as load_model('conse')."
+                f"the weights of {name} are not on this machine: {error} Two ways on: fetch {shown(url)} elsewhere and "
+                f"put it at {printable(path)} (ZSC_WEIGHTS names another folder); or use a model that needs no "
+                "download, such as load_model('conse')."
             ) from error
     found = digest_of(path)
     if found != published.sha256:
         raise WeightsError(
-            f"{path}: {path.stat().st_size:,} bytes with sha256 {found}, but OpenAI's file has {published.sha256}; it "
-            f"is cut short or another file. Remove it from {path.parent} and it is fetched again from {url}."
+            f"{printable(path)}: {path.stat().st_size:,} bytes with sha256 {found}, but OpenAI's file has "
+            f"{published.sha256}; it is cut short or another file. Remove it from {printable(path.parent)} and it is "
+            f"fetched again from {shown(url)}."
         )
     return path
