@@ -81,7 +81,7 @@ class TestContract:
 
     def test_a_wrong_split_names_the_accepted_ones(self, case):
         _, root, arguments = case
-        with pytest.raises(ValueError, match=r"split='validation'; accepted are .*train"):
+        with pytest.raises(ValueError, match=r"split='validation'; split must be one of .*train"):
             zsc.load_dataset(root=root, split="validation", **arguments)
 
     def test_stray_files_are_passed_over(self, case):
@@ -142,10 +142,12 @@ class TestGlasses:
         csv = tmp_path / "glasses/train.csv"
         frame = pd.read_csv(csv, usecols=["id", "glasses"])
         frame.assign(glasses=2).to_csv(csv, index=False)
-        with pytest.raises(ValueError, match=r"train.csv: labels \[2\] in column glasses; accepted are 0"):
+        with pytest.raises(
+            ValueError, match=r"train.csv: line 2 holds '2' in column glasses; .* whole number from 0 to 1"
+        ):
             zsc.load_dataset("glasses", tmp_path)
         frame.drop(columns="glasses").to_csv(csv, index=False)
-        with pytest.raises(ValueError, match="expected the columns id, glasses"):
+        with pytest.raises(ValueError, match="train.csv: no column glasses; the header has id"):
             zsc.load_dataset("glasses", tmp_path)
 
 
@@ -167,11 +169,11 @@ class TestAfhq:
         assert len(zsc.load_dataset("afhq", tmp_path / "nothing")) == 9
 
     def test_the_splits_of_a_version(self, tmp_path):
-        with pytest.raises(ValueError, match="split='test'; accepted are val, train"):
+        with pytest.raises(ValueError, match="split='test'; split must be one of val, train"):
             zsc.load_dataset("afhq", tmp_path, split="test")
-        with pytest.raises(ValueError, match="split='val'; accepted are test, train"):
+        with pytest.raises(ValueError, match="split='val'; split must be one of test, train"):
             zsc.load_dataset("afhq", tmp_path, split="val", version=2)
-        with pytest.raises(ValueError, match="version=3; accepted are 1 and 2"):
+        with pytest.raises(ValueError, match="version=3; version must be 1 or 2"):
             zsc.load_dataset("afhq", tmp_path, version=3)
 
 
@@ -183,11 +185,13 @@ class TestLoadDataset:
             zsc.open_image(path)
 
     def test_unknown_name_option_and_download(self, tmp_path):
-        with pytest.raises(ValueError, match="no data set 'cifar'; accepted are samples, glasses, afhq, imagenette"):
+        with pytest.raises(
+            ValueError, match="no data set 'cifar'; it must be one of samples, glasses, afhq, imagenette"
+        ):
             zsc.load_dataset("cifar")
         with pytest.raises(ValueError, match="data set 'afhq': got an unexpected keyword argument 'size'"):
             zsc.load_dataset("afhq", tmp_path, size="320px")
-        with pytest.raises(ValueError, match="size='64px'; accepted are 320px, 160px, full"):
+        with pytest.raises(ValueError, match="size='64px'; size must be one of 320px, 160px, full"):
             zsc.load_dataset("imagenette", tmp_path, size="64px")
 
 
@@ -209,7 +213,7 @@ class TestImageDataset:
         drawn = dataset.sample(8, seed=1)
         assert drawn.paths == dataset.sample(8, seed=1).paths != dataset.sample(8, seed=2).paths
         assert len(set(drawn.paths)) == 8 and all(int(p[:-4]) % 3 == k for p, k in drawn)
-        with pytest.raises(ValueError, match="n=21; accepted are 1 to 20"):
+        with pytest.raises(ValueError, match="n=21; n must be a whole number from 1 to 20"):
             dataset.sample(21)
         with pytest.raises(ValueError, match="n=0"):
             dataset.head(0)
@@ -240,8 +244,8 @@ class TestImageDataset:
         ("paths", "labels", "names", "reason"),
         [
             (["x"], [0, 1], ["a", "b"], "1 pictures for labels of shape"),
-            (["x"], [2], ["a", "b"], "labels run from 2 to 2; accepted are 0 to 1"),
-            (["x"], [0], ["a", "a"], "hold a name twice"),
+            (["x"], [2], ["a", "b"], "labels run from 2 to 2; with 2 class names they must lie in 0 to 1"),
+            (["x"], [0], ["a", "a"], "class_names holds 'a' more than once"),
             (["x"], [0.7], ["a", "b"], "labels hold float64 values; pass indices"),
             (["x"], ["a"], ["a", "b"], "labels hold .* values; pass indices"),
             ("x", [0], ["a", "b"], "paths is the one text 'x'"),
@@ -258,7 +262,7 @@ class TestOwnPictures:
             touch(tmp_path / "mine" / name) if not name.endswith(".txt") else (tmp_path / "mine" / name).write_text("x")
         dataset = zsc.ImageDataset.from_folder(tmp_path / "mine")
         assert dataset.class_names == ["a ä", "b"] and dataset.name == "mine"
-        assert [p.name for p in dataset.paths] == ["1.png", "10.jpg", "2.JPG"] and dataset.labels.tolist() == [0, 1, 1]
+        assert [p.name for p in dataset.paths] == ["1.png", "2.JPG", "10.jpg"] and dataset.labels.tolist() == [0, 1, 1]
 
     def test_from_folder_errors(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="no such folder"):
@@ -307,14 +311,17 @@ class TestOwnPictures:
             zsc.ImageDataset.from_csv(csv, **options)
         touch(tmp_path / "a.png")
         csv.write_text("file,kind\na.png,cow\n")
-        with pytest.raises(ValueError, match="column 'kind' holds unknown labels 'cow'; accepted are 'cat', 'dog'"):
+        with pytest.raises(
+            ValueError, match="column 'kind' holds unknown labels 'cow' .*line 2.*; .* one of 'cat', 'dog'"
+        ):
             zsc.ImageDataset.from_csv(csv, class_names=["cat", "dog"], **options)
         with pytest.raises(ValueError, match="exactly one {}"):
             zsc.ImageDataset.from_csv(csv, image_pattern="x", **options)
 
     def test_from_csv_numbers_as_names(self, tmp_path):
-        rows = "".join(f"a.png,{i}\n" for i in range(12))
-        touch(tmp_path / "a.png")
+        rows = "".join(f"{chr(97 + i)}.png,{i}\n" for i in range(12))
+        for i in range(12):
+            touch(tmp_path / f"{chr(97 + i)}.png")
         (tmp_path / "l.csv").write_text(f"file, kind\n{rows}")
         options = {"image_column": "file", "label_column": "kind"}
         assert zsc.ImageDataset.from_csv(tmp_path / "l.csv", **options).labels.tolist() == list(range(12))

@@ -170,6 +170,7 @@ class TestDatasets:
         )
         assert set(dataset.labels) == set(range(len(dataset.class_names)))
         assert isinstance(dataset.paths[0], Image.Image) and dataset.notes["source"] and dataset.notes["licence"]
+        assert ("wild" in dataset.notes["labels"]) == (name == "drawn-animals")
         again = zsc.load_dataset(name, n=10, seed=1)
         assert [p.tobytes() for p in again.paths] == [p.tobytes() for p in dataset.paths[:10]]
         other = zsc.load_dataset(name, n=10, seed=2)
@@ -185,8 +186,12 @@ class TestDatasets:
 
     @every_name
     def test_bad_options(self, name):
-        with pytest.raises(ValueError, match="n=0; ask for at least one picture"):
+        with pytest.raises(ValueError, match="n=0; n must be a whole number of 1 or more"):
             zsc.load_dataset(name, n=0)
+        with pytest.raises(ValueError, match=r"n=2\.5; n must be a whole number"):
+            zsc.load_dataset(name, n=2.5)
+        with pytest.raises(ValueError, match="seed=-1; seed must be a whole number of 0 or more"):
+            zsc.load_dataset(name, n=2, seed=-1)
         with pytest.raises(ValueError, match="val"):
             zsc.load_dataset(name, split="val")
         with pytest.raises(ValueError, match=f"data set '{name}': .*colour"):
@@ -223,7 +228,9 @@ class TestOnDisk:
         (tmp_path / "glasses/mine.txt").write_text("keep")
         with pytest.raises(FileExistsError, match="is not empty; nothing was written"):
             drawn.write_drawings("drawn-glasses", tmp_path, n=2)
-        with pytest.raises(ValueError, match="version=3; accepted are 1 and 2"):
+        with pytest.raises(ValueError, match="version=3; version must be 1 or 2"):
             drawn.write_drawings("drawn-animals", tmp_path, version=3)
-        with pytest.raises(ValueError, match="no drawn data set 'glasses'; accepted are drawn-glasses, drawn-animals"):
+        with pytest.raises(
+            ValueError, match="no drawn data set 'glasses'; it must be one of drawn-glasses, drawn-animals"
+        ):
             drawn.write_drawings("glasses", tmp_path)

@@ -51,5 +51,5 @@ def test_pickled_and_printed():
 
 
 def test_wrong_modes_are_refused():
-    with pytest.raises(ValueError, match="accepted are mode shortest or squash"):
+    with pytest.raises(ValueError, match="mode must be shortest or squash"):
         ImageTransform(224, mode="longest")

@@ -59,12 +59,12 @@ def load_dataset(
     Raises
     ------
     ValueError
-        If the name, the split or an option is none of the accepted ones.
+        If the name, the split or an option is unknown.
     FileNotFoundError
         If the files are not there; the message says how to get them.
     """
     if name not in _LOADERS:
-        raise ValueError(f"no data set {name!r}; accepted are {', '.join(_LOADERS)}.")
+        raise ValueError(f"no data set {name!r}; it must be one of {', '.join(_LOADERS)}.")
     if download and name in _PUBLISHED:
         from zsc.datasets.acquire import download_dataset
         from zsc.datasets.folders import check_split

@@ -31,7 +31,7 @@ def load_afhq(root: Path, split: str | None = None, *, version: int = 1) -> Imag
         If the pictures are not there; the message says how to get them.
     """
     if version not in SPLITS:
-        raise ValueError(f"version={version!r}; accepted are 1 and 2.")
+        raise ValueError(f"version={version!r}; version must be 1 or 2.")
     split = check_split(split, SPLITS[version], default=SPLITS[version][0])
     folder = first_existing(_candidates(root, version), split) or _candidates(root, version)[0]
     bare = root / "afhq"  # version 2 as it unpacks; its split "test" tells it from version 1
@@ -43,9 +43,9 @@ def load_afhq(root: Path, split: str | None = None, *, version: int = 1) -> Imag
 def read(folder: Path, split: str, *, version: int = 1) -> ImageDataset:
     """Read a split from the data set's own folder."""
     how_to_get = f"Run 'zsc download afhq --version {version}', or see data/afhq.md."
-    paths, labels = read_classes(folder / split, CLASS_NAMES, how_to_get)
+    paths, labels, passed = read_classes(folder / split, CLASS_NAMES, how_to_get)
     name = "afhq" if version == 1 else "afhq_v2"
-    return ImageDataset(paths, labels, list(CLASS_NAMES), name=name, split_name=split, notes=NOTES)
+    return ImageDataset(paths, labels, list(CLASS_NAMES), name=name, split_name=split, notes=NOTES | passed)
 
 
 def _candidates(root: Path, version: int) -> list[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from zsc.checks import check_count
 from zsc.datasets import afhq, glasses
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.folders import check_split
@@ -21,8 +22,9 @@ CLASS_NAMES = {"drawn-glasses": glasses.CLASS_NAMES, "drawn-animals": afhq.CLASS
 NOTES = {
     "source": "drawn by this project (zsc.toy.drawings)",
     "licence": "MIT, as the project",
-    "labels": "right by construction; 'wild' holds lion, tiger, leopard, fox and wolf",
+    "labels": "right by construction",
 }
+WILD = {"labels": f"{NOTES['labels']}; 'wild' holds lion, tiger, leopard, fox and wolf"}
 
 
 def load_drawn_glasses(
@@ -66,7 +68,7 @@ def draw_dataset(name: str, split: str | None = None, *, n: int = 1000, seed: in
     split = check_split(split, SPLITS, default=SPLITS[0])
     drawings = _draw(name, n, split=split, seed=seed)
     labels = np.array([d.label for d in drawings])
-    notes = NOTES | {"seed": str(seed)}
+    notes = NOTES | (WILD if name == "drawn-animals" else {}) | {"seed": str(seed)}
     pictures = [d.picture for d in drawings]
     return ImageDataset(pictures, labels, list(CLASS_NAMES[name]), name=name, split_name=split, notes=notes)
 
@@ -78,7 +80,7 @@ def write_drawings(name: str, root: str | Path, *, n: int = 100, seed: int = 1, 
     ----------
     name
         "drawn-glasses" (as Glasses: two CSV files and a doubled folder of faces; the 512 latent columns are left out),
-        or "drawn-animals" (as AFHQ: a folder a split, a folder a class).
+        or "drawn-animals" (as AFHQ: one folder per split, in it one per class).
     root
         The folder that gets `glasses/`, or `afhq/` (version 2: `afhq_v2/`).
     n
@@ -101,9 +103,9 @@ def write_drawings(name: str, root: str | Path, *, n: int = 100, seed: int = 1, 
     FileExistsError
         If the folder is there already and not empty.
     """
-    _check(name, n)
+    _check(name, n, seed)
     if version not in afhq.SPLITS:
-        raise ValueError(f"version={version!r}; accepted are 1 and 2.")
+        raise ValueError(f"version={version!r}; version must be 1 or 2.")
     afhq_folder = "afhq" if version == 1 else "afhq_v2"
     folder = Path(root).expanduser() / ("glasses" if name == "drawn-glasses" else afhq_folder)
     if folder.exists() and any(folder.iterdir()):
@@ -118,15 +120,15 @@ def write_drawings(name: str, root: str | Path, *, n: int = 100, seed: int = 1, 
     return folder
 
 
-def _check(name: str, n: int) -> None:
+def _check(name: str, n: int, seed: int) -> None:
     if name not in KINDS:
-        raise ValueError(f"no drawn data set {name!r}; accepted are {', '.join(KINDS)}.")
-    if n < 1:
-        raise ValueError(f"n={n}; ask for at least one picture.")
+        raise ValueError(f"no drawn data set {name!r}; it must be one of {', '.join(KINDS)}.")
+    check_count(n, "n")
+    check_count(seed, "seed", low=0)
 
 
 def _draw(name: str, n: int, *, split: str, seed: int) -> list[Drawing]:
-    _check(name, n)
+    _check(name, n, seed)
     return [draw(KINDS[name], number, split=split, seed=seed) for number in range(n)]
 
 

@@ -7,6 +7,7 @@ is that of the ids as numbers, so that "the first 100" are ids 1 to 100. Some la
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from zsc.checks import short
 from zsc.datasets.base import UNLABELLED, ImageDataset
 from zsc.datasets.folders import check_split, first_existing
-from zsc.datasets.own import check_present
+from zsc.datasets.own import check_present, read_columns
 
 CLASS_NAMES = ("no glasses", "glasses")
 FACES = "faces-spring-2020"
+N_FACES = 5000
 KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own notebooks mount data sets
 SLUG = "glasses-or-no-glasses"
 NOTES = {
@@ -44,7 +47,7 @@ def load_glasses(root: Path, split: str | None = None, *, drop_suspects: bool = 
     Raises
     ------
     ValueError
-        If the split was not published, or the CSV file has other columns or labels.
+        If the split was not published, or the CSV file has other columns, ids or labels.
     FileNotFoundError
         If the CSV file or a picture is not there; the message says how to get them.
     """
@@ -102,14 +105,25 @@ def _folders() -> list[str]:
 
 def _read_table(csv: Path, *, labelled: bool) -> pd.DataFrame:
     """Read id and label of each face, in the order of the ids; the 512 latent columns are passed over."""
-    columns = ["id", "glasses"] if labelled else ["id"]
-    try:
-        frame = pd.read_csv(csv, usecols=columns)
-    except ValueError as error:
-        raise ValueError(f"{csv}: {error}; expected the columns {', '.join(columns)}.") from error
-    if not labelled:
-        frame["glasses"] = UNLABELLED
-    elif not frame["glasses"].isin([0, 1]).all():
-        other = sorted(set(frame["glasses"]) - {0, 1})
-        raise ValueError(f"{csv}: labels {other[:5]} in column glasses; accepted are 0 (none) and 1 (glasses).")
-    return frame.astype({"id": np.int64, "glasses": np.int64}).sort_values("id", ignore_index=True)
+    lines, columns = read_columns(csv, ["id", "glasses"] if labelled else ["id"])
+    where = [f"{csv}: line {line}" for line in lines]
+    ids = [_whole(value, place, "id", (1, N_FACES)) for place, value in zip(where, columns[0], strict=True)]
+    first: dict[int, int] = {}
+    for line, number in zip(lines, ids, strict=True):
+        if first.setdefault(number, line) != line:
+            raise ValueError(f"{csv}: id {number} stands in the lines {first[number]} and {line}; keep one of the two.")
+    labels = [UNLABELLED] * len(ids)
+    if labelled:
+        labels = [_whole(value, place, "glasses", (0, 1)) for place, value in zip(where, columns[1], strict=True)]
+    return pd.DataFrame({"id": ids, "glasses": labels}, dtype=np.int64).sort_values("id", ignore_index=True)
+
+
+def _whole(value: str, where: str, column: str, limits: tuple[int, int]) -> int:
+    """Read a whole number; "7.0" is one, as pandas writes them."""
+    number = re.fullmatch(r"([0-9]{1,9})(\.0*)?", value)
+    low, high = limits
+    if number is None or not low <= int(number[1]) <= high:
+        raise ValueError(
+            f"{where} holds {short(value)} in column {column}; it must be a whole number from {low} to {high}."
+        )
+    return int(number[1])

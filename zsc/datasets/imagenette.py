@@ -41,7 +41,7 @@ def load_imagenette(root: Path, split: str | None = None, *, size: str = "320px"
         If the pictures are not there; the message says how to get them.
     """
     if size not in FOLDERS:
-        raise ValueError(f"size={size!r}; accepted are {', '.join(FOLDERS)}.")
+        raise ValueError(f"size={size!r}; size must be one of {', '.join(FOLDERS)}.")
     split = check_split(split, ("val", "train"), default="val")
     candidates = [root / FOLDERS[size], root / "imagenette" / FOLDERS[size]]
     return read(first_existing(candidates, split) or candidates[0], split, size=size)
@@ -50,7 +50,6 @@ def load_imagenette(root: Path, split: str | None = None, *, size: str = "320px"
 def read(folder: Path, split: str, *, size: str = "320px") -> ImageDataset:
     """Read a split from the data set's own folder."""
     how_to_get = f"Run 'zsc download imagenette --size {size}', or see data/imagenette.md."
-    paths, labels = read_classes(folder / split, list(CLASS_NAMES), how_to_get)
-    return ImageDataset(
-        paths, labels, list(CLASS_NAMES.values()), name="imagenette", split_name=split, notes=NOTES | {"size": size}
-    )
+    paths, labels, passed = read_classes(folder / split, list(CLASS_NAMES), how_to_get)
+    notes = NOTES | {"size": size} | passed
+    return ImageDataset(paths, labels, list(CLASS_NAMES.values()), name="imagenette", split_name=split, notes=notes)

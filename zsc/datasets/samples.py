@@ -1,4 +1,4 @@
-"""Samples: seventeen photographs that scikit-image and scikit-learn carry, a class each; nothing to download.
+"""Samples: seventeen photographs that scikit-image and scikit-learn carry, one per class; nothing to download.
 
 Enough to try every step, far too few to rank models or prompts: with 17 pictures one more right is six points.
 """
@@ -35,7 +35,7 @@ _PHOTOS = {  # file -> class name; first eight: the pictures of OpenAI's own CLI
 NOTES = {
     "source": "the data folders of scikit-image and scikit-learn",
     "licence": "public domain or free licences; see the README.txt beside each package's pictures",
-    "labels": "given by this project, one picture a class; the horse is a black silhouette",
+    "labels": "given by this project, one picture per class; the horse is a black silhouette",
 }
 
 
