@@ -87,6 +87,7 @@ class TestTemperature:
             (np.eye(3), [0, 1, 2], "scores put the label of every picture first"),
             (np.eye(3), [1, 2, 0], "scores give the labels no more than the mean over classes"),
             (np.zeros((3, 3)), [0, 1, 2], "scores give the labels no more than the mean over classes"),
+            (np.eye(3), [1, 2, 0], "accuracy 0.000 with 3 classes.*the model does not tell these classes apart, or"),
             (np.eye(3), [0, 1], "scores holds 3 and y_true holds 2"),
             (np.eye(3), [0, 1, 3], "y_true runs from 0 to 3; accepted are 0 to 2"),
             (np.eye(3) * np.nan, [0, 1, 2], "scores holds NaN or infinity in 3 of 3 rows"),
@@ -131,7 +132,7 @@ class TestReliability:
 
     @pytest.mark.parametrize("bins", [0, 2.5, True, "ten"])
     def test_wrong_bins(self, bins):
-        with pytest.raises(ValueError, match=re.escape(f"bins={bins!r}; accepted is a whole number of 1 or more.")):
+        with pytest.raises(ValueError, match=re.escape(f"bins={bins!r}; bins must be a whole number of 1 or more.")):
             reliability_table([0], [[0.5, 0.5]], bins=bins)
 
     def test_wrong_input(self):
@@ -204,6 +205,17 @@ class TestConformal:
         enough = conformal_sets(np.full((9, 2), 0.5), [0] * 9, proba, coverage=0.9)
         assert enough.sets.tolist() == [[True, False]] and (enough.threshold, enough.coverage) == (0.5, 0.9)
 
+    @pytest.mark.parametrize("method", ["lac", "aps"])
+    def test_a_coverage_near_0_asks_for_the_least_threshold(self, method):
+        """Sets grow with the stated coverage, from the first one on; they do not start with every class."""
+        rng = np.random.default_rng(0)
+        known, proba = rng.dirichlet(np.ones(5), 50), rng.dirichlet(np.ones(5), 40)
+        y_cal = rng.integers(0, 5, 50)
+        stated = (1e-12, 1e-9, 1e-3, 0.02, 0.5, 0.9)
+        results = [conformal_sets(known, y_cal, proba, coverage=c, method=method) for c in stated]
+        assert [r.threshold for r in results] == sorted(r.threshold for r in results)
+        assert results[0].mean_size < 1.1 and results[0].threshold == results[2].threshold
+
     def test_the_drawn_sets_follow_the_seed(self):
         scores, y_true = a_case(200, 4, 0)
         proba = softmax(scores, axis=1)
@@ -218,6 +230,8 @@ class TestConformal:
         [
             ({"coverage": 1.0}, "coverage=1.0; accepted is a fraction, above 0 and below 1"),
             ({"method": "raps"}, "method='raps'; accepted are lac, aps"),
+            ({"method": "aps", "seed": "q"}, "seed='q'; seed must be a whole number"),
+            ({"seed": -1}, "seed=-1; seed must be"),
             ({"y_cal": [0]}, "calibration_proba holds 2 and y_cal holds 1"),
             ({"y_cal": [0, 5]}, "y_cal runs from 0 to 5; accepted are 0 to 1"),
             ({"calibration_proba": [[0.5, 0.6]] * 2}, "calibration_proba adds up to 1.1 in row 0"),

@@ -18,6 +18,7 @@ from scipy.special import log_softmax
 
 from zsc.checks import (
     check_choice,
+    check_count,
     check_fraction,
     check_labels,
     check_proba,
@@ -49,8 +50,8 @@ def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> f
     Raises
     ------
     ValueError
-        If the arguments do not fit, or no temperature is best: every label has the highest score, or scores say no
-        more about the labels than chance.
+        If the arguments do not fit, or no temperature is best: every label has the highest score, or the model does not
+        tell the classes apart at all, so that scores say no more about the labels than chance.
 
     References
     ----------
@@ -61,9 +62,11 @@ def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> f
     rows = np.arange(check_same_length(scores=values, y_true=labels))
     given = values[rows, labels]
     if (given - values.mean(axis=1)).mean() <= 0:
+        accuracy = (values.argmax(axis=1) == labels).mean()
         raise ValueError(
-            "scores give the labels no more than the mean over classes, so no temperature beats chance; pass scores "
-            "and labels in the same order of classes."
+            f"scores give the labels no more than the mean over classes (accuracy {accuracy:.3f} with "
+            f"{values.shape[1]} classes), so no temperature beats chance: the model does not tell these classes apart, "
+            "or scores and labels have them in different orders; conformal_sets works for such a model, too."
         )
     if (given >= values.max(axis=1)).all():
         raise ValueError(
@@ -94,15 +97,14 @@ def reliability_table(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, 
     Returns
     -------
     pd.DataFrame
-        A row a bin: low, high, n, confidence (mean), accuracy, gap (accuracy - confidence: below 0 is overconfident);
-        NaN in the last three where n is 0.
+        One row per bin: low, high, n, confidence (mean), accuracy, gap (accuracy - confidence: below 0 is
+        overconfident); NaN in the last three where n is 0.
     """
     values = check_proba(proba)
     labels = check_labels(y_true, values.shape[1])
     check_same_length(y_true=labels, proba=values)
-    if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
-        raise ValueError(f"bins={bins!r}; accepted is a whole number of 1 or more.")
-    edges = np.linspace(0, 1, int(bins) + 1)
+    bins = check_count(bins, "bins")
+    edges = np.linspace(0, 1, bins + 1)
     confidence = values.max(axis=1)
     position = np.digitize(confidence, edges[1:-1], right=True)  # (N,), 0 to bins - 1
     n = np.bincount(position, minlength=bins)
@@ -225,9 +227,9 @@ def conformal_sets(
     labels = check_labels(y_cal, known.shape[1], "y_cal")
     n = check_same_length(calibration_proba=known, y_cal=labels)
     new = check_proba(proba, known.shape[1])
-    rng = None if seed is None else np.random.default_rng(seed)
+    rng = None if seed is None else np.random.default_rng(check_count(seed, "seed", low=0))
     nonconformity = _nonconformity(known, method, rng)[np.arange(n), labels]
-    rank = int(np.ceil((n + 1) * coverage - 1e-9))  # 1-based; what is left of rounding must not cost a rank
+    rank = max(1, int(np.ceil((n + 1) * coverage - 1e-9)))  # 1-based; what rounding leaves must not cost a rank
     threshold = float(np.sort(nonconformity)[rank - 1]) if rank <= n else np.inf
     return ConformalSets(_nonconformity(new, method, rng) <= threshold, threshold, float(coverage), method, n)
 

@@ -2,6 +2,15 @@
 
 from zsc.evaluation.arrays import evaluate
 from zsc.evaluation.result import Evaluation
-from zsc.evaluation.statistics import holm, images_needed, mcnemar, paired_bootstrap, wilson_interval
+from zsc.evaluation.statistics import holm, images_needed, mcnemar, paired_bootstrap, paired_interval, wilson_interval
 
-__all__ = ["Evaluation", "evaluate", "holm", "images_needed", "mcnemar", "paired_bootstrap", "wilson_interval"]
+__all__ = [
+    "Evaluation",
+    "evaluate",
+    "holm",
+    "images_needed",
+    "mcnemar",
+    "paired_bootstrap",
+    "paired_interval",
+    "wilson_interval",
+]
