@@ -1,4 +1,4 @@
-"""Prompts compared and chosen on a model of known geometry; candidates in every form; controls; search."""
+"""Prompts compared and chosen on a model of known geometry; candidates in every form; controls."""
 
 import dataclasses
 import re
@@ -10,7 +10,6 @@ from conftest import COLOURS, ColourEncoder, colour_picture
 
 import zsc
 from zsc.prompts import ClassPrompts, prompt_set
-from zsc.retrieval import search
 from zsc.selection import (
     as_candidates,
     choose_prompts,
@@ -58,7 +57,8 @@ class TestCandidates:
         [
             ({}, "candidates is empty or no mapping"),
             (["{}"], "candidates is empty or no mapping"),
-            ({"x": ["a", "b"]}, "candidate 'x': 2 texts for 3 classes; accepted are"),
+            ({"x": ["a", "b"]}, "candidate 'x': 2 texts for 3 classes; a candidate must be"),
+            ({1: "{}", "1": "a {}"}, "candidates holds '1' more than once"),
             ({"x": "no such set"}, "candidate 'x': "),
             ({"x": 5}, "candidate 'x': "),
             ({"x": {"red": []}}, "candidate 'x': class 'red' has no prompt"),
@@ -100,6 +100,22 @@ class TestCompare:
         second = compare_prompts(embeddings.select(order), turned, model=model)
         assert first["accuracy"].equals(second["accuracy"]) and first["p_value"].equals(second["p_value"])
 
+    def test_a_table_of_hopeless_prompts_says_so(self, model):
+        """Two pictures in three are red, and prompts that find nothing but red are right as often."""
+        labels = np.array([0, 0, 0, 0, 1, 2] * 10)
+        pictures = [colour_picture(COLOURS["red"]) for _ in labels]
+        embeddings = zsc.embed_images(model, zsc.ImageDataset(pictures, labels, RGB), progress=False)
+        table = compare_prompts(embeddings, {"blind": GOOD, "turned": {"red": "blue", "green": "red", "blue": "red"}},
+                                model=model)  # fmt: skip
+        assert (table["baseline"] == 40 / 60).all() and table["accuracy"].tolist() == [40 / 60, 10 / 60]
+        sentence = "not shown to be better than always naming the most frequent class (0.667)"
+        assert table["verdict"].tolist() == [f"reference; {sentence}", f"worse than blind; {sentence}"]
+
+    def test_a_good_prompt_is_not_called_hopeless(self, embeddings, model):
+        table = compare_prompts(embeddings, {"good": GOOD, "again": GOOD}, model=model)
+        assert (table["baseline"] == 1 / 3).all() and not table["verdict"].str.contains("frequent").any()
+        assert table.loc["again", "difference_low"] < 0 < table.loc["again", "difference_high"]
+
     def test_no_picture_is_opened(self, embeddings, model):
         before = len(model.image_batches)
         compare_prompts(embeddings, {"bad": BAD, "good": GOOD}, model=model)
@@ -128,6 +144,51 @@ class TestChoose:
         choice = choose_prompts(embeddings, {"bad": BAD, "good": GOOD}, **options)
         assert len(choice.splits) == 6 and "chosen in 6 of 6 splits: good" in choice.summary()
 
+    @pytest.mark.parametrize("options", [{"repeats": 2}, {"cross_fit": True}, {"repeats": 20, "cross_fit": True}])
+    def test_nothing_that_had_a_say_is_called_held_out(self, embeddings, model, options):
+        choice = choose_prompts(embeddings, {"bad": BAD, "good": GOOD}, model=model, **options)
+        assert choice.evaluation is None and "no evaluation is held out" in repr(choice)
+        assert "95 %" not in choice.summary() and f"no say {choice.held_out_accuracy:.3f}" in choice.summary()
+
+    def test_what_is_quoted_of_equal_prompts_is_not_too_good(self, model):
+        """Six candidates that are all right by chance: a third of the time, whatever is chosen and however."""
+        names = list(COLOURS)
+        candidates = {str(i): dict(zip(RGB, np.random.default_rng(i).permutation(names)[:3], strict=True))
+                      for i in range(6)}  # fmt: skip
+        quoted = {"one": [], "several": []}
+        for seed in range(60):
+            rng = np.random.default_rng(seed)
+            values = np.abs(rng.normal(size=(60, 3)))
+            values = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+            random = zsc.ImageEmbeddings(values, list(range(60)), np.arange(60) % 3, RGB, fingerprint=model.fingerprint)
+            one = choose_prompts(random, candidates, model=model, seed=seed)
+            several = choose_prompts(random, candidates, model=model, seed=seed, repeats=3, cross_fit=True)
+            quoted["one"].append(one.evaluation.accuracy)
+            quoted["several"].append(several.held_out_accuracy)
+        assert np.mean(quoted["one"]) == pytest.approx(1 / 3, abs=0.025)
+        assert np.mean(quoted["several"]) == pytest.approx(1 / 3, abs=0.02)
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            ({"seed": "q"}, "seed='q'; seed must be a whole number from 0"),
+            ({"seed": -1}, "seed=-1; seed must be"),
+            ({"repeats": 2.5}, "repeats=2.5; repeats must be"),
+            ({"repeats": True}, "repeats=True; repeats must be"),
+            ({"share": 1.5}, "share=1.5"),
+            ({"share": "half"}, "share='half'"),
+        ],
+    )
+    def test_wrong_input(self, options, reason, embeddings, model):
+        with pytest.raises(ValueError, match=reason):
+            choose_prompts(embeddings, {"bad": BAD, "good": GOOD}, model=model, **options)
+
+    @pytest.mark.parametrize("ask", [choose_prompts, compare_prompts, greedy_templates, random_words_control])
+    def test_what_is_no_embeddings_is_refused(self, ask, embeddings, model):
+        arguments = [] if ask is random_words_control else ["a {}"] if ask is greedy_templates else [{"good": GOOD}]
+        with pytest.raises(TypeError, match="embeddings is a ndarray; pass embeddings: zsc.embed_images"):
+            ask(embeddings.values, *arguments, model=model)
+
 
 class TestControls:
     def test_random_words(self, embeddings, model):
@@ -146,13 +207,18 @@ class TestControls:
     @pytest.mark.parametrize(
         ("options", "reason"),
         [
-            ({"template": "a {}"}, "accepted is a text with two {}"),
+            ({"template": "a {}"}, "it must be a text with two {}"),
+            ({"template": 5}, "template=5; it must be a text"),
             ({"draws": 0}, "draws=0"),
-            ({"class_names": ["red"]}, "class_names holds 1; the data set has 3 classes"),
+            ({"per_class": 1.5}, "per_class=1.5; per_class must be a whole number"),
+            ({"seed": None}, "seed=None; seed must be"),
+            ({"class_names": ["red"]}, "class_names holds 1"),
+            ({"class_names": {"red", "green", "blue"}}, "class_names is a set, where order decides"),
+            ({"words": "tail"}, "words is the one text 'tail'"),
         ],
     )
     def test_wrong_input(self, options, reason, embeddings, model):
-        with pytest.raises(ValueError, match=re.escape(reason)):
+        with pytest.raises((ValueError, TypeError), match=re.escape(reason)):
             random_words_control(embeddings, model=model, **options)
 
 
@@ -169,18 +235,29 @@ class TestGreedy:
     def test_the_best_template_comes_first_and_the_ensemble_is_the_mean(self, embeddings):
         model = OddEncoder()
         templates = ["wrong {}", "a {}", "the wrong {}", "the {}"]
-        table = greedy_templates(embeddings, templates, model=model, held_out=embeddings.head(30))
+        choosing, others = embeddings.select(np.arange(30, 90)), embeddings.head(30)
+        table = greedy_templates(choosing, templates, model=model, held_out=others)
         assert table["template"].tolist()[0] == "a {}" and set(table["template"]) == set(templates)
         for step in range(4):
             prompts = ClassPrompts.from_names(RGB, table["template"][: step + 1].tolist())
             clf = zsc.ZeroShotClassifier(prompts, model)
-            assert table["accuracy"][step] == clf.evaluate(embeddings).accuracy
-            assert table["held_out_accuracy"][step] == clf.evaluate(embeddings.head(30)).accuracy
+            assert table["accuracy"][step] == clf.evaluate(choosing).accuracy
+            assert table["held_out_accuracy"][step] == clf.evaluate(others).accuracy
         assert len(greedy_templates(embeddings, templates, model=model, max_templates=2)) == 2
 
+    def test_held_out_pictures_that_chose_are_told(self, embeddings, model):
+        with pytest.warns(UserWarning, match="30 of 30 pictures of held_out are in embeddings as well"):
+            greedy_templates(embeddings, "a {}", model=model, held_out=embeddings.head(30))
+        part = embeddings.select(np.arange(10, 90))
+        with pytest.warns(UserWarning, match="20 of 30 pictures of held_out"):
+            greedy_templates(part, "a {}", model=model, held_out=embeddings.head(30))
+
     def test_wrong_input(self, embeddings, model):
-        with pytest.raises(ValueError, match="max_templates=3; with 1 templates accepted are 1 to 1"):
-            greedy_templates(embeddings, "a {}", model=model, max_templates=3)
+        for steps in (3, 0, 1.0):
+            with pytest.raises(ValueError, match=f"max_templates={steps}; max_templates must be a whole number from 1"):
+                greedy_templates(embeddings, "a {}", model=model, max_templates=steps)
+        with pytest.raises(TypeError, match="class_names is the one text 'abc'"):
+            greedy_templates(embeddings, "a {}", model=model, class_names="abc")
         other = zsc.ImageEmbeddings(embeddings.values, embeddings.paths, embeddings.labels, ["a", "b", "c"])
         with pytest.raises(ValueError, match="held_out has the classes"):
             greedy_templates(embeddings, "a {}", model=model, held_out=other)
@@ -189,37 +266,6 @@ class TestGreedy:
         )
         with pytest.raises(ValueError, match="embeddings.labels runs from -1 to -1"):
             greedy_templates(bare, "a {}", model=model)
-
-
-class TestSearch:
-    def test_by_text_by_picture_by_row(self, embeddings, model):
-        found = search(embeddings, "something green", k=5, model=model)
-        cosines = embeddings.values @ np.array([0, 1, 0], np.float32)
-        assert found["index"].tolist() == np.argsort(-cosines, kind="stable")[:5].tolist()
-        np.testing.assert_allclose(found["cosine"], np.sort(cosines)[::-1][:5], atol=1e-6)
-        assert (found["class"] == "green").all()
-        found = search(embeddings, colour_picture((0, 0, 1)), k=3, model=model)
-        assert (found["class"] == "blue").all()
-        found = search(embeddings, 4, k=200)
-        assert len(found) == 89 and 4 not in found["index"].tolist()
-        assert search(embeddings, embeddings.paths[4], k=1, model=model)["index"][0] == 4
-
-    @pytest.mark.parametrize(
-        ("query", "options", "reason"),
-        [
-            (90, {}, "query=90; rows run from 0 to 89"),
-            ("", {}, "query is an empty text"),
-            ("green", {"k": 0}, "k=0; ask for at least one picture"),
-            (__file__, {}, "is a file, and a str is read as a text; pass Path"),
-        ],
-    )
-    def test_wrong_input(self, query, options, reason, embeddings, model):
-        with pytest.raises(ValueError, match=reason):
-            search(embeddings, query, **{"model": model, **options})
-
-    def test_another_model(self, embeddings):
-        with pytest.raises(ValueError, match="the embeddings were made by colours"):
-            search(embeddings, "green", model=ColourEncoder(fingerprint_salt="x"))
 
 
 @pytest.mark.skipif(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zsc.checks import check_unique
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
@@ -34,10 +35,11 @@ def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str
     Raises
     ------
     ValueError
-        If there is none, or one is neither; the message names it.
+        If there are none, two have one name, or one is none of these; the message names it.
     """
     if not isinstance(candidates, Mapping) or not candidates:
         raise ValueError("candidates is empty or no mapping; pass {name: prompts, ...}, such as {'bare': '{}'}.")
+    check_unique([str(name) for name in candidates], "candidates")
     return {str(name): _one(str(name), given, class_names) for name, given in candidates.items()}
 
 
@@ -62,11 +64,19 @@ def evaluations(
     pooling
         One rule for all; None takes each candidate's own, else "mean".
     """
+    names = class_names_of(embeddings)
     encoder = _encoder(model)
     return {
         name: ZeroShotClassifier(replace(prompts, name=name), encoder, pooling=pooling).evaluate(embeddings)
-        for name, prompts in as_candidates(candidates, embeddings.class_names).items()
+        for name, prompts in as_candidates(candidates, names).items()
     }
+
+
+def class_names_of(embeddings: ImageEmbeddings, name: str = "embeddings") -> list[str]:
+    """Give the class names of embedded pictures; anything else than embeddings is refused."""
+    if not isinstance(embeddings, ImageEmbeddings):
+        raise TypeError(f"{name} is a {type(embeddings).__name__}; pass embeddings: zsc.embed_images(model, dataset).")
+    return embeddings.class_names
 
 
 def _one(name: str, given: Any, class_names: Sequence[str]) -> ClassPrompts:
@@ -84,8 +94,8 @@ def _one(name: str, given: Any, class_names: Sequence[str]) -> ClassPrompts:
         return as_prompts(given)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"candidate {name!r}: {str(error).removesuffix('.')}; accepted are ClassPrompts, a mapping of class to "
-            "prompts, templates with {}, a template set's name, or a text for each class."
+            f"candidate {name!r}: {str(error).removesuffix('.')}; a candidate must be ClassPrompts, a mapping of class "
+            "to prompts, templates with {}, a template set's name, or a text for each class."
         ) from error
 
 

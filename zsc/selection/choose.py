@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from zsc.checks import check_fraction, check_labels, check_same_length
+from zsc.checks import check_count, check_fraction, check_labels, check_same_length, check_unique, short
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
+from zsc.evaluation.statistics import as_right
 from zsc.prompts import ClassPrompts
 from zsc.selection.candidates import Candidate, as_candidates, evaluations
 
@@ -33,15 +34,17 @@ class Choice:
     name, prompts
         The chosen candidate: the best of the choosing part; of repeated splits, the one chosen most often.
     evaluation
-        The chosen candidate on the first split's held-out part. With one split, this is the number to quote.
+        With one split, the chosen candidate on the part that had no say. None with several (`repeats` above 1, or
+        `cross_fit`): there every picture had a say in which candidate is chosen most often, and none is held out.
     splits
-        A row a split: repeat, part (which half chose), chosen, chosen_accuracy (on the part that chose),
-        held_out_accuracy (of the same candidate on the other part), optimism (their difference), n_chosen, n_held_out.
+        One row per split and choosing part: repeat, part (which half chose), chosen, chosen_accuracy (on the part that
+        chose), held_out_accuracy (of the same candidate on the other part), optimism (their difference), n_chosen,
+        n_held_out.
     """
 
     name: str
     prompts: ClassPrompts
-    evaluation: Evaluation
+    evaluation: Evaluation | None
     splits: pd.DataFrame
 
     @property
@@ -51,7 +54,7 @@ class Choice:
 
     @property
     def held_out_accuracy(self) -> float:
-        """The mean accuracy of the choice on the other part: of the way of choosing, where splits differ in it."""
+        """The mean accuracy of each split's own choice on its other part: with several, of this way of choosing."""
         return float(self.splits["held_out_accuracy"].mean())
 
     @property
@@ -60,14 +63,17 @@ class Choice:
         return self.chosen_accuracy - self.held_out_accuracy
 
     def summary(self) -> str:
-        """Say the choice, its held-out accuracy and the optimism."""
+        """Say the choice, its held-out accuracy and the optimism, and what there is no interval for."""
         often = (self.splits["chosen"] == self.name).sum()
-        how = f"in {often} of {len(self.splits)} splits" if len(self.splits) > 1 else "on one part"
-        low, high = self.evaluation.interval
-        interval = f" (95 % interval {low:.3f} to {high:.3f})" if len(self.splits) == 1 else ""
+        how, interval, end = f"in {often} of {len(self.splits)} splits", "", ""
+        if self.evaluation is None:
+            end = f" Over {len(self.splits)} splits every picture had a say in the name, so no evaluation is held out."
+        else:
+            low, high = self.evaluation.interval
+            how, interval = "on one part", f" (95 % interval {low:.3f} to {high:.3f})"
         return (
             f"chosen {how}: {self.name}; accuracy where it was chosen {self.chosen_accuracy:.3f}, on pictures that had "
-            f"no say {self.held_out_accuracy:.3f}{interval}; optimism {self.optimism:+.3f}."
+            f"no say {self.held_out_accuracy:.3f}{interval}; optimism {self.optimism:+.3f}.{end}"
         )
 
     def __repr__(self) -> str:
@@ -109,8 +115,10 @@ def choose_prompts(
     Returns
     -------
     Choice
-        Its `evaluation` is on held-out pictures.
+        With one split its `evaluation` is on held-out pictures; with several it has none, and its `held_out_accuracy`
+        is that of this way of choosing.
     """
+    _check_splits(share, repeats, seed)
     judged = evaluations(embeddings, candidates, model, pooling)
     first = next(iter(judged.values()))
     right = {name: e.right for name, e in judged.items()}
@@ -118,9 +126,11 @@ def choose_prompts(
         right, first.y_true, share=share, repeats=repeats, cross_fit=cross_fit, seed=seed
     )
     votes = splits["chosen"].value_counts()
-    name = next(n for n in right if votes.get(n, 0) == votes.max())
+    most = votes.max()
+    name = next(n for n in right if votes.get(n, 0) == most)
     prompts = as_candidates(candidates, embeddings.class_names)[name]
-    return Choice(name, replace(prompts, name=name), _part(judged[name], held_out), splits)
+    evaluation = _part(judged[name], held_out) if len(splits) == 1 else None
+    return Choice(name, replace(prompts, name=name), evaluation, splits)
 
 
 def choose_repeatedly(
@@ -137,7 +147,7 @@ def choose_repeatedly(
     Parameters
     ----------
     right
-        Name -> which of the N predictions are right, shape (N,), bool.
+        Name -> which of the N predictions are right: N bools.
     y_true
         Labels, shape (N,), so that both parts have the same shares of the classes.
     share, repeats, cross_fit, seed
@@ -157,11 +167,10 @@ def _split_and_choose(
     right: Mapping[str, np.ndarray], y_true: np.ndarray, *, share: float, repeats: int, cross_fit: bool, seed: int
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Give the table of splits, and the held-out rows of the first of them."""
-    check_fraction(share, "share")
-    if repeats < 1:
-        raise ValueError(f"repeats={repeats}; accepted is 1 or more.")
-    check_same_length(y_true=y_true, **right)
-    names, table = list(right), np.stack(list(right.values()))  # (C, N)
+    _check_splits(share, repeats, seed)
+    arrays = as_rights(right)
+    check_same_length(y_true=y_true, right=next(iter(arrays.values())))
+    names, table = list(arrays), np.stack(list(arrays.values()))  # (C, N)
     splits = [_stratified(y_true, share, seed + repeat) for repeat in range(repeats)]
     rows = []
     for repeat, parts in enumerate(splits):
@@ -172,6 +181,25 @@ def _split_and_choose(
             rows.append((repeat, part, names[best], *accuracies, accuracies[0] - accuracies[1], *sizes))
     columns = ("repeat", "part", "chosen", "chosen_accuracy", "held_out_accuracy", "optimism", "n_chosen", "n_held_out")
     return pd.DataFrame(rows, columns=list(columns)), splits[0][1]
+
+
+def as_rights(right: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Take several classifiers by which of the same pictures they get right: name -> (N,), bool, at least one name."""
+    if not isinstance(right, Mapping) or not right:
+        raise ValueError(f"right is {short(right)}; pass a mapping of name to which predictions are right.")
+    check_unique([str(name) for name in right], "right")
+    arrays = {str(name): as_right(values, f"right[{name!r}]") for name, values in right.items()}
+    (first, n), *rest = ((name, len(array)) for name, array in arrays.items())
+    for name, other in rest:
+        if other != n:
+            raise ValueError(f"right[{first!r}] holds {n} and right[{name!r}] {other}; pass the same pictures for all.")
+    return arrays
+
+
+def _check_splits(share: float, repeats: int, seed: int) -> None:
+    check_fraction(share, "share")
+    check_count(repeats, "repeats")
+    check_count(seed, "seed", low=0, high=2**32 - 1 - repeats)  # scikit-learn's splits take no larger one
 
 
 def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from zsc.checks import check_class_names, check_count, check_texts
 from zsc.embeddings import ImageEmbeddings
 from zsc.prompts import ClassPrompts
 from zsc.prompts.templates import fill
-from zsc.selection.candidates import evaluations
+from zsc.selection.candidates import class_names_of, evaluations
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
@@ -56,20 +57,20 @@ def random_words_control(
     Returns
     -------
     pd.DataFrame
-        A row a draw: description (the first), accuracy, macro_recall.
+        One row per draw: description (the first), accuracy, macro_recall.
     """
-    if template.count("{}") != 2:
-        raise ValueError(f"template={template!r}; accepted is a text with two {{}}: for the class, then for the words.")
-    if min(draws, per_class) < 1:
-        raise ValueError(f"draws={draws}, per_class={per_class}; accepted are 1 or more.")
-    names = embeddings.class_names
-    spoken = names if class_names is None else list(class_names)
-    if len(spoken) != len(names):
-        raise ValueError(f"class_names holds {len(spoken)}; the data set has {len(names)} classes.")
-    rng = np.random.default_rng(seed)
+    if not isinstance(template, str) or template.count("{}") != 2:
+        raise ValueError(
+            f"template={template!r}; it must be a text with two {{}}: one for the class, then one for the words."
+        )
+    check_count(per_class, "per_class")
+    names = class_names_of(embeddings)
+    spoken = names if class_names is None else check_class_names(class_names, len(names))
+    words = check_texts(words, "words")
+    rng = np.random.default_rng(check_count(seed, "seed", low=0))
     candidates, first = {}, []
     head, _, tail = template.rpartition("{}")
-    for draw in range(draws):
+    for draw in range(check_count(draws, "draws")):
         descriptions = [_description(rng, words) for _ in range(per_class)]
         first.append(descriptions[0])
         texts = {n: [fill(head + d + tail, s) for d in descriptions] for n, s in zip(names, spoken, strict=True)}
