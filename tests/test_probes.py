@@ -4,6 +4,7 @@ The clusters are von Mises-Fisher with one concentration: the true posterior is 
 """
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ from sklearn.linear_model import LogisticRegression
 
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings
+from zsc.evaluation import evaluate
 from zsc.matching import ClassMismatchError
-from zsc.probes import few_shot_curve, linear_probe, mix_curve, mix_weights, tip, tip_adapter, zero_shot_head
+from zsc.probes import few_shot_curve, linear, linear_probe, mix_curve, mix_weights, tip, tip_adapter, zero_shot_head
 from zsc.probes.parts import as_rows, draw_shots, split_rows
 from zsc.scoring import cosine_scores, to_proba
 
@@ -65,14 +67,53 @@ class TestZeroShotHead:
         ("arguments", "message"),
         [
             ((2 * TEXTS, 10.0), r"class_weights has a row of length 2 \(row 0\); accepted are unit rows"),
-            ((TEXTS, 0.0), "logit_scale=0.0; accepted is a number above 0"),
-            ((TEXTS, np.nan), "logit_scale=nan"),
-            ((TEXTS, 10.0, ["a"]), "class_names holds 1; accepted are two or more"),
+            ((TEXTS, 0.0), r"logit_scale=\[0.0\]; pass one or more numbers above 0"),
+            ((TEXTS, np.nan), r"logit_scale=\[nan\]"),
+            ((TEXTS, "ten"), r"logit_scale=\['ten'\]"),
+            ((TEXTS,), "logit_scale is missing; pass the model's own, or a classifier"),
+            ((TEXTS, 10.0, ["a"]), "class_names holds 1"),
+            ((TEXTS, 10.0, set(NAMES)), "class_names is a set, where order decides"),
         ],
     )
     def test_wrong_input(self, arguments, message):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises((ValueError, TypeError), match=message):
             zero_shot_head(*arguments)
+
+    def test_a_classifier_brings_all_the_rest(self, colours):
+        texts = {"red": ["red"], "blue": ["blue", "a blue thing"], "green": ["green"]}
+        clf = ZeroShotClassifier(texts, colours)
+        head = zero_shot_head(clf)
+        by_hand = zero_shot_head(clf.class_weights, colours.logit_scale, clf.class_names)
+        np.testing.assert_array_equal(head.weights, by_hand.weights)
+        assert (head.class_names, head.logit_scale) == (by_hand.class_names, by_hand.logit_scale)
+        assert head.fingerprint == colours.fingerprint
+        with pytest.raises(ValueError, match="the classifier pools by 'max', which no linear head can do"):
+            zero_shot_head(ZeroShotClassifier(texts, colours, pooling="max"))
+        assert zero_shot_head(ZeroShotClassifier(["red", "blue"], colours, pooling="max")).class_names == [
+            "red",
+            "blue",
+        ]
+        with pytest.raises(ValueError, match="got a classifier and more"):
+            zero_shot_head(clf, 10.0)
+
+    def test_what_is_passed_in_and_given_out_changes_nothing(self):
+        weights = TEXTS.copy()
+        head = zero_shot_head(weights, KAPPA)
+        weights[:] = 0
+        np.testing.assert_allclose(head.weights, TEXTS, atol=1e-6)
+        with pytest.raises(ValueError, match="read-only"):
+            head.weights[0] = 0
+
+    def test_there_is_one_log_loss(self):
+        """A confident mistake costs what it costs: 60 and 0 nats, and 150 where a floor of 1e-15 would say 35."""
+        values, labels = np.eye(2, dtype="f4"), np.array([1, 1])
+        for scale, expected in ((60.0, 30.0), (300.0, 150.0)):
+            head = zero_shot_head(values, scale, ["a", "b"])
+            grade = head.grade(as_rows((values, labels), "x", class_names=["a", "b"]))
+            assert grade["log_loss"] == head.evaluate((values, labels)).log_loss == pytest.approx(expected)
+        rare = evaluate([1], [[1 - 1e-20, 1e-20]], ["a", "b"])
+        assert rare.log_loss == pytest.approx(20 * np.log(10))
+        assert evaluate([0], [[1.0, 0.0]], ["a", "b"]).log_loss == 0
 
 
 class TestLinearProbe:
@@ -80,10 +121,54 @@ class TestLinearProbe:
     def test_it_is_scikit_learns(self, classes):
         train, test = clusters(40, 4, classes), clusters(50, 5, classes)
         probe = linear_probe(train, test, validation=None, strengths=[0.02])
-        model = LogisticRegression(C=50, max_iter=5000).fit(train[0].astype(float), train[1])
+        model = LogisticRegression(C=50, max_iter=5000, tol=1e-10).fit(train[0].astype(float), train[1])
         np.testing.assert_allclose(probe.predict_proba(test[0]), model.predict_proba(test[0].astype(float)), atol=1e-5)
         assert probe.evaluation.accuracy == pytest.approx(model.score(test[0].astype(float), test[1]))
         assert probe.validation is None and probe.strength == 0.02
+
+    @pytest.mark.parametrize(("classes", "dim", "shots"), [(2, 256, 8), (10, 256, 2), (10, 64, 40), (40, 128, 3)])
+    def test_it_reaches_its_optimum_at_every_strength(self, classes, dim, shots):
+        """Embeddings in a narrow cone, as CLIP's are: against lbfgs that goes on to the end, C from 1e-3 to 1e6."""
+        rng = np.random.default_rng(7)
+        middles, common = unit(rng.normal(size=(classes, dim))), unit(rng.normal(size=(1, dim)))
+
+        def draw(n):
+            labels = np.tile(np.arange(classes), n)
+            noise = rng.normal(size=(len(labels), dim)) / dim**0.5
+            return unit(0.9 * common + 0.3 * middles[labels] + noise).astype(np.float32), labels
+
+        train, test = draw(shots), draw(20)
+        values, others = train[0].astype(float), test[0].astype(float)
+        for strength in (1e3, 1.0, 1e-2, 1e-4, 1e-6):
+            probe = linear_probe(train, test, validation=None, strengths=[strength])
+            centre = values.mean(axis=0)  # for lbfgs's sake: the minimum is the same
+            tight = LogisticRegression(C=1 / strength, tol=1e-13, max_iter=20_000).fit(values - centre, train[1])
+            np.testing.assert_allclose(
+                probe.predict_proba(test[0]), tight.predict_proba(others - centre), atol=1e-3, err_msg=str(strength)
+            )
+            assert probe.evaluation.accuracy == pytest.approx(tight.score(others - centre, test[1]), abs=1e-3)
+
+    def test_a_fit_that_is_cut_short_says_so_in_one_sentence(self, monkeypatch):
+        monkeypatch.setattr(linear, "MAX_ITER", 1)
+        with pytest.warns(
+            UserWarning, match="the probe of strength 1e-05 is not at its optimum after 1 steps"
+        ) as caught:
+            linear_probe(clusters(6, 7), validation=None, strengths=[1e-5])
+        assert len(caught) == 1
+
+    @pytest.mark.parametrize(
+        ("strengths", "said"),
+        [
+            ((100.0, 10.0), "strength 10 is the smallest of those offered; one beyond it might do better."),
+            ((1e-5, 1e-6), "strength 1e-05 is the largest of those offered; one beyond it might do better."),
+            ((1e3, 0.1, 1e-6), ""),
+            ((0.1,), ""),
+        ],
+    )
+    def test_the_end_of_the_grid_is_told(self, strengths, said):
+        train = clusters(60, 7)
+        probe = linear_probe(train, TEST, validation=VALIDATION, strengths=strengths)
+        assert probe.note == probe.evaluation.about.get("note", "") == said
 
     def test_many_pictures_are_bayes(self):
         probe = linear_probe(TRAIN, TEST, seed=0)
@@ -120,11 +205,13 @@ class TestLinearProbe:
         turned = ImageEmbeddings(test.values, test.paths, np.argsort(order)[test.labels], [NAMES[k] for k in order])
         one, two = linear_probe(train, test), linear_probe(train, turned)
         assert one.evaluation.accuracy == two.evaluation.accuracy > 0.8
-        assert one.class_names == NAMES and one.evaluation.images == test.paths
+        assert one.class_names == NAMES and list(one.evaluation.images) == list(test.paths)
 
     def test_failed_pictures_are_left_out(self):
-        train = embeddings(30, 10)
-        train.values[5] = np.nan
+        whole = embeddings(30, 10)
+        values = whole.values.copy()
+        values[5] = np.nan
+        train = replace(whole, values=values)
         whole = linear_probe(train.without_failed(), validation=None, strengths=[1])
         np.testing.assert_array_equal(linear_probe(train, validation=None, strengths=[1]).weights, whole.weights)
 
@@ -137,11 +224,15 @@ class TestLinearProbe:
             ((TRAIN[0], TRAIN[1] - 1), {}, "train.labels runs from -1 to 2; accepted are 0 or more .-1 marks no label"),
             ((TRAIN[0], TRAIN[1] + 0.5), {}, "train.labels holds float64 values"),
             ((TRAIN[0], 2 * TRAIN[1]), {}, "train.labels holds no label of class 1; accepted is at least one of each"),
-            ((TRAIN[0], 0 * TRAIN[1]), {}, "the classes of train holds 1; accepted are two or more"),
+            ((TRAIN[0], 0 * TRAIN[1]), {}, "the classes of train holds 1"),
             (TRAIN, {"validation": 1.5}, "validation=1.5; accepted is a fraction"),
-            (TRAIN, {"validation": None}, "strengths holds 6 candidates and validation is None"),
-            (TRAIN, {"strengths": [0]}, r"strengths=\[0\]; accepted are one or more numbers above 0"),
+            (TRAIN, {"validation": None}, "strengths holds 8 candidates and validation is None"),
+            (TRAIN, {"strengths": [0]}, r"strengths=\[0\]; pass one or more numbers above 0"),
             (TRAIN, {"strengths": []}, r"strengths=\[\]"),
+            (TRAIN, {"strengths": ["1"]}, r"strengths=\['1'\]; pass one or more numbers above 0"),
+            (TRAIN, {"strengths": [np.inf]}, r"strengths=\[inf\]"),
+            (TRAIN, {"seed": "q"}, "seed='q'; seed must be a whole number of 0 or more"),
+            (TRAIN, {"seed": 1.5, "validation": None, "strengths": [1]}, "seed=1.5; seed must be"),
             (TRAIN, {"test": (TEST[0][:, :3], TEST[1])}, "test has 3 numbers a row; accepted are 16"),
             (TRAIN, {"test": (TEST[0], TEST[1] + 1)}, "test.labels runs from 1 to 4; accepted are 0 to 3"),
             (clusters(1, 0), {}, "validation=0.2 cannot be cut from the 1 pictures of class 'class 0'"),
@@ -152,6 +243,11 @@ class TestLinearProbe:
             linear_probe(train, **options)
         assert "\n" not in str(caught.value)
 
+    def test_wrong_containers(self):
+        for options, message in (({"strengths": 0.1}, "strengths is the float 0.1"), ({"strengths": {0.1}}, "a set")):
+            with pytest.raises(TypeError, match=message):
+                linear_probe(TRAIN, **options)
+
     def test_wrong_kinds_other_models_and_other_classes(self):
         with pytest.raises(TypeError, match="train is a ndarray; pass an ImageEmbeddings, or a pair"):
             linear_probe(TRAIN[0], TEST)
@@ -161,6 +257,114 @@ class TestLinearProbe:
         other.class_names[0] = "cow"
         with pytest.raises(ClassMismatchError, match="the data set's classes"):
             linear_probe(embeddings(9, 1), other)
+
+
+class TestModels:
+    """ViT-B/32, ViT-B/16 and RN101 all have 512 numbers a row: only the fingerprint tells them apart."""
+
+    ONE, OTHER = embeddings(9, 1, fingerprint="one"), embeddings(9, 2, fingerprint="other")
+    PROBE = linear_probe(embeddings(30, 3, fingerprint="one"), validation=None, strengths=[0.1])
+    START = zero_shot_head(TEXTS, KAPPA, NAMES, fingerprint="one")
+
+    @pytest.mark.parametrize(
+        "head",
+        [PROBE, START, mix_weights(zero_shot_head(TEXTS, KAPPA, NAMES), PROBE, 0.5), tip_adapter(ONE, HEAD)],
+        ids=["probe", "zero-shot", "mix", "tip-adapter"],
+    )
+    @pytest.mark.parametrize("ask", ["evaluate", "predict_proba", "predict_scores"])
+    def test_every_head_refuses_another_models_embeddings(self, head, ask):
+        assert head.fingerprint == "one"
+        getattr(head, ask)(self.ONE)
+        getattr(head, ask)(embeddings(9, 2))  # where the model is not known, nothing can be said
+        with pytest.raises(ValueError, match="was made by other, not by one; embed both with one model"):
+            getattr(head, ask)(self.OTHER)
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda other, start, probe: tip_adapter(other, start),
+            lambda other, start, probe: few_shot_curve(other, embeddings(9, 4), start, shots=[1]),
+            lambda other, start, probe: few_shot_curve(embeddings(9, 4), other, start, shots=[0]),
+            lambda other, start, probe: tip_adapter(embeddings(9, 4), start, validation=other),
+            lambda other, start, probe: linear_probe(
+                clusters(9, 4), embeddings(5, 1, fingerprint="x"), validation=other
+            ),
+            lambda other, start, probe: mix_curve(start, probe, other),
+            lambda other, start, probe: mix_weights(zero_shot_head(TEXTS, 1, NAMES, fingerprint="other"), probe, 0.5),
+        ],
+    )
+    def test_heads_of_two_models_are_never_mixed(self, ask):
+        with pytest.raises(ValueError, match="was made by .*; embed both with one model"):
+            ask(self.OTHER, self.START, self.PROBE)
+
+    def test_results_say_their_model_and_data(self):
+        named = {"model": "toy", "fingerprint": "one", "dataset": "drawn test"}
+        train, test = embeddings(20, 1, **named), embeddings(20, 2, **named)
+        curve = few_shot_curve(train, test, self.START, shots=(0, 1), seeds=2)
+        assert {key: curve.attrs[key] for key in named} == named
+        assert curve.attrs["baseline"] == 0.25 and curve.attrs["note"] == ""
+        about = linear_probe(train, test).evaluation.about
+        assert {key: about[key] for key in named} == named and about["method"] == "linear probe"
+
+    def test_failed_pictures_are_counted_in_the_result(self):
+        test = embeddings(20, 2)
+        values = test.values.copy()
+        values[[3, 7]] = np.nan
+        failures = pd.DataFrame({"index": [3, 7], "image": "x", "error": "broken"})
+        test = replace(test, values=values, failures=failures)
+        probe = linear_probe(embeddings(20, 1), test)
+        assert probe.evaluation.n == 78 and probe.evaluation.about["left_out"] == 2
+        assert few_shot_curve(embeddings(20, 1), test, HEAD, shots=[0], seeds=1).attrs["left_out"] == 2
+
+    def test_classes_in_another_spelling_are_matched_by_name(self):
+        test = embeddings(20, 2)
+        order = [2, 0, 3, 1]
+        spelt = ImageEmbeddings(test.values, test.paths, np.argsort(order)[test.labels], ["Fox", "CAT", "owl ", "Dog"])
+        probe = linear_probe(embeddings(20, 1), spelt, validation=None, strengths=[0.1])
+        assert probe.evaluation.accuracy > 0.8 and "matched_by" not in probe.evaluation.about
+
+
+class TestSharedPictures:
+    ONE = embeddings(12, 1)
+
+    @pytest.mark.parametrize(
+        ("ask", "said"),
+        [
+            (lambda a: linear_probe(a, a), "48 of 48 pictures of test are in train as well"),
+            (lambda a: linear_probe(a, validation=a), "48 of 48 pictures of validation are in train"),
+            (lambda a: linear_probe(a, a.select(range(40, 48)), validation=None, strengths=[1]), "8 of 8 pictures of"),
+            (
+                lambda a: linear_probe((a.values, a.labels), (a.values[::-1], a.labels[::-1])),
+                "48 of 48 pictures of test",
+            ),
+            (lambda a: few_shot_curve(a, a, HEAD, shots=[1]), "48 of 48 pictures of test are in train as well"),
+            (lambda a: few_shot_curve(a, a, HEAD, shots=[1], validation=0.25), "48 of 48 pictures of test"),
+            (lambda a: tip_adapter(a, HEAD, validation=a), "48 of 48 pictures of validation"),
+            (lambda a: linear_probe(embeddings(5, 9), a, validation=a), "48 of 48 pictures of test are in validation"),
+        ],
+    )
+    def test_learning_and_judging_on_the_same_ones_is_told(self, ask, said):
+        with pytest.warns(UserWarning, match=said) as caught:
+            ask(self.ONE)
+        assert caught[0].filename == __file__
+
+    def test_by_digest_by_source_and_by_value(self):
+        digests = [bytes([i]) for i in range(48)]
+        moved = np.roll(self.ONE.values, 1, axis=1)  # other rows altogether
+        one, two = (replace(e, digests=digests) for e in (self.ONE, replace(self.ONE, values=moved)))
+        with pytest.warns(UserWarning, match="48 of 48"):
+            linear_probe(one, two, validation=None, strengths=[1])
+        with pytest.warns(UserWarning, match="48 of 48"):  # in other batches the last digits change
+            near = unit(self.ONE.values + 1e-6).astype(np.float32)
+            linear_probe(self.ONE, replace(self.ONE, values=near), validation=None, strengths=[1])
+        linear_probe(self.ONE, replace(self.ONE, values=moved), validation=None, strengths=[1])  # names alone: not told
+        probe = None
+        with pytest.warns(UserWarning, match="48 of 48"):
+            probe = linear_probe(self.ONE, self.ONE)
+        assert "too good for new pictures" in probe.note and probe.evaluation.about["note"] == probe.note
+
+    def test_a_fraction_that_is_cut_off_shares_nothing(self):
+        linear_probe(self.ONE, embeddings(5, 2), validation=0.25)
 
 
 class TestMixWeights:
@@ -252,10 +456,31 @@ class TestTipAdapter:
         assert len(adapter.validation) == len(tip.ALPHAS) * len(tip.BETAS)
         assert adapter.evaluate(TEST).accuracy > ZERO_SHOT
 
+    def test_the_end_of_the_grid_is_told(self):
+        adapter = tip_adapter(TRAIN, HEAD, validation=VALIDATION, alphas=[0.1, 10.0], betas=[1.0, 3.0, 5.5])
+        assert "alpha 0.1 is the smallest of those offered" in adapter.note and "beta 1 is" in adapter.note
+        shuffled = (TRAIN[0], np.random.default_rng(0).permutation(TRAIN[1]))
+        adapter = tip_adapter(shuffled, HEAD, validation=VALIDATION, alphas=[0.0, 10.0], betas=[5.5])
+        assert (adapter.alpha, adapter.note) == (0.0, "")  # nothing lies beyond 0
+
+    def test_the_votes_of_many_classes_are_counted_class_by_class(self):
+        """3,000 classes of one shot each, some of none: no table of classes by classes is made."""
+        rng = np.random.default_rng(0)
+        weights = unit(rng.normal(size=(3000, 8))).astype(np.float32)
+        shots = rng.choice(3000, 50, replace=False)
+        adapter = tip.TipAdapter(zero_shot_head(weights, 1.0), weights[shots], shots)
+        votes = adapter.votes(weights[:5])
+        expected = np.exp(-5.5 * (1 - weights[:5] @ weights[shots].T))
+        np.testing.assert_allclose(votes[:, shots], expected, rtol=1e-5)
+        assert np.count_nonzero(votes) == 250
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"alphas": [-1.0]}, r"alphas=\[-1.0\]; accepted are one or more numbers of 0 or more"),
+            ({"alphas": [-1.0]}, r"alphas=\[-1.0\]; pass one or more numbers of 0 or more"),
+            ({"betas": ["5.5"]}, r"betas=\['5.5'\]"),
+            ({"zero_shot": "toy"}, "zero_shot is the str 'toy'; pass a head: zero_shot_head"),
+            ({"seed": -1}, "seed=-1; seed must be"),
             ({"betas": [np.nan]}, r"betas=\[nan\]"),
             ({"betas": [1.0, 2.0]}, "betas holds 2 candidates and validation is None"),
             (
@@ -265,7 +490,7 @@ class TestTipAdapter:
         ],
     )
     def test_wrong_input(self, options, message):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises((ValueError, TypeError), match=message):
             tip_adapter(**{"train": TRAIN, "zero_shot": HEAD} | options)
 
 
@@ -306,15 +531,22 @@ class TestFewShotCurve:
                 {"shots": (1, 601)},
                 re.escape("shots=601 asks for more than train has: 600 pictures of class 'class 0'."),
             ),
-            ({"shots": (-1,)}, r"shots=\[-1\]; accepted are whole numbers, 0 or more"),
-            ({"shots": ()}, r"shots=\[\]"),
-            ({"seeds": 0}, "seeds=0; accepted is a number of 1 or more"),
-            ({"seeds": [-1]}, r"seeds=\[-1\]"),
+            ({"shots": (-1,)}, "shots=-1; shots must be a whole number of 0 or more"),
+            ({"shots": (1.5,)}, "shots=1.5; shots must be"),
+            ({"shots": ()}, "shots is empty"),
+            ({"shots": 5}, "shots is the int 5; pass a list of numbers"),
+            ({"shots": {1, 2}}, "shots is a set, where order decides"),
+            ({"seeds": 0}, "seeds=0; seeds must be a whole number of 1 or more"),
+            ({"seeds": [-1]}, "seeds=-1; seeds must be a whole number of 0 or more"),
+            ({"seeds": [0.5]}, "seeds=0.5; seeds must be"),
+            ({"seeds": True}, "seeds=True; seeds must be"),
+            ({"seeds": []}, "seeds is empty"),
+            ({"zero_shot": BAYES}, "zero_shot is the float .*; pass a head: zero_shot_head"),
         ],
     )
     def test_wrong_input(self, options, message):
-        with pytest.raises(ValueError, match=message):
-            few_shot_curve(TRAIN, TEST, HEAD, **options)
+        with pytest.raises((ValueError, TypeError), match=message):
+            few_shot_curve(**{"train": TRAIN, "test": TEST, "zero_shot": HEAD} | options)
 
 
 class TestParts:
@@ -331,3 +563,8 @@ class TestParts:
         assert sorted([*rest.images, *part.images]) == sorted(self.ROWS.images)
         expected = min(max(1, round(20 * fraction)), 19)
         assert np.bincount(part.labels).tolist() == [expected] * K
+
+    def test_draws_are_those_of_a_loop_over_classes(self):
+        rows, rng = self.ROWS.select(np.random.default_rng(1).permutation(80)), np.random.default_rng(4)
+        by_hand = [rng.permutation(np.flatnonzero(rows.labels == k))[:3] for k in range(K)]
+        assert draw_shots(rows, 3, seed=4).images == [rows.images[i] for part in by_hand for i in part]
