@@ -1,10 +1,13 @@
 """Embed a folder with the model of known geometry, slowly, writing down what is encoded: a process to be killed.
 
-Usage: python embed_slowly.py FOLDER STORE LOG [FIRST LAST]
+Usage: python embed_slowly.py FOLDER STORE LOG [FIRST LAST | --hang]
+
+With --hang, reading the sixth picture never ends.
 """
 
 import hashlib
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import numpy as np
 from conftest import ColourEncoder
 
 import zsc
-from zsc.embeddings import job
+from zsc.embeddings import job, streaming
 
 
 def mark(pixels):
@@ -30,9 +33,17 @@ class SlowEncoder(ColourEncoder):
         return super().encode_pixels(pixels)
 
 
+def hang_at(path):
+    """Let the reading of one picture wait for ever, as a share that went away does."""
+    read = streaming.read_source
+    streaming.read_source = lambda source: threading.Event().wait() if source == path else read(source)
+
+
 if __name__ == "__main__":
     job.PART_ROWS = 16
     dataset = zsc.ImageDataset.from_folder(sys.argv[1])
-    if len(sys.argv) > 4:
+    if sys.argv[4:] == ["--hang"]:
+        hang_at(dataset.paths[5])
+    elif len(sys.argv) > 4:
         dataset = dataset[int(sys.argv[4]) : int(sys.argv[5])]
     zsc.embed_images(SlowEncoder(), dataset, sys.argv[2], batch_size=4, progress=False)

@@ -1,5 +1,7 @@
 """Embeddings are kept by content: nothing stale, nothing twice, nothing half, whatever happens to the process."""
 
+import hashlib
+import json
 import os
 import random
 import shutil
@@ -11,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ColourEncoder
@@ -19,7 +22,17 @@ from PIL import Image
 
 import zsc
 from zsc.embeddings import job
-from zsc.store import DamagedPartWarning, EmbeddingStore, PathIndex
+from zsc.store import (
+    DamagedPartWarning,
+    EmbeddingStore,
+    ForeignPartWarning,
+    PathIndex,
+    StoreWarning,
+    clear,
+    file_key,
+    path_index,
+    stores,
+)
 
 HERE = Path(__file__).parent
 
@@ -55,7 +68,13 @@ def dataset(tmp_path):
     return make_pictures(tmp_path / "pictures")
 
 
-def test_embedded_once(dataset, tmp_path, monkeypatch):
+@pytest.fixture
+def settled(monkeypatch):
+    """Take files that were written just now for old ones."""
+    monkeypatch.setattr(path_index, "SETTLED_NS", 0)
+
+
+def test_embedded_once(dataset, tmp_path, settled, monkeypatch):
     fresh = zsc.embed_images(ColourEncoder(), dataset, batch_size=4, progress=False)
     first, count = embed(dataset, tmp_path / "store")
     assert count == 30
@@ -150,7 +169,7 @@ class TestFailures:
         assert embeddings.labels.tolist() == damaged.labels[kept].tolist() and len(embeddings.failures) == 2
 
     def test_unknown(self, dataset):
-        with pytest.raises(ValueError, match="on_error='ignore'; accepted are raise, skip, record"):
+        with pytest.raises(ValueError, match="on_error='ignore'; .* raise, skip, record"):
             zsc.embed_images(ColourEncoder(), dataset, on_error="ignore")
 
 
@@ -249,7 +268,7 @@ class TestDamage:
             p for p in EmbeddingStore(tmp_path / "store", again.fingerprint, 3).verify() if p.problem
         ]
 
-    def test_a_damaged_index_only_costs_reading(self, dataset, tmp_path):
+    def test_a_damaged_index_only_costs_reading(self, dataset, tmp_path, settled):
         embed(dataset, tmp_path / "store")
         part = next((tmp_path / "store/paths").glob("*.parquet"))
         part.write_bytes(part.read_bytes()[:-20])
@@ -262,6 +281,20 @@ class TestDamage:
         folder = tmp_path / "store" / ColourEncoder().fingerprint
         (folder / ".part-x.parquet.1.0.tmp").write_bytes(b"half")
         assert embed(dataset, tmp_path / "store")[1] == 0
+
+
+def write_vectors(folder, vectors, record=None, **columns):
+    """Write a part with a digest of zeros, as the first version wrote it, or with what is asked for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = pa.list_(pa.float32(), len(vectors[0]))
+    table = pa.table({"digest": pa.array([bytes(32)], pa.binary(32)), "values": pa.array(vectors, kind)} | columns)
+    table = table.replace_schema_metadata(None if record is None else {"zsc": json.dumps(record)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    data = sink.getvalue().to_pybytes()
+    part = folder / f"part-{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+    part.write_bytes(data)
+    return part
 
 
 class TestStore:
@@ -287,12 +320,17 @@ class TestStore:
 
     def test_verify_tells_rows_that_are_no_unit_vectors(self, tmp_path):
         store = EmbeddingStore(tmp_path, "f", 2)
-        store.add([b"a" * 32], np.array([[3, 0]]))
-        assert "no unit vectors" in store.verify()[0].problem
+        with pytest.raises(ValueError, match="values has a row of length 3"):
+            store.add([b"a" * 32], np.array([[3, 0]]))
+        store.make()
+        part = write_vectors(store.folder, [[3, 0]])
+        assert "not unit vectors" in store.verify()[0].problem
+        store = EmbeddingStore(tmp_path, "f", 2)
+        with pytest.warns(ForeignPartWarning, match=f"{part.name}: its rows are not unit vectors"):
+            assert not store.get([bytes(32)])[1].any()
+        assert part.exists() and bytes(32) not in store
 
-    def test_the_index_knows_unchanged_files_only(self, tmp_path):
-        from zsc.store import file_key
-
+    def test_the_index_knows_unchanged_files_only(self, tmp_path, settled):
         path = tmp_path / "a.png"
         path.write_bytes(b"1")
         index = PathIndex(tmp_path)
@@ -307,19 +345,376 @@ class TestStore:
         assert len(list((tmp_path / "paths").glob("*.parquet"))) == parts + 1
 
 
-class TestSaved:
-    def test_saved_and_loaded(self, dataset, tmp_path):
-        dataset.paths[7].write_bytes(b"no picture")
-        embeddings = zsc.embed_images(ColourEncoder(), dataset, on_error="record", progress=False)
-        loaded = zsc.ImageEmbeddings.load(embeddings.save(tmp_path / "mine.parquet"))
-        np.testing.assert_array_equal(loaded.values, embeddings.values)
-        assert loaded.paths == embeddings.paths and loaded.labels.tolist() == embeddings.labels.tolist()
-        assert loaded.class_names == ["a", "b"] and loaded.fingerprint == embeddings.fingerprint
-        assert loaded.failures["image"].tolist() == [str(dataset.paths[7])] and loaded.dataset == embeddings.dataset
+def colour_file(path, colour):
+    """Write a bitmap of one colour: all of them have the same size."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), colour).save(path, format="BMP")
+    return path
 
-    def test_no_such_file(self, tmp_path):
-        with pytest.raises(ValueError, match=r"mine\.parquet: no file of embeddings that can be read"):
-            zsc.ImageEmbeddings.load(tmp_path / "mine.parquet")
-        (tmp_path / "mine.parquet").write_bytes(b"half")
-        with pytest.raises(ValueError, match="no file of embeddings"):
-            zsc.ImageEmbeddings.load(tmp_path / "mine.parquet")
+
+def one(path, store, model=None):
+    """Embed one picture."""
+    found = zsc.embed_images(model or ColourEncoder(), zsc.ImageDataset([path], [-1], []), store, progress=False)
+    return found.values[0].round(3).tolist()
+
+
+def in_place(path, colour):
+    colour_file(path, colour)
+
+
+def by_rename(path, colour):
+    colour_file(path.with_name("new.bmp"), colour).replace(path)
+
+
+def through_a_link(path, colour):
+    os.link(path, path.with_name("link.bmp"))
+    colour_file(path.with_name("link.bmp"), colour)
+
+
+class TestIdentity:
+    """A changed picture never gets its old embedding, whatever its name, size and time say."""
+
+    @pytest.mark.parametrize("change", [in_place, by_rename, through_a_link])
+    @pytest.mark.parametrize("remembered", [True, False])
+    def test_a_picture_changed_behind_its_time(self, tmp_path, change, remembered, monkeypatch):
+        path, store = colour_file(tmp_path / "a.bmp", "red"), tmp_path / "store"
+        os.utime(path, (1e9, 1e9))
+        if remembered:
+            monkeypatch.setattr(path_index, "SETTLED_NS", 0)
+            time.sleep(0.05)
+        assert one(path, store) == [1, 0, 0]
+        assert PathIndex(store).lookup([path]) == [hashlib.sha256(path.read_bytes()).digest() if remembered else None]
+        change(path, "blue")
+        os.utime(path, (1e9, 1e9))
+        assert one(path, store) == [0, 0, 1]
+
+    def test_a_file_that_was_just_changed_is_not_remembered(self, tmp_path, monkeypatch):
+        path = colour_file(tmp_path / "a.bmp", "red")
+        os.utime(path, (1e9, 1e9))  # the change of the inode still shows
+        assert file_key(path) is None
+        now = path.stat().st_ctime_ns
+        monkeypatch.setattr(path_index.time, "time_ns", lambda: now + 1_900_000_000)
+        assert file_key(path) is None
+        monkeypatch.setattr(path_index.time, "time_ns", lambda: now + 2_100_000_000)
+        assert file_key(path) == file_key(str(path)) == (os.fsencode(path), *file_key(path)[1:])
+        assert file_key("http://example.org/a.png") is None and file_key(b"bytes") is None and file_key("\0") is None
+        later = now + 10**12
+        os.utime(path, ns=(later, later))  # a time to come cannot be told from a later change
+        assert file_key(path) is None
+
+    def test_each_part_of_the_key_counts(self, tmp_path, settled):
+        key = file_key(colour_file(tmp_path / "a.bmp", "red"))
+        index = PathIndex(tmp_path)
+        index.add([(key, b"d" * 32)])
+        for field in key._fields:
+            other = b"/other" if field == "path" else getattr(key, field) + 1
+            assert PathIndex(tmp_path)._known.get(key._replace(**{field: other})) is None
+        assert PathIndex(tmp_path)._known.get(key) == b"d" * 32
+
+    def test_the_home_folder_and_a_file_named_like_it(self, tmp_path, monkeypatch, settled):
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.chdir(tmp_path)
+        colour_file(tmp_path / "home/a.bmp", "red")
+        assert one("~/a.bmp", tmp_path / "store") == [1, 0, 0]
+        assert file_key("~/a.bmp") == file_key(tmp_path / "home/a.bmp")
+        colour_file(tmp_path / "~/a.bmp", "blue")
+        assert one("~/a.bmp", tmp_path / "store") == [0, 0, 1]
+        assert one(str(colour_file(tmp_path / "~$b.bmp", "blue").relative_to(tmp_path)), tmp_path / "store") == [
+            0,
+            0,
+            1,
+        ]
+
+
+class TestNames:
+    """File names are bytes."""
+
+    def test_names_that_are_no_utf8(self, tmp_path, settled, monkeypatch):
+        names = [b"caf\xe9.bmp", b"\xff\xfe.bmp", "\u96ea.bmp".encode("gb18030"), "caf\xe9.bmp".encode()]
+        paths = [
+            colour_file(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + n)), (40 * i, 9, 0))
+            for i, n in enumerate(names)
+        ]
+        paths.append(Path(os.fsdecode(os.fsencode(tmp_path) + b"/gone\xe9.bmp")))
+        dataset = zsc.ImageDataset(paths, [0] * 5, ["\udce9"])
+        first = zsc.embed_images(ColourEncoder(), dataset, tmp_path / "store", on_error="record", progress=False)
+        assert first.failures["index"].tolist() == [4] and "no such file" in first.failures["error"][0]
+        monkeypatch.setattr("zsc.embeddings.streaming.read_source", None)  # no picture is opened any more
+        again = zsc.embed_images(ColourEncoder(), dataset[:4], tmp_path / "store", progress=False)
+        np.testing.assert_array_equal(again.values, first.values[:4])
+        loaded = zsc.ImageEmbeddings.load(first.save(tmp_path / os.fsdecode(b"saved\xe9.parquet")))
+        assert loaded.paths == first.paths == paths and loaded.class_names == first.class_names
+        assert loaded.failures.equals(first.failures) and loaded.data_digest == first.data_digest
+
+
+class TestOtherVersions:
+    """What another version or program wrote is read where it can be, and else left as it is and named."""
+
+    fingerprint = ColourEncoder().fingerprint
+
+    @pytest.mark.parametrize(
+        ("make", "reason"),
+        [
+            (lambda f: write_vectors(f, [[1, 0, 0]], note=["x"]), "does not hold the columns"),
+            (lambda f: write_vectors(f, [[1, 0, 0, 0]]), "does not hold the columns"),
+            (
+                lambda f: write_vectors(f, [[1, 0, 0]], {"kind": "embeddings", "format": 2}),
+                r"a newer version of zsc \(format 2",
+            ),
+            (lambda f: write_vectors(f, [[1, 0, 0]], {"kind": "embeddings", "format": "x"}), "a newer version of zsc"),
+            (lambda f: write_vectors(f, [[1, 0, 0]], {"kind": "captions", "format": 1}), "does not hold the columns"),
+            (lambda f: write_vectors(f, [[1, 0, 0]]).rename(f / "part-00000.parquet"), "has a name that no part"),
+            (lambda f: write_vectors(f, [[1, 0, 0]], {"format": 9}).rename(f / f"part-{'0' * 32}.parquet"), "newer"),
+        ],
+    )
+    @pytest.mark.parametrize("place", [fingerprint, "paths"])
+    def test_a_part_that_is_not_ours(self, dataset, tmp_path, make, reason, place):
+        made = make(tmp_path / "store" / place)
+        part = made if made is not None else next((tmp_path / "store" / place).iterdir())
+        before = part.read_bytes()
+        with pytest.warns(ForeignPartWarning, match=f"{part.name}: .*{reason}.*left as it is"):
+            embeddings, count = embed(dataset, tmp_path / "store")
+        assert count == 30 and not embeddings.failed.any() and part.read_bytes() == before
+        if place != "paths":
+            with pytest.warns(ForeignPartWarning):
+                kept = EmbeddingStore(tmp_path / "store", place, 3)
+            assert sorted(bool(c.problem) for c in kept.verify()) == [False, True]
+
+    def test_the_first_version_goes_on(self, tmp_path, settled):
+        """Its parts had no format number, its index no time of the inode, its model.json no kind."""
+        path, store = colour_file(tmp_path / "a.bmp", "red"), tmp_path / "store"
+        model = CountingEncoder()
+        digest = hashlib.sha256(path.read_bytes()).digest()
+        folder = store / model.fingerprint
+        write_vectors(folder, [[0, 0, 1]], digest=pa.array([digest], pa.binary(32)))
+        about = {k: getattr(model.info, k) for k in FIRST_KEYS}
+        (folder / "model.json").write_text(json.dumps(about))
+        status = path.stat()
+        columns = {"path": [str(path)], "size": [status.st_size], "mtime": [status.st_mtime_ns]}
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({**columns, "digest": pa.array([b"?" * 32], pa.binary(32))}), sink)
+        data = sink.getvalue().to_pybytes()
+        old = store / "paths" / f"part-{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+        old.parent.mkdir()
+        old.write_bytes(data)
+        assert one(path, store, model) == [0, 0, 1] and model.count == 0  # kept, found by content
+        assert old.read_bytes() == data
+        assert [(f, a["name"]) for f, a in stores(store)] == [(folder, "colours")]
+        assert clear(store).removed == [folder] and not list(store.iterdir())
+
+    def test_what_is_written_says_what_it_is(self, dataset, tmp_path, settled):
+        embed(dataset, tmp_path / "store")
+        about = json.loads((tmp_path / "store" / self.fingerprint / "model.json").read_text())
+        assert (about["kind"], about["format"], about["fingerprint"]) == ("zsc embeddings", 1, self.fingerprint)
+        for part in (tmp_path / "store").rglob("part-*.parquet"):
+            record = json.loads(pq.read_schema(part).metadata[b"zsc"])
+            assert record == {"kind": "paths" if part.parent.name == "paths" else "embeddings", "format": 1}
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("{}", "does not describe kept embeddings"),
+            ("[1]", "does not describe kept embeddings"),
+            ('{"name": "x', "is damaged"),
+            ("[" * 100_000, "is damaged"),
+            ('{"kind": "zsc embeddings", "format": 2}', "a newer version of zsc"),
+            ('{"kind": "zsc embeddings", "format": 1, "fingerprint": "00"}', "was renamed or copied"),
+            ('{"kind": "zsc embeddings", "format": 1, "name": 3}', "names no model"),
+        ],
+    )
+    def test_a_folder_that_is_not_ours(self, dataset, tmp_path, text, reason):
+        embed(dataset, tmp_path / "store")
+        other = tmp_path / "store" / "0123456789abcdef"
+        other.mkdir()
+        (other / "model.json").write_text(text)
+        with pytest.warns(ForeignPartWarning, match=f"{other.name}: .*{reason}"):
+            assert [f.name for f, _ in stores(tmp_path / "store")] == [self.fingerprint]
+
+    def test_a_cut_description_is_written_again(self, dataset, tmp_path):
+        embed(dataset[:3], tmp_path / "store")
+        description = tmp_path / "store" / self.fingerprint / "model.json"
+        description.write_text(description.read_text()[:20])
+        embed(dataset, tmp_path / "store")
+        assert [a["name"] for _, a in stores(tmp_path / "store")] == ["colours"]
+
+
+FIRST_KEYS = ("name", "library", "embed_dim", "image_size", "context_length", "logit_scale", "weights_sha256", "device",
+              "precision", "engine")  # fmt: skip
+
+
+class TestSeveralDamagedParts:
+    def test_embedded_again_in_the_same_run(self, dataset, tmp_path, monkeypatch):
+        """The pictures lie under new paths: each is found to be kept before its part is looked at."""
+        monkeypatch.setattr(job, "PART_ROWS", 8)
+        before, _ = embed(dataset, tmp_path / "store")
+        parts = sorted((tmp_path / "store" / ColourEncoder().fingerprint).glob("part-*.parquet"))
+        for part in parts[:3]:
+            data = bytearray(part.read_bytes())
+            data[data.index(np.float32(pq.read_table(part)["values"][0][0].as_py()).tobytes())] ^= 1
+            part.write_bytes(bytes(data))
+        shutil.move(tmp_path / "pictures", tmp_path / "moved")
+        moved = zsc.ImageDataset.from_folder(tmp_path / "moved")
+        (tmp_path / "moved/a/0004.png").unlink()  # and one goes while the others are mended
+        with pytest.warns(DamagedPartWarning) as caught:
+            after = zsc.embed_images(CountingEncoder(), moved, tmp_path / "store", batch_size=4, on_error="record",
+                                     progress=False)  # fmt: skip
+        assert {str(w.message).partition(":")[0] for w in caught} == {str(p) for p in parts[:3]}
+        assert np.flatnonzero(after.failed).tolist() == [moved.paths.index(tmp_path / "moved/a/0004.png")]
+        np.testing.assert_allclose(after.values[~after.failed], before.values[~after.failed], atol=1e-6)
+        assert embed(moved.select(~after.failed), tmp_path / "store")[1] == 0
+        kept = EmbeddingStore(tmp_path / "store", before.fingerprint, 3)
+        assert not [c for c in kept.verify() if c.problem]
+
+
+class TestClear:
+    """Only what can be proved to be ours goes."""
+
+    @pytest.fixture
+    def store(self, dataset, tmp_path, settled):
+        embed(dataset, tmp_path / "store")
+        embed(dataset, tmp_path / "store", fingerprint_salt="2")
+        return tmp_path / "store"
+
+    def files(self, folder):
+        return {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()}
+
+    def test_all_of_ours(self, store):
+        first = store / ColourEncoder().fingerprint
+        part = next(first.glob("part-*"))
+        part.with_suffix(".damaged").write_bytes(b"?")
+        (first / f"part-{'0' * 32}.parquet").write_bytes(b"cut short")
+        (first / f".{part.name}.{2**22 + 1}.0.tmp").write_bytes(b"half")  # as the first version named them
+        assert len(clear(store, first.name).removed) == 1 and not first.exists() and (store / "paths").exists()
+        done = clear(store)
+        assert len(done.removed) == 1 and not done.left and not list(store.iterdir())
+        assert clear(store) == type(done)()
+
+    @pytest.mark.parametrize("description", ['{"format": "layers-model"}', "{}", "[]", '{"kind": "zsc embeddings"}'])
+    def test_folders_of_others(self, tmp_path, description):
+        for name in ("tfjs", "0123456789abcdef"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "model.json").write_text(description)
+            (tmp_path / name / "shard.bin").write_text("weights")
+        (tmp_path / "paths").mkdir()
+        (tmp_path / "paths/notes.txt").write_text("notes")
+        before = self.files(tmp_path)
+        done = clear(tmp_path)
+        assert not done.removed and {p.name for p, _ in done.left} == {"tfjs", "0123456789abcdef"}
+        assert self.files(tmp_path) == before
+
+    def test_files_of_others_in_our_folders(self, store, tmp_path):
+        first = store / ColourEncoder().fingerprint
+        (first / "notes.txt").write_text("notes")
+        (first / "part-list.parquet").write_text("a list of parts")
+        (first / "sub").mkdir()
+        (tmp_path / "elsewhere.parquet").write_text("linked")
+        (first / f"part-{'1' * 32}.parquet").symlink_to(tmp_path / "elsewhere.parquet")
+        newer = write_vectors(first, [[1, 0, 0]], {"kind": "embeddings", "format": 2})
+        other = write_vectors(store / "paths", [[1, 0, 0]])
+        done = clear(store)
+        left = {"notes.txt", "part-list.parquet", "sub", f"part-{'1' * 32}.parquet", newer.name}
+        assert {p.name for p, _ in done.left} == left | {other.name} and all(reason for _, reason in done.left)
+        assert {p.name for p in first.iterdir()} == left | {"model.json"}  # which says whose newer part it is
+        assert [p.name for p in (store / "paths").iterdir()] == [other.name]
+        assert (tmp_path / "elsewhere.parquet").read_text() == "linked" and len(list(store.iterdir())) == 2
+
+    def test_a_linked_folder_is_left(self, store, tmp_path):
+        shutil.move(store / ColourEncoder().fingerprint, tmp_path / "elsewhere")
+        (store / ColourEncoder().fingerprint).symlink_to(tmp_path / "elsewhere")
+        before = self.files(tmp_path / "elsewhere")
+        assert len(clear(store).removed) == 1 and self.files(tmp_path / "elsewhere") == before
+
+    def test_a_file_that_is_being_written_is_left(self, store):
+        from zsc.files import _HOST
+
+        first = store / ColourEncoder().fingerprint
+        alive = first / f".part-x.parquet.{_HOST}-{os.getppid()}-0.zsc-tmp"
+        dead = first / f".part-x.parquet.{_HOST}-{2**22 + 1}-0.zsc-tmp"
+        for path in (alive, dead):
+            path.write_bytes(b"half")
+        assert [p for p, _ in clear(store).left] == [alive] and not dead.exists()
+
+
+class TestWriting:
+    """Nothing half, nothing left over; a store that cannot be written to is read as it is."""
+
+    def test_no_temporary_file_stays(self, dataset, tmp_path, monkeypatch):
+        from zsc import files
+
+        def full(descriptor):
+            raise OSError(28, "No space left on device")
+
+        (tmp_path / "store" / ColourEncoder().fingerprint).mkdir(parents=True)
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left on device"):
+            patch.setattr(files.os, "fsync", full)
+            embed(dataset, tmp_path / "store")
+        assert not [p for p in (tmp_path / "store").rglob("*") if p.is_file()]
+        assert embed(dataset, tmp_path / "store")[1] == 30
+
+    def test_what_a_killed_run_left_is_swept(self, dataset, tmp_path):
+        from zsc.files import _HOST
+
+        for name in (ColourEncoder().fingerprint, "paths"):
+            folder = tmp_path / "store" / name
+            folder.mkdir(parents=True)
+            (folder / f".part-x.parquet.{_HOST}-{2**22 + 1}-0.zsc-tmp").write_bytes(b"half")
+        embed(dataset, tmp_path / "store")
+        assert not list((tmp_path / "store").rglob("*.zsc-tmp"))
+
+    @pytest.fixture
+    def read_only(self, monkeypatch):
+        """Refuse writing, also to the administrator, to whom the rights of a folder say nothing."""
+
+        def refuse():
+            def refused(*args, **kwargs):
+                raise OSError(30, "Read-only file system")
+
+            monkeypatch.setattr("zsc.store.kept.write_whole", refused)
+            monkeypatch.setattr("zsc.store.parts.write_whole", refused)
+            monkeypatch.setattr("zsc.store.kept.os.access", lambda path, mode: False)
+            monkeypatch.setattr(Path, "replace", refused)
+
+        return refuse
+
+    def test_a_read_only_store_is_readable(self, dataset, tmp_path, settled, read_only):
+        before, _ = embed(dataset, tmp_path / "store")
+        shutil.move(tmp_path / "pictures", tmp_path / "moved")
+        moved = zsc.ImageDataset.from_folder(tmp_path / "moved")
+        read_only()
+        with pytest.warns(StoreWarning, match="30 paths could not be remembered .Read-only file system"):
+            after, count = embed(moved, tmp_path / "store")
+        assert count == 0
+        np.testing.assert_array_equal(after.values, before.values)
+
+    def test_one_sentence_where_it_must_be_written(self, dataset, tmp_path, read_only):
+        embed(dataset[:3], tmp_path / "store")
+        read_only()
+        with pytest.raises(
+            OSError, match="store cannot be written to .it is read-only., and not all pictures"
+        ) as caught:
+            embed(dataset, tmp_path / "store")
+        assert str(caught.value).startswith(str(tmp_path / "store"))
+        with pytest.raises(OSError, match="cannot be written to"):
+            embed(dataset, tmp_path / "none")
+
+    def test_a_damaged_part_of_a_read_only_store(self, dataset, tmp_path, read_only):
+        embed(dataset, tmp_path / "store")
+        part = next((tmp_path / "store" / ColourEncoder().fingerprint).glob("part-*"))
+        part.write_bytes(part.read_bytes()[:-9])
+        read_only()
+        with pytest.warns(DamagedPartWarning, match="could not be set aside .Read-only file system"):
+            EmbeddingStore(tmp_path / "store", ColourEncoder().fingerprint, 3)
+
+    def test_opening_writes_nothing(self, tmp_path):
+        assert len(EmbeddingStore(tmp_path / "store", "f", 2, {"name": "x"})) == 0
+        assert PathIndex(tmp_path / "store").lookup(["x"]) == [None] and not (tmp_path / "store").exists()
+
+    @pytest.mark.parametrize("store", ["", "  ", 3, b"x"])
+    def test_what_is_no_folder(self, dataset, store):
+        with pytest.raises(TypeError, match="store=.*; pass a folder, or None to keep nothing"):
+            embed(dataset, store)
+
+    def test_a_file_is_no_folder(self, dataset, tmp_path):
+        (tmp_path / "store").write_text("x")
+        with pytest.raises(NotADirectoryError, match="store is a file; pass a folder"):
+            embed(dataset, tmp_path / "store")

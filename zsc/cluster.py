@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from zsc.embeddings import ImageEmbeddings
-from zsc.embeddings.embedded import MANIFEST
+from zsc.embeddings.embedded import failure_table
 from zsc.embeddings.streaming import Prepared, encode_block, prepare
-from zsc.images import IMAGE_SUFFIXES
+from zsc.images import image_suffixes
 from zsc.store import EmbeddingStore
+from zsc.store.clearing import MANIFEST
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
@@ -40,14 +40,13 @@ class _Embedder:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Embed a batch of files; give place, path, digest and error of each."""
-        pictures = [self._prepare(i, data) for i, data in enumerate(batch["bytes"])]
-        embeddings = encode_block(self.model, pictures).embeddings
-        if embeddings:
-            self.store.add(list(embeddings), np.stack(list(embeddings.values())))
+        block = encode_block(self.model, [self._prepare(i, data) for i, data in enumerate(batch["bytes"])])
+        if block.embeddings:
+            self.store.add(list(block.embeddings), np.stack(list(block.embeddings.values())))
         return {
             "path": batch["path"],
-            "digest": np.array([p.digest or b"" for p in pictures], dtype=object),
-            "error": np.array([str(p.error or "") for p in pictures], dtype=object),
+            "digest": np.array([p.digest or b"" for p in block.pictures], dtype=object),
+            "error": np.array([str(p.error or "") for p in block.pictures], dtype=object),
         }
 
     def _prepare(self, index: int, data: bytes) -> Prepared:
@@ -121,15 +120,20 @@ def _write_manifest(rows: Sequence[dict[str, Any]], output: Path, encoder: Encod
     failures = [(i, str(row["path"]), str(row["error"])) for i, row in enumerate(rows) if row["error"]]
     embeddings = ImageEmbeddings(
         values,
-        [str(row["path"]) for row in rows],
+        [_source(str(row["path"])) for row in rows],
         np.full(len(rows), -1),
         [],
         model=encoder.name,
         fingerprint=encoder.fingerprint,
         dataset="cluster",
-        failures=pd.DataFrame(failures, columns=["index", "image", "error"]),
+        failures=failure_table(failures),
     )
+    store.make()
     embeddings.save(store.folder / MANIFEST)
+
+
+def _source(path: str) -> str | Path:
+    return path if "://" in path else Path(path)
 
 
 def _read(ray_data: Any, source: str | Path | Sequence[str | Path], blocks: int) -> Any:
@@ -139,7 +143,7 @@ def _read(ray_data: Any, source: str | Path | Sequence[str | Path], blocks: int)
             _table_columns, batch_format="pyarrow"
         )
     paths = [str(source)] if isinstance(source, (str, Path)) else [str(p) for p in source]
-    suffixes = sorted({s.removeprefix(".") for s in IMAGE_SUFFIXES})
+    suffixes = sorted({s.removeprefix(".") for s in image_suffixes()})
     return ray_data.read_binary_files(paths, include_paths=True, file_extensions=suffixes, override_num_blocks=blocks)
 
 

@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 import os
+import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from zsc.store.parts import is_whole, parts_of, set_aside, write_part
+from zsc.files import printable, sweep
+from zsc.images import is_url, local_path
+from zsc.store.parts import Layout, StoreWarning, parts_of, read_part, why, write_part
 
-FileKey = tuple[str, int, int]  # absolute path, size in bytes, time of change in nanoseconds
+SETTLED_NS = 2_000_000_000  # file systems tell times to 2 s at worst: a later change within that would not show
+LAYOUT = Layout(
+    "paths",
+    {
+        "path": pa.binary(),  # names are bytes, not always UTF-8
+        "size": pa.int64(),
+        "mtime": pa.int64(),
+        "ctime": pa.int64(),
+        "inode": pa.uint64(),
+        "digest": pa.binary(32),
+    },
+    {"path": pa.string(), "size": pa.int64(), "mtime": pa.int64(), "digest": pa.binary(32)},
+)
+
+
+class FileKey(NamedTuple):
+    """What changes with a file: absolute path, size in bytes, the times of change in nanoseconds, inode.
+
+    A time of modification can be set by anybody; that of the inode (`ctime`) moves with every write.
+    """
+
+    path: bytes
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
 
 
 class PathIndex:
-    """What is known of files: path, size and time of change -> digest, so that an unchanged file is not read again.
+    """What is known of files: `FileKey` -> digest, so that an unchanged file is not read again.
 
     Parameters
     ----------
@@ -26,44 +54,44 @@ class PathIndex:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder) / "paths"
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._known: dict[FileKey, bytes] = {}
+        sweep(self.folder)
         for part in parts_of(self.folder):
-            try:
-                columns = pq.read_table(part).to_pydict() if is_whole(part) else None
-            except (pa.ArrowInvalid, OSError):
-                columns = None
-            if columns is None:
-                set_aside(part, "its bytes are not those that were written")
-                continue
-            keys = zip(columns["path"], columns["size"], columns["mtime"], strict=True)
-            self._known.update(zip(keys, columns["digest"], strict=True))
+            table = read_part(part, LAYOUT)
+            if table is not None and "ctime" in table.column_names:  # the first version's are not trusted
+                *keys, digests = (column.to_pylist() for column in table.columns)
+                self._known.update(zip(map(FileKey, *keys), digests, strict=True))
 
     def lookup(self, paths: Sequence[Any]) -> list[bytes | None]:
         """Give the digest of each unchanged file; None for others, and for what is no path."""
         return [self._known.get(key) if (key := file_key(path)) else None for path in paths]
 
     def add(self, rows: Sequence[tuple[FileKey, bytes]]) -> None:
-        """Remember digests, in a part of their own."""
+        """Remember digests, in a part of their own; a folder that cannot be written to only costs reading again."""
         new = [(key, digest) for key, digest in rows if self._known.get(key) != digest]
         if not new:
             return
-        columns = {
-            "path": pa.array([key[0] for key, _ in new], pa.string()),
-            "size": pa.array([key[1] for key, _ in new], pa.int64()),
-            "mtime": pa.array([key[2] for key, _ in new], pa.int64()),
-            "digest": pa.array([digest for _, digest in new], pa.binary(32)),
-        }
-        write_part(self.folder, pa.table(columns))
+        columns = [*zip(*(key for key, _ in new), strict=True), [digest for _, digest in new]]
+        arrays = [pa.array(c, kind) for c, kind in zip(columns, LAYOUT.columns.values(), strict=True)]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_part(self.folder, pa.table(arrays, names=list(LAYOUT.columns)), LAYOUT)
+        except OSError as error:
+            reason = f"{printable(self.folder)}: {len(new)} paths could not be remembered ({why(error)})"
+            warnings.warn(f"{reason}; these pictures are read again next time.", StoreWarning, stacklevel=3)
         self._known.update(new)
 
 
 def file_key(path: Any) -> FileKey | None:
-    """Give absolute path, size and time of change of a file; None for what is no file on disk."""
-    if not isinstance(path, (str, Path)):
+    """Give what changes with a file; None for what is no file on disk, or was changed in the last two seconds."""
+    if not isinstance(path, (str, os.PathLike)) or is_url(path):
         return None
     try:
-        status = Path(path).stat()
+        place = local_path(path)
+        status, now = place.stat(), time.time_ns()
     except (OSError, ValueError):
         return None
-    return os.path.abspath(path), status.st_size, status.st_mtime_ns
+    if now - max(status.st_mtime_ns, status.st_ctime_ns) < SETTLED_NS:
+        return None
+    name = os.fsencode(os.path.abspath(place))
+    return FileKey(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & (2**64 - 1))
