@@ -1,5 +1,6 @@
 """What a figure says is read back from it; it computes nothing."""
 
+import os
 import re
 import time
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 from PIL import Image
 
 import zsc
@@ -60,7 +62,7 @@ def test_gallery_selections(results):
         float(re.search(r"p = ([.\d]+)", t)[1]) for t in captions(plots.gallery(results, only="unsure", max_images=5))
     ]
     assert len(shares) == 5 and shares == sorted(shares)
-    with pytest.raises(ValueError, match="only='wrong'; accepted are None, errors, correct, unsure"):
+    with pytest.raises(ValueError, match="only='wrong'; it must be None or one of errors, correct, unsure"):
         plots.gallery(results, only="wrong")
 
 
@@ -120,6 +122,32 @@ def test_saved_as_a_picture(results, tmp_path):
     assert not plt.get_fignums()
 
 
+@pytest.mark.parametrize("suffix", plots.PICTURE_SUFFIXES)
+def test_saved_whole_by_suffix_and_the_same_each_time(suffix, tmp_path):
+    table = pd.DataFrame([[3, 1], [0, 2]], index=["a", "b"], columns=["a", "b"])
+    paths = [plots.save(plots.confusion(table), tmp_path / f"{k}.{suffix.upper()}") for k in range(2)]
+    starts = {
+        "png": b"\x89PNG",
+        "jpg": b"\xff\xd8",
+        "jpeg": b"\xff\xd8",
+        "pdf": b"%PDF",
+        "svg": b"<?xml",
+        "webp": b"RIFF",
+    }
+    assert paths[0].read_bytes().startswith(starts[suffix]) and paths[0].read_bytes() == paths[1].read_bytes()
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_the_old_picture(tmp_path):
+    path = plots.save(plots.prediction(np.zeros((8, 8, 3), np.uint8), {"a": 0.4, "b": 0.6}), tmp_path / "p.png")
+    old = path.read_bytes()
+    figure = plt.figure()
+    figure.text(0.5, 0.5, r"$\nonsense$")
+    with pytest.raises(ValueError, match="nonsense"):
+        plots.save(figure, path)
+    assert path.read_bytes() == old and list(tmp_path.iterdir()) == [path] and not plt.get_fignums()
+
+
 LONG = ["no glasses", "a parachute over a very wide green field", "church", *[f"class number {i}" for i in range(7)]]
 
 
@@ -164,6 +192,27 @@ class TestPictures:
         assert captions(plots.gallery(table))[0] == "cannot be opened"
         assert len(captions(plots.gallery(table, only="errors"))) == 0
         assert len(captions(plots.gallery(table, only="unsure"))) == 1
+
+    def test_classes_that_look_alike_have_a_bar_each(self):
+        scores = {"cat": 0.5, "cat ": 0.3, " cat": 0.1, "cat\n": 0.06, "ca\u200bt": 0.04}
+        ax = plots.prediction(np.zeros((8, 8, 3), np.uint8), scores)
+        assert [round(b.get_width(), 2) for b in ax.patches] == [0.04, 0.06, 0.1, 0.3, 0.5]
+        assert [round(b.get_y() + b.get_height() / 2) for b in ax.patches] == list(range(5))
+        assert len(ax.get_yticklabels()) == 5
+
+    def test_what_is_not_shown_is_said(self, results):
+        assert plots.gallery(results, max_images=5).get_suptitle().endswith("12 pictures; the first 5 are shown")
+        wrong = plots.gallery(results, only="correct", max_images=5).get_suptitle()
+        assert wrong.endswith("11 right of 12; the first 5 are shown")
+        with pytest.raises(ValueError, match="columns=2000; columns must be a whole number from 1 to 40"):
+            plots.gallery(results, columns=2000)
+        with pytest.raises(ValueError, match=r"max_images=2.5"):
+            plots.gallery(results, max_images=2.5)
+
+    def test_a_pipe_and_an_empty_file_spoil_no_figure(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe.png")
+        (tmp_path / "empty.jpg").touch()
+        assert plots.thumbnail(tmp_path / "empty.jpg") is None and plots.thumbnail(tmp_path / "pipe.png") is None
 
     def test_thumbnails_are_small_squares_and_upright(self, tmp_path):
         wide = np.zeros((100, 400, 3), np.uint8)
@@ -216,7 +265,7 @@ class TestMaps:
         ax = plots.confusion(table, show="shares")
         assert words(ax.texts) == ["0.75", "0.25", "0.00", "-", "-", "-", "0.25", "0.25", "0.50"]
         assert ax.get_title() == "Confusion, shares, d, classified by m"
-        with pytest.raises(ValueError, match="show='percent'; accepted are counts, shares"):
+        with pytest.raises(ValueError, match="show='percent'; it must be one of counts, shares"):
             plots.confusion(table, show="percent")
 
     def test_confusion_draws_where_it_is_told(self):
@@ -246,7 +295,7 @@ class TestMaps:
     def test_embedding_map_refuses_what_does_not_fit(self):
         with pytest.raises(ValueError, match=r"points of shape \(3, 2\) for 2 labels"):
             plots.embedding_map(np.zeros((3, 2)), [0, 1])
-        with pytest.raises(ValueError, match="accepted are image, text"):
+        with pytest.raises(ValueError, match="they must be image or text"):
             plots.embedding_map(np.zeros((1, 2)), [0], modality=["sound"])
 
     @pytest.mark.parametrize("k", [2, 3, 10])
@@ -273,7 +322,7 @@ class TestComparisons:
 
     def test_before_after_refuses(self):
         table = pd.DataFrame({"recall": [1.0]}, index=["a"])
-        with pytest.raises(ValueError, match="metric='accuracy'; accepted are recall, precision, f1"):
+        with pytest.raises(ValueError, match="metric='accuracy'; it must be one of recall, precision, f1"):
             plots.before_after(table, table, metric="accuracy")
         with pytest.raises(ValueError, match="lacks f1"):
             plots.before_after(table, table, metric="f1")
@@ -355,6 +404,109 @@ def test_names_with_dollars_are_drawn_everywhere():
     ]
     for ax in drawn:
         ax.figure.canvas.draw()
+
+
+NAMES = [f"a rather long name of class number {k}" for k in range(2000)]
+RNG = np.random.default_rng(0)
+PIXELS = np.zeros((8, 8, 3), np.uint8)
+SCORES = pd.DataFrame(
+    {"recall": RNG.random(200), "accuracy": RNG.random(200), "low": 0.0, "high": 1.0}, index=NAMES[:200]
+)
+
+
+def mixed_up(k):
+    """Make a confusion table of k classes whose worst pair is 3 taken for 5, twelve times."""
+    counts = np.random.default_rng(0).poisson(0.2, (k, k)) + 20 * np.eye(k, dtype=int)
+    counts[3, 5] = 12
+    return pd.DataFrame(counts, index=NAMES[:k], columns=NAMES[:k])
+
+
+def many_pictures():
+    return zsc.ImageDataset([np.zeros((16, 16, 3), np.uint8)] * 500, np.arange(500) % 200, NAMES[:200], name="many")
+
+
+MANY = {
+    "confusion of 31": lambda: plots.confusion(mixed_up(31)),
+    "confusion of 200": lambda: plots.confusion(mixed_up(200)),
+    "confusion of 1000": lambda: plots.confusion(mixed_up(1000), show="shares"),
+    "similarity of 15 x 2000": lambda: plots.similarity(RNG.random((15, 2000)), NAMES[:15], NAMES),
+    "similarity of 200 x 2000": lambda: plots.similarity(RNG.random((200, 2000)), NAMES[:200], NAMES),
+    "before and after of 200": lambda: plots.before_after(SCORES, SCORES.assign(recall=0.5)),
+    "ranking of 2000": lambda: plots.ranking(pd.concat([SCORES] * 10).set_axis(NAMES)),
+    "prediction of 2000": lambda: plots.prediction(PIXELS, dict(zip(NAMES, RNG.random(2000), strict=True))),
+    "map of 200": lambda: plots.embedding_map(RNG.random((4000, 2)), np.arange(4000) % 200, class_names=NAMES[:200]),
+    "map of 2000 texts": lambda: plots.embedding_map(RNG.random((2000, 2)), NAMES, modality=["text"] * 2000),
+    "grid of 500": lambda: plots.sample_grid(many_pictures(), max_images=10**9),
+    "few-shot of 200 methods": lambda: plots.few_shot(
+        pd.DataFrame({"shots": np.arange(400), "seed": 0, "accuracy": 0.5, "method": np.repeat(NAMES[:200], 2)})
+    ),
+    "reliability of 2000 bins": lambda: plots.reliability(
+        pd.DataFrame({"confidence": np.linspace(0, 1, 2000), "accuracy": 0.5, "count": 5})
+    ),
+    "endless names": lambda: plots.confusion(pd.DataFrame(np.eye(2, dtype=int), ["x" * 9999, "w " * 9999], ["a", "b"])),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied")
+@pytest.mark.parametrize("draw", MANY.values(), ids=MANY)
+def test_many_classes_draw_what_can_be_read(draw, tmp_path):
+    """However much there is, a figure has a bounded size and a bounded number of texts."""
+    drawn = draw()
+    figure = getattr(drawn, "figure", drawn)
+    texts = [t for t in figure.findobj(Text) if t.get_text()]
+    assert len(texts) < 700
+    with Image.open(plots.save(drawn, tmp_path / "many.png")) as picture:
+        assert max(picture.size) < 12_000 and picture.width < 2000
+
+
+def test_a_large_confusion_is_a_square_map_without_texts_in_its_cells():
+    for k in (31, 200):
+        ax = plots.confusion(mixed_up(k))
+        assert not ax.texts and ax.get_aspect() == 1 and len(ax.get_yticklabels()) <= 40
+        shown = ax.images[0].get_array()
+        assert shown.shape == (k, k) and shown[3, 5] == pytest.approx(12 / mixed_up(k).iloc[3].sum())
+        worst = "most confused: a rather lo…ass number 3 → a rather lo…ass number 5 (12), "
+        assert f"{k} classes; {worst}" in ax.get_title().replace("\n", " ")
+        places = [int(t) for t in ax.get_yticks()]
+        assert [w.get_text() for w in ax.get_yticklabels()] == [f"a rather lo…{NAMES[p][-12:]}" for p in places]
+    assert len(plots.confusion(mixed_up(30)).texts) == 900
+    perfect = pd.DataFrame(np.eye(40, dtype=int), NAMES[:40], NAMES[:40])
+    assert plots.confusion(perfect).get_title().endswith("40 classes; no mistakes")
+
+
+def test_what_many_classes_leave_out_is_said():
+    said = {
+        "before and after of 200": "the 40 of 200 classes that change most",
+        "ranking of 2000": "the 40 best of 2000",
+        "prediction of 2000": "the 40 likeliest of 2000",
+        "similarity of 15 x 2000": "15 x 2000 cosines; some of the names are shown",
+        "map of 200": "200 classes, of which the legend names 40; some share a look",
+        "few-shot of 200 methods": "the legend names 40 of 200 methods",
+    }
+    for name, words_ in said.items():
+        assert words_ in MANY[name]().get_title().replace("\n", " "), name
+    assert MANY["grid of 500"]().get_suptitle().startswith("many: 200 of 500 pictures")
+
+
+def test_names_of_any_kind_are_drawn():
+    names = pd.Index(["caf\udce9", "nul\x00\x1b[31m", "turn\u202e", "two\nlines"], dtype=object)
+    ax = plots.confusion(pd.DataFrame(np.eye(4, dtype=int), names, names), title="t\udce9")
+    ax.figure.canvas.draw()
+    assert words(ax.get_yticklabels()) == ["caf\\xe9", "nul\\x00\\x1b[31m", "turn\\u202e", "two lines"]
+    assert ax.get_title() == "t\\xe9"
+
+
+def test_labels_of_a_map_are_taken_by_position():
+    points = np.zeros((3, 2))
+    for wrong in ([0, 1, 2], [0, 1, -2], [0.0, 1.0, 1.7]):
+        with pytest.raises(ValueError, match="with 2 class names they must lie in 0 to 1, or be -1"):
+            plots.embedding_map(points, wrong, class_names=["cat", "dog"])
+    ax = plots.embedding_map(points, [0, 1, -1], class_names=["no label", "dog"])
+    assert words(ax.get_legend().get_texts()) == ["no label", "dog", "no label"]
+    with pytest.raises(ValueError, match=r"values has shape \(2, 3\) for 3 row labels and 2 column labels"):
+        plots.similarity(np.zeros((2, 3)), list("abc"), list("de"))
+    with pytest.raises(ValueError, match="before holds 'a' more than once"):
+        plots.before_after(*[pd.DataFrame({"recall": [0.1, 0.2]}, index=["a", "a"])] * 2)
 
 
 def as_a_deuteranope(colour):

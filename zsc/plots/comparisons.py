@@ -9,7 +9,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from zsc.plots.style import NEUTRAL, RIGHT, SMALL, WRONG, check_columns, heading, new_axes, put_title, share_axis, wrap
+from zsc.checks import check_unique, short
+from zsc.plots.style import (
+    MOST,
+    NEUTRAL,
+    RIGHT,
+    SMALL,
+    WRONG,
+    check_columns,
+    heading,
+    new_axes,
+    put_title,
+    share_axis,
+    wrap,
+    wrap_names,
+)
 
 METRICS = ("recall", "precision", "f1")
 
@@ -23,7 +37,9 @@ def before_after(
     ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    """Draw a dumb-bell a class: an open circle before, a full one after, and the change in words.
+    """Draw a dumb-bell for each class: an open circle before, a full one after, and the change in words.
+
+    Of more than 40 classes, those that change most.
 
     Parameters
     ----------
@@ -44,16 +60,23 @@ def before_after(
         If a table lacks the metric, or the two have different classes.
     """
     if metric not in METRICS:
-        raise ValueError(f"metric={metric!r}; accepted are {', '.join(METRICS)}.")
+        raise ValueError(f"metric={metric!r}; it must be one of {', '.join(METRICS)}.")
     for table in (before, after):
         check_columns(table, [metric], "before_after")
     if set(before.index) != set(after.index):
-        raise ValueError(f"before has the classes {list(before.index)}, after {list(after.index)}; compare the same.")
-    classes = list(before.index)
-    ax = ax or new_axes(1.5 + 0.5 * len(classes))
+        raise ValueError(
+            f"before has the classes {short(list(before.index))}, after {short(list(after.index))}; compare the same."
+        )
+    check_unique(list(before.index), "before")
+    check_unique(list(after.index), "after")
+    change = (after.loc[before.index, metric] - before[metric]).abs().to_numpy()
+    shown = np.sort(np.argsort(-change, kind="stable")[:MOST])  # in the order of the table
+    classes = list(before.index[shown])
+    labels = wrap_names(classes, 26)
+    ax = ax or new_axes(1.5 + sum(max(0.5, 0.18 * (1 + label.count("\n"))) for label in labels))
     for place, name in enumerate(classes):
         _dumb_bell(ax, place, float(before.loc[name, metric]), float(after.loc[name, metric]))
-    ax.set_yticks(range(len(classes)), [wrap(name, 26) for name in classes])
+    ax.set_yticks(range(len(classes)), labels)
     ax.set_ylim(len(classes) - 0.5, -0.5)
     share_axis(ax, "x", metric)
     circle: dict[str, Any] = {
@@ -69,25 +92,26 @@ def before_after(
         for name, fill in zip(names, fills, strict=True)
     ]
     ax.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL)
-    put_title(ax, heading(title, f"{metric.capitalize()} of each class, {names[0]} and {names[1]}", after.attrs))
+    note = "" if len(classes) == len(before) else f"the {len(classes)} of {len(before)} classes that change most"
+    put_title(ax, heading(title, f"{metric.capitalize()} of each class, {names[0]} and {names[1]}", after.attrs), note)
     return ax
 
 
 def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Draw candidates, the most accurate on top, each with its interval and its numbers.
+    """Draw candidates, the most accurate on top, each with its interval and its numbers; of more than 40, the best.
 
     Parameters
     ----------
     table
-        A row a candidate, its name in the index; columns accuracy, low, high, as `compare_prompts` gives them.
+        One row per candidate, its name in the index; columns accuracy, low, high, as `compare_prompts` gives them.
     ax
         Where to draw; a new figure where None.
     title
         Above; names what the table's `attrs` know where None.
     """
     check_columns(table, ["accuracy", "low", "high"], "ranking")
-    ordered = table.sort_values("accuracy", ascending=False, kind="stable")
-    labels = [wrap(name, 34) for name in ordered.index]
+    ordered = table.sort_values("accuracy", ascending=False, kind="stable").head(MOST)
+    labels = wrap_names(ordered.index, 34)
     lines = sum(1 + label.count("\n") for label in labels)
     ax = ax or new_axes(1.3 + 0.16 * lines + 0.26 * len(labels))
     middle = ordered["accuracy"].to_numpy(dtype=float)
@@ -101,7 +125,8 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     share_axis(ax, "x", "accuracy, with its 95 % interval")
-    put_title(ax, heading(title, "Prompts in the order of their accuracy", table.attrs))
+    note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
+    put_title(ax, heading(title, "Prompts in the order of their accuracy", table.attrs), note)
     return ax
 
 

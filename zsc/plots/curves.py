@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from zsc.plots.style import (
     MARKERS,
+    MOST,
     NEUTRAL,
     PALETTE,
     RIGHT,
@@ -21,12 +22,17 @@ from zsc.plots.style import (
     WIDTH,
     WRONG,
     check_columns,
+    cut,
     heading,
+    legend_beside,
     new_axes,
     put_title,
     share_axis,
+    thin,
     wrap,
 )
+
+_FEW = 10  # methods whose legend lies inside
 
 
 def reliability(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
@@ -50,7 +56,8 @@ def reliability(table: pd.DataFrame, *, ax: Axes | None = None, title: str | Non
     sizes = 25 + 90 * shown["count"] / shown["count"].max()
     ax.plot(shown["confidence"], shown["accuracy"], color=RIGHT, zorder=2)
     ax.scatter(shown["confidence"], shown["accuracy"], s=sizes, color=RIGHT, zorder=3, label="the model, n pictures")
-    for confidence, accuracy, count in shown[["confidence", "accuracy", "count"]].itertuples(index=False):
+    worded = shown if len(shown) <= MOST else shown.iloc[thin(len(shown))]
+    for confidence, accuracy, count in worded[["confidence", "accuracy", "count"]].itertuples(index=False):
         below = 0.08 < accuracy < confidence or accuracy > 0.92  # away from the diagonal
         spot: dict[str, Any] = {"ha": "left", "va": "top"} if below else {"ha": "right", "va": "bottom"}
         shift = (5, -5) if below else (-5, 5)
@@ -109,25 +116,31 @@ def few_shot(
         Above; names what the table's `attrs` know where None.
     """
     check_columns(table, ["shots", "seed", "accuracy"], "few_shot")
-    ax = ax or new_axes(4.6)
     methods = list(table.groupby("method", sort=False)) if "method" in table else [("few-shot, mean of seeds", table)]
+    ax = ax or new_axes(max(4.6, 1 + 0.23 * min(len(methods), MOST)))
     for place, (name, rows) in enumerate(methods):
         colour, marker = PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)]
         ax.scatter(rows["shots"], rows["accuracy"], s=26, marker=marker, alpha=0.45, color=colour, edgecolors="none")
         means = rows.groupby("shots")["accuracy"].mean()
-        ax.plot(means.index, means, color=colour, marker=marker, markersize=7, label=wrap(name, 34))
+        label = cut(name, 34) if place < MOST else "_"  # Matplotlib's legends leave out what begins so
+        ax.plot(means.index, means, color=colour, marker=marker, markersize=7, label=label)
     if zero_shot is None and "zero_shot" in table:
         zero_shot = float(table["zero_shot"].iloc[0])
     if zero_shot is not None:
         ax.axhline(zero_shot, linestyle="--", color=NEUTRAL, label=f"zero-shot, {zero_shot:.3f}")
-    shots = sorted(table["shots"].unique())
+    every = sorted(table["shots"].unique())
+    shots = [every[k] for k in thin(len(every))]
     share_axis(ax, "y", "accuracy")
     ax.set_xscale("symlog" if shots[0] <= 0 else "log", base=2)
     ax.set_xticks(shots, [f"{s:g}" for s in shots])
     ax.minorticks_off()
     ax.set_xlabel("labelled pictures a class (shots); a faint mark is a seed")
-    ax.legend(loc="lower right", fontsize=SMALL)
-    put_title(ax, heading(title, "Few-shot against zero-shot", table.attrs))
+    if len(methods) <= _FEW:
+        ax.legend(loc="lower right", fontsize=SMALL)
+    else:
+        legend_beside(ax, n=min(len(methods), MOST) + 1)
+    note = "" if len(methods) <= MOST else f"the legend names {MOST} of {len(methods)} methods"
+    put_title(ax, heading(title, "Few-shot against zero-shot", table.attrs), note)
     return ax
 
 

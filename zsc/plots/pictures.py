@@ -12,12 +12,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zsc.plots.style import NEUTRAL, RIGHT, SMALL, TITLE, WRONG, put_title, wrap
+from zsc.checks import check_count
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, TITLE, WRONG, put_title, wrap, wrap_names
 from zsc.plots.thumbnails import thumbnail
 
 MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
 CAPTION_WIDTH = 22  # characters
+MOST_PICTURES = 200  # pictures in a figure
 _SELECTIONS = ("errors", "correct", "unsure")
 
 
@@ -29,14 +31,13 @@ def sample_grid(dataset: Any, *, max_images: int = 20, columns: int = 5, title: 
     dataset
         An `ImageDataset` or `ImageEmbeddings`.
     max_images
-        How many pictures at most.
+        How many pictures at most; never more than 200, and the title says how many are shown.
     columns
-        Pictures a row.
+        Pictures per row, 1 to 40.
     title
         Above the figure; names the data set where None.
     """
-    _check_sizes(columns, max_images)
-    n = min(len(dataset), max_images)
+    n = min(len(dataset), _most_pictures(columns, max_images))
     names = [*dataset.class_names, "no label"]  # -1 picks the last
     texts = [wrap(names[int(label)], CAPTION_WIDTH) for label in dataset.labels[:n]]
     figure, axes = _grid(texts, columns)
@@ -67,9 +68,9 @@ def gallery(
     class_names
         The names behind the indices; taken from `df_results.attrs` where None.
     max_images
-        How many pictures at most.
+        How many pictures at most; never more than 200, and the title says how many are shown.
     columns
-        Pictures a row.
+        Pictures per row, 1 to 40.
     title
         Above the figure; names model and data where None.
 
@@ -78,21 +79,23 @@ def gallery(
     ValueError
         If `only` is none of the accepted ones, or the class names are not known.
     """
-    _check_sizes(columns, max_images)
+    most = _most_pictures(columns, max_images)
     names = _class_names(df_results, class_names)
     chosen = _select(df_results, only)
-    rows = [row for _, row in chosen.head(max_images).iterrows()]
+    rows = [row for _, row in chosen.head(most).iterrows()]
     captions = [caption(row, names) for row in rows]
     figure, axes = _grid([text for text, _ in captions], columns)
     for ax, row, (text, colour) in zip(axes, rows, captions, strict=False):
         _draw_picture(ax, row["image"], text, colour, MARKS.get(colour, ""))
     if chosen.empty:
         axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
-    return _finish(figure, title or _title(df_results.attrs, only, len(chosen), len(df_results)))
+    return _finish(figure, title or _title(df_results.attrs, only, len(rows), len(chosen), len(df_results)))
 
 
 def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the probabilities of one picture as bars, highest on top, with the picture beside them.
+
+    Of more than 40, the highest; the title says so.
 
     Parameters
     ----------
@@ -105,19 +108,20 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     title
         Above the bars: name the model.
     """
-    texts = {name: wrap(name, 28) for name in scores}
+    shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST][::-1]  # bars are drawn upwards
+    texts = wrap_names((name for name, _ in shown), 28)
     if ax is None:
-        lines = sum(1 + text.count("\n") for text in texts.values())
+        lines = sum(1 + text.count("\n") for text in texts)
         size = (9, max(3.2, 1.2 + 0.22 * lines + 0.12 * len(texts)))
         _, (left, ax) = plt.subplots(1, 2, figsize=size, width_ratios=[1, 1.8], layout="constrained")
         left.axis("off")
         _show(left, image)
-    ordered = sorted(scores.items(), key=lambda item: item[1])
-    bars = ax.barh([texts[name] for name, _ in ordered], [p for _, p in ordered], color=RIGHT)
+    bars = ax.barh(range(len(shown)), [p for _, p in shown], color=RIGHT)
+    ax.set_yticks(range(len(shown)), texts)
     ax.bar_label(bars, fmt="%.2f", padding=3)
     ax.set(xlim=(0, 1.14), xlabel="probability, relative to these prompts", xticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
     ax.spines[["top", "right"]].set_visible(False)
-    put_title(ax, title)
+    put_title(ax, title, "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}")
     return ax
 
 
@@ -143,9 +147,10 @@ def _second(row: pd.Series, names: Sequence[str]) -> str:
     return "\n" + wrap(f"then {best}, {others[best]:.2f}", CAPTION_WIDTH)
 
 
-def _check_sizes(columns: int, max_images: int) -> None:
-    if columns < 1 or max_images < 1:
-        raise ValueError(f"columns={columns}, max_images={max_images}; accepted is 1 or more.")
+def _most_pictures(columns: int, max_images: int) -> int:
+    """Check the sizes of a grid, and give how many pictures it can hold."""
+    check_count(columns, "columns", high=MOST)
+    return min(check_count(max_images, "max_images"), MOST_PICTURES)
 
 
 def _grid(texts: Sequence[str], columns: int) -> tuple[Figure, list[Axes]]:
@@ -188,7 +193,7 @@ def _finish(figure: Figure, title: str) -> Figure:
 
 def _select(df_results: pd.DataFrame, only: str | None) -> pd.DataFrame:
     if only is not None and only not in _SELECTIONS:
-        raise ValueError(f"only={only!r}; accepted are None, {', '.join(_SELECTIONS)}.")
+        raise ValueError(f"only={only!r}; it must be None or one of {', '.join(_SELECTIONS)}.")
     if only is None:
         return df_results
     if only == "unsure":
@@ -206,10 +211,11 @@ def _class_names(df_results: pd.DataFrame, class_names: Sequence[str] | None) ->
     return list(names)
 
 
-def _title(about: Mapping[Any, Any], only: str | None, shown: int, total: int) -> str:
-    what = {None: f"{total} pictures", "errors": f"{shown} wrong of {total}", "correct": f"{shown} right of {total}"}
+def _title(about: Mapping[Any, Any], only: str | None, shown: int, chosen: int, total: int) -> str:
+    what = {None: f"{total} pictures", "errors": f"{chosen} wrong of {total}", "correct": f"{chosen} right of {total}"}
     words = what.get(only, f"{total} pictures, least sure first")
-    return f"{about.get('dataset') or 'pictures'}, classified by {about.get('model') or 'a model'}: {words}"
+    rest = "" if shown == chosen else f"; the first {shown} are shown"
+    return f"{about.get('dataset') or 'pictures'}, classified by {about.get('model') or 'a model'}: {words}{rest}"
 
 
 def _dataset_name(dataset: Any) -> str:

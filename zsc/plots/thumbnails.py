@@ -33,7 +33,7 @@ def thumbnail(image: Any, size: int = THUMBNAIL) -> np.ndarray | None:
     """
     try:
         picture = _open_small(image, size)
-    except ImageError:
+    except (ImageError, MemoryError):
         return None
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
@@ -44,11 +44,11 @@ def thumbnail(image: Any, size: int = THUMBNAIL) -> np.ndarray | None:
 
 def _open_small(image: Any, size: int) -> Image.Image:
     """Open a picture; of a JPEG file decode only an eighth, a quarter or a half of the pixels, where that is enough."""
-    if not isinstance(image, (str, Path)) or is_url(image):
+    if not isinstance(image, (str, Path)) or is_url(image) or not Path(image).is_file():  # a FIFO would wait for ever
         return open_image(image)
     try:
         with Image.open(image) as opened:
             opened.draft("RGB", (2 * size, 2 * size))
             return open_image(opened, name=describe(image))
-    except (ImageError, OSError, SyntaxError, ValueError):
+    except Exception:  # Pillow raises many kinds, warnings of large pictures among them
         return open_image(image)  # a clear error, or a path that only open_image understands
