@@ -1,8 +1,11 @@
 """The explorer answers as the classifier does, encodes only what is new, and says what is wrong in a sentence."""
 
+import ast
 import asyncio
+import copy
 import importlib
 import io
+import pickle
 import re
 import subprocess
 import sys
@@ -14,7 +17,8 @@ import pytest
 import zsc
 from zsc.explorer import ExplorerSession, PromptExplorer, html
 from zsc.explorer.export import as_code, save_prompts
-from zsc.explorer.session import fill
+from zsc.explorer.session import as_lines, fill, from_lines
+from zsc.files import printable
 
 pytest.importorskip("ipywidgets", reason="no ipywidgets here: make setup")
 
@@ -143,13 +147,121 @@ class TestSession:
         np.testing.assert_allclose(list(proba.values()), answer.evaluation.proba[1], atol=1e-6)
 
     def test_boxes_and_templates(self):
-        assert fill({"a": " x \n\ny\nx", "b": "z"}).texts == {"a": ["x", "y"], "b": ["z"]}
+        assert fill({"a": " x \n\ny\nx", "b": "z"}).texts == {
+            "a": ["x", "y", "x"],
+            "b": ["z"],
+        }  # as a classifier counts
         assert fill({"a": "x", "b": "y"}, "one {}\n\n two {} ").texts == {
             "a": ["one x", "two x"], "b": ["one y", "two y"]
         }  # fmt: skip
 
 
+ODD = [  # names and prompts that have ended a line, a literal, a page or a file somewhere
+    'pets\nimport os; os.abort() #', "a'b", 'a"b', "a'b\"c", "{red}", "back\\slash \\n", "tail\\", "\u2028red",
+    "red\u2029x", "nul\x00red", "\r\nred", "\x85red", "\x0b\x0c", "caf\udce9 red", "\ud83d red", "\U0001f600 red",
+    "\u202ered",
+    "\"\"\"", "# red", "__import__('os')", " red ", "\xa0red\xa0", "\t red", "two\nlines red", "</script><b>red",
+]  # fmt: skip
+
+
+class TestLines:
+    """Prompts become lines of a box and come back as they were, whatever they hold."""
+
+    @pytest.mark.parametrize(
+        "texts", [[text] for text in ODD if text.strip()] + [ODD, ["x", "x", "y"], [" ".join(ODD)]]
+    )
+    def test_there_and_back(self, texts):
+        texts = [text for text in texts if text.strip()]
+        lines = as_lines(texts)
+        assert from_lines(lines) == texts and len(lines.splitlines()) == len(texts)
+        assert as_lines(from_lines(lines)) == lines and lines.encode()  # a browser gets UTF-8
+
+    def test_any_text(self):
+        rng = np.random.default_rng(0)
+        letters = [*"ab \\nrtxu02\n\r\t'\"{}", "\x00", "\x1c", "\x85", "\u2028", "\udce9", "\xa0", "\U0001f600"]
+        for _ in range(2000):
+            texts = ["".join(rng.choice(letters, rng.integers(1, 9))) for _ in range(rng.integers(1, 4))]
+            texts = [text for text in texts if text.strip()]
+            assert from_lines(as_lines(texts)) == texts
+
+    def test_plain_prompts_stand_as_they_are(self):
+        assert as_lines(["a photo of a cat", "ein Löwe"]) == "a photo of a cat\nein Löwe"
+        assert from_lines("C:\\dir \\q") == ["C:\\dir \\q"]  # no escape of ours
+
+    @pytest.mark.parametrize("break_", ["\n", "\r\n", "\u2028", "\x0b"])
+    def test_the_first_answer_is_that_of_the_given_prompts(self, embeddings, colours, break_):
+        given = {
+            n: [f"two{break_}lines {n} {k}" for k in range(17 if n == "red" else 1)] for n in ("red", "green", "blue")
+        }
+        explorer = PromptExplorer(embeddings, colours, given)
+        assert explorer.answer.prompts.texts == given
+        right = zsc.ZeroShotClassifier(given, colours).evaluate(embeddings)
+        np.testing.assert_allclose(explorer.answer.evaluation.proba, right.proba, atol=1e-6)
+        explorer.boxes["red"].value = "yellow"
+        explorer.back.value = 1
+        assert explorer.answer.prompts.texts == given
+
+    def test_repeated_prompts_and_names_with_breaks(self, embeddings, colours):
+        given = {"red": ["red", "red", "blue"], "green": ["green"], "blue": [" blue "]}
+        assert PromptExplorer(embeddings, colours, given).answer.prompts.texts == given
+        names = ["red\none", " green", "blue \\n"]
+        session = ExplorerSession(replace(embeddings, class_names=names), colours)
+        assert session.ask(*session.start).prompts.texts == {n: [f"a photo of a {n}"] for n in names}
+
+    def test_prompts_that_are_only_named_like_the_template_are_kept(self, embeddings, colours):
+        given = zsc.ClassPrompts.from_texts({"red": "red x", "green": "green", "blue": "blue"}, name="a photo of a {}")
+        assert ExplorerSession(embeddings, colours, given).start == (
+            {"red": "red x", "green": "green", "blue": "blue"}, ""
+        )  # fmt: skip
+
+
+class TestCopies:
+    @pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda x: pickle.loads(pickle.dumps(x))])
+    def test_answers_and_sessions(self, session, copied):
+        answer = session.ask(*session.start)
+        session.remember(answer)
+        again = copied(answer)
+        assert (
+            again.prompts == answer.prompts and again.notes == answer.notes and again.classifier.model.name == "colours"
+        )
+        assert (again.evaluation.proba == answer.evaluation.proba).all() and as_code(again) == as_code(answer)
+        other = copied(session)
+        assert len(other.tried) == 1 and other.ask(*other.start).evaluation.accuracy == answer.evaluation.accuracy
+
+    def test_a_copy_forgets_nothing_and_shares_nothing(self, session):
+        session.ask(*session.start)
+        memory = copy.deepcopy(session.model)
+        assert list(memory.known) == list(session.model.known)
+        memory.encode_texts(["red ball"])
+        assert "red ball" not in session.model.known
+        with pytest.raises(AttributeError, match="nothing_such"):
+            _ = memory.nothing_such
+
+
+def calls_of(code):
+    """List what a code calls and imports, and how many statements it has."""
+    tree = ast.parse(code)
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return calls, [ast.unparse(n) for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))], len(tree.body)
+
+
 class TestExport:
+    @pytest.mark.parametrize("text", ODD)
+    def test_no_text_becomes_code(self, embeddings, colours, monkeypatch, text):
+        said = text.encode(errors="ignore").decode()  # a prompt is UTF-8; a name, a model and a data set may not be
+        given = {f"red {text}": [f"red {said}", f"{said} red"], "green": "green", "blue": np.str_("blue")}
+        colours.info = replace(colours.info, name=f"model {text}")
+        mine = replace(embeddings, dataset=f"data {text}", class_names=list(given))
+        answer = PromptExplorer(mine, colours, given).answer
+        code = as_code(answer)
+        assert calls_of(code) == (["zsc.ClassPrompts.from_texts", "zsc.ZeroShotClassifier"], ["import zsc"], 3)
+        monkeypatch.setattr("zsc.models.load_model", lambda name: {f"model {text}": colours}[name])
+        made = {}
+        exec(compile(code.encode(), "code", "exec"), made)
+        assert made["prompts"].texts == answer.prompts.texts and made["clf"].pooling == answer.classifier.pooling
+        comment = code.splitlines()[2]
+        assert comment.startswith(f"# {printable(f'model {text} on data {text}')}: accuracy ")
+
     def test_the_code_makes_the_same_classifier(self, session, colours, embeddings, monkeypatch):
         answer = session.ask({"red": 'red "quoted" \\n', "green": "green\nyellow", "blue": "blue"}, "", "max")
         monkeypatch.setattr("zsc.models.load_model", lambda name: {"colours": colours}[name])
@@ -258,6 +370,26 @@ class TestPanel:
         assert "<b>red" not in page and "<script" not in page and "<i>" not in page
         assert "&lt;b&gt;red&lt;/b&gt;" in page
         assert "<script" not in explorer.copy.value + explorer._notes[names[0]].value
+
+    def test_names_that_are_no_utf8_are_shown(self, embeddings, colours):
+        names = ["caf\udce9", "nul\x00", "turn\u202e"]
+        prompts = dict(zip(names, ["red", "green", "not blue \x07"], strict=True))
+        explorer = PromptExplorer(replace(embeddings, class_names=names, dataset="d\udce9"), colours, prompts)
+        page = explorer._repr_mimebundle_()["text/html"] + explorer.copy.value + explorer.code.value
+        page += "".join(note.value for note in explorer._notes.values()) + "".join(
+            b.value for b in explorer.boxes.values()
+        )
+        assert page.encode() and "caf\\xe9" in page and "\x00" not in page and "\u202e" not in page
+
+    def test_many_classes_list_their_confused_pairs(self, embeddings, colours):
+        names = [f"class {k}" for k in range(200)]
+        prompts = {name: ["red", "green", "blue"][k % 3] for k, name in enumerate(names)}
+        labels = np.array([3, 1, 2, 3, 1, 2, 3, 1, 2, 6, 1, 2])
+        session = ExplorerSession(replace(embeddings, class_names=names, labels=labels), colours, prompts)
+        answer = session.ask(*session.start)
+        shown = html.confusion(answer)
+        assert "200 classes: the pairs that are confused most" in shown and "class 3 → class 0 3" in text(shown)
+        assert shown.count("<td") < 50 and answer.counts.sum() == 12 and len(answer.counts) == 200
 
     def test_it_shows_as_a_widget_and_as_a_page(self, explorer):
         bundle = explorer._repr_mimebundle_()

@@ -2,6 +2,7 @@
 
 import html.parser
 import importlib.util
+import os
 import re
 
 import matplotlib.pyplot as plt
@@ -108,10 +109,53 @@ def test_kept_versions_are_those_of_the_evaluation():
     assert "when this page was made" not in page.text
 
 
-def test_many_classes_have_a_table_instead_of_a_map():
-    names = [f"class {i}" for i in range(30)]
-    source = html_report(evaluate(np.arange(30), np.eye(30), names))
-    assert "<details open>" in source and "confusion, as in the table below" not in source
+def test_many_classes_have_a_map_and_a_table_of_pairs():
+    names = [f"class {i}" for i in range(200)]
+    y_true = np.arange(200)
+    proba = np.eye(200)[np.where(y_true < 3, 7, y_true)]
+    source = html_report(evaluate(y_true, proba, names))
+    page = Page(source)
+    assert "<details open>" in source and "3 most frequent of 3 pairs" in page.text
+    assert "class 0 class 7 1" in page.text and page.tags.count("td") < 200 * 12  # not one for each pair of classes
+    assert page.alts[0] == "confusion, as in the table below"
+    few = Page(html_report(evaluate(y_true[:30], np.eye(30), names[:30])))
+    assert "3 most frequent" not in few.text and few.tags.count("td") > 30 * 30
+
+
+ODD = ["caf\udce9", "nul\x00\x1b[31m", "turn\u202e", "two\nlines"]
+
+
+def test_names_that_are_no_utf8_are_shown(tmp_path, colour_dataset):
+    """Names, prompts and paths can hold bytes that are no text, and control characters: all of them as escapes."""
+    paths = [os.fsdecode(os.fsencode(tmp_path) + b"/pic\xe9%d.png" % k) for k in range(4)]
+    for path, picture in zip(paths, colour_dataset.paths, strict=False):
+        picture.save(path)
+    about = {
+        "model": ODD[0],
+        "dataset": ODD[1],
+        "prompts": {name: [f"a {name}", name] for name in ODD},
+        "library": ODD[2],
+    }
+    evaluation = evaluate([1, 0, 3, 2], np.eye(4), ODD, images=paths, about=about)
+    path = write_report(evaluation, tmp_path / os.fsdecode(b"page\xe9.html"), title="t\udce9")
+    source = path.read_text(encoding="utf-8")
+    for shown in ("caf\\xe9", "pic\\xe90.png", "nul\\x00\\x1b[31m", "turn\\u202e", "two\\nlines", "t\\xe9"):
+        assert shown in source, shown
+    assert not {"\x00", "\x1b", "\u202e"} & set(source)
+    assert "data:image/png" in source and [p.suffix for p in tmp_path.iterdir()].count(".html") == 1
+
+
+def test_an_old_page_survives_a_failure(evaluation, tmp_path, monkeypatch):
+    path = write_report(evaluation, tmp_path / "report.html", title="old")
+    monkeypatch.setattr(report, "html_report", lambda *a, **k: "new \udce9")
+    with pytest.raises(ValueError, match="cannot be written as UTF-8"):
+        write_report(evaluation, path)
+    assert "old" in path.read_text(encoding="utf-8") and list(tmp_path.iterdir()) == [path]
+
+
+def test_long_names_are_not_cut(tmp_path):
+    name = "a very long name of a class, of which nothing may be left out on the page at all, not even the end"
+    assert Page(html_report(evaluate([0, 1], np.eye(2), [name, "b"]))).text.count(name) >= 3
 
 
 def test_the_path_is_checked_and_the_file_appears_whole(evaluation, tmp_path):

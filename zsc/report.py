@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, cast
@@ -21,12 +21,15 @@ from matplotlib.figure import Figure
 
 from zsc import plots
 from zsc.evaluation import Evaluation
+from zsc.files import printable, write_whole
 from zsc.images import describe, is_url
+from zsc.plots.style import MOST_CELLS
 from zsc.provenance import environment
 from zsc.results import result_table
 
 SUFFIXES = (".html", ".htm")
-FEW_CLASSES = 20  # so many can be read in one confusion map
+DRAWN_CLASSES = 1000  # so many can be told apart in one map
+MOST_PAIRS = 50  # rows of the table of confused classes
 CONFUSION = "confusion, as in the table below"
 _SKIPPED = ("prompts", "versions", "hardware")
 _NUMBERS = {
@@ -63,19 +66,38 @@ def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None 
     """
     path = check_report_path(path)
     page = html_report(evaluation, title=title, max_images=max_images)
-    part = path.with_name(path.name + ".part")
-    part.write_text(page, encoding="utf-8")
-    return part.replace(path)
+    return write_whole(path, page)
 
 
 def check_report_path(path: str | Path) -> Path:
     """Refuse a path that no page can be written to, before the work that leads to the page."""
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES or path.is_dir():
-        raise ValueError(f"{path}: no name for a page; end it with {' or '.join(SUFFIXES)}.")
+        raise ValueError(f"{printable(path)}: no name for a page; end it with {' or '.join(SUFFIXES)}.")
     if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}; make it, or choose another.")
+        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
     return path
+
+
+def escaped(text: object) -> str:
+    """Write a text from outside so that a page shows it: no markup, control characters and odd bytes as escapes."""
+    return escape(printable(text))
+
+
+def confused_pairs(evaluation: Evaluation) -> pd.DataFrame:
+    """Count which classes are taken for which: columns true, predicted, pictures; the most frequent pairs first.
+
+    What it costs grows with the mistakes, not with the square of the classes.
+    """
+    wrong = np.flatnonzero(~evaluation.right)
+    pairs, counts = np.unique(
+        np.stack([evaluation.y_true[wrong], evaluation.y_pred[wrong]], axis=1), axis=0, return_counts=True
+    )
+    order = np.argsort(-counts, kind="stable")
+    names = np.array(evaluation.class_names, dtype=object)
+    columns = {"true": names[pairs[order, 0]], "predicted": names[pairs[order, 1]]}
+    table = pd.DataFrame(columns, dtype=object)
+    return table.assign(pictures=counts[order])
 
 
 def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20) -> str:
@@ -98,8 +120,8 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
     about = evaluation.about
     title = title or f"{about.get('dataset') or 'pictures'}, classified by {about.get('model') or 'a model'}"
     parts = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="headline">{escape(_sentence(evaluation.summary()))}</p>',
+        f"<h1>{escaped(title)}</h1>",
+        f'<p class="headline">{escaped(_sentence(evaluation.summary()))}</p>',
         _section("Results", _numbers(evaluation)),
         _section("Each class", _table(evaluation.report)),
         _section("Confusion", _confusion(evaluation, title)),
@@ -108,7 +130,7 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
         _section("Prompts", _prompts(about)),
         _section("What made it", _origin(about)),
     ]
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escaped(title)}</title>'
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
@@ -121,11 +143,11 @@ def figure_html(figure: Figure, text: str) -> str:
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<p><img alt="{escape(text)}" src="data:image/png;base64,{data}"></p>'
+    return f'<p><img alt="{escaped(text)}" src="data:image/png;base64,{data}"></p>'
 
 
 def _section(heading: str, inside: str) -> str:
-    return f"<h2>{escape(heading)}</h2>\n{inside}" if inside else ""
+    return f"<h2>{escaped(heading)}</h2>\n{inside}" if inside else ""
 
 
 def _numbers(evaluation: Evaluation) -> str:
@@ -138,11 +160,17 @@ def _numbers(evaluation: Evaluation) -> str:
 
 
 def _confusion(evaluation: Evaluation, title: str) -> str:
-    table = evaluation.confusion
-    drawn = _drawn(plots.confusion(table, title=title), CONFUSION) if len(table) <= FEW_CLASSES else ""
-    words = "as a table: a row a true class, a column a predicted class"
-    inside = f'<div class="wide">{_table(table.rename_axis(columns=None))}</div>'
-    return f"{drawn}<details{'' if drawn else ' open'}><summary>{words}</summary>{inside}</details>"
+    n = len(evaluation.class_names)
+    drawn = _drawn(plots.confusion(evaluation.confusion, title=title), CONFUSION) if n <= DRAWN_CLASSES else ""
+    if n <= MOST_CELLS:
+        words = "as a table: one row per true class, one column per predicted class"
+        table = _table(evaluation.confusion.rename_axis(columns=None))
+    else:
+        pairs = confused_pairs(evaluation)
+        words = f"as a table: the {min(len(pairs), MOST_PAIRS)} most frequent of {len(pairs)} pairs of confused classes"
+        table = _table(pairs.head(MOST_PAIRS))
+    inside = f'<div class="wide">{table}</div>'
+    return f"{drawn}<details{'' if n <= MOST_CELLS else ' open'}><summary>{words}</summary>{inside}</details>"
 
 
 def _mistakes(evaluation: Evaluation, max_images: int) -> str:
@@ -159,11 +187,11 @@ def _mistakes(evaluation: Evaluation, max_images: int) -> str:
 def _gallery(evaluation: Evaluation, max_images: int) -> str:
     if evaluation.images is None:
         return ""
-    names = list(evaluation.class_names)
-    tokens = np.full(evaluation.n, None, dtype=object)
-    table = result_table(evaluation.images, evaluation.y_true, evaluation.proba, tokens, names)
-    table.attrs |= {"model": evaluation.about.get("model"), "dataset": evaluation.about.get("dataset")}
-    figure = plots.gallery(table, only="errors", class_names=names, max_images=max_images)
+    names, wrong = list(evaluation.class_names), evaluation.errors["index"].head(max_images).to_numpy()
+    images, tokens = [evaluation.images[int(k)] for k in wrong], np.full(len(wrong), None, dtype=object)
+    table = result_table(images, evaluation.y_true[wrong], evaluation.proba[wrong], tokens, names)
+    title = f"{len(evaluation.errors)} wrong of {evaluation.n}"
+    figure = plots.gallery(table, class_names=names, max_images=max_images, title=title)
     return figure_html(figure, "the mistakes of the table below, as pictures")
 
 
@@ -186,10 +214,10 @@ def _prompts(about: Mapping[str, Any]) -> str:
     texts = about.get("prompts")
     if not isinstance(texts, Mapping):
         return ""
-    rows = [(str(name), "\n".join([one] if isinstance(one, str) else list(one))) for name, one in texts.items()]
+    rows = [(str(name), [one] if isinstance(one, str) else list(one)) for name, one in texts.items()]
     name, pooling = about.get("prompts_name"), about.get("pooling")
     words = ", ".join(filter(None, [str(name or ""), f"pooling {pooling}" if pooling else ""]))
-    return (f"<p>{escape(words)}</p>" if words else "") + _pairs(rows)
+    return (f"<p>{escaped(words)}</p>" if words else "") + _pairs(rows)
 
 
 def _origin(about: Mapping[str, Any]) -> str:
@@ -205,13 +233,19 @@ def _origin(about: Mapping[str, Any]) -> str:
     return _pairs([row for row in rows if row[1]])
 
 
-def _pairs(rows: list[tuple[str, str]]) -> str:
-    cells = (f"<tr><td>{escape(a)}</td><td>{escape(b).replace(chr(10), '<br>')}</td></tr>" for a, b in rows)
+def _pairs(rows: Sequence[tuple[str, str | list[str]]]) -> str:
+    """Lay out names with a text, or with several, one per line."""
+    lines = [(name, [texts] if isinstance(texts, str) else texts) for name, texts in rows]
+    cells = (f"<tr><td>{escaped(name)}</td><td>{'<br>'.join(map(escaped, texts))}</td></tr>" for name, texts in lines)
     return f'<table class="words">{"".join(cells)}</table>'
 
 
 def _table(frame: pd.DataFrame) -> str:
-    html: str = frame.rename_axis(index=None).to_html(border=0, escape=True, float_format="{:.3f}".format)
+    shown = frame.astype(object).map(lambda value: printable(value) if isinstance(value, str) else value)
+    for axis in (0, 1):
+        shown = shown.set_axis(pd.Index([printable(name) for name in frame.axes[axis]], dtype=object), axis=axis)
+    with pd.option_context("display.max_colwidth", None):
+        html: str = shown.to_html(border=0, escape=True, float_format="{:.3f}".format)
     return html
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from zsc.evaluation import Evaluation
 from zsc.explorer.session import Answer
+from zsc.files import printable
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def as_code(answer: Answer) -> str:
-    """Write the Python lines that make the classifier of an answer again."""
+    """Write the Python lines that make the classifier of an answer again.
+
+    Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
+    """
     found, clf = answer.evaluation, answer.classifier
-    lines = [f"    {_quoted(name)}: {_quoted(texts)}," for name, texts in answer.prompts.texts.items()]
+    lines = [f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()]
     cut = any(clf.model.tokenizer.count(text) > clf.model.tokenizer.limit for text in answer.prompts)
-    options = f"model={_quoted(clf.model.name)}, pooling={_quoted(clf.pooling)}" + (", truncate=True" if cut else "")
-    judged = [f"# {clf.model.name} on {found.about.get('dataset', 'pictures')}: {in_short(found)}"] if found else []
+    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}" + (", truncate=True" if cut else "")
+    judged = (
+        [_comment(f"{clf.model.name} on {found.about.get('dataset', 'pictures')}: {in_short(found)}")] if found else []
+    )
     code = ["import zsc", "", *judged, "prompts = zsc.ClassPrompts.from_texts({", *lines, "})"]
     return "\n".join([*code, f"clf = zsc.ZeroShotClassifier(prompts, {options})", ""])
 
@@ -32,11 +38,11 @@ def save_prompts(answer: Answer, path: str | Path) -> Path:
     """
     path = Path(str(path).strip()).expanduser()
     if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path.name or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
+        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
     if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}; make it, or choose another.")
+        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
     if path.exists():
-        raise ValueError(f"{path}: is there already; choose another name, or remove it first.")
+        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
     return answer.prompts.save(path)
 
 
@@ -47,6 +53,14 @@ def in_short(evaluation: Evaluation) -> str:
     return f"{words}, 95 % interval {low:.3f} to {high:.3f}"
 
 
-def _quoted(value: object) -> str:
-    """Write a text or a list of texts as Python reads it."""
-    return json.dumps(value, ensure_ascii=False)
+def _literal(value: str | Sequence[str]) -> str:
+    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
+    if isinstance(value, str):
+        written = repr(str(value))
+        return written if '"' in written else f'"{written[1:-1]}"'
+    return f"[{', '.join(_literal(text) for text in value)}]"
+
+
+def _comment(text: str) -> str:
+    """Write a text as a comment that no character of it can end."""
+    return f"# {printable(text)}"

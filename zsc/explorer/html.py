@@ -1,4 +1,6 @@
-"""The explorer's answers as HTML: accuracy, recall bars, confusion, cards of pictures, history. Every text is escaped.
+"""The explorer's answers as HTML: accuracy, recall bars, confusion, cards of pictures, history.
+
+Every text from outside goes through `zsc.report.escaped`, so that neither markup nor bytes that are no UTF-8 get out.
 
 Right and wrong are told apart in words; colours are those of the figures, and follow JupyterLab's light or dark theme.
 """
@@ -14,9 +16,11 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from zsc.evaluation import Evaluation
 from zsc.explorer.session import Answer, Card, ExplorerSession
-from zsc.plots.style import RIGHT, WRONG
+from zsc.plots.style import MOST_CELLS, RIGHT, WRONG
 from zsc.plots.thumbnails import thumbnail
+from zsc.report import confused_pairs, escaped
 
 PIXELS = 96
 STYLE = f"""<style>
@@ -57,7 +61,7 @@ def accuracy(answer: Answer) -> str:
 
 def problem(text: str) -> str:
     """Say in place of the accuracy why there is none."""
-    return block(f'<span class="warn">{escape(text)}</span>', "accuracy")
+    return block(f'<span class="warn">{escaped(text)}</span>', "accuracy")
 
 
 def recalls(answer: Answer) -> str:
@@ -82,16 +86,21 @@ def bars(rows: Mapping[Any, tuple[float, str]]) -> str:
 
 
 def confusion(answer: Answer) -> str:
-    """Draw the confusion: a row a true class, shaded by its share of the row; right predictions are framed."""
+    """Draw the confusion: one row per true class, shaded by its share of the row; right predictions are framed.
+
+    Of more than 30 classes, list the pairs that are confused most.
+    """
     if answer.evaluation is None:
         return ""
+    if len(answer.evaluation.class_names) > MOST_CELLS:
+        return block(_most_confused(answer.evaluation), "confusion")
     table = answer.evaluation.confusion
     totals = table.sum(axis=1)
-    head = "".join(f'<th class="up">{escape(str(name))}</th>' for name in table.columns)
+    head = "".join(f'<th class="up">{escaped(name)}</th>' for name in table.columns)
     rows = []
     for k, (name, row) in enumerate(table.iterrows()):
         cells = "".join(_cell(int(n), n / max(1, totals.iloc[k]), j == k) for j, n in enumerate(row))
-        rows.append(f'<tr><th class="name">{escape(str(name))}</th>{cells}</tr>')
+        rows.append(f'<tr><th class="name">{escaped(name)}</th>{cells}</tr>')
     title = "<b>confusion</b> <span class='faint'>rows: true; columns: predicted; framed: right</span>"
     return block(f"{title}<table><tr><th></th>{head}</tr>{''.join(rows)}</table>", "confusion")
 
@@ -123,19 +132,19 @@ def history(table: pd.DataFrame, last: int = 8) -> str:
 
 def notes(texts: Sequence[str]) -> str:
     """Show warnings under a box."""
-    return block("".join(f'<div class="warn">{escape(text)}</div>' for text in texts), "notes") if texts else ""
+    return block("".join(f'<div class="warn">{escaped(text)}</div>' for text in texts), "notes") if texts else ""
 
 
 def about(session: ExplorerSession) -> str:
     """Say which pictures and which model answer."""
     kept = session.embeddings
     words = f"{kept.dataset or 'pictures'}: {len(kept)} pictures, classified by {session.model.name}"
-    return block(escape(words), "about")
+    return block(escaped(words), "about")
 
 
 def label(text: str) -> str:
     """Head a box with its class."""
-    return block(f"<b>{escape(text)}</b>", "label")
+    return block(f"<b>{escaped(text)}</b>", "label")
 
 
 def own_hint() -> str:
@@ -145,7 +154,7 @@ def own_hint() -> str:
 
 def own_picture(content: bytes, name: str, size: int) -> str:
     """Show the reader's picture with its file's name."""
-    return block(f'<img src="{picture_uri(content, size)}" alt=""><br>{escape(name)}', "own-picture")
+    return block(f'<img src="{picture_uri(content, size)}" alt=""><br>{escaped(name)}', "own-picture")
 
 
 def own_bars(proba: Mapping[str, float]) -> str:
@@ -175,7 +184,17 @@ def picture_uri(image: Any, size: int = PIXELS) -> str | None:
 def _bar(name: str, share: float, words: str) -> str:
     width = f"{100 * float(share):.1f}%"
     track = f'<span class="track"><span class="bar" style="width:{width}"></span></span>'
-    return f'<tr><td class="name">{escape(name)}</td><td>{track}</td><td>{escape(words)}</td></tr>'
+    return f'<tr><td class="name">{escaped(name)}</td><td>{track}</td><td>{escaped(words)}</td></tr>'
+
+
+def _most_confused(evaluation: Evaluation, most: int = 20) -> str:
+    pairs = confused_pairs(evaluation).head(most)
+    rows = "".join(
+        f'<tr><td class="name">{escaped(true)} → {escaped(predicted)}</td><td>{count}</td></tr>'
+        for true, predicted, count in pairs.itertuples(index=False)
+    )
+    note = f"{len(evaluation.class_names)} classes: the pairs that are confused most, true → predicted"
+    return f'<b>confusion</b> <span class="faint">{note}</span><table>{rows}</table>'
 
 
 def _cell(count: int, share: float, is_right: bool) -> str:
@@ -186,8 +205,8 @@ def _cell(count: int, share: float, is_right: bool) -> str:
 def _card(card: Card, uri: str | None) -> str:
     picture = f'<img src="{uri}" alt="">' if uri else '<span class="lost">cannot be opened</span>'
     if card.true is None:
-        return f'<span class="card open">{picture}{escape(card.predicted)}<br>p = {card.proba:.2f}</span>'
-    words = f"wrong: {escape(card.true)} → {escape(card.predicted)}<br>p = {card.proba:.2f}"
+        return f'<span class="card open">{picture}{escaped(card.predicted)}<br>p = {card.proba:.2f}</span>'
+    words = f"wrong: {escaped(card.true)} → {escaped(card.predicted)}<br>p = {card.proba:.2f}"
     return f'<span class="card">{picture}{words}</span>'
 
 
@@ -195,6 +214,6 @@ def _history_row(number: Any, row: pd.Series) -> str:
     scores = (
         ("-", "-") if pd.isna(row["accuracy"]) else (f"{row['accuracy']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}")
     )
-    cells = "".join(f"<td>{escape(str(text))}</td>" for text in (number, *scores, row["pooling"]))
+    cells = "".join(f"<td>{escaped(text)}</td>" for text in (number, *scores, row["pooling"]))
     words = row["changed"] if len(row["changed"]) <= 160 else row["changed"][:157] + "..."
-    return f'<tr>{cells}<td class="name" style="max-width:460px">{escape(words)}</td></tr>'
+    return f'<tr>{cells}<td class="name" style="max-width:460px">{escaped(words)}</td></tr>'

@@ -25,6 +25,8 @@ class TextMemory:
         self.known: dict[str, np.ndarray] = {}
 
     def __getattr__(self, name: str) -> Any:
+        if "model" not in self.__dict__:  # copying and unpickling ask before there is one
+            raise AttributeError(name)
         return getattr(self.model, name)
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> np.ndarray:

@@ -16,7 +16,7 @@ from zsc.embeddings import ImageEmbeddings
 from zsc.explorer import html
 from zsc.explorer.export import as_code, in_short, save_prompts
 from zsc.explorer.own import OwnPicture
-from zsc.explorer.session import Answer, ExplorerSession
+from zsc.explorer.session import Answer, ExplorerSession, as_lines
 from zsc.prompts import POOLINGS, ClassPrompts
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ class PromptExplorer:
 
     def _make_inputs(self, texts: Mapping[str, str], templates: str, pooling: str) -> None:
         w = self._w
-        self.boxes = {name: self._box(text, "a prompt a line") for name, text in texts.items()}
+        self.boxes = {
+            name: self._box(text, "one prompt per line; \\n within one breaks it") for name, text in texts.items()
+        }
         self.templates = self._box(templates, "empty: lines are prompts; or: a photo of a {}")
         self.pooling = w.Dropdown(options=POOLINGS, value=pooling, description="pooling", layout={"width": "180px"})
         self._notes = {name: w.HTML() for name in texts}
@@ -167,7 +169,7 @@ class PromptExplorer:
             return
         answer = self.session.tried[change["new"] - 1]
         for name, texts in answer.prompts.texts.items():
-            self.boxes[name].value = "\n".join(texts)
+            self.boxes[name].value = as_lines(texts)
         self.templates.value, self.pooling.value = "", answer.classifier.pooling
         self.back.value = 0
 

@@ -5,6 +5,7 @@ Each text is encoded once; an answer encodes only the prompts that are new. Answ
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
 from zsc.explorer.memory import TextMemory
 from zsc.explorer.notes import notes_on
+from zsc.files import printable
 from zsc.images import ImageSource
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 
@@ -119,9 +121,9 @@ class ExplorerSession:
     @property
     def start(self) -> tuple[dict[str, str], str]:
         """What the boxes and the templates begin with."""
-        if self.first.name == DEFAULT_TEMPLATE:
-            return {name: name for name in self.class_names}, DEFAULT_TEMPLATE
-        return {name: "\n".join(texts) for name, texts in self.first.texts.items()}, ""
+        if self.first.texts == {name: [DEFAULT_TEMPLATE.replace("{}", name)] for name in self.class_names}:
+            return {name: as_lines([name]) for name in self.class_names}, DEFAULT_TEMPLATE
+        return {name: as_lines(texts) for name, texts in self.first.texts.items()}, ""
 
     def ask(self, texts: Mapping[str, str], templates: str = "", pooling: str | None = None) -> Answer:
         """Judge prompts.
@@ -129,9 +131,10 @@ class ExplorerSession:
         Parameters
         ----------
         texts
-            For each class the text of its box, a prompt a line.
+            For each class the text of its box, one prompt per line, as `as_lines` writes them.
         templates
-            A template a line, each with one ``{}`` that every line of the boxes goes into; empty: lines are prompts.
+            One template per line, each with one ``{}`` that every line of the boxes goes into; empty: lines are
+            prompts.
         pooling
             As in `ZeroShotClassifier`.
 
@@ -146,11 +149,12 @@ class ExplorerSession:
         classifier = ZeroShotClassifier(prompts, model, pooling=pooling, truncate=True)
         evaluation = classifier.evaluate(self.labelled) if self.labelled is not None else None
         if evaluation is not None:
-            counts, cards = evaluation.confusion.sum(axis=0), _mistakes(evaluation)
+            predicted, cards = evaluation.y_pred, _mistakes(evaluation)
         else:
             proba = classifier.predict_proba(self.embeddings)
-            counts = pd.Series(np.bincount(proba.argmax(axis=1), minlength=len(self.class_names)), self.class_names)
-            cards = _least_sure(self.embeddings, proba, self.class_names)
+            predicted, cards = proba.argmax(axis=1), _least_sure(self.embeddings, proba, self.class_names)
+        names = pd.Index(classifier.class_names, dtype=object, name="predicted")  # object: any text can be a name
+        counts = pd.Series(np.bincount(predicted, minlength=len(names)), names)
         milliseconds = 1000 * (time.perf_counter() - begin)
         return Answer(classifier, evaluation, counts, cards, notes_on(prompts, self.model), milliseconds)
 
@@ -180,7 +184,7 @@ class ExplorerSession:
 
     def picture_proba(self, answer: Answer, embedded: np.ndarray) -> dict[str, float]:
         """Give the probability of each class for a picture of `embed_picture`, with an answer's prompts."""
-        one = replace(self.embeddings, values=embedded, paths=["picture"], labels=np.array([UNLABELLED]))
+        one = replace(self.embeddings, values=embedded, paths=["picture"], labels=np.array([UNLABELLED]), digests=None)
         return dict(zip(self.class_names, map(float, answer.classifier.predict_proba(one)[0]), strict=True))
 
 
@@ -191,19 +195,53 @@ def first_prompts(embeddings: ImageEmbeddings) -> ClassPrompts:
 
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
     """Turn boxes into prompts: lines as they are, or every line in every template."""
-    chosen = _lines(templates)
+    chosen = from_lines(templates)
     if chosen:
-        ClassPrompts.from_names(list(texts), chosen)  # refuses a template without {}
+        ClassPrompts.from_names(["a", "b"], chosen)  # refuses a template without {}
     prompts = {}
     for name, text in texts.items():
-        lines = _lines(text)
-        filled = [template.replace("{}", line) for line in lines for template in chosen] if chosen else lines
-        prompts[name] = list(dict.fromkeys(filled))
+        lines = from_lines(text)
+        prompts[name] = [t.replace("{}", line) for line in lines for t in chosen] if chosen else lines
     return ClassPrompts.from_texts(prompts)
 
 
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def as_lines(texts: Sequence[str]) -> str:
+    r"""Write texts one per line, so that `from_lines` gives back the same ones.
+
+    What would end a line, cannot be seen, or would be stripped is written as in Python: ``\n``, ``\x20``, ``\\``.
+
+    Examples
+    --------
+    >>> as_lines(["a cat", "two\nlines"])
+    'a cat\ntwo\\nlines'
+    """
+    return "\n".join(map(_as_line, texts))
+
+
+def from_lines(text: str) -> list[str]:
+    r"""Read texts, one per line; empty lines and spaces around a line do not count."""
+    return [_ESCAPE.sub(_unescape, line.strip()) for line in text.splitlines() if line.strip()]
+
+
+_ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
+
+
+def _as_line(text: str) -> str:
+    inside = text.strip()
+    start = text.index(inside)  # what stands before it, and after it, is white
+    return "".join(
+        _escaped(c) if c == "\\" or c != printable(c) or not start <= k < start + len(inside) else c
+        for k, c in enumerate(text)
+    )
+
+
+def _escaped(character: str) -> str:
+    escape = character.encode("unicode_escape").decode()
+    return escape if escape.startswith("\\") else f"\\x{ord(character):02x}"
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return found[0].encode().decode("unicode_escape")
 
 
 def _mistakes(evaluation: Evaluation) -> list[Card]:
