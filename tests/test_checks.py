@@ -106,9 +106,9 @@ def test_good_embeddings_come_back_as_float32():
 def test_class_names_lengths_fractions_and_empty_classes():
     assert checks.check_class_names(("a", "b"), 2) == ["a", "b"]
     for names, message in (
-        (["a"], "class_names holds 1; accepted are two or more"),
+        (["a"], "class_names holds 1; pass two or more"),
         (["a", "a"], "class_names holds 'a' more than once"),
-        (["a", "b", "c"], "class_names holds 3; accepted is one for each of the 2"),
+        (["a", "b", "c"], "class_names holds 3 for 2 classes; pass one for each class"),
     ):
         with pytest.raises(ValueError, match=message):
             checks.check_class_names(names, 2)
@@ -129,3 +129,56 @@ def test_class_names_lengths_fractions_and_empty_classes():
     assert checks.check_choice("lac", ("lac", "aps"), "method") == "lac"
     with pytest.raises(ValueError, match="method='raps'; accepted are lac, aps"):
         checks.check_choice("raps", ("lac", "aps"), "method")
+
+
+class TestOtherKinds:
+    @pytest.mark.parametrize(
+        "values",
+        [{"a", "b"}, frozenset("ab"), {"a": 1}, {"a": 1}.keys(), {"a": 1}.values(), "ab", b"ab", 3, np.array(3)],
+    )
+    def test_lists_need_an_order(self, values):
+        with pytest.raises(TypeError, match=r"^names is .*; pass a list of items\.$"):
+            checks.as_list(values, "names")
+
+    def test_lists_of_all_kinds(self):
+        for values in (["a", "b"], ("a", "b"), (c for c in "ab"), np.array(["a", "b"]), pd.Series(["a", "b"], [1, 0])):
+            assert checks.as_list(values, "names") == ["a", "b"]
+
+    @pytest.mark.parametrize(
+        ("y", "message"),
+        [
+            ([0, True], "y_true mixes bools with other values"),
+            (np.ma.array([0, 1], mask=[0, 1]), "y_true has masked values"),
+            (pd.Series([0, pd.NA], dtype="Int64"), "y_true holds (object|float64) values"),
+            ([2**63], "y_true runs from"),
+            ([10**30], "y_true holds object values"),
+        ],
+    )
+    def test_labels_are_never_cut(self, y, message):
+        with pytest.raises(ValueError, match=message):
+            checks.check_labels(y)
+
+    def test_nullable_columns_are_numbers(self):
+        assert checks.check_labels(pd.Series([0, 1], dtype="Int64")).tolist() == [0, 1]
+        frame = pd.DataFrame({"a": [0.5, 1], "b": [0.5, 0]}).astype("Float64")
+        assert checks.check_proba(frame).tolist() == [[0.5, 0.5], [1, 0]]
+        with pytest.raises(ValueError, match="p holds object values"):
+            checks.check_proba(frame.replace(1, pd.NA), name="p")
+
+    @pytest.mark.parametrize("value", ["0.5", True, None, [0.5], float("nan"), 2])
+    def test_fractions(self, value):
+        with pytest.raises(ValueError, match="share=.*; accepted is a fraction"):
+            checks.check_fraction(value, "share")
+
+    def test_many_names_cost_no_square(self):
+        names = [f"class {i}" for i in range(200_000)]  # seconds; minutes if each were compared with each
+        assert checks.check_class_names(names) == names
+        with pytest.raises(ValueError, match="class_names holds 'class 7' more than once"):
+            checks.check_class_names([*names, "class 7"])
+
+    def test_messages_stay_short(self):
+        huge = [["x" * 1000] * 1000] * 1000
+        for call in (lambda: checks.check_choice(huge, ("a",), "how"), lambda: checks.check_fraction(huge, "share")):
+            with pytest.raises(ValueError, match="accepted") as caught:
+                call()
+            assert len(str(caught.value)) < 400

@@ -120,9 +120,28 @@ def test_results_say_what_made_them(colours, colour_dataset):
         assert about["prompts"] == {c: [c] for c in RGB}
 
 
-def test_prompts_in_another_order_than_the_classes_are_refused(colours, colour_dataset):
-    with pytest.raises(ValueError, match="would stand for the class"):
-        ZeroShotClassifier(["a green thing", "a red thing", "a blue thing"], colours).evaluate(colour_dataset)
+def test_texts_in_another_order_than_the_classes_change_nothing(colours, colour_dataset):
+    texts = ["a red thing", "a green thing", "a blue thing"]
+    straight = ZeroShotClassifier(texts, colours).evaluate(colour_dataset)
+    turned = ZeroShotClassifier([texts[1], texts[2], texts[0]], colours).evaluate(colour_dataset)
+    assert straight.accuracy == turned.accuracy == pytest.approx(11 / 12)
+    assert straight.about["matched_by"] == turned.about["matched_by"] == "name"
+    with pytest.raises(zsc.matching.ClassMismatchError, match="would stand for the class 'red' but names 'green'"):
+        ZeroShotClassifier(["a green thing", "a red thing", "a grey thing"], colours).evaluate(colour_dataset)
+
+
+def test_classes_matched_by_position_are_told(colours, caplog):
+    pictures = [colour_picture(COLOURS[c]) for c in ("red", "blue")]
+    dataset = zsc.ImageDataset(pictures, np.array([0, 1]), ["rot", "bleu"])
+    clf = ZeroShotClassifier(["a red thing", "a blue thing"], colours)
+    evaluation = clf.evaluate(dataset)
+    assert evaluation.accuracy == 1 and evaluation.about["matched_by"] == "position"
+    assert evaluation.summary().endswith("Classes were matched by position.")
+    assert "classes matched by position: 'rot' = 'a red thing', 'bleu' = 'a blue thing'" in caplog.text
+    caplog.clear()
+    assert clf.predict(dataset).attrs["matched_by"] == "position" and "by position" in caplog.text
+    assert clf.validate(dataset)[1].attrs["matched_by"] == "position"
+    assert clf.predict(pictures).attrs["matched_by"] == ""
 
 
 @pytest.mark.parametrize(
@@ -134,6 +153,10 @@ def test_prompts_in_another_order_than_the_classes_are_refused(colours, colour_d
         ({"red": 1, "blue": "blue"}, TypeError, "class 'red' has the prompt 1"),
         (["red"], ValueError, "1 class given"),
         (["red", "red"], ValueError, "hold a text twice"),
+        ({"red", "blue"}, TypeError, "where order decides; pass a list of texts, a mapping of class to prompts"),
+        (frozenset(["red", "blue"]), TypeError, "where order decides"),
+        ({"red": 1}.keys(), TypeError, "where order decides"),
+        ({"a": {"red", "green"}, "b": "blue"}, TypeError, "class 'a' has the prompt {"),
         (["red " + "very " * 20, "blue"], ValueError, "23 tokens, limit 16"),
     ],
 )
@@ -178,7 +201,8 @@ def test_pictures_in_any_kind_of_list(colours, tmp_path):
 
 def test_other_classes_are_asked_freely_but_not_judged(colours, colour_dataset):
     clf = ZeroShotClassifier(["yellow", "grey"], colours)
-    assert clf.predict(colour_dataset)["y_true"].isna().all()
+    table = clf.predict(colour_dataset)
+    assert table["y_true"].isna().all() and table.attrs["matched_by"].startswith("not at all: the data set's classes")
     for judge in (clf.evaluate, clf.validate):
         with pytest.raises(ValueError, match="are not the classifier's"):
             judge(colour_dataset)
@@ -189,9 +213,135 @@ def test_what_cannot_be_judged_is_refused_before_it_is_embedded(colours, colour_
     unlabelled = zsc.ImageDataset(colour_dataset.paths, np.full(12, -1), RGB)
     for pictures, error, reason in (
         (unlabelled, ValueError, "12 of 12 pictures have no label"),
-        (colour_dataset.paths, TypeError, "a list has no labels"),
-        (zsc.ImageDataset([], np.array([], int), RGB), ValueError, "0 of 0 pictures"),
+        (list(colour_dataset.paths), TypeError, "a list has no labels"),
+        (zsc.ImageDataset([], np.array([], int), RGB), ValueError, "there are no pictures to judge"),
     ):
         with pytest.raises(error, match=reason):
             clf.evaluate(pictures)
     assert not colours.image_batches
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Six pictures as files, of which the second is missing and the fifth is no picture."""
+    paths, labels = [], np.array([0, 1, 2, 0, 1, 2])
+    for i, k in enumerate(labels):
+        paths.append(tmp_path / f"{i}.png")
+        colour_picture(COLOURS[RGB[k]]).save(paths[-1])
+    paths[1].unlink()
+    paths[4].write_bytes(b"no picture")
+    return zsc.ImageDataset(paths, labels, RGB, name="broken")
+
+
+class TestPicturesThatCannotBeOpened:
+    def test_the_run_ends_unless_one_says_otherwise(self, colours, broken):
+        clf = ZeroShotClassifier(RGB, colours)
+        for call in (clf.predict, clf.evaluate, clf.validate):
+            with pytest.raises(zsc.ImageError, match=r"1\.png: no such file"):
+                call(broken)
+            with pytest.raises(ValueError, match="on_error='ignore'; accepted are raise, skip, record"):
+                call(broken, on_error="ignore")
+        with pytest.raises(zsc.ImageError):
+            clf.classify(broken.paths[1])
+
+    def test_the_others_are_answered(self, colours, broken):
+        clf = ZeroShotClassifier(RGB, colours)
+        table = clf.predict(broken, on_error="record")
+        assert table["y_pred"].isna().tolist() == [False, True, False, False, True, False]
+        assert table["y_true"].tolist() == broken.labels.tolist() and table.attrs["left_out"] == 2
+        assert table["proba"].isna().sum() == 2 and table["y_pred_token"].isna().sum() == 2
+        table = clf.predict(broken, on_error="skip")
+        assert table["y_pred"].tolist() == [0, 2, 0, 2] and table.attrs["left_out"] == 2
+        assert table.attrs["left_out_examples"][0].startswith(str(broken.paths[1]))
+        row = clf.classify(broken.paths[4], on_error="record")
+        assert list(row) == COLUMNS and row["y_pred"].isna().all() and len(row) == 1
+
+    @pytest.mark.parametrize("on_error", ["skip", "record"])
+    def test_the_result_says_how_many_were_left_out(self, colours, broken, on_error):
+        clf = ZeroShotClassifier(RGB, colours)
+        embeddings = zsc.embed_images(colours, broken, on_error=on_error, progress=False)
+        for evaluation in (clf.evaluate(broken, on_error=on_error), clf.evaluate(embeddings)):
+            assert evaluation.n == 4 and evaluation.accuracy == 1 and evaluation.about["left_out"] == 2
+            assert "Left out, as they cannot be opened: 2 pictures." in evaluation.summary()
+            assert len(evaluation.to_dict()["left_out_examples"]) == 2
+        accuracy, table = clf.validate(broken, on_error=on_error)
+        assert accuracy == 1 and len(table) == (4 if on_error == "skip" else 6) and table.attrs["left_out"] == 2
+
+    def test_nothing_left_out_is_said_too(self, colours, colour_dataset):
+        evaluation = ZeroShotClassifier(RGB, colours).evaluate(colour_dataset, on_error="skip")
+        assert evaluation.about["left_out"] == 0 and "left_out_examples" not in evaluation.about
+        assert "Left out" not in evaluation.summary()
+
+    @pytest.mark.parametrize("on_error", ["skip", "record"])
+    def test_all_of_them(self, colours, tmp_path, on_error):
+        gone = zsc.ImageDataset([tmp_path / "a.png", tmp_path / "b.png"], np.array([0, 1]), RGB)
+        clf = ZeroShotClassifier(RGB, colours)
+        for judge in (clf.evaluate, clf.validate):
+            with pytest.raises(
+                ValueError, match=r"none of the 2 pictures can be opened; first: .*a\.png: no such file"
+            ):
+                judge(gone, on_error=on_error)
+        assert len(clf.predict(gone, on_error=on_error)) == (0 if on_error == "skip" else 2)
+
+
+class TestTheTableInFiles:
+    @pytest.mark.parametrize("suffix", ["parquet", "feather", "json", "csv"])
+    def test_every_format_takes_it(self, colours, broken, tmp_path, suffix):
+        sources = [str(broken.paths[0]), broken.paths[2], broken.paths[1]]
+        dataset = zsc.ImageDataset(sources, np.array([0, -1, 1]), RGB)
+        table = ZeroShotClassifier(RGB, colours).predict(dataset, on_error="record")
+        assert table["image"].tolist() == [str(source) for source in sources]
+        path = tmp_path / f"table.{suffix}"
+        if suffix == "json":
+            table.to_json(path, orient="records")
+            back = pd.read_json(path)
+        else:
+            getattr(table, f"to_{suffix}")(path)
+            back = getattr(pd, f"read_{suffix}")(path)
+        assert back["image"].tolist() == table["image"].tolist()
+
+    def test_what_is_in_memory_stays_what_it_is(self, colours):
+        picture = colour_picture(COLOURS["red"])
+        assert ZeroShotClassifier(RGB, colours).predict([picture])["image"][0] is picture
+
+
+class TestNothingGivenOutChangesTheClassifier:
+    def test_arrays_are_read_only(self, colours):
+        clf = ZeroShotClassifier(RGB, colours)
+        for array in (clf.class_weights, clf.text_embeddings):
+            with pytest.raises(ValueError, match="read-only"):
+                array[:] = 0
+
+    def test_names_and_tables_are_copies(self, colours, colour_dataset):
+        clf = ZeroShotClassifier(RGB, colours)
+        clf.class_names.reverse()
+        clf.predict(colour_dataset).attrs["class_names"].append("z")
+        clf.predict(colour_dataset).attrs["prompts"]["red"].append("z")
+        del clf.advice["advice"]
+        assert clf.class_names == RGB and clf.prompts.texts["red"] == ["red"] and "advice" in clf.advice
+
+    def test_what_was_passed_in_may_change_later(self, colours):
+        names = list(RGB)
+        clf = ZeroShotClassifier(names, colours)
+        names.clear()
+        assert clf.class_names == RGB
+
+
+def test_prompts_that_cancel_are_refused_when_the_classifier_is_made(monkeypatch, colours):
+    monkeypatch.setitem(COLOURS, "anti", (-1, 0, 0))
+    prompts = {"odd": ["red", "anti"], "blue": "blue"}
+    with pytest.raises(ValueError, match="the 2 prompts of the class 'odd' cancel each other out"):
+        ZeroShotClassifier(prompts, colours)
+    assert ZeroShotClassifier(prompts, colours, pooling="max").predict([colour_picture((1, 0, 0))])["y_pred"][0] == 0
+
+
+class TestAdvice:
+    def test_ids_and_bare_numbers(self, colours):
+        clf = ZeroShotClassifier({"n01440764": "a photo of a n01440764 red", "0": "blue 0"}, colours)
+        assert clf.advice["warning"].tolist() == ["no phrase", "no phrase"]
+        assert "prompts file" in clf.advice["advice"][0] and "n01440764" in clf.advice["advice"][0]
+
+    def test_lengths_are_those_of_the_model(self, colours):
+        clf = ZeroShotClassifier(["red " + "very " * 20, "blue"], colours, truncate=True)
+        assert clf.advice["warning"].tolist() == ["too long"] and "the model reads 16" in clf.advice["advice"][0]
+        assert ZeroShotClassifier(RGB, colours).advice.empty

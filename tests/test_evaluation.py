@@ -1,9 +1,14 @@
 """Metrics are scikit-learn's, the interval is SciPy's, and wrong input is one sentence."""
 
+import copy
 import json
+import os
+import pickle
 import re
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.metrics
 from hypothesis import given, settings
@@ -65,7 +70,7 @@ def test_the_intervals_of_the_tutorial():
 @pytest.mark.parametrize(
     ("y_true", "proba", "names", "reason"),
     [
-        ([0, 1], np.eye(2), ["a"], "class_names holds 1; accepted are two or more"),
+        ([0, 1], np.eye(2), ["a"], "class_names holds 1; pass two or more"),
         ([], np.empty((0, 2)), ["a", "b"], "y_true has shape (0,)"),
         ([0, 1, 1], np.eye(2), ["a", "b"], "y_true holds 3 and proba holds 2; accepted is the same number"),
         ([0, 2], np.eye(2), ["a", "b"], "y_true runs from 0 to 2; accepted are 0 to 1"),
@@ -117,7 +122,7 @@ def test_the_other_metrics_are_scikit_learns(n, k, seed):
 
 def test_impossible_answers_cost_much_but_not_infinity():
     evaluation = evaluate([0, 1], np.array([[0.0, 1.0], [0.0, 1.0]]), ["a", "b"])
-    assert evaluation.log_loss == pytest.approx(-np.log(1e-15) / 2) and evaluation.brier == 0.5
+    assert evaluation.log_loss == pytest.approx(-np.log(np.finfo(float).tiny) / 2) and evaluation.brier == 0.5
 
 
 def test_ties_go_to_the_first_class():
@@ -158,7 +163,7 @@ def test_abstaining():
 
 def test_wrong_options():
     evaluation = evaluate([0, 1], np.eye(2), ["a", "b"])
-    with pytest.raises(ValueError, match="k=3; with 2 classes accepted are 1 to 2"):
+    with pytest.raises(ValueError, match="k=3; k must be a whole number from 1 to 2"):
         evaluation.top_k(3)
     with pytest.raises(ValueError, match="normalise='rows'; accepted are None, true, predicted, all"):
         evaluation.confusion_table("rows")
@@ -172,6 +177,113 @@ def test_the_summary_in_words():
     )
 
 
+def small(**options):
+    proba = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7], [0.1, 0.9]])
+    return evaluate([0, 1, 1, 0, 0], proba, ["cat", "dog"], images=list("vwxyz"), **options)
+
+
+class TestNothingChangesAResult:
+    def test_what_was_passed_in_may_change_later(self):
+        y, p, names, images, about = np.array([0, 1]), np.eye(2), ["a", "b"], ["x", "y"], {"prompts": {"a": ["a"]}}
+        evaluation = zsc.Evaluation(y, p, names, images, about)
+        before = evaluation.to_dict()
+        y[:], p[:] = 0, 0.5
+        names.reverse()
+        images.clear()
+        about["prompts"]["a"].append("b")
+        assert evaluation.to_dict() == before and evaluation.accuracy == 1 and evaluation.images == ["x", "y"]
+
+    def test_what_is_given_out_is_read_only_or_a_copy(self):
+        evaluation = small(about={"prompts": {"cat": ["a cat"]}, "interval": [0.1, 0.2]})
+        before = json.dumps(evaluation.to_dict())
+        for array in (evaluation.y_true, evaluation.proba, evaluation.y_pred, evaluation.right):
+            with pytest.raises(ValueError, match="read-only"):
+                array[:] = 0
+        about = evaluation.about
+        for change in (evaluation.class_names.reverse, evaluation.images.clear, about["prompts"]["cat"].sort):
+            with pytest.raises(TypeError, match="this list belongs to a result and is read-only; copy it first"):
+                change()
+        for change in (lambda: about.update(x=1), lambda: about["prompts"].clear(), lambda: about.pop("prompts")):
+            with pytest.raises(TypeError, match="this dict belongs to a result and is read-only"):
+                change()
+        report, errors, confusion = evaluation.report, evaluation.errors, evaluation.confusion
+        report["recall"], errors["image"] = 1.0, ""
+        confusion.iloc[:] = 0
+        evaluation.to_dict()["class_names"] = []
+        evaluation.to_dict()["confusion"]["class_names"].reverse()
+        assert json.dumps(evaluation.to_dict()) == before and evaluation.errors["image"][0] == "z"
+
+    def test_copies_are_as_read_only_and_equal(self):
+        evaluation = small(about={"prompts": {"cat": ["a cat"]}})
+        for again in (copy.deepcopy(evaluation), pickle.loads(pickle.dumps(evaluation)), evaluation.abstain(0)):
+            assert again.summary() == evaluation.summary() and again.about["prompts"] == {"cat": ["a cat"]}
+            with pytest.raises(ValueError, match="read-only"):
+                again.proba[:] = 0
+            with pytest.raises(TypeError, match="read-only"):
+                again.class_names.append("x")
+        names = list(evaluation.class_names)
+        names.append("mine")
+        assert evaluation.class_names == ["cat", "dog"]
+
+
+class TestTheBorder:
+    def test_direct_construction_is_checked_as_well(self):
+        for arguments, reason in (
+            (([0.7, 1.9], np.eye(2), ["a", "b"]), "y_true holds float64 values"),
+            (([True, False], np.eye(2), ["a", "b"]), "y_true holds bool values"),
+            (([0, True], np.eye(2), ["a", "b"]), "y_true mixes bools"),
+            ((["0", "1"], np.eye(2), ["a", "b"]), "y_true holds <U1 values"),
+            (([0, 10**30], np.eye(2), ["a", "b"]), "y_true holds object values"),
+            (([0, 1], np.eye(2), ["a", ""]), "class_names holds '' at position 1"),
+            (([0, 1], np.eye(2), ["a", 1]), "class_names holds 1 at position 1"),
+            (([0, 1], np.ma.array(np.eye(2), mask=np.eye(2)), ["a", "b"]), "proba has masked values"),
+            (([0, 1], np.eye(2), ["a", "b"], ["x"]), "y_true holds 2 and images holds 1"),
+        ):
+            with pytest.raises(ValueError, match=re.escape(reason)):
+                zsc.Evaluation(*arguments)
+
+    @pytest.mark.parametrize("names", [{"cat", "dog"}, frozenset(["cat", "dog"]), {"cat": 0, "dog": 1}.keys(), "cd"])
+    def test_names_need_an_order(self, names):
+        with pytest.raises(TypeError, match="class_names is"):
+            evaluate([0, 1], np.eye(2), names)
+
+    def test_series_generators_and_nullable_columns_go_by_place(self):
+        labels = pd.Series([0, 1], index=[1, 0], dtype="Int64")
+        names = pd.Series(["a", "b"], index=[1, 0])
+        evaluation = evaluate(labels, pd.DataFrame(np.eye(2)), names, images=(f"{i}.png" for i in range(2)))
+        assert evaluation.accuracy == 1 and evaluation.class_names == ["a", "b"]
+        assert evaluation.images == ["0.png", "1.png"]
+        with pytest.raises(TypeError, match="where order decides"):
+            evaluate([0, 1], np.eye(2), ["a", "b"], images={"a.png", "b.png"})
+
+    @pytest.mark.parametrize(
+        ("about", "error", "reason"),
+        [
+            ({(1, 2): "x"}, TypeError, "about has the key (1, 2); keys must be texts"),
+            ({np.int64(3): "x"}, TypeError, "about has the key"),
+            ({"prompts": {1: "x"}}, TypeError, "about['prompts'] has the key 1"),
+            ({"model": object()}, TypeError, "about['model'] holds a object"),
+            ({"classes": {"a", "b"}}, TypeError, "about['classes'] holds a set"),
+            ({"scale": float("nan")}, ValueError, "about['scale'] holds nan; pass finite numbers"),
+            ([("a", 1)], TypeError, "about is a list; pass a mapping"),
+        ],
+    )
+    def test_about_is_what_json_can_hold(self, about, error, reason):
+        with pytest.raises(error, match=re.escape(reason)):
+            evaluate([0, 1], np.eye(2), ["a", "b"], about=about)
+
+    def test_about_takes_numpys_numbers_and_paths(self):
+        about = {"scale": np.float32(2), "shape": (1, np.int64(2)), "path": Path("a/b"), "none": None, "yes": True}
+        evaluation = evaluate([0, 1], np.eye(2), ["a", "b"], about=about)
+        assert evaluation.about == {"scale": 2.0, "shape": [1, 2], "path": str(Path("a/b")), "none": None, "yes": True}
+
+
+def test_pictures_that_were_left_out_are_in_the_summary():
+    assert "Left out" not in small().summary() and "Left out" not in small(about={"left_out": 0}).summary()
+    assert "Left out, as they cannot be opened: 7 pictures." in small(about={"left_out": 7}).summary()
+    assert small(about={"left_out": 7}).to_dict()["left_out"] == 7
+
+
 class TestSaved:
     def test_read_back_to_the_last_digit(self, tmp_path):
         y_true, proba, names = random_case(50, 3, 0)
@@ -183,11 +295,74 @@ class TestSaved:
         assert first.summary() == second.summary()
         content = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
         assert content["results"]["accuracy"] == first.accuracy
-        assert not list(tmp_path.glob("*.part"))
+        assert content["format"] == 1 and [path.name for path in tmp_path.iterdir()] == ["e.json"]
 
-    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "zsc evaluation"}', "\0"])
+    def test_a_name_that_is_no_utf8_comes_back(self, tmp_path):
+        paths = [Path(os.fsdecode(b"dir/caf\xe9.png")), "https://example.org/a b.png?x=1", "naïve 猫.png"]
+        evaluation = evaluate([0, 1, 1], np.eye(2)[[0, 1, 0]], ["a", "b"], images=paths)
+        path = evaluation.save(tmp_path / "e.json")
+        assert json.loads(path.read_bytes().decode("utf-8"))["images"][0] == str(paths[0])
+        assert zsc.Evaluation.load(path).images == [str(source) for source in paths]
+        assert evaluation.errors.to_csv(tmp_path / "errors.csv") is None
+
+    def write(self, path, **changes):
+        small(about={"model": "m"}).save(path)
+        content = json.loads(path.read_text(encoding="utf-8")) | changes
+        path.write_text(json.dumps({key: value for key, value in content.items() if value != "gone"}))
+
+    def test_files_of_the_time_before_formats_had_numbers(self, tmp_path):
+        self.write(tmp_path / "e.json", format="gone")
+        assert zsc.Evaluation.load(tmp_path / "e.json").summary() == small().summary()
+
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"format": 2}, "format is 2, this version of zsc reads 1: install a newer one"),
+            ({"format": "1"}, "format is '1'"),
+            ({"kind": "zsc head"}, "kind is 'zsc head'"),
+            ({"y_true": [0.7, 1.9, 0, 0, 0]}, "y_true holds 0.7, which is no int"),
+            ({"y_true": ["0", "1", 0, 0, 0]}, "y_true holds '0'"),
+            ({"y_true": [True, False, 0, 0, 0]}, "y_true holds True"),
+            ({"y_true": [None] * 5}, "y_true holds None"),
+            ({"y_true": [10**30] * 5}, "y_true holds object values"),
+            ({"y_true": [0, 1, 2, 0, 0]}, "y_true runs from 0 to 2"),
+            ({"y_true": "gone"}, "y_true is None, not a list"),
+            ({"proba": [[True, False]] * 5}, "a row of proba holds True"),
+            ({"proba": [["0.5", "0.5"]] * 5}, "a row of proba holds '0.5'"),
+            ({"proba": [[0.5, 0.5], [1.0]] * 2 + [[0, 1]]}, "proba is ragged"),
+            ({"proba": 5}, "proba is 5, not a list"),
+            ({"class_names": None}, "class_names is None, not a list"),
+            ({"class_names": "ab"}, "class_names is 'ab', not a list"),
+            ({"class_names": ["a", 1]}, "class_names holds 1, which is no str"),
+            ({"class_names": ["a", ["a"]]}, "class_names holds ['a']"),
+            ({"class_names": ["a", ""]}, "class_names holds ''"),
+            ({"class_names": ["a", "a"]}, "class_names holds 'a' more than once"),
+            ({"about": 5}, "about is 5, not a mapping"),
+            ({"images": 5}, "images is 5, not a list"),
+            ({"images": "ab"}, "images is 'ab', not a list"),
+            ({"images": ["a"]}, "images holds 1 and y_true holds 5"),
+            ({"images": [1, 2, 3, 4, 5]}, "images holds 1, which is no str"),
+        ],
+    )
+    def test_what_is_wrong_is_told_with_the_files_name(self, tmp_path, changes, reason):
+        self.write(tmp_path / "e.json", **changes)
+        with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+            zsc.Evaluation.load(tmp_path / "e.json")
+        assert str(caught.value).startswith(f"{tmp_path / 'e.json'}: ") and "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "[]", "{}", '{"kind": "zsc evaluation"}', "\0", "5", "null", "[" * 100_000, '{"a":' * 50_000,
+         '{"kind": NaN}', '{"kind": 1, "kind": "zsc evaluation"}', "\ufeff{}",
+         '{"kind": "zsc evaluation", "format": 1e400}'],
+    )  # fmt: skip
     def test_something_else(self, tmp_path, text):
         (tmp_path / "e.json").write_text(text)
+        with pytest.raises(ValueError, match=r"e\.json: no evaluation to be read \("):
+            zsc.Evaluation.load(tmp_path / "e.json")
+
+    def test_bytes_that_are_no_text(self, tmp_path):
+        (tmp_path / "e.json").write_bytes(b"\xff\xfe\x00{")
         with pytest.raises(ValueError, match=r"e\.json: no evaluation to be read \("):
             zsc.Evaluation.load(tmp_path / "e.json")
 

@@ -52,6 +52,24 @@ def test_evaluations_and_tables_of_predictions_bring_their_own():
         suspect_labels(table)
 
 
+def test_pictures_from_a_generator_a_series_and_nullable_labels():
+    proba = np.array([[0.9, 0.1], [0.2, 0.8]])
+    by_place = pd.Series(["w", "x"], index=[1, 0])
+    for images in (by_place, (name for name in "wx"), np.array(["w", "x"])):
+        ranking = suspect_labels(pd.Series([0, 0], dtype="Int64"), proba, images=images)
+        assert ranking["image"].tolist() == ["x", "w"]
+    with pytest.raises(TypeError, match="images is a set, where order decides"):
+        suspect_labels([0, 0], proba, images={"w", "x"})
+
+
+def test_labels_of_a_table_are_never_cut():
+    table = result_table(["a", "b"], np.array([0, 1]), np.eye(2), np.array(["x", "y"]), ["x", "y"])
+    with pytest.raises(ValueError, match="y_true holds float64 values; pass whole numbers"):
+        suspect_labels(table.assign(y_true=[0.7, 1.9]))
+    with pytest.raises(ValueError, match="y_true holds bool values"):
+        suspect_labels(table.assign(y_true=[True, False]))
+
+
 class TestPlantedErrors:
     def test_the_margin_finds_them(self):
         y_true, proba, wrong = planted()
@@ -157,15 +175,42 @@ class TestMatchKnown:
         ranking = pd.DataFrame({"index": range(100)})
         assert match_known(ranking, suspect_ids(), ids=range(1, 101), at=[50, 100])["found"].tolist() == [3, 8]
 
+    def test_ids_of_a_series_go_by_place_and_generators_are_read(self):
+        ranking = pd.DataFrame({"index": [3, 0, 1, 2]})
+        names = ["a", "b", "c", "bad"]
+        for ids in (pd.Series(names, index=[3, 2, 1, 0]), pd.Index(names), (n for n in names), np.array(names)):
+            assert match_known(ranking, {"bad"}, ids=ids, at=1)["found"].tolist() == [1]
+        for known in (["bad"], ("bad" for _ in range(1)), frozenset(["bad"]), pd.Series(["bad"], index=[7])):
+            assert match_known(ranking, known, ids=names, at=pd.Series([1, 4], index=[9, 8]))["found"].tolist() == [
+                1,
+                1,
+            ]
+
+    @pytest.mark.parametrize(
+        ("ranking", "known", "options", "error", "message"),
+        [
+            ({"index": [0, 1]}, [1], {"ids": {"a", "b"}}, TypeError, "ids is a set, where order decides"),
+            ({"index": [0, 1]}, [1], {"ids": "ab"}, TypeError, "ids is the one text"),
+            ({"index": [0, 1]}, "ab", {}, TypeError, "known_ids is the str 'ab'"),
+            ({"rank": [1, 2]}, [1], {}, TypeError, "pass a table of suspect_labels"),
+            ({"index": [0, 0]}, [0], {}, ValueError, "holds a picture twice"),
+            ({"index": [0.5, 1]}, [1], {}, ValueError, "holds float64 values"),
+        ],
+    )
+    def test_other_kinds(self, ranking, known, options, error, message):
+        with pytest.raises(error, match=message):
+            match_known(pd.DataFrame(ranking), known, **options)
+
     @pytest.mark.parametrize(
         ("known", "options", "message"),
         [
             ([99], {}, "known_ids holds 1 ids and none of the 4 pictures in ranking"),
             ([], {}, "known_ids holds 0 ids"),
-            ([1], {"at": 5}, "at=5; accepted are whole numbers, 1 to 4"),
-            ([1], {"at": [0]}, r"at=\[0\]; accepted"),
-            ([1], {"at": 1.5}, "at=1.5; accepted"),
-            ([1], {"at": []}, r"at=\[\]; accepted"),
+            ([1], {"at": 5}, "at=5; at must be a whole number from 1 to 4"),
+            ([1], {"at": [0]}, "at=0; at must be"),
+            ([1], {"at": [1, 1.5]}, "at=1.5; at must be"),
+            ([1], {"at": True}, "at=True; at must be"),
+            ([1], {"at": []}, "at is empty; pass whole numbers from 1 to 4"),
             ([1], {"ids": [1, 2]}, "ids holds 2 and ranking holds 4"),
         ],
     )

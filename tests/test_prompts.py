@@ -2,8 +2,14 @@
 
 import json
 import re
+import tempfile
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zsc.prompts import (
     ClassPrompts,
@@ -14,6 +20,7 @@ from zsc.prompts import (
     template_set,
     template_set_names,
 )
+from zsc.prompts.files import load_many
 
 
 def test_from_names_fills_every_template_class_by_class():
@@ -34,6 +41,195 @@ def test_from_texts_takes_one_text_or_several():
 def test_saved_and_loaded_again(tmp_path, suffix):
     prompts = ClassPrompts.from_texts({"no glasses": "face, bare", "Ärger": ["a", "b"]}, pooling="max", name="mine")
     assert ClassPrompts.load(prompts.save(tmp_path / f"p.{suffix}")) == prompts
+
+
+ODD = ["name", "source", "dataset", "classes", "templates", "pooling", "yes", "null", "~", "1", "010", "2020-01-01",
+       "<<", "*a", "&a", "# no", "a: b", "- a", "{}", "%", "🐈", "\x85", "a\x85b", "a\u2028b", "\x7f", "a\tb", " a",
+       "a ", "a\nb", "a\r\nb", "\ufeffx", "é", "e\u0301", "k" * 2000, "a b " * 400, "'", '"', "\\", "\udce9",
+       "\U0010ffff"]  # fmt: skip
+TEXTS = st.one_of(st.sampled_from(ODD), st.text(min_size=1)).filter(lambda text: text.strip())
+PROMPTS = TEXTS.filter(lambda text: not re.search("[\ud800-\udfff]", text))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(TEXTS, st.lists(PROMPTS, min_size=1, max_size=3), min_size=2, max_size=6),
+    st.one_of(st.just(""), TEXTS),
+    st.sampled_from([None, "max"]),
+    st.sampled_from(["yaml", "json", "JSON"]),
+)
+def test_whatever_is_saved_comes_back(texts, name, pooling, suffix):
+    prompts = ClassPrompts.from_texts(texts, pooling=pooling, name=name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = prompts.save(Path(folder, f"other name.{suffix}"))
+        assert ClassPrompts.load(path) == prompts
+
+
+class TestJson:
+    def write(self, path, text):
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def test_it_is_read_as_json(self, tmp_path):
+        texts = {"cat": ["a 🐈"], "k" * 2000: ["a dog", "x\x7fy"], "wild": ["\u0085 z"]}
+        for options in ({"indent": "\t"}, {"ensure_ascii": True}, {"ensure_ascii": False, "indent": 1}):
+            path = self.write(tmp_path / "p.json", json.dumps(texts, **options))
+            assert ClassPrompts.load(path).texts == texts
+        assert ClassPrompts.load(self.write(tmp_path / "bom.JSON", "\ufeff" + json.dumps(texts))).texts == texts
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ('{"cat": "a", "dog": "b", "cat": "c"}', "'cat' is given twice"),
+            ('{"cat": NaN, "dog": "b"}', "NaN is no number in JSON"),
+            ('{"cat": Infinity, "dog": "b"}', "Infinity is no number"),
+            ("cat: a cat\ndog: a dog\n", "it is no JSON: Expecting value"),
+            ("[" * 100_000, "nested too deeply"),
+            ('["cat", "dog"]', "holds no prompts"),
+            ('{"cat": null, "dog": "b"}', "class 'cat' has the prompt None"),
+        ],
+    )
+    def test_what_is_wrong_is_one_sentence(self, tmp_path, text, reason):
+        with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+            ClassPrompts.load(self.write(tmp_path / "p.json", text))
+        assert "p.json" in str(caught.value) and "\n" not in str(caught.value)
+
+
+class TestClassesOfOddNames:
+    @pytest.mark.parametrize("name", ["name", "source", "dataset", "templates", "pooling", "classes"])
+    def test_a_class_called_as_a_keyword(self, tmp_path, name):
+        path = tmp_path / "p.yaml"
+        path.write_text(f"{name}: a photo of it\ncat: a cat\n")
+        assert ClassPrompts.load(path).texts == {name: ["a photo of it"], "cat": ["a cat"]}
+
+    def test_what_could_be_either_is_refused_and_says_how(self, tmp_path):
+        path = tmp_path / "p.yaml"
+        for text in (
+            "classes: [a, b]\ncat: a cat\n",
+            "name: a tag\nsource: a spring\n",
+            "classes: [cat, dog]\ntemplate: 'a {}'",
+        ):
+            path.write_text(text)
+            with pytest.raises(
+                ValueError, match="a class of such a name goes, with the others, as 'class: prompt' under"
+            ):
+                ClassPrompts.load(path)
+        path.write_text("classes:\n  name: a tag\n  source: a spring\n")
+        assert ClassPrompts.load(path).class_names == ("name", "source")
+
+    def test_two_candidates_of_one_name(self, tmp_path):
+        path = tmp_path / "c.yaml"
+        inner = "{cat: a, dog: b}"
+        path.write_text(f"1: {inner}\n'1': {inner}\n")
+        with pytest.raises(ValueError, match="the name '1' is given twice"):
+            load_many(path)
+        path.write_text(f"yes: {inner}\n'1': {inner}\n")
+        with pytest.raises(ValueError, match="the name True is no text"):
+            load_many(path)
+        path.write_text(f"a: {inner}\nname: {{name: a tag, cat: b}}\n")
+        assert load_many(path)["name"].class_names == ("name", "cat")
+
+
+class TestYamlWithoutSurprises:
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("a: &a [x, x]\nb: &b [*a, *a]\n", "*a is an alias; write out what it stands for"),
+            ("a: &x [b]\nc: *x\n", "*x is an alias"),
+            ("base: &b {x: y}\nc:\n  <<: *b\n", "is an alias"),
+            ("<<: {a: b}\nc: d\n", "<<: merges keys, which is not read"),
+            ("null: a\n~: b\n", "a key is empty; put each name in quotes"),
+            ("[" * 3000, "nested too deeply"),
+            ("a: " + "{b: " * 3000, "nested too deeply"),
+            ("classes: [cat, dog]\ntemplates: []\n", "no templates given"),
+            ("classes: [cat, dog]\ntemplates: {a: b}\n", "templates is a dict, where order decides"),
+            ("classes: {cat: a, dog: b}\nname: [x]\n", "name: holds ['x']; put it in quotes"),
+            ("cat: !!python/object/apply:os.getcwd []\ndog: b\n", "not a YAML or JSON file"),
+        ],
+    )
+    def test_what_is_wrong_is_one_sentence(self, tmp_path, text, reason):
+        path = tmp_path / "p.yaml"
+        path.write_text(text)
+        for read in (ClassPrompts.load, load_many):
+            with pytest.raises(ValueError, match=r"p\.yaml: ") as caught:
+                read(path)
+            assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            ClassPrompts.load(path)
+
+    def test_nine_levels_of_ten(self, tmp_path):
+        lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x,x]"]
+        lines += [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+        path = tmp_path / "p.yaml"
+        path.write_text("\n".join(lines))
+        with pytest.raises(ValueError, match="is an alias"):
+            ClassPrompts.load(path)
+
+
+class TestWriting:
+    def test_a_failed_write_leaves_the_old_file(self, tmp_path):
+        path = ClassPrompts.from_names(["cat", "dog"]).save(tmp_path / "p.yaml")
+        before = path.read_bytes()
+        (tmp_path / "p.yaml").chmod(0o600)
+        with pytest.raises(OSError, match="gone"):
+            ClassPrompts.from_names(["a", "b"]).save(tmp_path / "gone" / "p.yaml")
+        assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["p.yaml"]
+
+    def test_half_a_character_is_refused_before_any_file_is_opened(self):
+        with pytest.raises(ValueError, match=r"prompt 'x\\ud83d' holds half a character"):
+            ClassPrompts.from_texts({"a": "x\ud83d", "b": "y"})
+
+
+class TestContainers:
+    @pytest.mark.parametrize(
+        "names", [{"cat", "dog"}, frozenset({"cat", "dog"}), {"cat": 1, "dog": 2}, {"cat": 1}.keys()]
+    )
+    def test_names_without_order_are_refused(self, names):
+        for make in (ClassPrompts.from_names, lambda n: ClassPrompts(n, ("a", "b"), (0, 1))):
+            with pytest.raises(TypeError, match="class_names is a .*, where order decides; pass a list of names"):
+                make(names)
+
+    def test_so_are_templates_and_prompts(self):
+        with pytest.raises(TypeError, match="templates is a set, where order decides"):
+            ClassPrompts.from_names(["cat", "dog"], {"a {}", "the {}"})
+        with pytest.raises(TypeError, match="class 'cat' has the prompt {"):
+            ClassPrompts.from_texts({"cat": {"a", "b"}, "dog": "c"})
+
+    def test_generators_series_and_arrays_go_by_place(self):
+        expected = ClassPrompts.from_names(["cat", "dog"], ["a {}", "the {}"])
+        for kind in (
+            iter,
+            np.array,
+            tuple,
+            lambda texts: pd.Series(texts, index=[1, 0]),
+            lambda texts: (t for t in texts),
+        ):
+            assert ClassPrompts.from_names(kind(["cat", "dog"]), kind(["a {}", "the {}"])) == expected
+            texts = {"cat": kind(["a cat", "the cat"]), "dog": kind(["a dog", "the dog"])}
+            assert ClassPrompts.from_texts(texts) == expected
+
+    def test_direct_construction_is_checked_and_copied(self):
+        names, prompts = ["cat", "dog"], ["a", "b"]
+        made = ClassPrompts(names, prompts, np.array([0, 1]))
+        names.clear()
+        prompts[0] = "z"
+        assert made == ClassPrompts(("cat", "dog"), ("a", "b"), (0, 1)) and hash(made)
+        for owners, reason in (
+            ([0.0, 1.0], "owners holds float64"), ([False, True], "owners holds bool"), ([0, 2], "owners runs from"),
+            ([0], "2 prompts for 1 owners"), ([1, 0], "in the order of the classes"), ([0, 0], "at least one prompt"),
+        ):  # fmt: skip
+            with pytest.raises(ValueError, match=reason):
+                ClassPrompts(("cat", "dog"), ("a", "b"), owners)
+
+
+def test_many_classes_cost_no_square(tmp_path):
+    names = [f"class {i}" for i in range(20_000)]  # seconds; a quarter of an hour where each is compared with each
+    prompts = ClassPrompts.from_names(names)
+    assert list(prompts.texts) == names
+    assert ClassPrompts.load(prompts.save(tmp_path / "p.yaml")) == prompts
+    assert len(check_prompts(ClassPrompts.from_texts(dict.fromkeys(names, "the same")))) == len(names)
+    with pytest.raises(ValueError, match="class name given twice: class 7"):
+        ClassPrompts.from_names([*names, "class 7"])
 
 
 def test_a_file_may_hold_the_classes_alone(tmp_path):
@@ -196,6 +392,16 @@ class TestAdvice:
     @pytest.mark.parametrize("text", ["a photo of a cat", "café", "northern nose", "a knot", "golf ball", "notebook"])
     def test_what_is_not(self, text):
         assert check_prompts(ClassPrompts.from_texts({"a": text, "b": "a plain sentence"})).empty
+
+    def test_ids_of_imagenet_and_numbers_of_folders(self):
+        names = ["n01440764", "n02102040-springer", "0", "001.Albatross", "ground_beetle", "Straße_Nr"]
+        table = check_prompts(ClassPrompts.from_names([*names, "tench"]))
+        assert table["class_name"].tolist() == names and set(table["warning"]) == {"no phrase"}
+        assert "an ImageNet id" in table["advice"][0] and "--prompts-file" in table["advice"][1]
+        assert "write it as people would" in table["advice"][2]
+
+    def test_a_number_inside_another_is_no_label(self):
+        assert check_prompts(ClassPrompts.from_texts({"1": "10 dogs", "b": "a cat"})).empty
 
     def test_a_label_inside_a_template(self):
         table = check_prompts(ClassPrompts.from_names(["n01440764", "tench"]))

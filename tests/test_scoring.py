@@ -104,5 +104,44 @@ def test_top_classes_are_those_of_the_whole_matrix(k, monkeypatch):
         scores[np.arange(500)[:, None], classes] == scores[np.arange(500)[:, None], expected]
     )
     assert ranks.all() and (classes[:, 0] == scores.argmax(axis=1)).all()
-    with pytest.raises(ValueError, match="k=8; with 7 classes accepted are 1 to 7"):
+    with pytest.raises(ValueError, match="k=8; k must be a whole number from 1 to 7"):
         top_classes(images, weights, 8)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 8])
+def test_of_equal_classes_the_lowest_indices(k):
+    rng = np.random.default_rng(k)
+    for _ in range(100):  # few values, so that many are equal, also where the k-th stands
+        scores = rng.integers(0, 3, (20, 8)).astype(np.float32)
+        rows = np.eye(8, dtype=np.float32)
+        classes, cosines = top_classes(scores, rows, k)
+        expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(classes, expected)
+        np.testing.assert_array_equal(cosines, np.take_along_axis(scores, expected, axis=1))
+
+
+class TestWrongInput:
+    @pytest.mark.parametrize("opposite", [-1.0, -1.0 + 1e-7])
+    def test_prompts_that_cancel(self, opposite):
+        prompts = ClassPrompts.from_texts({"fine": "x", "odd": ["a", "b"]})
+        texts = np.array([[1, 0], [0, 1], [0, opposite]], np.float32)
+        for call in (class_weights, lambda t, p: pooled_scores(t, t, p, pooling="mean", logit_scale=1.0)):
+            with pytest.raises(ValueError, match="the 2 prompts of the class 'odd' cancel each other out"):
+                call(texts, prompts)
+
+    def test_shapes_and_scales(self):
+        images, texts, prompts = build(([1, 1], 0))
+        for a, b in ((images[:, :3], texts), (images[0], texts), (images, texts[0])):
+            for call in (cosine_scores, top_classes):
+                with pytest.raises(
+                    ValueError, match=r"embeddings of shapes .* pass \(N, D\) and \(K, D\) of one model"
+                ):
+                    call(a, b)
+        with pytest.raises(ValueError, match="text_embeddings holds 1 and prompts holds 2"):
+            class_weights(texts[:1], prompts)
+        for scale in (0, -1, float("nan"), float("inf"), "14", True):
+            with pytest.raises(ValueError, match="logit_scale must be a number above 0"):
+                to_proba(np.zeros((1, 2)), scale)
+        for k in (0, 2.0, True, "1"):
+            with pytest.raises(ValueError, match="k must be a whole number from 1 to 2"):
+                top_classes(images, texts, k)

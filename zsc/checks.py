@@ -6,14 +6,17 @@ was given and what is possible. Nothing is repaired: no row is rescaled, no labe
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import PurePath
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 ROW_TOLERANCE = 1e-3  # what a row of probabilities may miss 1 by: float16 and printed tables pass
+LONGEST = 300  # letters of a value in a message
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlevel = 3
@@ -48,7 +51,7 @@ def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true") -> 
     if labels.dtype.kind not in "iu":
         raise ValueError(f"{name} holds {labels.dtype} values; pass whole numbers, indices of classes.")
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or (n_classes is not None and high >= n_classes):
+    if low < 0 or high >= (2**63 if n_classes is None else n_classes):
         accepted = "0 or more" if n_classes is None else f"0 to {n_classes - 1}"
         hint = " (-1 marks no label: leave such pictures out)" if low == -1 else ""
         raise ValueError(f"{name} runs from {low} to {high}; accepted are {accepted}{hint}.")
@@ -152,7 +155,7 @@ def check_class_names(class_names: Sequence[str], n_classes: int | None = None, 
 
 
 def check_texts(texts: Iterable[str], name: str) -> list[str]:
-    """Check that a sequence holds non-empty texts only, of which each can be written as UTF-8."""
+    """Check that a sequence holds non-empty texts only."""
     found = as_list(texts, name, "texts")
     for position, text in enumerate(found):
         if not isinstance(text, str) or not text.strip():
@@ -179,6 +182,8 @@ def as_list(values: Any, name: str, what: str = "items") -> list[Any]:
     """
     if isinstance(values, (str, bytes, bytearray)):
         raise TypeError(f"{name} is the one text {short(values)}; pass a list of {what}.")
+    if isinstance(values, np.ndarray) and not values.ndim:
+        raise TypeError(f"{name} is the one value {short(values)}; pass a list of {what}.")
     if isinstance(values, Mapping) or (isinstance(values, Collection) and not hasattr(values, "__getitem__")):
         raise TypeError(f"{name} is a {type(values).__name__}, where order decides; pass a list of {what}.")
     if not isinstance(values, Iterable) and not hasattr(values, "__getitem__"):
@@ -226,6 +231,58 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
     return copy
 
 
+class FrozenList(list[Any]):
+    """A list that nobody can change; ``list(it)`` is one's own."""
+
+    def _refuse(self, *args: object, **options: object) -> NoReturn:
+        raise TypeError(f"this {type(self).__bases__[0].__name__} belongs to a result and is read-only; copy it first.")
+
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (list(self),)
+
+
+class FrozenDict(dict[str, Any]):
+    """A mapping that nobody can change; ``dict(it)`` is one's own."""
+
+    _refuse = FrozenList._refuse
+    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+
+def frozen_json(value: Any, name: str) -> Any:
+    """Copy texts, numbers, lists and mappings into what JSON can hold and nobody can change; paths become texts.
+
+    Raises
+    ------
+    TypeError
+        If a key is no text, or a value is something else; the message says where.
+    ValueError
+        If a number is not finite.
+    """
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"{name} has the key {short(key)}; keys must be texts.")
+        return FrozenDict({str(key): frozen_json(item, f"{name}[{short(key)}]") for key, item in value.items()})
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return FrozenList(frozen_json(item, name) for item in value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} holds {value}; pass finite numbers, or None.")
+    if isinstance(value, PurePath):
+        return str(value)
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise TypeError(f"{name} holds a {type(value).__name__}; pass texts, numbers, None, lists or mappings of these.")
+
+
 def check_count(value: Any, name: str, *, low: int = 1, high: int | None = None) -> int:
     """Check a whole number in a range, ends included; bools, texts and fractions are refused."""
     is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
@@ -237,7 +294,11 @@ def check_count(value: Any, name: str, *, low: int = 1, high: int | None = None)
 
 def short(value: object) -> str:
     """Show a value in a message: its repr, cut where it is long or deep."""
-    return _SHORT.repr(value)
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # a whole number with more digits than Python writes
+        text = f"a {type(value).__name__} of many digits"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def check_same_length(**arrays: Any) -> int:
@@ -253,6 +314,9 @@ def check_same_length(**arrays: Any) -> int:
     ValueError
         If two differ; the message names both.
     """
+    for name, array in arrays.items():
+        if not hasattr(array, "__len__"):
+            raise TypeError(f"{name} is a {type(array).__name__}, which has no length; pass a list.")
     (first, n), *rest = ((name, len(array)) for name, array in arrays.items())
     for name, other in rest:
         if other != n:
@@ -262,17 +326,20 @@ def check_same_length(**arrays: Any) -> int:
 
 def check_fraction(value: float, name: str, *, ends: bool = False) -> float:
     """Check a fraction: between 0 and 1, and neither of them unless `ends`."""
-    number = float(value)
+    try:
+        number = math.nan if isinstance(value, (str, bytes, bool, np.bool_)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
     if not (0 <= number <= 1 if ends else 0 < number < 1):  # NaN fails both
         accepted = "0 to 1, ends included" if ends else "above 0 and below 1"
-        raise ValueError(f"{name}={value!r}; accepted is a fraction, {accepted}.")
+        raise ValueError(f"{name}={short(value)}; accepted is a fraction, {accepted}.")
     return number
 
 
 def check_choice(value: str, accepted: Sequence[str], name: str) -> str:
     """Check that a text is one of the accepted ones."""
-    if value not in accepted:
-        raise ValueError(f"{name}={value!r}; accepted are {', '.join(accepted)}.")
+    if not isinstance(value, str) or value not in accepted:
+        raise ValueError(f"{name}={short(value)}; accepted are {', '.join(accepted)}.")
     return value
 
 
@@ -286,10 +353,27 @@ def check_every_class(y: NDArray[np.int64], n_classes: int, name: str = "y_true"
 
 
 def _as_array(values: Any, name: str) -> NDArray[Any]:
+    """Make an array without changing a value: no mask is dropped, no bool among numbers becomes one."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked values; fill them or leave them out.")
+    if isinstance(values, (list, tuple)) and 0 < sum(isinstance(v, (bool, np.bool_)) for v in values) < len(values):
+        raise ValueError(f"{name} mixes bools with other values; pass numbers only.")
     try:
-        return np.asarray(values)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name} is ragged; pass rows of one length.") from error
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:  # rows of different lengths, a tensor's graph
+        reason = "is ragged; pass rows of one length" if isinstance(error, ValueError) else "is no array of numbers"
+        raise ValueError(f"{name} {reason}.") from error
+    return _as_plain(array) if array.dtype == object and array.size else array
+
+
+def _as_plain(array: NDArray[Any]) -> NDArray[Any]:
+    """Give an array of Python's numbers, as pandas makes them of nullable columns, its own type."""
+    kinds = {type(value) for value in array.flat}
+    whole = all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds)
+    if whole and min(array.flat) >= -(2**63) and max(array.flat) < 2**63:
+        return array.astype(np.int64)
+    is_real = all(issubclass(kind, (float, int, np.floating, np.integer)) and kind is not bool for kind in kinds)
+    return array.astype(np.float64) if is_real and not whole else array
 
 
 def _as_numbers(values: Any, name: str) -> NDArray[Any]:

@@ -7,7 +7,7 @@ model that did not learn these labels; zero-shot ones do.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -17,14 +17,24 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 from sklearn.metrics import average_precision_score
 
-from zsc.checks import check_choice, check_every_class, check_labels, check_proba, check_same_length
+from zsc.checks import (
+    as_list,
+    check_choice,
+    check_count,
+    check_every_class,
+    check_labels,
+    check_proba,
+    check_same_length,
+    short,
+)
 from zsc.evaluation import Evaluation
+from zsc.results import as_cells
 
 METHODS = ("margin", "confident")
 
 
 def suspect_labels(
-    y_true: Any, proba: Any = None, *, images: Sequence[Any] | None = None, method: str = "margin"
+    y_true: Any, proba: Any = None, *, images: Iterable[Any] | None = None, method: str = "margin"
 ) -> pd.DataFrame:
     """Rank pictures by how doubtful their labels are.
 
@@ -64,7 +74,8 @@ def suspect_labels(
         y_true, proba, images = _unpack(y_true, images)
     values = check_proba(proba)
     labels = check_labels(y_true, values.shape[1])
-    n = check_same_length(y_true=labels, proba=values, **({} if images is None else {"images": images}))
+    sources = None if images is None else as_list(images, "images", "pictures")
+    n = check_same_length(y_true=labels, proba=values, **({} if sources is None else {"images": sources}))
     given = values[np.arange(n), labels]
     others = values.copy()
     others[np.arange(n), labels] = -1
@@ -81,8 +92,8 @@ def suspect_labels(
             "suspect": suspect,
         }
     )
-    if images is not None:
-        table.insert(1, "image", pd.Series(list(images), dtype=object))
+    if sources is not None:
+        table.insert(1, "image", as_cells(sources))
     ranking = table.iloc[np.lexsort((quality, ~suspect))].reset_index(drop=True)
     ranking.insert(0, "rank", np.arange(1, n + 1))
     return ranking
@@ -90,10 +101,10 @@ def suspect_labels(
 
 def match_known(
     ranking: pd.DataFrame,
-    known_ids: Sequence[Any] | frozenset[Any] | set[Any],
+    known_ids: Iterable[Any],
     *,
-    at: int | Sequence[int] | None = None,
-    ids: Sequence[Any] | None = None,
+    at: int | Iterable[int] | None = None,
+    ids: Iterable[Any] | None = None,
 ) -> pd.DataFrame:
     """Say how well a ranking finds labels that someone holds for wrong.
 
@@ -102,18 +113,19 @@ def match_known(
     ranking
         From `suspect_labels`.
     known_ids
-        The list, such as `zsc.datasets.glasses.suspect_ids()`; ids of pictures that the ranking lacks do not count.
+        The list, in any order, such as `zsc.datasets.glasses.suspect_ids()`; ids of pictures that the ranking lacks do
+        not count.
     at
         How far down the ranking one looks, one or several numbers. None: as many as `known_ids` has in the ranking.
     ids
-        The id of each picture, in the order of the labels that `suspect_labels` was given; None says that the id is the
-        index. For Glasses: the numbers in the file names.
+        The id of each picture, in the order of the labels that `suspect_labels` was given (of a Series: by place); None
+        says that the id is the index. For Glasses: the numbers in the file names.
 
     Returns
     -------
     pd.DataFrame
-        A row a number: at, found, known (in the ranking), precision (found / at), recall (found / known), chance (the
-        precision of a random order), p_value (how often a random order finds as many or more). `attrs` holds
+        One row per number: at, found, known (in the ranking), precision (found / at), recall (found / known), chance
+        (the precision of a random order), p_value (how often a random order finds as many or more). `attrs` holds
         average_precision, over the whole ranking.
 
     Raises
@@ -121,12 +133,13 @@ def match_known(
     ValueError
         If the list has nothing in the ranking, or a number is out of range.
     """
-    index = ranking["index"].to_numpy()
-    n = len(ranking)
-    if ids is not None and len(ids) != n:
-        raise ValueError(f"ids holds {len(ids)} and ranking holds {n}; accepted is the same number, one a picture.")
+    names = None if ids is None else as_list(ids, "ids", "ids, one for each picture")
+    index = _ranked(ranking, None if names is None else len(names))
+    n = len(index)
+    if isinstance(known_ids, (str, bytes, Mapping)):
+        raise TypeError(f"known_ids is the {type(known_ids).__name__} {short(known_ids)}; pass a list or a set of ids.")
     wanted = set(known_ids)
-    hit = np.array([(int(i) if ids is None else ids[i]) in wanted for i in index], dtype=bool)
+    hit = np.array([(i if names is None else names[i]) in wanted for i in index], dtype=bool)
     known = int(hit.sum())
     if not known:
         raise ValueError(
@@ -144,7 +157,19 @@ def match_known(
     return table
 
 
-def _unpack(results: Any, images: Sequence[Any] | None) -> tuple[Any, Any, Sequence[Any] | None]:
+def _ranked(ranking: Any, n_ids: int | None) -> list[int]:
+    """Check that a ranking holds each picture once, and give their indices in its order."""
+    if not isinstance(ranking, pd.DataFrame) or "index" not in ranking or not len(ranking):
+        raise TypeError(f"ranking is {short(ranking)}; pass a table of suspect_labels.")
+    if n_ids is not None and n_ids != len(ranking):
+        raise ValueError(f"ids holds {n_ids} and ranking holds {len(ranking)}; pass one id for each picture.")
+    index = check_labels(ranking["index"], n_ids, "the column index of ranking")
+    if len(np.unique(index)) < len(index):
+        raise ValueError("the column index of ranking holds a picture twice; pass a table of suspect_labels.")
+    return [int(i) for i in index]
+
+
+def _unpack(results: Any, images: Iterable[Any] | None) -> tuple[Any, Any, Iterable[Any] | None]:
     """Take labels, probabilities and pictures out of an evaluation or a table of predictions."""
     if isinstance(results, Evaluation):
         return results.y_true, results.proba, results.images if images is None else images
@@ -153,12 +178,12 @@ def _unpack(results: Any, images: Sequence[Any] | None) -> tuple[Any, Any, Seque
     columns = [c for c in results.columns if str(c).startswith("proba_")]
     if "y_true" not in results.columns or not columns:
         raise ValueError(
-            f"the table has the columns {list(results.columns)}; expected y_true and a proba_<class> each."
+            f"the table has the columns {short(list(results.columns))}; expected y_true and a proba_<class> each."
         )
     if results["y_true"].isna().any():
         raise ValueError(f"y_true lacks {int(results['y_true'].isna().sum())} labels; leave out pictures without one.")
     sources = list(results["image"]) if images is None and "image" in results.columns else images
-    return results["y_true"].to_numpy(np.int64), results[columns].to_numpy(np.float64), sources
+    return results["y_true"], results[columns], sources
 
 
 def _confident(labels: NDArray[np.int64], proba: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -178,8 +203,9 @@ def _cleanlab(module: str) -> ModuleType:
         raise ImportError("method='confident' needs the package cleanlab: pip install cleanlab.") from error
 
 
-def _depths(at: int | Sequence[int] | None, known: int, n: int) -> NDArray[np.int64]:
-    numbers = np.atleast_1d(np.asarray(known if at is None else at))
-    if numbers.dtype.kind not in "iu" or not numbers.size or numbers.min() < 1 or numbers.max() > n:
-        raise ValueError(f"at={at!r}; accepted are whole numbers, 1 to {n}.")
-    return numbers.astype(np.int64)
+def _depths(at: int | Iterable[int] | None, known: int, n: int) -> NDArray[np.int64]:
+    wanted = known if at is None else at
+    numbers = as_list(wanted, "at", "whole numbers") if isinstance(wanted, Iterable) else [wanted]
+    if not numbers:
+        raise ValueError(f"at is empty; pass whole numbers from 1 to {n}.")
+    return np.array([check_count(number, "at", high=n) for number in numbers], dtype=np.int64)

@@ -163,8 +163,8 @@ def _refuse_another_order(like: _Resemblance, ours: Sequence[str], theirs: Seque
         first = np.flatnonzero(worse)[np.lexsort((-like.values[worse], like.columns[worse]))[0]]
         i, j = like.rows[first], like.columns[first]
         raise ClassMismatchError(
-            f"{short(theirs[j])} would stand for the class {short(ours[j])} but names {short(ours[i])}; tie prompts to classes: "
-            f"{_TIE}."
+            f"{short(theirs[j])} would stand for the class {short(ours[j])} but names {short(ours[i])}; tie prompts to "
+            f"classes: {_TIE}."
         )
 
 

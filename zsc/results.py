@@ -1,14 +1,17 @@
-"""The table of predictions: the Glasses tutorial's columns, then a probability a class."""
+"""The table of predictions: the Glasses tutorial's columns, then one probability per class; any format can hold it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from zsc.checks import check_same_length
 from zsc.datasets.base import UNLABELLED
+from zsc.images import describe
 from zsc.prompts import ClassPrompts
 from zsc.scoring import cosine_scores
 
@@ -22,7 +25,7 @@ def result_table(images: Sequence[Any], y_true: np.ndarray, proba: np.ndarray, t
     Parameters
     ----------
     images
-        N picture sources.
+        N picture sources; paths and URLs become texts.
     y_true
         N labels; -1 becomes <NA>, and so does the prediction of a picture that failed.
     proba
@@ -37,10 +40,11 @@ def result_table(images: Sequence[Any], y_true: np.ndarray, proba: np.ndarray, t
     pd.DataFrame
         Columns image, y_true, y_pred, y_pred_token, proba, and proba_<class> for each class.
     """
+    check_same_length(images=images, y_true=y_true, proba=proba, tokens=tokens)
     failed = np.isnan(proba).any(axis=1)
     y_pred = np.where(failed, UNLABELLED, proba.argmax(axis=1))
     values = (
-        pd.Series(list(images), dtype=object),
+        as_cells(images),
         _nullable(y_true),
         _nullable(y_pred),
         pd.Series(tokens, dtype=object).mask(failed, None),
@@ -48,6 +52,12 @@ def result_table(images: Sequence[Any], y_true: np.ndarray, proba: np.ndarray, t
     )
     columns = dict(zip(COLUMNS, values, strict=True))
     return pd.DataFrame(columns | {f"proba_{name}": proba[:, k] for k, name in enumerate(class_names)})
+
+
+def as_cells(images: Iterable[Any]) -> pd.Series:
+    """Give picture sources as a column: paths and URLs as texts that every file format can hold, the rest as it is."""
+    cells = [describe(one) if isinstance(one, (str, os.PathLike)) else one for one in images]
+    return pd.Series(cells, dtype=object)
 
 
 def best_prompts(

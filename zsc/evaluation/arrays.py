@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from zsc.checks import check_class_names, check_labels, check_proba, check_same_length
 from zsc.evaluation.result import Evaluation
 
 
 def evaluate(
     y_true: Sequence[int] | np.ndarray,
     proba: np.ndarray,
-    class_names: Sequence[str],
+    class_names: Iterable[str],
     *,
-    images: Sequence[Any] | None = None,
+    images: Iterable[Any] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Judge predictions.
@@ -32,16 +31,13 @@ def evaluate(
     images
         N picture sources, for the table of errors.
     about
-        What made the predictions, kept with the result.
+        What made the predictions, kept with the result: texts as keys, and values that JSON can hold.
 
     Raises
     ------
+    TypeError
+        If names or pictures have no order, or `about` holds what JSON cannot hold.
     ValueError
         If the arguments do not fit together; the message names the one that is off.
     """
-    names = check_class_names(class_names)
-    labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
-    check_same_length(y_true=labels, proba=values)
-    if images is not None:
-        check_same_length(y_true=labels, images=images)
-    return Evaluation(labels, values, names, None if images is None else list(images), dict(about or {}))
+    return Evaluation(y_true, proba, class_names, images, about or {})  # type: ignore[arg-type]

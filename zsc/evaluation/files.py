@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zsc.checks import check_same_length, short
 from zsc.evaluation.statistics import CONFIDENCE
+from zsc.files import write_whole
 from zsc.images import describe
+from zsc.json_text import from_json, to_json
 
 if TYPE_CHECKING:
     from zsc.evaluation.result import Evaluation
 
 KIND = "zsc evaluation"
+FORMAT = 1  # files without one are of the time before it, and the same otherwise
+_LISTS = {"class_names": (str,), "y_true": (int,), "proba": (list,)}
 
 
 def results(evaluation: Evaluation) -> dict[str, Any]:
@@ -32,12 +37,12 @@ def results(evaluation: Evaluation) -> dict[str, Any]:
         "brier": evaluation.brier,
         "calibration_error": evaluation.calibration_error,
         "report": evaluation.report.reset_index().to_dict("records"),
-        "confusion": {"class_names": evaluation.class_names, "counts": evaluation.confusion.to_numpy().tolist()},
+        "confusion": {"class_names": list(evaluation.class_names), "counts": evaluation.confusion.to_numpy().tolist()},
     }
 
 
 def save(evaluation: Evaluation, path: str | Path) -> Path:
-    """Write an evaluation as JSON: to a temporary name, then renamed.
+    """Write an evaluation as JSON, whole or not at all.
 
     Parameters
     ----------
@@ -51,19 +56,17 @@ def save(evaluation: Evaluation, path: str | Path) -> Path:
     Path
         The file.
     """
-    path = Path(path)
     content = {
         "kind": KIND,
+        "format": FORMAT,
         "results": results(evaluation),
-        "about": dict(evaluation.about),
+        "about": evaluation.about,
         "class_names": evaluation.class_names,
         "y_true": evaluation.y_true.tolist(),
         "proba": evaluation.proba.tolist(),  # Python writes floats so that they read back to the last digit
-        "images": None if evaluation.images is None else [describe(source) for source in evaluation.images],
+        "images": None if evaluation.images is None else [_name(source) for source in evaluation.images],
     }
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1, ensure_ascii=False, default=_plain), encoding="utf-8")
-    return part.replace(path)
+    return write_whole(path, to_json(content, indent=1))
 
 
 def load(path: str | Path) -> Evaluation:
@@ -74,7 +77,7 @@ def load(path: str | Path) -> Evaluation:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it holds something else.
+        If it holds something else, or was written by a newer version.
     """
     from zsc.evaluation.arrays import evaluate
 
@@ -82,17 +85,43 @@ def load(path: str | Path) -> Evaluation:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such evaluation; write one with evaluation.save or 'zsc evaluate --save'.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.get("kind") != KIND:
-            raise ValueError(f"kind is {content.get('kind')!r}, not {KIND!r}")
-        arrays = np.array(content["y_true"], dtype=np.int64), np.array(content["proba"])
-        return evaluate(*arrays, content["class_names"], images=content["images"], about=content["about"])
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path}: no evaluation to be read ({error}); write one with evaluation.save.") from error
+        found = _checked(from_json(path.read_text(encoding="utf-8-sig")))
+        labels = np.array(found["y_true"])
+        return evaluate(labels, found["proba"], found["class_names"], images=found["images"], about=found["about"])
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = str(error).removesuffix(".")
+        raise ValueError(f"{path}: no evaluation to be read ({reason}); write one with evaluation.save.") from error
 
 
-def _plain(value: Any) -> Any:
-    """Turn NumPy's scalars and arrays, and paths, into what JSON has."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    return str(value)
+def _checked(content: Any) -> dict[str, Any]:
+    """Check what a file holds before any of it becomes an array, in which other types would pass for numbers."""
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        kind = content.get("kind") if isinstance(content, dict) else content
+        raise ValueError(f"kind is {short(kind)}, not {KIND!r}")
+    written = content.get("format", FORMAT)
+    if type(written) is not int or written > FORMAT:
+        raise ValueError(f"format is {short(written)}, this version of zsc reads {FORMAT}: install a newer one")
+    for key, kinds in _LISTS.items():
+        _check_list(content.get(key), key, kinds)
+    for row in content["proba"]:
+        _check_list(row, "a row of proba", (float, int))
+    if not isinstance(content.get("about"), dict):
+        raise TypeError(f"about is {short(content.get('about'))}, not a mapping")
+    if content.get("images") is not None:
+        _check_list(content["images"], "images", (str,))
+        check_same_length(images=content["images"], y_true=content["y_true"])
+    return {"images": None} | content
+
+
+def _check_list(values: Any, name: str, kinds: tuple[type, ...]) -> None:
+    if not isinstance(values, list):
+        raise TypeError(f"{name} is {short(values)}, not a list")
+    wrong = set(map(type, values)) - set(kinds)
+    if wrong:
+        first = next(value for value in values if type(value) in wrong)
+        raise ValueError(f"{name} holds {short(first)}, which is no {kinds[0].__name__}")
+
+
+def _name(source: Any) -> str:
+    """Name a picture so that its path or URL comes back, also where it is no UTF-8."""
+    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else describe(source)

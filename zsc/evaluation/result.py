@@ -7,7 +7,7 @@ pictures drawn like these; it knows nothing of wrong labels or of prompts that w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,27 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from zsc.calibration import expected_calibration_error, reliability_table
+from zsc.checks import (
+    FrozenList,
+    as_list,
+    check_class_names,
+    check_labels,
+    check_proba,
+    check_same_length,
+    frozen,
+    frozen_json,
+    short,
+)
 from zsc.evaluation import metrics
 from zsc.evaluation.statistics import wilson_interval
+from zsc.results import as_cells
 
 NORMALISE = (None, "true", "predicted", "all")
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The judgement of N predictions over K classes. Made by `evaluate`.
+    """The judgement of N predictions over K classes. Made by `evaluate`; checked, copied and read-only.
 
     Attributes
     ----------
@@ -38,7 +50,8 @@ class Evaluation:
     images
         N picture sources, or None.
     about
-        What made the predictions: model, data set, prompts, pooling, and the versions of what computed them.
+        What made the predictions: model, data set, prompts, pooling, and the versions of what computed them;
+        "left_out": how many pictures could not be opened; "matched_by": "name" or "position", how classes were paired.
     """
 
     y_true: np.ndarray
@@ -47,15 +60,32 @@ class Evaluation:
     images: Sequence[Any] | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        names = check_class_names(self.class_names)
+        labels, values = check_labels(self.y_true, len(names)), check_proba(self.proba, len(names))
+        check_same_length(y_true=labels, proba=values)
+        images = None if self.images is None else FrozenList(as_list(self.images, "images", "pictures"))
+        if images is not None:
+            check_same_length(y_true=labels, images=images)
+        about = frozen_json(self.about, "about")
+        if not isinstance(about, Mapping):
+            raise TypeError(f"about is a {type(self.about).__name__}; pass a mapping.")
+        checked = (frozen(labels), frozen(values), FrozenList(names), images, about)
+        for one, value in zip(fields(self), checked, strict=True):
+            object.__setattr__(self, one.name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, one.name) for one in fields(self))  # a copy is as read-only
+
     @cached_property
     def y_pred(self) -> np.ndarray:
         """The class with the highest probability, shape (N,); the first where several are equal."""
-        return np.asarray(self.proba.argmax(axis=1))
+        return frozen(self.proba.argmax(axis=1))
 
     @cached_property
     def right(self) -> np.ndarray:
         """Which predictions are right, shape (N,), bool: what the paired tests of `zsc.evaluation` take."""
-        return np.asarray(self.y_true == self.y_pred)
+        return frozen(self.y_true == self.y_pred)
 
     @property
     def n(self) -> int:
@@ -80,7 +110,7 @@ class Evaluation:
     @property
     def macro_recall(self) -> float:
         """The mean of the recalls of the classes that occur in `y_true`."""
-        return float(self.report.loc[self.report["support"] > 0, "recall"].mean())
+        return float(self._report.loc[self._report["support"] > 0, "recall"].mean())
 
     @property
     def majority_baseline(self) -> float:
@@ -104,17 +134,21 @@ class Evaluation:
 
     @property
     def reliability(self) -> pd.DataFrame:
-        """A row a bin of confidence: mean confidence, accuracy, count; see `zsc.calibration.reliability_table`."""
+        """One row per bin of confidence: mean confidence, accuracy, count; see `zsc.calibration.reliability_table`."""
         return reliability_table(self.y_true, self.proba)
 
     @property
     def coverage(self) -> pd.DataFrame:
-        """What abstaining buys: threshold, coverage, accuracy, n, a row a threshold."""
+        """What abstaining buys: threshold, coverage, accuracy, n, one row per threshold."""
         return metrics.coverage_curve(self.y_true, self.proba)
 
-    @cached_property
+    @property
     def report(self) -> pd.DataFrame:
-        """A row a class: precision, recall, f1 (0 where undefined) and support, as scikit-learn's report."""
+        """One row per class: precision, recall, f1 (0 where undefined) and support, as scikit-learn's report."""
+        return self._report.copy()
+
+    @cached_property
+    def _report(self) -> pd.DataFrame:
         labels = np.arange(len(self.class_names))
         columns = precision_recall_fscore_support(self.y_true, self.y_pred, labels=labels, zero_division=0)
         names = ("precision", "recall", "f1", "support")
@@ -122,16 +156,20 @@ class Evaluation:
 
     @property
     def confusion(self) -> pd.DataFrame:
-        """Counts: a row a true class, a column a predicted class."""
+        """Counts: one row per true class, one column per predicted class."""
         return self.confusion_table()
 
-    @cached_property
+    @property
     def errors(self) -> pd.DataFrame:
         """The wrong predictions, most confident first.
 
         Columns index, image (where sources are known), true, predicted, proba (of the predicted class), proba_true,
         margin (proba less that of the runner-up) and second (the runner-up).
         """
+        return self._errors.copy()
+
+    @cached_property
+    def _errors(self) -> pd.DataFrame:
         wrong = np.flatnonzero(~self.right)
         proba, names = self.proba[wrong], np.array(self.class_names, dtype=object)
         order = np.argsort(-proba, axis=1, kind="stable")  # (wrong, K)
@@ -148,7 +186,7 @@ class Evaluation:
         }
         frame = pd.DataFrame(columns)
         if self.images is not None:
-            frame.insert(1, "image", pd.Series([self.images[int(i)] for i in wrong], dtype=object))
+            frame.insert(1, "image", as_cells(self.images[int(i)] for i in wrong))
         return frame.iloc[np.argsort(-top, kind="stable")].reset_index(drop=True)
 
     def confusion_table(self, normalise: str | None = None) -> pd.DataFrame:
@@ -160,8 +198,8 @@ class Evaluation:
             None: counts. "true": shares of each true class (rows add up to 1; the diagonal is the recall).
             "predicted": shares of each predicted class (columns; the diagonal is the precision). "all": of all.
         """
-        if normalise not in NORMALISE:
-            raise ValueError(f"normalise={normalise!r}; accepted are None, true, predicted, all.")
+        if not (normalise is None or isinstance(normalise, str)) or normalise not in NORMALISE:
+            raise ValueError(f"normalise={short(normalise)}; accepted are None, true, predicted, all.")
         labels = np.arange(len(self.class_names))
         how = {"predicted": "pred"}.get(str(normalise), normalise)
         counts = confusion_matrix(self.y_true, self.y_pred, labels=labels, normalize=how)
@@ -200,10 +238,14 @@ class Evaluation:
             f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives "
             f"{self.majority_baseline:.3f}."
         )
-        seen = self.report[self.report["support"] > 0]
+        seen = self._report[self._report["support"] > 0]
         if seen["recall"].min() < seen["recall"].max():
             worst = seen.iloc[int(seen["recall"].argmin())]
             text += f" Weakest: {worst.name}, recall {worst['recall']:.3f} of {int(worst['support'])}."
+        if self.about.get("left_out"):
+            text += f" Left out, as they cannot be opened: {self.about['left_out']} pictures."
+        if self.about.get("matched_by") == "position":
+            text += " Classes were matched by position."
         return text
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
@@ -16,7 +17,8 @@ from zsc.prompts.base import ClassPrompts
 NEGATION = re.compile(
     r"\b(no|not|without|never|none|nothing|non|lacks?|lacking|except|free of)\b|n['’]t\b", re.IGNORECASE
 )
-_LABEL = re.compile(r"n\d{8}|[A-Za-z0-9]+(_[A-Za-z0-9]+)+|[a-z]+[A-Z][A-Za-z]*|\d+|[A-Za-z]+\d+")
+_LABEL = re.compile(r"[^\W_]+(_[^\W_]+)+|[a-z]+[A-Z][A-Za-z]*|\d+([.-]\S+)?|[A-Za-z]+\d+")
+_IMAGENET_ID = re.compile(r"n\d{8}(\D.*)?")
 COLUMNS = ("class_name", "prompt", "warning", "advice")
 
 
@@ -37,7 +39,7 @@ def check_prompts(
     Returns
     -------
     pd.DataFrame
-        A row a warning: class_name, prompt, warning ("negation", "too long", "duplicate", "no English script",
+        One row per warning: class_name, prompt, warning ("negation", "too long", "duplicate", "no English script",
         "no phrase"), advice (a sentence). Empty where there is nothing to say.
     """
     owners = _owners(prompts)
@@ -74,24 +76,24 @@ def _length(text: str, tokens: int, limit: int) -> Found:
         yield "too long", f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
 
 
-def _owners(prompts: ClassPrompts) -> dict[str, list[str]]:
-    """Give for each text, case and spaces folded, the classes that have it, once for each time."""
-    owners: dict[str, list[str]] = {}
+def _owners(prompts: ClassPrompts) -> dict[str, Counter[str]]:
+    """Give for each text, case and spaces folded, the classes that have it, and how often each."""
+    owners: dict[str, Counter[str]] = {}
     for k, text in zip(prompts.owners, prompts.prompts, strict=True):
-        owners.setdefault(_folded(text), []).append(prompts.class_names[k])
+        owners.setdefault(_folded(text), Counter())[prompts.class_names[k]] += 1
     return owners
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.lower().split())
+    return " ".join(text.casefold().split())
 
 
-def _double(owners: Sequence[str], class_name: str) -> Found:
-    others = [name for name in owners if name != class_name]
-    if others:
-        yield "duplicate", f"also a prompt of {others[0]!r}: nothing tells the two classes apart by it; reword one."
-    elif len(owners) > 1:
-        yield "duplicate", f"given {len(owners)} times for this class: it counts as often; leave one."
+def _double(owners: Counter[str], class_name: str) -> Found:
+    other = next((name for name in owners if name != class_name), None)
+    if other is not None:
+        yield "duplicate", f"also a prompt of {other!r}: nothing tells the two classes apart by it; reword one."
+    elif owners[class_name] > 1:
+        yield "duplicate", f"given {owners[class_name]} times for this class: it counts as often; leave one."
 
 
 def _script(text: str) -> Found:
@@ -106,6 +108,14 @@ def _script(text: str) -> Found:
 
 
 def _phrase(class_name: str, text: str) -> Found:
-    for name in {class_name, text}:
-        if _LABEL.fullmatch(name.strip()) and name in text:
+    for name in dict.fromkeys((class_name.strip(), text.strip())):
+        if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+            continue
+        if _IMAGENET_ID.fullmatch(name):
+            yield (
+                "no phrase",
+                f"{name!r} reads like a label, an ImageNet id, which CLIP does not know; say what it stands for "
+                f"in a prompts file (--prompts-file), or in Python: ClassPrompts.from_texts({{{name!r}: 'a ...'}}).",
+            )
+        elif _LABEL.fullmatch(name):
             yield "no phrase", f"{name!r} reads like a label, not like words in a caption; write it as people would."

@@ -6,12 +6,15 @@ tutorials have it ("a photo of a English springer"), unless `articles=True`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from zsc.checks import as_list, check_labels, short
+from zsc.files import printable
 from zsc.prompts.templates import as_templates, fill
 
 POOLINGS = ("mean", "max", "sum", "chils")
@@ -51,23 +54,29 @@ class ClassPrompts:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check_classes(self.class_names)
-        if len(self.prompts) != len(self.owners):
-            raise ValueError(f"{len(self.prompts)} prompts for {len(self.owners)} owners; pass one owner a prompt.")
-        if list(self.owners) != sorted(self.owners) or set(self.owners) != set(range(len(self.class_names))):
+        names, prompts = check_classes(self.class_names), tuple(as_list(self.prompts, "prompts", "texts"))
+        owners = check_labels(self.owners, len(names), "owners")
+        if len(prompts) != len(owners):
+            raise ValueError(f"{len(prompts)} prompts for {len(owners)} owners; pass one owner for each prompt.")
+        if (np.diff(owners) < 0).any() or len(np.unique(owners)) < len(names):
             raise ValueError(
                 "every class needs at least one prompt, and the prompts must stand in the order of the classes; "
                 "ClassPrompts.from_texts does that for you."
             )
         check_pooling(self.pooling, optional=True)
-        for prompt in self.prompts:
-            _check_text(prompt, "prompt")
+        if not isinstance(self.name, str):
+            raise TypeError(f"name is {short(self.name)}; pass a text.")
+        for prompt in prompts:
+            _check_prompt(prompt)
+        object.__setattr__(self, "class_names", names)
+        object.__setattr__(self, "prompts", tuple(map(str, prompts)))
+        object.__setattr__(self, "owners", tuple(owners.tolist()))
 
     @classmethod
     def from_names(
         cls,
-        class_names: Sequence[str],
-        templates: Sequence[str] | str = (DEFAULT_TEMPLATE,),
+        class_names: Iterable[str],
+        templates: Iterable[str] | str = (DEFAULT_TEMPLATE,),
         *,
         articles: bool = False,
         name: str = "",
@@ -96,13 +105,13 @@ class ClassPrompts:
             raise ValueError(f"no templates given; pass at least one, such as {DEFAULT_TEMPLATE!r}.")
         for template in templates:
             _check_template(template)
-        _check_classes(class_names)
-        texts = {c: [fill(t, c, articles=articles) for t in templates] for c in class_names}
+        names = check_classes(class_names)
+        texts = {c: [fill(t, c, articles=articles) for t in templates] for c in names}
         return cls.from_texts(texts, name=name)
 
     @classmethod
     def from_texts(
-        cls, texts: Mapping[str, str | Sequence[str]], *, pooling: str | None = None, name: str = ""
+        cls, texts: Mapping[str, str | Iterable[str]], *, pooling: str | None = None, name: str = ""
     ) -> ClassPrompts:
         """Take the prompts of each class as they are.
 
@@ -122,7 +131,7 @@ class ClassPrompts:
         """
         if not isinstance(texts, Mapping):
             raise TypeError(f"texts is a {type(texts).__name__}; pass a mapping of class name to prompt or prompts.")
-        lists = [_as_list(class_name, value) for class_name, value in texts.items()]
+        lists = [_as_prompts(class_name, value) for class_name, value in texts.items()]
         owners = tuple(k for k, prompts in enumerate(lists) for _ in prompts)
         return cls(tuple(texts), tuple(p for ps in lists for p in ps), owners, pooling, name)
 
@@ -142,10 +151,8 @@ class ClassPrompts:
     @property
     def texts(self) -> dict[str, list[str]]:
         """The prompts of each class, as `from_texts` takes them."""
-        return {
-            c: [p for p, k in zip(self.prompts, self.owners, strict=True) if k == i]
-            for i, c in enumerate(self.class_names)
-        }
+        bounds = [*self.starts, len(self.prompts)]
+        return {c: list(self.prompts[bounds[k] : bounds[k + 1]]) for k, c in enumerate(self.class_names)}
 
     @property
     def starts(self) -> np.ndarray:
@@ -159,55 +166,80 @@ class ClassPrompts:
         return iter(self.prompts)
 
 
-def as_prompts(prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Sequence[str]]) -> ClassPrompts:
-    """Take prompts as they are given: a `ClassPrompts`, a mapping of class to prompts, or a text a class."""
+def as_prompts(prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Iterable[str]]) -> ClassPrompts:
+    """Take prompts as they are given: a `ClassPrompts`, a mapping of class to prompts, or one text per class."""
     if isinstance(prompts, ClassPrompts):
         return prompts
     if isinstance(prompts, Mapping):
         return ClassPrompts.from_texts(prompts)
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if isinstance(prompts, str) or not all(isinstance(text, str) for text in texts):
-        raise TypeError(
-            f"prompts is {prompts!r}; pass a list of texts, a mapping of class to prompts, or ClassPrompts."
-        )
-    if len(set(texts)) != len(texts):
-        raise ValueError(f"prompts {texts} hold a text twice; each class needs its own.")
+    possible = "pass a list of texts, a mapping of class to prompts, or ClassPrompts"
+    try:
+        texts = as_list(prompts, "prompts", "texts")
+    except TypeError as error:
+        raise TypeError(f"{str(error).partition(';')[0]}; {possible}.") from error
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"prompts is {short(texts)}; {possible}.")
+    doubled = _first_double(texts)
+    if doubled is not None:
+        raise ValueError(f"prompts hold a text twice, {short(doubled)}; each class needs its own.")
     return ClassPrompts.from_texts({text: text for text in texts})
 
 
 def check_pooling(pooling: str | None, *, optional: bool = False) -> None:
     """Refuse a pooling rule that does not exist (None passes where `optional`)."""
-    if pooling not in POOLINGS and not (optional and pooling is None):
-        raise ValueError(f"pooling={pooling!r}; accepted are {', '.join(POOLINGS)}.")
+    if not (isinstance(pooling, str) and pooling in POOLINGS) and not (optional and pooling is None):
+        raise ValueError(f"pooling={short(pooling)}; accepted are {', '.join(POOLINGS)}.")
 
 
-def _as_list(class_name: object, value: object) -> list[str]:
+def check_classes(class_names: Iterable[str]) -> tuple[str, ...]:
+    """Check the names of a classifier's classes: two or more, non-empty, no two alike."""
+    names = as_list(class_names, "class_names", "names, such as ['cat', 'dog']")
+    if len(names) < 2:
+        raise ValueError(f"{len(names)} class given; a classifier needs at least two to choose between.")
+    for name in names:
+        _check_text(name, "class name")
+    doubled = _first_double(names)
+    if doubled is not None:
+        raise ValueError(f"class name given twice: {printable(doubled)[:80]}; give each class its own name.")
+    return tuple(map(str, names))
+
+
+def _as_prompts(class_name: object, value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
-    if not isinstance(value, Sequence):
-        raise TypeError(f"class {class_name!r} has the prompt {value!r}; pass a text or a list of texts.")
-    if not value:
-        raise ValueError(f"class {class_name!r} has no prompt; give it at least one.")
-    return list(value)
+    try:
+        prompts = as_list(value, "prompt", "texts")
+    except TypeError as error:
+        raise TypeError(
+            f"class {short(class_name)} has the prompt {short(value)}; pass a text or a list of texts."
+        ) from error
+    if not prompts:
+        raise ValueError(f"class {short(class_name)} has no prompt; give it at least one.")
+    return prompts
 
 
-def _check_classes(class_names: Sequence[str]) -> None:
-    if isinstance(class_names, str):
-        raise TypeError(f"class_names is the text {class_names!r}; pass a list of names, such as ['cat', 'dog'].")
-    if len(class_names) < 2:
-        raise ValueError(f"{len(class_names)} class given; a classifier needs at least two to choose between.")
-    for name in class_names:
-        _check_text(name, "class name")
-    doubled = sorted({str(c) for c in class_names if list(class_names).count(c) > 1})
-    if doubled:
-        raise ValueError(f"class name given twice: {', '.join(doubled)}; give each class its own name.")
+def _first_double(texts: Sequence[str]) -> str | None:
+    return next((text for text, times in Counter(texts).items() if times > 1), None)
 
 
 def _check_text(text: object, what: str) -> None:
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{what} {text!r} is empty or no text; write it in words (in YAML, in quotes).")
+        raise ValueError(f"{what} {short(text)} is empty or no text; write it in words (in YAML, in quotes).")
+
+
+def _check_prompt(text: object) -> None:
+    _check_text(text, "prompt")
+    try:
+        str(text).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"prompt {printable(short(text))} holds half a character or a byte that is no UTF-8, which no model can "
+            "read; write it anew."
+        ) from error
 
 
 def _check_template(template: object) -> None:
     if not isinstance(template, str) or template.count("{}") != 1:
-        raise ValueError(f"template {template!r} must be a text with exactly one {{}}, such as {DEFAULT_TEMPLATE!r}.")
+        raise ValueError(
+            f"template {short(template)} must be a text with exactly one {{}}, such as {DEFAULT_TEMPLATE!r}."
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from zsc.checks import short
 from zsc.prompts.base import DEFAULT_TEMPLATE, ClassPrompts
 from zsc.prompts.files import from_content
 
@@ -21,8 +22,8 @@ def prompt_set_names() -> list[str]:
 def prompt_set(name: str) -> ClassPrompts:
     """Give a published prompt set by name, such as "glasses-1" or "afhq-b" (see `prompt_set_names`)."""
     published = _published()
-    if name not in published:
-        raise ValueError(f"no prompt set {name!r}; there are {', '.join(published)}.")
+    if not isinstance(name, str) or name not in published:
+        raise ValueError(f"no prompt set {short(name)}; there are {', '.join(published)}.")
     return from_content(published[name], default_name=name)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import yaml
+
+from zsc.checks import as_list, short
 
 # Beginnings that are written with a vowel and spoken with a consonant, and the other way round.
 _SPOKEN_CONSONANT = re.compile(r"(uni[^mn]|use|usu|ut[ei]|eu|ewe|one\b|once\b|ur[ai]n|u\b)", re.IGNORECASE)
@@ -31,15 +33,15 @@ def template_set(name: str) -> tuple[str, ...]:
     """
     published = _published()
     if name not in published:
-        raise ValueError(f"no template set {name!r}; there are {', '.join(published)}.")
+        raise ValueError(f"no template set {short(name)}; there are {', '.join(published)}.")
     return tuple(published[name]["templates"])
 
 
-def as_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
+def as_templates(templates: str | Iterable[str]) -> tuple[str, ...]:
     """Take templates as they are given: one, several, or the name of a set; nothing is checked."""
     if isinstance(templates, str):
         return template_set(templates) if templates in _published() else (templates,)
-    return tuple(templates)
+    return tuple(as_list(templates, "templates", "texts with {}"))
 
 
 def fill(template: str, class_name: str, *, articles: bool = False) -> str:
