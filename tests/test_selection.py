@@ -150,24 +150,6 @@ class TestChoose:
         assert choice.evaluation is None and "no evaluation is held out" in repr(choice)
         assert "95 %" not in choice.summary() and f"no say {choice.held_out_accuracy:.3f}" in choice.summary()
 
-    def test_what_is_quoted_of_equal_prompts_is_not_too_good(self, model):
-        """Six candidates that are all right by chance: a third of the time, whatever is chosen and however."""
-        names = list(COLOURS)
-        candidates = {str(i): dict(zip(RGB, np.random.default_rng(i).permutation(names)[:3], strict=True))
-                      for i in range(6)}  # fmt: skip
-        quoted = {"one": [], "several": []}
-        for seed in range(60):
-            rng = np.random.default_rng(seed)
-            values = np.abs(rng.normal(size=(60, 3)))
-            values = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
-            random = zsc.ImageEmbeddings(values, list(range(60)), np.arange(60) % 3, RGB, fingerprint=model.fingerprint)
-            one = choose_prompts(random, candidates, model=model, seed=seed)
-            several = choose_prompts(random, candidates, model=model, seed=seed, repeats=3, cross_fit=True)
-            quoted["one"].append(one.evaluation.accuracy)
-            quoted["several"].append(several.held_out_accuracy)
-        assert np.mean(quoted["one"]) == pytest.approx(1 / 3, abs=0.025)
-        assert np.mean(quoted["several"]) == pytest.approx(1 / 3, abs=0.02)
-
     @pytest.mark.parametrize(
         ("options", "reason"),
         [
