@@ -1,8 +1,13 @@
 """Every awkward file is opened upright and right, or refused in one sentence."""
 
 import io
+import os
+import socket
 import struct
+import sys
 import threading
+import time
+import types
 import zlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -10,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zsc.images import ImageError, open_image
+from zsc.images import ImageError, as_sources, describe, image_suffixes, open_image
 
 QUARTERS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]  # top left, top right, bottom left, bottom right
 GREYS = [0, 80, 160, 255]
@@ -169,6 +174,15 @@ REFUSED = {
 }
 
 
+def reads_what_it_writes(path):
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+    except OSError:
+        return False
+    return True
+
+
 def test_there_are_enough_awkward_files():
     assert len(OPENED) + len(REFUSED) >= 25
 
@@ -178,6 +192,8 @@ def test_there_are_enough_awkward_files():
 def test_opened_upright_and_right(name, tmp_path):
     make, expected, tolerance = OPENED[name]
     make(tmp_path / name)
+    if name == "ycbcr.tif" and not reads_what_it_writes(tmp_path / name):
+        pytest.skip("this Pillow does not read the YCbCr TIFF that it has written itself")
     assert_quarters(open_image(tmp_path / name), expected, tolerance)
 
 
@@ -268,3 +284,349 @@ def test_odd_sources(source, reason):
 def test_a_background_that_is_no_colour():
     with pytest.raises(ValueError, match="background='nocolour' is no colour"):
         open_image(picture(), background="nocolour")
+
+
+def exif_block(*entries):
+    """An EXIF block by hand: entries of tag, type, count and value; values of over four bytes lie behind."""
+    start = 8 + 2 + 12 * len(entries) + 4
+    table, behind = b"", b""
+    for tag, kind, count, value in sorted(entries):
+        here = value if len(value) <= 4 else struct.pack("<I", start + len(behind))
+        behind += value if len(value) > 4 else b""
+        table += struct.pack("<HHI", tag, kind, count) + here.ljust(4, b"\0")
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + table + struct.pack("<I", 0) + behind
+
+
+SIDEWAYS = (0x0112, 3, 1, struct.pack("<HH", 6, 0))  # orientation 6, a SHORT as the standard says
+ODD_ENTRIES = {
+    "make as a rational": (0x010F, 5, 1, struct.pack("<II", 1, 1)),
+    "software as a double": (0x0131, 12, 1, struct.pack("<d", 1.5)),
+    "resolution 0/0": (0x011A, 5, 1, struct.pack("<II", 0, 0)),
+    "date as signed bytes": (0x0132, 6, 3, b"\xff\xfe\xfd"),
+    "version as a float": (0x9000, 11, 1, struct.pack("<f", 2.0)),
+    "a type nobody knows": (0x0110, 99, 1, b"\1\2\3\4"),
+    "text beyond the end": (0x8298, 2, 60_000, b"\0\0\0\1\0"),
+}
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+class TestMetadata:
+    """Whatever a picture's metadata hold, an intact picture opens, and the right way up."""
+
+    @pytest.mark.filterwarnings("ignore::UserWarning")
+    @pytest.mark.parametrize("entry", ODD_ENTRIES.values(), ids=ODD_ENTRIES)
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+    def test_exif_entries_of_odd_types(self, entry, kind):
+        data = encoded(Image.new("RGB", (40, 20)), kind, exif=exif_block(entry, SIDEWAYS))
+        assert open_image(data).size == (20, 40)
+        assert open_image(Image.open(io.BytesIO(data))).size == (20, 40)
+
+    @pytest.mark.filterwarnings("error")
+    def test_warnings_that_are_errors_lose_no_picture(self):
+        data = encoded(
+            Image.new("RGB", (40, 20)), "JPEG", exif=exif_block(ODD_ENTRIES["text beyond the end"], SIDEWAYS)
+        )
+        assert open_image(data).size == (20, 40)
+        assert open_image(encoded(Image.new("RGB", (4, 4)), "JPEG", exif=b"Exif\0\0II*\0garbage")).size == (4, 4)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            (1, 1, b"\6"),
+            (2, 2, b"6\0"),
+            (4, 1, struct.pack("<I", 6)),
+            (3, 2, struct.pack("<HH", 6, 1)),
+            (5, 1, struct.pack("<II", 6, 1)),
+        ],
+    )
+    def test_an_orientation_of_another_type(self, value):
+        data = encoded(Image.new("RGB", (40, 20)), "JPEG", exif=exif_block((0x0112, *value)))
+        assert open_image(data).size == (20, 40)
+
+    def test_a_tiff_with_texts_of_odd_types(self):
+        data = bytearray(encoded(picture(), "TIFF", tiffinfo={0x0112: 6, 0x02BC: b"<x/>"}))
+        entry = data.find(struct.pack("<HH", 0x02BC, 1))
+        data[entry : entry + 8] = struct.pack("<HHI", 0x02BC, 4, 1)  # XMP as a whole number
+        assert open_image(bytes(data)).size == (H, W)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"icc_profile": bytes(2_000_000)},
+            {"pnginfo": ("XML:com.adobe.xmp", " " * 3_000_000, True)},
+            {"pnginfo": ("Comment", "x" * 3_000_000, True)},
+            {"pnginfo": ("Comment", "x" * 70_000_000, False)},
+        ],
+        ids=["profile", "xmp", "packed text", "long text"],
+    )
+    def test_large_profiles_and_texts(self, options):
+        from PIL.PngImagePlugin import PngInfo
+
+        if "pnginfo" in options:
+            key, text, packed = options["pnginfo"]
+            options = {"pnginfo": PngInfo()}
+            (options["pnginfo"].add_itxt if key.startswith("XML") else options["pnginfo"].add_text)(
+                key, text, zip=packed
+            )
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        opened = open_image(encoded(picture().transpose(Image.Transpose.ROTATE_90), exif=exif, **options))
+        assert_quarters(opened, QUARTERS)
+
+    def test_a_text_that_is_damaged(self):
+        data = encoded(picture())
+        bad = struct.pack(">I", 6) + b"zTXta\0\0bad" + b"\0\0\0\0"
+        assert_quarters(open_image(data[:33] + bad + data[33:]), QUARTERS)
+
+    def test_jpeg_segments_that_are_damaged(self):
+        data = encoded(picture(), "JPEG", quality=95, exif=exif_block(SIDEWAYS))
+        for segment in (b"MPF\0garbage", b"Photoshop 3.0\x008BIM\x03\xed\0\xff", b"ICC_PROFILE\0"):
+            marker = b"\xff\xe2" if not segment.startswith(b"Photo") else b"\xff\xed"
+            bad = data[:2] + marker + struct.pack(">H", len(segment) + 2) + segment + data[2:]
+            assert open_image(bad).size == (H, W)
+
+    def test_an_orientation_that_was_only_set(self):
+        image = Image.new("RGB", (40, 20))
+        image.getexif()[0x0112] = 6
+        assert open_image(image).size == open_image(image).size == (20, 40)
+        assert image.size == (40, 20) and image.getexif()[0x0112] == 6
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "P", "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "F"]
+)
+def test_every_mode_opens(mode):
+    assert open_image(Image.new(mode, (5, 4))).size == (5, 4)
+    half = Image.merge("LA", (Image.new("L", (2, 2), 200), Image.new("L", (2, 2), 128))).convert("La")
+    assert abs(open_image(half).getpixel((0, 0))[0] - 227) <= 2  # premultiplied grey over white
+
+
+class TestNoFiles:
+    """What has a name and is no file is refused before it is opened; what is huge, before it is read."""
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+    def test_pipes_sockets_and_devices(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)  # names of sockets are short
+        os.mkfifo("pipe.jpg")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind("socket.jpg")
+            for name in ("pipe.jpg", "socket.jpg", "/dev/zero"):
+                with pytest.raises(ImageError, match=f"{name}: this is a device, pipe or socket"):
+                    open_image(name)
+
+    def test_too_many_bytes(self, tmp_path, monkeypatch):
+        path = save(picture(), tmp_path / "a.png")
+        monkeypatch.setattr("zsc.images.MAX_FILE_BYTES", 50)
+        for source in (path, path.open("rb"), io.BytesIO(path.read_bytes())):
+            with pytest.raises(ImageError, match="larger than 0 MB"):
+                open_image(source)
+
+    def test_no_program_is_run_for_a_picture(self, tmp_path):
+        (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
+        with pytest.raises(ImageError, match=r"a\.png: this is a vector drawing or document"):
+            open_image(tmp_path / "a.png")
+
+    def test_names_that_begin_with_a_tilde(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        (tmp_path / "home").mkdir()
+        for name in ("~$x.png", "~x.png", "home/~.png"):
+            save(picture(), tmp_path / name)
+        for name in ("~$x.png", "~x.png", "~/~.png"):
+            assert_quarters(open_image(name), QUARTERS)
+        with pytest.raises(ImageError, match=r"~\$y\.png: no such file"):
+            open_image("~$y.png")
+
+
+class _Hostile:
+    """A source that raises whatever it is told to."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def read(self, size=-1):
+        raise self.error
+
+
+ERRORS = [RuntimeError, TypeError, AttributeError, MemoryError, RecursionError, ZeroDivisionError, AssertionError]
+
+
+@pytest.mark.parametrize("error", [kind("x") for kind in ERRORS], ids=lambda e: type(e).__name__)
+def test_whatever_is_raised_becomes_an_image_error(error, monkeypatch):
+    with pytest.raises(ImageError, match="a _Hostile: "):
+        open_image(_Hostile(error))
+
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ImageError, match="holiday: ") as caught:
+        open_image(b"x", name="holiday")
+    assert caught.value.__cause__ is error
+
+
+def test_an_interrupt_is_not_swallowed():
+    with pytest.raises(KeyboardInterrupt):
+        open_image(_Hostile(KeyboardInterrupt()))
+
+
+def test_sources_that_cannot_be_used(tmp_path):
+    path = save(picture(), tmp_path / "a.png")
+    closed = Image.open(path)
+    closed.close()
+    cases = [
+        (closed, "PIL image cannot be used"),
+        (path.open(encoding="latin-1"), "opened as text"),
+        (io.StringIO("x"), "opened as text"),
+        ({"bytes": None, "path": None}, "without bytes and path"),
+        ("a\0b.png", r"a\\x00b.png: cannot be read"),
+        ("\x1b[31mred.png", r"\\x1b\[31mred.png: no such file"),
+    ]
+    for source, reason in cases:
+        with pytest.raises(ImageError, match=reason):
+            open_image(source)
+
+
+def test_pictures_as_hugging_face_stores_them(tmp_path):
+    path = save(picture(), tmp_path / "a.png")
+    for source in ({"bytes": path.read_bytes(), "path": "a.png"}, {"bytes": None, "path": str(path)}):
+        assert_quarters(open_image(source), QUARTERS)
+        assert as_sources(source) == [source]
+    with pytest.raises(ImageError, match=r"^b\.png: not a picture"):
+        open_image({"bytes": b"broken", "path": "b.png"})
+
+
+def test_sets_have_no_order():
+    with pytest.raises(TypeError, match="images is a set, where order decides"):
+        as_sources({"a.png", "b.png"})
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_bomb_is_an_image_error_even_where_warnings_are_errors(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", W * H - 1)  # Pillow only warns up to twice as many
+    with pytest.raises(ImageError, match="too large to open safely"):
+        open_image(encoded(picture()))
+
+
+def test_names_are_texts_that_utf_8_can_hold(tmp_path):
+    name = os.fsdecode(os.fsencode(str(tmp_path / "caf")) + b"\xe9.png")
+    assert describe(name).endswith(r"caf\xe9.png") and describe(tmp_path / "ä\n.png").endswith("ä\n.png")
+    describe(Image.new("RGB", (2, 2))).encode()
+
+
+def test_what_is_listed_is_what_opens():
+    suffixes = image_suffixes()
+    assert {".jpg", ".jfif", ".jpe", ".ppm", ".jp2", ".mpo", ".tif"} <= suffixes
+    assert not {".pdf", ".eps", ".ps", ".mpg", ".h5", ".emf"} & suffixes
+    for kind, suffix in (("JPEG2000", ".jp2"), ("PPM", ".pnm"), ("TGA", ".tga"), ("ICO", ".ico"), ("SGI", ".sgi")):
+        assert suffix in suffixes and open_image(encoded(picture(), kind)).mode == "RGB"
+
+
+def test_heic_opens_where_a_decoder_is_installed(monkeypatch):
+    from PIL import ImageFile
+
+    import zsc.images
+
+    class FakeHeif(ImageFile.ImageFile):
+        format = "HEIF"
+
+        def _open(self):
+            self._mode, self._size = "RGB", (3, 2)
+            self.tile = [("raw", (0, 0, 3, 2), 16, ("RGB", 0, 1))]
+
+    def register():
+        Image.register_open("HEIF", FakeHeif, lambda head: head[4:12] == b"ftypheic")
+        Image.register_extension("HEIF", ".heic")
+
+    plugin = types.ModuleType("pillow_heif")
+    plugin.register_heif_opener = register
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    for registry in (Image.ID, Image.OPEN, Image.EXTENSION):
+        monkeypatch.setattr(Image, next(k for k, v in vars(Image).items() if v is registry), type(registry)(registry))
+    zsc.images._register_heif.cache_clear()
+    try:
+        assert ".heic" in image_suffixes()
+        assert open_image(b"\0\0\0\x18ftypheic\0\0\0\0" + bytes(range(18))).size == (3, 2)
+    finally:
+        zsc.images._register_heif.cache_clear()
+
+
+class TestUrls:
+    """No message holds a login or a signature; the time is that of all together."""
+
+    @pytest.fixture
+    def serve(self):
+        listeners = []
+
+        def start(answer):
+            listener = socket.create_server(("127.0.0.1", 0))
+            listeners.append(listener)
+
+            def run():
+                while True:
+                    try:
+                        connection, _ = listener.accept()
+                    except OSError:
+                        return
+                    threading.Thread(target=handle, args=(connection,), daemon=True).start()
+
+            def handle(connection):
+                with connection:
+                    request = connection.recv(9999)
+                    try:
+                        for piece in answer(request):
+                            connection.sendall(piece)
+                    except OSError:
+                        return
+
+            threading.Thread(target=run, daemon=True).start()
+            return f"http://user:secret@127.0.0.1:{listener.getsockname()[1]}/a.png?sig=secret"
+
+        yield start
+        for listener in listeners:
+            listener.close()
+
+    @pytest.mark.parametrize("where", ["body", "head"])
+    def test_a_server_that_sends_a_byte_now_and_then(self, serve, where):
+        def slowly(request):
+            if where == "body":
+                yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+            for byte in b"HTTP/1.1 200 OK\r\n" + b"x" * 200:
+                time.sleep(0.1)
+                yield bytes([byte])
+
+        with pytest.raises(ImageError, match=r"/a\.png: could not be fetched \(timed out\)") as caught:
+            open_image(serve(slowly), timeout=1)
+        assert "secret" not in str(caught.value)
+
+    def test_what_broke_off_and_what_was_refused(self, serve):
+        body = encoded(picture())
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body) + 9}\r\n\r\n".encode()
+        cases = [
+            (lambda request: [head, body], "the connection broke off"),
+            (lambda request: [b"HTTP/1.1 403 No\r\n\r\n"], "HTTP 403"),
+            (lambda request: [], "RemoteDisconnected"),
+        ]
+        for answer, reason in cases:
+            with pytest.raises(ImageError, match=reason) as caught:
+                open_image(serve(answer))
+            assert "secret" not in str(caught.value)
+        for url in ("http://[bad/x.png?sig=secret", "http://127.0.0.1:9/x?sig=secret", "http://a\x00/x?sig=secret"):
+            with pytest.raises(ImageError, match="could not be fetched") as caught:
+                open_image(url, name=url)
+            assert "secret" not in str(caught.value)
+
+    def test_a_login_is_sent(self, serve):
+        seen = []
+
+        def answer(request):
+            seen.append(request)
+            return [b"HTTP/1.1 200 OK\r\n\r\n", encoded(picture())]
+
+        assert_quarters(open_image(serve(answer)), QUARTERS)
+        assert b"Authorization: Basic dXNlcjpzZWNyZXQ=" in seen[0]

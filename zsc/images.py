@@ -7,6 +7,7 @@ Whatever a picture raises, from a decoder or from the system, becomes one ImageE
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import io
@@ -243,44 +244,48 @@ def _read_path(source: str | os.PathLike[str]) -> bytes:
     if not name.strip():
         raise ImageError(f"an empty path is no picture; {_POSSIBLE}.")
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file; check the path and its spelling.") from None
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(status.st_mode):
         raise ImageError(f"{name}: this is a folder; pass a picture file, or load it with ImageDataset.from_folder.")
-    if not stat.S_ISREG(mode):  # opening one may wait for ever, or never end
+    if not stat.S_ISREG(status.st_mode):  # opening one may wait for ever, or never end
         raise ImageError(f"{name}: this is a device, pipe or socket; save the picture as a file and pass that.")
     with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    return _bounded(data, name, MAX_FILE_BYTES)
+        return _all_of(file, name, MAX_FILE_BYTES)
 
 
 def _read_file(source: Any) -> bytes:
     name = printable(describe(source))
+    if isinstance(source, io.TextIOBase):
+        raise ImageError(f"{name}: the file was opened as text; open it with mode 'rb'.")
     with contextlib.suppress(OSError, AttributeError):  # a pipe cannot go back
         source.seek(0)
-    data = source.read(MAX_FILE_BYTES + 1)
-    if isinstance(data, str):
-        raise ImageError(f"{name}: the file was opened as text; open it with mode 'rb'.")
-    return _bounded(bytes(data), name, MAX_FILE_BYTES)
+    return _all_of(source, name, MAX_FILE_BYTES)
 
 
 def _read_mapping(source: Mapping[Any, Any]) -> Any:
     data = source.get("bytes")
     if data is not None:
-        return _bounded(bytes(data), _shown_name(source), MAX_FILE_BYTES)
+        return bytes(data)
     path = source.get("path")
     if path is None:
         raise ImageError(f"{_shown_name(source)}: a mapping without bytes and path is no picture; fill one of them in.")
     return read_source(path)
 
 
-def _bounded(data: bytes, name: str, limit: int) -> bytes:
-    if not data:
+def _all_of(file: Any, name: str, limit: int) -> bytes:
+    """Read an open file to its end, block by block: what it holds may be far less, or more, than the limit."""
+    blocks: list[bytes] = []
+    size = 0
+    while block := file.read(2**20):
+        blocks.append(block)
+        size += len(block)
+        if size > limit:
+            raise ImageError(f"{name}: larger than {limit // 2**20} MB; make the picture smaller first.")
+    if not blocks:
         raise ImageError(f"{name}: the file is empty; fetch or export it again, or leave it out.")
-    if len(data) > limit:
-        raise ImageError(f"{name}: larger than {limit // 2**20} MB; make the picture smaller first.")
-    return data
+    return b"".join(blocks)
 
 
 def _download(url: str, timeout: float) -> bytes:
@@ -290,20 +295,32 @@ def _download(url: str, timeout: float) -> bytes:
     watch.daemon = True
     watch.start()
     try:
-        quoted = urllib.parse.quote(url, safe=string.printable.replace(" ", ""))
-        request = urllib.request.Request(quoted, headers={"User-Agent": "zsc"})
+        request = _request(url)
         with _opener(sockets, end).open(request, timeout=timeout) as reply:
-            data: bytes = reply.read(MAX_URL_BYTES + 1)
-        reason = "timed out" if time.monotonic() >= end else "the connection broke off" if reply.length else ""
+            data = _all_of(reply, name, MAX_URL_BYTES)
+            reason = "timed out" if time.monotonic() >= end else "the connection broke off" if reply.length else ""
+    except ImageError:
+        if time.monotonic() < end:
+            raise
+        data, reason = b"", "timed out"
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         data, reason = b"", "timed out" if time.monotonic() >= end else _why_unfetched(error)
     finally:
         watch.cancel()
-    if len(data) > MAX_URL_BYTES:
-        raise ImageError(f"{name}: larger than {MAX_URL_BYTES // 2**20} MB; save it to a file and pass its path.")
     if reason:
         raise ImageError(f"{name}: could not be fetched ({reason}); check the address and the network, or pass a file.")
-    return _bounded(data, name, MAX_URL_BYTES)
+    return data
+
+
+def _request(url: str) -> urllib.request.Request:
+    """Ask for a URL; a login in it goes to that host only, not to where it redirects."""
+    parts = urllib.parse.urlsplit(urllib.parse.quote(url, safe=string.printable.replace(" ", "")))
+    login, _, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers={"User-Agent": "zsc"})
+    if login:
+        encoded = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {encoded}")
+    return request
 
 
 def _opener(sockets: list[Any], end: float) -> urllib.request.OpenerDirector:
@@ -343,6 +360,8 @@ def _why_unfetched(error: Exception) -> str:
     cause = getattr(error, "reason", error)
     if isinstance(cause, TimeoutError):
         return "timed out"
+    if isinstance(cause, (str, ValueError, http.client.InvalidURL)):
+        return "the address makes no sense"
     return str(cause.strerror) if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
 
 

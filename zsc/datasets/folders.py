@@ -64,11 +64,11 @@ class PassedOver:
         folders = sum(n for (kind, _), n in self._counts.items() if kind.endswith("folder"))
         files = sum(self._counts.values()) - folders
         total = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((files, "file"), (folders, "folder")) if n]
-        kinds = [
-            f"{n} {kind} ({reason}: {', '.join(self._found[kind, reason])})" if n <= 3 else
-            f"{n} {kind} ({reason}; such as {', '.join(self._found[kind, reason])})"
-            for (kind, reason), n in sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
-        ]  # fmt: skip
+        kinds = []
+        for (kind, reason), n in sorted(self._counts.items(), key=lambda item: (-item[1], item[0])):
+            many = "s" if n > 1 and kind.endswith(("file", "folder", "link", "picture")) else ""
+            such_as = "; such as" if n > len(self._found[kind, reason]) else ":"
+            kinds.append(f"{n} {kind}{many} ({reason}{such_as} {', '.join(self._found[kind, reason])})")
         return f"{' and '.join(total)}: {', '.join(kinds)}" if total else ""
 
 
@@ -146,6 +146,8 @@ def list_pictures(folder: Path, *, base: Path | None = None, order: Callable[[st
 
 def look_at_top(folder: Path) -> tuple[list[Path], list[Path], PassedOver]:
     """Give the sub-folders of a folder, the pictures that lie in it directly, and what else was passed over."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise PermissionError(f"{printable(folder)}: the folder cannot be read; check its rights.")
     passed = PassedOver(folder)
     level = _look_into(str(folder), passed)
     return [Path(e.path) for e in level.folders], [Path(p) for p in sorted(level.files + level.links)], passed

@@ -11,7 +11,9 @@ from typing import Any
 from zsc.files import printable
 from zsc.images import as_utf8
 
-_INVISIBLE = re.compile("[\u00ad\u180e\u200b\u2060\ufeff]")  # soft hyphen, spaces of no width, byte order mark
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u180e\u200b\u2060\ufeff]"
+)  # and white space of no width
 _MARKS = "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # join or turn: not at an end
 _NUMBER = re.compile(r"(?<![.\d])(\d+)\.(\d+)(?!\.?\d)|(\d+)")
 _WHOLE = re.compile(r"[-+\u2212]?\d+(\.\d+)?")
