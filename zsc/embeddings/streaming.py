@@ -157,7 +157,7 @@ class _Openers:
 
 def prepare(index: int, source: Any, transform: Transform, known: Container[bytes]) -> Prepared:
     """Read, digest and transform one picture; one that raises anything comes back with its error."""
-    name, digest, key = _shown_name(source), None, None
+    name, digest, key = name_of(source), None, None
     try:
         key = file_key(source)
         content = _content(source)
@@ -214,13 +214,6 @@ def name_of(source: Any) -> str:
         return f"a {type(source).__name__}"
 
 
-def _shown_name(source: Any) -> str:
-    name = name_of(source)
-    with contextlib.suppress(ValueError):  # an address that makes no sense has nothing to hide
-        name = shown(name) if is_url(name) else name
-    return printable(name)
-
-
 def _as_image_error(error: Exception, name: str) -> ImageError:
     if isinstance(error, ImageError):
         return error
@@ -229,7 +222,9 @@ def _as_image_error(error: Exception, name: str) -> ImageError:
     else:
         what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         reason = f"cannot be embedded ({printable(what)}); mend it, or leave it out"
-    failure = ImageError(f"{name}: {reason}.")
+    with contextlib.suppress(ValueError):  # an address that makes no sense has nothing to hide
+        name = shown(name) if is_url(name) else name
+    failure = ImageError(f"{printable(name)}: {reason}.")
     failure.__cause__ = error
     return failure
 

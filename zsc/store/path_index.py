@@ -86,12 +86,13 @@ def file_key(path: Any) -> FileKey | None:
     """Give what changes with a file; None for what is no file on disk, or was changed in the last two seconds."""
     if not isinstance(path, (str, os.PathLike)) or is_url(path):
         return None
+    text = os.fsdecode(path)
     try:
-        place = local_path(path)
-        status, now = place.stat(), time.time_ns()
+        place = str(local_path(text)) if text.startswith("~") else text
+        status, now = os.stat(place), time.time_ns()  # noqa: PTH116 (once for each picture)
+        name = os.fsencode(os.path.abspath(place))
     except (OSError, ValueError):
         return None
     if now - max(status.st_mtime_ns, status.st_ctime_ns) < SETTLED_NS:
         return None
-    name = os.fsencode(os.path.abspath(place))
     return FileKey(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & (2**64 - 1))
