@@ -11,6 +11,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -384,11 +385,17 @@ def test_load_dataset_downloads_where_it_is_asked_to(serve, server, tmp_path):
 
 
 def test_unknown_names_and_sources(tmp_path):
-    with pytest.raises(ValueError, match="'cifar' cannot be downloaded; accepted are glasses, afhq, imagenette"):
+    with pytest.raises(
+        ValueError, match="'cifar' cannot be downloaded; the data set must be one of glasses, afhq, imagenette"
+    ):
         download_dataset("cifar", tmp_path)
-    with pytest.raises(ValueError, match="source='torrent'; accepted for afhq are authors, kaggle, kaggle-public"):
+    with pytest.raises(
+        ValueError, match="source='torrent'; the source of afhq must be one of authors, kaggle, kaggle-public"
+    ):
         download_dataset("afhq", tmp_path, source="torrent")
-    with pytest.raises(ValueError, match="afhq with version=3 was not published; accepted are version=1; version=2"):
+    with pytest.raises(
+        ValueError, match="afhq with version=3 was not published; it must be one of version=1; version=2"
+    ):
         download_dataset("afhq", tmp_path, version=3)
 
 
@@ -481,6 +488,21 @@ class TestCheck:
             assert sign in out
         assert cli.main(["datasets", "check", "afhq", "--root", str(tmp_path), "--json"]) == 1
         assert json.loads(capsys.readouterr().out)["pictures"] == 16
+
+    def test_a_file_that_cannot_be_read_is_one_of_the_unreadable(self, tmp_path, monkeypatch):
+        folder = make("afhq", tmp_path)
+        locked_away = folder / "val/cat/flickr_cat_000001.jpg"
+        (folder / "val/cat/twin.jpg").write_bytes(locked_away.read_bytes())
+
+        def refuse(path, *words, **options):
+            if Path(path) == locked_away:
+                raise PermissionError(13, "Permission denied", str(path))
+            return original(path, *words, **options)
+
+        original = Path.open
+        monkeypatch.setattr(Path, "open", refuse)
+        found = check_dataset("afhq", tmp_path, progress=False)
+        assert found.duplicates.empty and found.bytes > 0
 
     def test_glasses_with_a_missing_face(self, tmp_path):
         folder = make("glasses", tmp_path)
@@ -768,6 +790,6 @@ class TestReviewed:
 
 
 def test_a_split_that_is_not_there_is_refused_before_the_download(server, tmp_path):
-    with pytest.raises(ValueError, match="split='test'; accepted are train, val"):
+    with pytest.raises(ValueError, match="split='test'; .*train, val"):
         zsc.load_dataset("imagenette", tmp_path, "test", download=True)
     assert not server.requests and not list(tmp_path.glob("data*"))

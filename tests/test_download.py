@@ -144,6 +144,14 @@ class TestWhoseBeginning:
         assert fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False).read_bytes() == BODY
         assert resumed_past_half(server.requests[-1][1])
 
+    def test_a_kept_note_asks_instead_of_fetching_again(self, server, tmp_path):
+        for _ in range(2):
+            fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False, keep_note=True)
+        assert [asked for _, asked, _ in server.requests] == [None, f"bytes={len(BODY)}-"]
+        server.files["/weights.bin"] = other = BODY[::-1]
+        assert fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False).read_bytes() == other
+        assert [p.name for p in tmp_path.iterdir()] == ["w.bin"]
+
     def test_the_note_holds_no_login(self, server, tmp_path):
         address = server.url.replace("//", "//bob:s3cr3t@")
         server.faults = ["cut"]
@@ -244,7 +252,7 @@ class TestTwoAtOnce:
             thread.join()
         assert results == [tmp_path / "w.bin"] * 4 and (tmp_path / "w.bin").read_bytes() == BODY
         assert sum(asked is None for _, asked, _ in server.requests) == 1
-        assert {p.name for p in tmp_path.iterdir()} <= {"w.bin", "w.bin.part.json"}
+        assert {p.name for p in tmp_path.iterdir()} == {"w.bin"}
 
 
 @pytest.mark.parametrize(

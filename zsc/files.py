@@ -319,6 +319,7 @@ def fetch(
     attempts: int = 4,
     limit: int = LIMIT,
     report: Callable[[str], object] | None = None,
+    keep_note: bool = False,
 ) -> Path:
     """Fetch a URL into a file, going on from an earlier try of the same file where there is one.
 
@@ -342,6 +343,9 @@ def fetch(
         A body of more bytes than this is not what was asked for, and is not kept.
     report
         Told if another process is fetching the file; see `locked`.
+    keep_note
+        Leave a note beside the file of what it is, so that another call asks whether it has changed instead of fetching
+        it again; `forget` removes both.
 
     Returns
     -------
@@ -361,10 +365,15 @@ def fetch(
         raise DownloadError(f"{where}: no address to fetch from; give one such as https://host/{path.name}.")
     if path.is_dir():
         raise DownloadError(f"{where}: there is a folder of that name; move it away, or choose another place.")
+    was_there = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path, report=report), _session(auth) as session:
-            return _fetched(_Transfer(session, part, timeout, progress, limit), path, where, attempts)
+            if path.exists() and (_is_right(path, checksum) if checksum else not was_there):
+                return path  # fetched by another process meanwhile
+            _get_whole(_Transfer(session, part, timeout, progress, limit), path, where, attempts)
+            part.drop(keep_note=keep_note)
+            return path
     except DownloadError:
         raise
     except OSError as error:
@@ -374,21 +383,17 @@ def fetch(
         raise DownloadError(f"{where}: {told}") from error
 
 
-def _fetched(transfer: _Transfer, path: Path, where: str, attempts: int) -> Path:
+def _get_whole(transfer: _Transfer, path: Path, where: str, attempts: int) -> None:
     part = transfer.part
-    if path.exists():  # fetched by another process meanwhile, or before, and stopped before it was used
-        if part.checksum and _is_right(path, part.checksum):
-            return path
-        if part.known().get("validator"):
-            path.replace(part.path)
+    if path.exists() and part.known().get("validator"):  # fetched before: what it is can be asked
+        path.replace(part.path)
     went_on = part.path.exists()
     for _ in range(2 if went_on else 1):  # an old beginning may have been another file's: then once more from the start
         _try_often(transfer, where, attempts)
         found = part.unpacked(where)
         if part.checksum is None or _is_right(found, part.checksum):
             found.replace(path)
-            part.drop(keep_note=part.checksum is None)
-            return path
+            return
         digest = digest_of(found, part.checksum.partition(":")[0])
         part.drop()
     algorithm, _, expected = str(part.checksum).partition(":")
@@ -468,7 +473,7 @@ class _Part:
 
 
 def forget(path: Path) -> None:
-    """Remove a fetched file, and the note of what it is that `fetch` leaves beside a file without a checksum."""
+    """Remove a fetched file, and the note of what it is that `fetch` may have left beside it."""
     path.unlink(missing_ok=True)
     _Part(path.with_name(path.name + ".part"), "", None).drop()
 

@@ -67,7 +67,7 @@ def download_dataset(
     ArchiveError
         If `from_file` is damaged, dangerous or another archive.
     ValueError
-        If the name, version, size or source is none of the accepted ones.
+        If there is no such name, version, size or source.
     """
     wait, report = report or _log.warning, report or _log.info
     form = find_published(name, version=version, size=size)
@@ -148,7 +148,15 @@ def _fetch_and_unpack(
 ) -> Path:
     store = folder.parent / ".download"
     path = store / source.archive
-    archive = fetch(source.url, path, checksum=form.checksum, auth=auth, progress=progress, report=report)
+    archive = fetch(
+        source.url,
+        path,
+        checksum=form.checksum,
+        auth=auth,
+        progress=progress,
+        report=report,
+        keep_note=True,  # unpacking may be stopped: then it is not fetched again
+    )
     try:
         _unpack(archive, form, folder, progress)
     except ArchiveError:
@@ -201,7 +209,7 @@ def _folder_of(splits: list[ImageDataset]) -> Path:
 def _choose(form: Published, source: str | None) -> list[Source]:
     names = [s.name for s in form.sources]
     if source is not None and source not in names:
-        raise ValueError(f"source={source!r}; accepted for {form.dataset} are {', '.join(names)}.")
+        raise ValueError(f"source={source!r}; the source of {form.dataset} must be one of {', '.join(names)}.")
     return [s for s in form.sources if source in (None, s.name)]
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from zsc.datasets import glasses
-from zsc.datasets.folders import class_folders, image_files
+from zsc.datasets.folders import by_class, class_folders, image_files
 from zsc.datasets.published import Published, find_published
 from zsc.files import digest_of
 from zsc.images import ImageError, open_image
@@ -119,7 +119,7 @@ def check_dataset(
         missing,
         _find_unreadable(paths, progress),
         _find_duplicates(files, progress),
-        sum(p.stat().st_size for p in paths),
+        sum(_size(p) or 0 for p in paths),
     )
 
 
@@ -127,9 +127,10 @@ def _list_classes(form: Published, folder: Path) -> pd.DataFrame:
     """List split, class and path of every picture in the published class folders, whatever else is there."""
     rows = []
     for split, counts in form.counts.items():
-        present = {f.name.lower(): f for f in class_folders(folder / split)} if (folder / split).is_dir() else {}
+        folders = class_folders(folder / split) if (folder / split).is_dir() else []
+        present = by_class(folders, _folder_names(form))
         for label, class_name in zip(_folder_names(form), counts, strict=True):
-            files = image_files(present[label.lower()]) if label.lower() in present else []
+            files = image_files(present[label]) if label in present else []
             rows += [(split, class_name, str(path)) for path in files]
     return pd.DataFrame(rows, columns=["split", "class", "path"])
 
@@ -184,14 +185,28 @@ def _why_not(path: Path) -> str | None:
 
 
 def _find_duplicates(files: pd.DataFrame, progress: bool) -> pd.DataFrame:
-    """Group equal files; only files of equal size are read."""
-    sized = files.assign(size=[Path(p).stat().st_size for p in files["path"]])
+    """Group equal files; only files of equal size are read, and none that cannot be: those are among the unreadable."""
+    sized = files.assign(size=[_size(Path(p)) for p in files["path"]]).dropna(subset="size")
     twins = sized[sized.duplicated("size", keep=False)]
     bar = tqdm(twins["path"], "comparing", unit="images", disable=not progress)
-    digests = twins.assign(digest=[digest_of(Path(p)) for p in bar]).groupby("digest", sort=False)
+    digests = twins.assign(digest=[_digest(Path(p)) for p in bar]).groupby("digest", sort=False)  # leaves out None
     rows = [
         (sorted(set(equal["split"])), sorted(set(equal["class"])), list(equal["path"]))
         for _, equal in digests
         if len(equal) > 1
     ]
     return pd.DataFrame(rows, columns=["splits", "classes", "images"])
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return digest_of(path)
+    except OSError:
+        return None

@@ -143,7 +143,7 @@ def find_published(dataset: str, *, version: int | None = None, size: str | None
             return form
     names = list(dict.fromkeys(p.dataset for p in PUBLISHED.values()))
     if not forms:
-        raise ValueError(f"{dataset!r} cannot be downloaded; accepted are {', '.join(names)}.")
+        raise ValueError(f"{dataset!r} cannot be downloaded; the data set must be one of {', '.join(names)}.")
     accepted = [" ".join(f"{k}={v!r}" for k, v in p.options.items()) or "no option" for p in forms]
     given = ", ".join(f"{k}={v!r}" for k, v in options.items())
-    raise ValueError(f"{dataset} with {given} was not published; accepted are {'; '.join(accepted)}.")
+    raise ValueError(f"{dataset} with {given} was not published; it must be one of {'; '.join(accepted)}.")

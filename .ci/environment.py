@@ -1,0 +1,136 @@
+"""Make the virtual environment that the Makefile's targets run in: by one make at a time, and marked when it is whole.
+
+`PYTHON .ci/environment.py VENV [--named] [flags of pip]`; --named says that the user chose this Python. The stamp in
+the environment says where it was made, and from which `pyproject.toml` and `constraints.txt`. Nothing is ever removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+INPUTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
+VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+class State(NamedTuple):
+    """What is at the environment's place: `kind` is nothing, foreign, begun or made."""
+
+    kind: str
+    place: str = ""
+    inputs: str = ""
+    version: str = ""
+
+
+def main(venv: Path, flags: list[str], *, named: bool) -> str | None:
+    """Make the environment unless it is there; give a sentence where that cannot be."""
+    try:
+        if not _is_ready(venv, named):
+            with _one_at_a_time(venv):
+                state = _state(venv)  # another make may have made it meanwhile
+                refusal = _refusal(venv, state, named)
+                if refusal or _is_ready(venv, named):
+                    return refusal
+                _build(venv, flags, is_made=state.kind == "made")
+    except subprocess.CalledProcessError as error:
+        return f"{venv} is not finished: {error.cmd[2]} ended with {error.returncode}. make setup goes on from there."
+    except OSError as error:
+        return f"{error.filename or venv} cannot be used ({error.strerror}); name another place with VENV=FOLDER."
+    return None
+
+
+def _is_ready(venv: Path, named: bool) -> bool:
+    state = _state(venv)
+    return state.kind == "made" and state.inputs == _digest() and not _refusal(venv, state, named)
+
+
+def _refusal(venv: Path, state: State, named: bool) -> str | None:
+    if state.kind == "foreign":
+        return f"{venv} is there, and make has not made it; remove it, or name another place with VENV=FOLDER."
+    runs = os.access(venv / "bin/python", os.X_OK)
+    if state.place not in ("", str(venv)) or (state.kind == "made" and not runs):
+        return (
+            f"{venv} was made as {state.place} and does not run here any more, since it or its Python was moved; "
+            "make clean removes it, and make setup makes it again."
+        )
+    if state.version and state.version != VERSION and (named or state.kind != "made"):
+        return (
+            f"{venv} is of Python {state.version}, and {sys.executable} is {VERSION}; make clean removes it, or "
+            f"VENV={venv.name}-{VERSION} makes another one beside it."
+        )
+    return None
+
+
+def _build(venv: Path, flags: list[str], *, is_made: bool) -> None:
+    inputs, python = _digest(), venv / "bin/python"
+    venv.mkdir(parents=True, exist_ok=True)
+    _stamp(venv, "")
+    print(f"Setting up {venv.name}: once, 2 to 5 minutes, 7 GB, mostly torch.", flush=True)
+    if not is_made:
+        _run(getattr(sys, "_base_executable", sys.executable), "-m", "venv", venv)
+    constraints = [] if VERSION == "3.10" else ["-c", "constraints.txt"]  # they ask for 3.11; on 3.10 pip chooses
+    words = (*flags, "--quiet", "--disable-pip-version-check", *constraints, "-e", ".[dev,notebooks]")
+    _run(python, "-m", "pip", "install", *words)
+    _stamp(venv, inputs)
+
+
+def _state(venv: Path) -> State:
+    stamp = venv / ".installed"
+    if not stamp.is_file():
+        return State("foreign" if venv.is_file() or (venv.is_dir() and any(venv.iterdir())) else "nothing")
+    text = stamp.read_text(encoding="utf-8")
+    if text:
+        place, _, inputs = text.partition("\n")
+        return State("made" if inputs else "begun", place, inputs, _version(venv))
+    is_new = all(stamp.stat().st_mtime >= path.stat().st_mtime for path in INPUTS)  # a stamp of an earlier Makefile
+    is_here = str(venv) in (venv / "bin/activate").read_text(encoding="utf-8")
+    return State("made", str(venv) if is_here else "another folder", _digest() if is_new else "old", _version(venv))
+
+
+def _version(venv: Path) -> str:
+    with contextlib.suppress(OSError):
+        for line in (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition("=")
+            if name.strip() in ("version", "version_info"):
+                return ".".join(value.strip().split(".")[:2])
+    return ""
+
+
+def _stamp(venv: Path, inputs: str) -> None:
+    new = venv / f".installed-{os.getpid()}"
+    new.write_text(f"{venv}\n{inputs}", encoding="utf-8")
+    new.replace(venv / ".installed")
+
+
+def _digest() -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in INPUTS)).hexdigest()
+
+
+def _run(*command: object) -> None:
+    subprocess.run([str(word) for word in command], check=True, close_fds=False, cwd=ROOT)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(venv: Path) -> Iterator[None]:
+    """Hold a lock that pip inherits: it lasts until pip has ended, even if this process is killed."""
+    with INPUTS[0].open("r+" if os.access(INPUTS[0], os.W_OK) else "r") as file:
+        os.set_inheritable(file.fileno(), True)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Another make is setting up {venv.name}; waiting for it.", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    words = sys.argv[2:]
+    sys.exit(main(Path(sys.argv[1]).absolute(), [w for w in words if w != "--named"], named="--named" in words))
