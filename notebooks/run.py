@@ -19,8 +19,12 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
+from zsc.files import write_whole
+from zsc.reproduction.run import assigned_names
+
 HERE = Path(__file__).parent
 TIMEOUT = 1800
+QUIET = ["--log-level=ERROR"]  # kernels warn that they listen on TCP without encryption; it is loopback
 MAX_PNG = 150_000  # characters
 
 
@@ -29,14 +33,15 @@ def execute(path: Path, parameters: dict[str, object] | None = None) -> nbformat
     notebook = nbformat.read(path, as_version=4)
     if parameters:
         set_parameters(notebook, parameters)
-    NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": HERE}}).execute()
+    options = {"kernel_name": "python3", "resources": {"metadata": {"path": HERE}}, "extra_arguments": QUIET}
+    NotebookClient(notebook, timeout=TIMEOUT, **options).execute()
     return tidy(notebook)
 
 
 def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, object]) -> None:
     """Add assignments to the cell that is tagged `parameters`."""
     cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
-    unknown = [name for name in parameters if f"{name} =" not in cell.source]
+    unknown = [name for name in parameters if name not in assigned_names(cell.source)]
     if unknown:
         raise ValueError(f"the notebook has no parameter {', '.join(unknown)}; it has:\n{cell.source}")
     cell.source += "".join(f"\n{name} = {value!r}" for name, value in parameters.items())
@@ -115,7 +120,7 @@ def main() -> int:
             print(f"{path.name}: failed\n{error}", file=sys.stderr)
             continue
         if not arguments.check:
-            nbformat.write(notebook, path)
+            write_whole(path, nbformat.writes(notebook) + "\n")
         print(f"{path.name}: {time.perf_counter() - start:.0f} s")
     return 1 if failed else 0
 
