@@ -221,6 +221,7 @@ def _register_heif() -> None:
 def _formats() -> tuple[str, ...]:
     """List the formats that Pillow decodes by itself; Ghostscript, for one, would run a file as a program."""
     _register_heif()
+    Image.preinit()  # the usual formats first
     Image.init()
     return tuple(name for name in Image.ID if name not in _FOREIGN)
 

@@ -189,7 +189,7 @@ def read_classes(folder: Path, names: Sequence[str], how_to_get: str) -> tuple[l
         If two folders are one class, such as "cat" and "CAT".
     """
     folders, loose, passed = look_at_top(folder) if folder.is_dir() else ([], [], PassedOver(folder))
-    present = _by_class(folders, names)
+    present = by_class(folders, names)
     missing = [n for n in names if n not in present]
     if missing:
         some = f", missing {', '.join(missing)}" if len(missing) < len(names) else ""
@@ -209,19 +209,8 @@ def read_classes(folder: Path, names: Sequence[str], how_to_get: str) -> tuple[l
     return paths, np.array(labels, dtype=np.int64), passed.notes
 
 
-def first_existing(candidates: Sequence[Path], marker: str) -> Path | None:
-    """Give the first folder that holds `marker`, or None."""
-    return next((c for c in candidates if (c / marker).exists()), None)
-
-
-def check_split(split: str | None, accepted: Sequence[str], default: str) -> str:
-    """Give the split, or the default for None; refuse a name that was not published."""
-    if split is not None and split not in accepted:
-        raise ValueError(f"split={split!r}; split must be one of {', '.join(accepted)}.")
-    return split or default
-
-
-def _by_class(folders: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+def by_class(folders: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+    """Find the folder of each published class, whatever the case of its name; refuse two folders of one class."""
     wanted = {name.lower(): name for name in names}
     present: dict[str, Path] = {}
     for folder in folders:
@@ -234,6 +223,18 @@ def _by_class(folders: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
         if name is not None:
             present[name] = folder
     return present
+
+
+def first_existing(candidates: Sequence[Path], marker: str) -> Path | None:
+    """Give the first folder that holds `marker`, or None."""
+    return next((c for c in candidates if (c / marker).exists()), None)
+
+
+def check_split(split: str | None, accepted: Sequence[str], default: str) -> str:
+    """Give the split, or the default for None; refuse a name that was not published."""
+    if split is not None and split not in accepted:
+        raise ValueError(f"split={split!r}; split must be one of {', '.join(accepted)}.")
+    return split or default
 
 
 def _look_into(place: str, passed: PassedOver) -> _Level:
