@@ -300,6 +300,10 @@ class TestTheTableInFiles:
             back = getattr(pd, f"read_{suffix}")(path)
         assert back["image"].tolist() == table["image"].tolist()
 
+    def test_a_class_whose_name_is_no_utf8(self, colours, colour_dataset):
+        clf = ZeroShotClassifier({"caf\udce9": "red", "green": "green", "blue": "blue"}, colours)
+        assert "proba_caf\udce9" in clf.predict(colour_dataset) and clf.advice.empty
+
     def test_what_is_in_memory_stays_what_it_is(self, colours):
         picture = colour_picture(COLOURS["red"])
         assert ZeroShotClassifier(RGB, colours).predict([picture])["image"][0] is picture

@@ -278,6 +278,14 @@ class TestTheBorder:
         assert evaluation.about == {"scale": 2.0, "shape": [1, 2], "path": str(Path("a/b")), "none": None, "yes": True}
 
 
+def test_class_names_that_are_no_utf8_are_names_like_others(tmp_path):
+    names = ["caf\udce9", "dog"]
+    evaluation = evaluate([0, 1, 1], np.eye(2)[[0, 1, 0]], names)
+    assert evaluation.report.index.tolist() == evaluation.confusion.columns.tolist() == names
+    assert evaluation.errors["predicted"].tolist() == ["caf\udce9"] and "caf\udce9" not in evaluation.summary()
+    assert zsc.Evaluation.load(evaluation.save(tmp_path / "e.json")).class_names == names
+
+
 def test_pictures_that_were_left_out_are_in_the_summary():
     assert "Left out" not in small().summary() and "Left out" not in small(about={"left_out": 0}).summary()
     assert "Left out, as they cannot be opened: 7 pictures." in small(about={"left_out": 7}).summary()

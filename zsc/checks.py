@@ -6,8 +6,11 @@ was given and what is possible. Nothing is repaired: no row is rescaled, no labe
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import reprlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, NoReturn
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROW_TOLERANCE = 1e-3  # what a row of probabilities may miss 1 by: float16 and printed tables pass
+_HALF = re.compile("[\ud800-\udfff]")  # what stands in a path for a byte that is no UTF-8
 LONGEST = 300  # letters of a value in a message
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -281,6 +285,40 @@ def frozen_json(value: Any, name: str) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     raise TypeError(f"{name} holds a {type(value).__name__}; pass texts, numbers, None, lists or mappings of these.")
+
+
+def to_json(content: Any, indent: int) -> str:
+    """Write plain values as JSON that UTF-8 can hold: bytes of a name that are no UTF-8 become escapes."""
+    text = json.dumps(content, ensure_ascii=False, indent=indent, allow_nan=False)
+    return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def from_json(text: str) -> Any:
+    """Read JSON, in which no key is given twice and no number is NaN.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or nested too deeply; one line without a full stop.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        times = Counter(key for key, _ in pairs)
+        raise ValueError(f"{short(times.most_common(1)[0][0])} is given twice")
+    return found
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number in JSON")
 
 
 def check_count(value: Any, name: str, *, low: int = 1, high: int | None = None) -> int:

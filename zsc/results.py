@@ -50,8 +50,9 @@ def result_table(images: Sequence[Any], y_true: np.ndarray, proba: np.ndarray, t
         pd.Series(tokens, dtype=object).mask(failed, None),
         proba[np.arange(len(proba)), y_pred],
     )
-    columns = dict(zip(COLUMNS, values, strict=True))
-    return pd.DataFrame(columns | {f"proba_{name}": proba[:, k] for k, name in enumerate(class_names)})
+    columns = [*COLUMNS, *(f"proba_{name}" for name in class_names)]
+    table = pd.DataFrame(dict(enumerate([*values, *np.asarray(proba).T])))
+    return table.set_axis(pd.Index(columns, dtype=object), axis=1)  # a name may hold bytes that are no UTF-8
 
 
 def as_cells(images: Iterable[Any]) -> pd.Series:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zsc.checks import check_same_length, short
+from zsc.checks import check_same_length, from_json, short, to_json
 from zsc.evaluation.statistics import CONFIDENCE
 from zsc.files import write_whole
 from zsc.images import describe
-from zsc.json_text import from_json, to_json
 
 if TYPE_CHECKING:
     from zsc.evaluation.result import Evaluation
@@ -24,6 +23,7 @@ _LISTS = {"class_names": (str,), "y_true": (int,), "proba": (list,)}
 
 def results(evaluation: Evaluation) -> dict[str, Any]:
     """Give the results of an evaluation as plain values: what made it, the numbers, the report, the confusion."""
+    rows = zip(evaluation.class_names, evaluation.report.to_dict("records"), strict=True)
     return {
         **evaluation.about,
         "n": evaluation.n,
@@ -36,7 +36,7 @@ def results(evaluation: Evaluation) -> dict[str, Any]:
         "log_loss": evaluation.log_loss,
         "brier": evaluation.brier,
         "calibration_error": evaluation.calibration_error,
-        "report": evaluation.report.reset_index().to_dict("records"),
+        "report": [{"class": name, **row} for name, row in rows],
         "confusion": {"class_names": list(evaluation.class_names), "counts": evaluation.confusion.to_numpy().tolist()},
     }
 

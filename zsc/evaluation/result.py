@@ -152,7 +152,7 @@ class Evaluation:
         labels = np.arange(len(self.class_names))
         columns = precision_recall_fscore_support(self.y_true, self.y_pred, labels=labels, zero_division=0)
         names = ("precision", "recall", "f1", "support")
-        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=pd.Index(self.class_names, name="class"))
+        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=_texts(self.class_names, "class"))
 
     @property
     def confusion(self) -> pd.DataFrame:
@@ -177,12 +177,12 @@ class Evaluation:
         top, second = proba[rows, order[:, 0]], proba[rows, order[:, 1]]
         columns = {
             "index": wrong,
-            "true": names[self.y_true[wrong]],
-            "predicted": names[order[:, 0]],
+            "true": pd.Series(names[self.y_true[wrong]], dtype=object),
+            "predicted": pd.Series(names[order[:, 0]], dtype=object),
             "proba": top,
             "proba_true": proba[rows, self.y_true[wrong]],
             "margin": top - second,
-            "second": names[order[:, 1]],
+            "second": pd.Series(names[order[:, 1]], dtype=object),
         }
         frame = pd.DataFrame(columns)
         if self.images is not None:
@@ -203,7 +203,7 @@ class Evaluation:
         labels = np.arange(len(self.class_names))
         how = {"predicted": "pred"}.get(str(normalise), normalise)
         counts = confusion_matrix(self.y_true, self.y_pred, labels=labels, normalize=how)
-        rows, columns = (pd.Index(self.class_names, name=name) for name in ("true", "predicted"))
+        rows, columns = (_texts(self.class_names, name) for name in ("true", "predicted"))
         table = pd.DataFrame(counts, index=rows, columns=columns)
         table.attrs |= {key: self.about[key] for key in ("model", "dataset") if key in self.about}
         return table
@@ -269,3 +269,8 @@ class Evaluation:
 
     def __repr__(self) -> str:
         return f"Evaluation({self.summary()})"
+
+
+def _texts(names: Sequence[str], name: str) -> pd.Index:
+    """Give names as an index that takes any text, also one with bytes that are no UTF-8."""
+    return pd.Index(list(names), dtype=object, name=name)

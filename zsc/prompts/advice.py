@@ -55,7 +55,7 @@ def check_prompts(
             if count_tokens is not None:
                 found += _length(text, count_tokens(text), limit)
             rows += [(class_name, text, *row) for row in found]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).drop_duplicates(ignore_index=True)
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).drop_duplicates(ignore_index=True)
 
 
 Found = Iterator[tuple[str, str]]

@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from zsc.checks import short
+from zsc.checks import from_json, short, to_json
 from zsc.files import printable, write_whole
-from zsc.json_text import from_json, to_json
 from zsc.prompts.base import DEFAULT_TEMPLATE, ClassPrompts
 
 _Made = TypeVar("_Made")
