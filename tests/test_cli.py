@@ -2,16 +2,22 @@
 
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
+from servers import FileServer
 
 import zsc
 from zsc import cli
+from zsc.cli import parts, printing
 from zsc.models import weights
 
 PAIR = ("a photo of a cat", "a photo of a cup of coffee")
@@ -130,7 +136,10 @@ def test_datasets(capsys, animals):
     code, out, _ = run(capsys, "datasets", "--data-root", animals)
     lines = {line[:17].strip(): line for line in out.splitlines()}
     sizes = ("320px", "160px", "full")
-    assert list(lines) == ["samples", "glasses", "afhq 1", "afhq 2", *(f"imagenette {size}" for size in sizes)]
+    published = ["glasses", "afhq 1", "afhq 2", *(f"imagenette {size}" for size in sizes)]
+    assert list(lines) == ["samples", *published, "drawn-glasses", "drawn-animals"]
+    assert {line.split()[0] for line in lines} == set(zsc.datasets.dataset_names()), "all that --dataset takes"
+    assert "1000 pictures, 2 classes, split test, drawn on the spot" in lines["drawn-glasses"]
     assert code == 0 and "6 pictures, 3 classes" in lines["afhq 1"] and "17 pictures" in lines["samples"]
     assert "data/glasses.md" in lines["glasses"] and "zsc download imagenette" in lines["imagenette 320px"]
     rows = {r["dataset"]: r for r in json.loads(run(capsys, "datasets", "--data-root", animals, "--json")[1])}
@@ -143,13 +152,22 @@ def test_datasets(capsys, animals):
         (["classify", "gone.png", "--prompts", "a", "b"], "gone.png: no such file"),
         (["classify", "gone.png"], "no prompts given"),
         (["classify", "x.png", "--prompts", "a"], "1 class given"),
-        (["evaluate", "--dataset", "cifar"], "no data set 'cifar'; accepted are"),
+        (["evaluate", "--dataset", "cifar"], "no data set 'cifar'"),
         (["evaluate", "--dataset", "afhq", "--data-root", "nowhere"], "no images under nowhere/afhq/val; expected"),
-        (["evaluate", "--dataset", "samples", "--model", "RN51"], "no model 'RN51'; accepted are RN50"),
+        (["evaluate", "--dataset", "samples", "--model", "RN51"], "no model 'RN51'"),
         (["evaluate", "--dataset", "samples", "--prompt-set", "x"], "no prompt set 'x'"),
         (["evaluate", "--folder", ".", "--split", "x"], "--folder takes no --split"),
         (["demo", "--output", "noext"], "noext: no name for a picture"),
         (["evaluate", "--dataset", "samples", "--prompts-file", "no.yaml"], "no.yaml: no such prompts file"),
+        (["compare", "--dataset", "samples", "--templates", "{}", "a {}", "--reference", "b"], "reference='b'"),
+        (["evaluate", "--dataset", "samples", "--prompt-set", "afhq-a"], "the data set's classes"),
+        (
+            ["embed", "--dataset", "drawn-glasses", "--limit", "2", "--cluster"],
+            "in memory, where no cluster",
+        ),
+        (["embed", "--dataset", "samples", "--cluster", "--engine", "openvino"], "--engine torch"),
+        (["search", "--dataset", "samples", "--picture", "gone.png"], "gone.png: no such file"),
+        (["store", "clear", "--store", "nowhere"], "nowhere: no kept embeddings"),
     ],
 )
 def test_a_failure_is_one_sentence_and_exit_code_1(capsys, words, reason):
@@ -168,6 +186,9 @@ def test_a_failure_is_one_sentence_and_exit_code_1(capsys, words, reason):
         ["evaluate", "--dataset", "samples", "--limit", "0"],
         ["evaluate", "--dataset", "samples", "--limit", "-3"],
         ["classify", "x.png", "--prompts", "a", "b", "--prompt-set", "afhq-a"],
+        ["compare", "--dataset", "samples", "--seed", "-1"],
+        ["search", "--dataset", "samples", "-k", "2.5", "a cat"],
+        ["classify", "x.png", "--prompts", "a", "b", "--on-error", "record"],
     ],
 )
 def test_bad_usage_is_exit_code_2(capsys, words):
@@ -186,20 +207,6 @@ def test_every_command_has_help(capsys, command):
     assert caught.value.code == 0 and "--json" in out
 
 
-def test_a_reader_that_leaves_early_is_no_error():
-    command = f"{sys.executable} -m zsc models | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=os.environ, check=False)
-    assert done.stdout.split()[0] == "model" and done.stderr == ""
-
-
-def test_a_terminal_without_the_letters(tmp_path):
-    path = zsc.load_dataset("samples").paths[1]
-    command = [sys.executable, "-m", "zsc", "classify", "gone-ü.png", "--prompts", "ein Hündchen", "b"]
-    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert path and done.returncode == 1 and r"gone-\xfc.png: no such file" in done.stderr
-
-
 def test_version(capsys):
     with pytest.raises(SystemExit) as caught:
         run(capsys, "--version")
@@ -207,6 +214,7 @@ def test_version(capsys):
 
 
 def test_embed_and_store(capsys, animals, tmp_path, monkeypatch):
+    monkeypatch.setattr("zsc.store.path_index.SETTLED_NS", 0)  # the pictures are only just written
     words = ("embed", "--dataset", "afhq", "--data-root", animals, "--model", "conse", "--store", tmp_path / "kept")
     code, out, _ = run(capsys, *words)
     assert code == 0 and "afhq val: 6 pictures by conse in" in out
@@ -235,7 +243,7 @@ def test_embed_and_store(capsys, animals, tmp_path, monkeypatch):
     monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path / "none"))
     code, out, _ = run(capsys, "store", "verify", "--store", tmp_path / "kept")
     assert code == 1 and "problem: " in out
-    code, out, _ = run(capsys, "store", "clear", "--store", tmp_path / "kept")
+    code, out, _ = run(capsys, "store", "clear", "--yes", "--store", tmp_path / "kept")
     assert code == 0 and "removed" in out and not list((tmp_path / "kept").iterdir())
     code, _, err = run(capsys, "store", "info", "--store", tmp_path / "kept")
     assert code == 1 and "no kept embeddings; 'zsc embed' makes some" in err
@@ -258,7 +266,7 @@ def test_embed_on_a_cluster(capsys, animals, tmp_path, monkeypatch):
     def stand_in(paths, **options):
         asked.update(options, paths=paths)
         return zsc.ImageEmbeddings(
-            np.zeros((len(paths), 2), np.float32), paths, np.full(len(paths), -1), [], model="conse"
+            np.tile(np.float32([1, 0]), (len(paths), 1)), paths, np.full(len(paths), -1), [], model="conse"
         )
 
     monkeypatch.setattr("zsc.cluster.embed_on_cluster", stand_in)
@@ -309,7 +317,7 @@ class TestCompare:
         code, out, _ = run(capsys, *words, "--pooling", "chils")
         assert code == 0 and "against 'bare'" in out and "To choose one and report it, add --choose" in out
         code, _, err = run(capsys, *words, "--reference", "short")
-        assert code == 1 and "reference='short'; accepted are bare, long" in err
+        assert code == 1 and "reference='short'" in err and "bare, long" in err
 
     def test_one_candidate_is_none(self, capsys, animals):
         code, _, err = run(capsys, "compare", *self.words, "--root", animals, "--templates", "{}")
@@ -322,3 +330,518 @@ def test_search(capsys):
     picture = zsc.load_dataset("samples").paths[1]
     code, out, _ = run(capsys, "search", "--dataset", "samples", "--model", "conse", "--picture", picture, "--json")
     assert code == 0 and json.loads(out)["results"][0]["index"] == 1
+
+
+def shell(command, **environment):
+    """Type a command into a shell; `zsc` is this interpreter's."""
+    command = command.replace("zsc ", f"{sys.executable} -m zsc ", 1)
+    environment = {k: v for k, v in (os.environ | environment).items() if v is not None}
+    return subprocess.run(
+        command, shell=True, executable="/bin/bash", capture_output=True, env=environment, check=False
+    )
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Fail where a model is loaded."""
+
+    def refuse(name, *_, **__):
+        raise AssertionError(f"{name} was loaded before the rest was looked at")
+
+    monkeypatch.setattr(zsc.models, "load_model", refuse)
+    for module in ("demo", "cli.keep", "cli.compare"):
+        monkeypatch.setattr(f"zsc.{module}.load_model", refuse)
+
+
+@pytest.fixture
+def toys(tmp_path):
+    """Drawn cats and dogs as files in a folder for each class, and a file that is no picture among the cats."""
+    dataset = zsc.load_dataset("drawn-animals", n=30)
+    for i, (picture, label) in enumerate(dataset):
+        if label < 2:
+            path = tmp_path / "toys" / ("cat", "dog")[label] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path)
+    return tmp_path / "toys"
+
+
+def broken(folder):
+    path = folder / "cat/broken.png"
+    path.write_bytes(b"no picture at all")
+    return path
+
+
+class TestStreams:
+    @pytest.mark.parametrize(
+        ("command", "code"),
+        [
+            ("zsc models >&-", 0),
+            ("zsc models <&- >&- 2>&-", 0),
+            ("zsc classify gone.png --prompts a b 2>&-", 1),
+            ("zsc classify gone.png --prompts a b 2>/dev/full", 1),
+            ("zsc models --json <&-", 0),
+            ("zsc models >/dev/full", 1),
+            ("zsc --help >/dev/full", 1),
+        ],
+    )
+    def test_closed_or_full(self, command, code):
+        done = shell(command)
+        assert done.returncode == code and b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
+        is_told = command.endswith(" >/dev/full")
+        assert done.stderr.count(b"\n") <= 1 and (b"cannot be written" in done.stderr) == is_told
+
+    def test_a_reader_that_leaves_early_is_no_error(self):
+        done = shell("zsc datasets --json | head -1; exit ${PIPESTATUS[0]}")
+        assert done.returncode == 0 and done.stdout == b"[\n" and done.stderr == b""
+
+    def test_a_terminal_without_the_letters(self):
+        done = shell("zsc classify gone-ü.png --prompts 'ein Hündchen' b", PYTHONIOENCODING="ascii")
+        assert done.returncode == 1 and rb"gone-\xfc.png: no such file" in done.stderr
+
+    @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-16", "utf-8-sig", "shift_jis", "utf-8"])
+    def test_json_on_every_encoding(self, encoding, monkeypatch, tmp_path):
+        content = {
+            "é": "thé \u4e2d 😀",
+            "odd": "\udce9.png",
+            "esc": "\x1b[31m\x9b\u202e",
+            "none": [float("nan"), np.nan],
+        }
+        path = tmp_path / "out"
+        with path.open("w", encoding=encoding, errors="backslashreplace") as stream:
+            printing.print_json(stream, content | {"n": np.int64(3), "infinite": np.float32("inf")})
+        text = path.read_text(encoding=encoding)
+        assert json.loads(text) == content | {"none": [None, None], "n": 3, "infinite": None}
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
+
+    def test_json_of_a_command_is_alone_on_standard_output(self):
+        done = shell("zsc evaluate --dataset drawn-animals --limit 1 --model toy --json", PYTHONIOENCODING="cp1252")
+        content = json.loads(done.stdout.decode("cp1252"))
+        assert done.returncode == 0 and content["n"] == 1 and content["notes"]["licence"] and content["advice"] == []
+
+    @pytest.mark.parametrize("columns", ["0", "1", "abc", "-3", "99999999999"])
+    def test_any_width(self, columns, monkeypatch, capsys):
+        monkeypatch.setenv("COLUMNS", columns)
+        with pytest.raises(SystemExit) as caught:
+            run(capsys, "evaluate", "--help")
+        assert caught.value.code == 0 and "--on-error" in capsys.readouterr().out
+
+
+class TestOutsideTexts:
+    def test_names_of_classes_and_files(self, toys, capsys):
+        (toys / "cat").rename(toys / "\x1b[31mcat\x1b]0;owned\a")
+        (toys / "dog").rename(toys / "dog\nAccuracy      1.000")
+        code, out, _ = run(capsys, "evaluate", "--folder", toys, "--model", "toy")
+        assert code == 0 and "\x1b" not in out and "\a" not in out
+        assert r"\x1b[31mcat" in out and [line for line in out.split("\n") if line.startswith("Accuracy")][1:] == []
+
+    @pytest.mark.parametrize("name", ["no\x1b[31m.png", "no\n.png", "no\u202e.png", "no\x9b2J.png"])
+    def test_errors(self, name, capsys):
+        code, _, err = run(capsys, "classify", name, "--prompts", "a", "b")
+        assert code == 1 and err.count("\n") == 1 and name not in err and "no such file" in err
+        with pytest.raises(SystemExit):
+            run(capsys, "models", name)
+        assert name not in capsys.readouterr().err
+
+    def test_warnings_and_notes(self, capsys, monkeypatch):
+        def noisy(_arguments):
+            import logging
+            import warnings
+
+            warnings.warn("a \x1b[31mred part", UserWarning, stacklevel=1)
+            for _ in range(2):
+                logging.getLogger("zsc").warning("waiting for %s", "a\nlock")
+
+        monkeypatch.setattr("zsc.cli.catalogue.model_table", lambda: noisy(None) or pd.DataFrame({"model": ["m"]}))
+        _, out, err = run(capsys, "models", "--json")
+        assert json.loads(out) == [{"model": "m"}]
+        assert err == "zsc: note: a \\x1b[31mred part\nzsc: note: waiting for a\\nlock\n"
+
+
+class TestBeforeTheWork:
+    @pytest.mark.parametrize("option", ["--save e.json", "--figure c.png", "--html r.html", "--store kept"])
+    @pytest.mark.parametrize("place", ["gone", "file", "/proc"])
+    def test_outputs(self, option, place, toys, capsys, no_model, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("file").touch()
+        flag, name = option.split()
+        if flag == "--store" and place == "gone":
+            pytest.skip("a store's folder is made")
+        code, out, err = run(capsys, "evaluate", "--folder", toys, flag, f"{place}/{name}")
+        assert code == 1 and out == "" and f"{place}/{name}" in err and err.count("\n") == 1
+        assert set(os.listdir(tmp_path)) == {"file", "toys"}, "nothing is left of the look"
+
+    @pytest.mark.parametrize(
+        ("words", "reason"),
+        [
+            (["--save", "toys"], "this is a folder"),
+            (["--figure", "f.xyz"], "f.xyz"),
+            (["--save", "one.html", "--html", "./one.html"], "is also what --save names"),
+            (["--prompts-file", "p.yaml", "--save", "p.yaml"], "is also a file that is read"),
+            (["--save", f"{'x' * 300}.json"], "cannot be written to"),
+        ],
+    )
+    def test_names(self, words, reason, toys, capsys, no_model, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("p.yaml").write_text("cat: a cat\ndog: a dog\n")
+        code, _, err = run(capsys, "evaluate", "--folder", "toys", *words)
+        assert code == 1 and reason in err and "cat: a cat" in Path("p.yaml").read_text()
+
+    @pytest.mark.parametrize("command", ["demo --output", "compare --dataset samples --templates {} a{} --figure"])
+    def test_other_commands(self, command, capsys, no_model):
+        code, _, err = run(capsys, *command.split(), "gone/x.png")
+        assert code == 1 and "there is no folder gone" in err
+
+    def test_special_files_are_fine(self, toys, capsys):
+        code, out, _ = run(capsys, "evaluate", "--folder", toys, "--model", "toy", "--save", "/dev/null")
+        assert code == 0 and "/dev/null" in out
+
+    def test_what_fails_at_the_end_costs_nothing_else(self, toys, capsys, tmp_path, monkeypatch):
+        def fail(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("zsc.plots.save", fail)
+        words = ("--figure", tmp_path / "f.png", "--html", tmp_path / "r.html", "--save", tmp_path / "e.json")
+        code, out, err = run(capsys, "evaluate", "--folder", toys, "--model", "toy", *words)
+        assert code == 1 and "Accuracy" in out and "No space left" in err
+        assert (tmp_path / "e.json").exists() and (tmp_path / "r.html").exists()
+
+    def test_prompts_of_other_classes(self, toys, capsys, no_model, tmp_path):
+        (tmp_path / "p.yaml").write_text("horse: a horse\ncow: a cow\nsheep: a sheep\n")
+        for command in ("evaluate", "compare"):
+            words = ("--templates", "{}") if command == "compare" else ()
+            path = tmp_path / f"{command}.yaml"
+            path.write_text("p: {horse: h, cow: c, sheep: s}\n" if words else (tmp_path / "p.yaml").read_text())
+            code, _, err = run(capsys, command, "--folder", toys, "--prompts-file", path, *words)
+            assert code == 1 and "classes" in err
+
+    def test_a_folder_with_loose_pictures(self, toys, capsys, no_model):
+        shutil.copy(next((toys / "cat").iterdir()), toys / "loose.png")
+        for words in (["evaluate"], ["search", "a cat"], ["embed"], ["compare", "--templates", "{}", "a {}"]):
+            code, _, err = run(capsys, *words, "--folder", toys)
+            assert code == 1 and "loose.png" in err and err.count("\n") == 1
+
+    @pytest.mark.parametrize("words", [["{}"], ["{}", "{}/cat"], ["gone.png", "lost.png"], ["gone/*.png"]])
+    def test_no_picture_at_all(self, words, toys, capsys, no_model):
+        words = [word.format(toys) for word in words]
+        code, out, err = run(capsys, "classify", *words, "--prompts", "a cat", "a dog")
+        assert code == 1 and out == "" and words[0] in err and err.count("\n") == 1
+        assert ("this is a folder; name its pictures" if words[0] == str(toys) else "no ") in err
+
+    def test_pictures_after_the_prompts(self, toys, capsys, no_model):
+        first, second, *_ = sorted((toys / "cat").iterdir())
+        code, _, err = run(capsys, "classify", first, "--prompts", "a cat", "a dog", second)
+        assert code == 1 and "name the pictures before --prompts" in err
+
+
+class TestPicturesThatFail:
+    prompts = ("--prompts", "a drawing of a cat", "a drawing of a dog", "--model", "toy")
+
+    def test_each_gets_a_line(self, toys, capsys):
+        good, other = (next((toys / name).iterdir()) for name in ("cat", "dog"))
+        words = ("classify", good, broken(toys), "gone.png", toys, other, *self.prompts)
+        code, out, _ = run(capsys, *words)
+        lines = out.splitlines()[2:7]
+        assert code == 1 and "3 of 5 pictures cannot be opened" in out
+        assert "a drawing of a cat" in lines[0] and "a drawing of a dog" in lines[4]
+        assert all("cannot be opened" in line for line in lines[1:4])
+        assert "not a picture" in lines[1] and "no such file" in lines[2] and "folder" in lines[3]
+        code, out, _ = run(capsys, *words, "--json")
+        results = json.loads(out)["results"]
+        assert code == 1 and [bool(row["error"]) for row in results] == [False, True, True, True, False]
+        assert results[1]["proba"] is None and results[0]["proba"] > 0.5
+
+    def test_classify_as_asked(self, toys, capsys):
+        good = next((toys / "cat").iterdir())
+        code, out, err = run(capsys, "classify", good, broken(toys), *self.prompts, "--on-error", "raise")
+        assert code == 1 and out == "" and "broken.png: not a picture" in err
+        code, out, _ = run(capsys, "classify", good, broken(toys), *self.prompts, "--on-error", "skip")
+        assert code == 0 and "1 of 2 pictures cannot be opened and are not in these numbers" in out
+        code, _, err = run(capsys, "classify", broken(toys), broken(toys), *self.prompts, "--on-error", "skip")
+        assert code == 1 and "none of the 2 pictures can be opened" in err
+
+    @pytest.mark.parametrize(
+        "words", [["evaluate"], ["search", "a cat"], ["compare", "--templates", "{}", "a {}"], ["embed"]]
+    )
+    def test_commands_on_data_sets(self, words, toys, capsys, tmp_path):
+        n = len(list(toys.rglob("*.png")))
+        broken(toys)
+        words = [*words, "--folder", toys, "--model", "toy", "--store", tmp_path / "kept"]
+        code, _, err = run(capsys, *words)
+        assert code == 1 and "broken.png: not a picture" in err
+        code, out, _ = run(capsys, *words, "--on-error", "skip")
+        assert code == 0 and f"1 of {n + 1} pictures cannot be opened" in out and "broken.png" in out
+        code, out, _ = run(capsys, *words, "--on-error", "skip", "--json")
+        content = json.loads(out)
+        failures = content["failures"]
+        assert code == 0 and len(failures) == 1 and "broken.png" in failures[0]["image"]
+        if words[0] == "evaluate":
+            assert content["n"] == n and content["left_out"] == 1
+
+    def test_not_one_that_opens(self, toys, capsys):
+        for path in toys.rglob("*.png"):
+            path.write_bytes(b"nothing")
+        code, _, err = run(capsys, "evaluate", "--folder", toys, "--model", "toy", "--on-error", "skip")
+        assert code == 1 and re.search(r"none of the \d+ pictures can be opened; first: .*\.png", err)
+
+
+class TestNamesAsTyped:
+    def test_patterns_that_the_shell_left(self, tmp_path):
+        for name in ("10.png", "2.png", "b [1].png", "c.txt"):
+            (tmp_path / name).touch()
+        found = parts.chosen_pictures([f"{tmp_path}/*.png", f"{tmp_path}/b [1].png", "http://host/x*.png?a=b"])
+        names = [path.name for path in found[:-1]]
+        assert names == ["2.png", "10.png", "b [1].png", "b [1].png"] and found[-1] == "http://host/x*.png?a=b"
+        with pytest.raises(zsc.ImageError, match="no file matches"):
+            parts.chosen_pictures([f"{tmp_path}/2.png", f"{tmp_path}/*.gif"])
+
+    def test_brackets_beside_a_star_are_letters(self, tmp_path):
+        (tmp_path / "b [1].png").touch()
+        (tmp_path / "b 1.png").touch()
+        assert [p.name for p in parts.chosen_pictures([f"{tmp_path}/b [1]*"])] == ["b [1].png"]
+
+    def test_a_file_of_that_very_name(self, tmp_path):
+        for name in ("a*.png", "ab.png"):
+            (tmp_path / name).touch()
+        assert [p.name for p in parts.chosen_pictures([f"{tmp_path}/a*.png"])] == ["a*.png"]
+
+    def test_names_that_begin_with_a_dash(self, toys, capsys, monkeypatch):
+        monkeypatch.chdir(toys / "cat")
+        shutil.copy(next(Path().iterdir()), "-dash 1.png")
+        words = ("classify", "--model", "toy", "--prompts", "a drawing of a cat", "a drawing of a dog")
+        code, out, _ = run(capsys, *words, "--", "-dash 1.png")
+        assert code == 0 and "-dash 1.png" in out
+        code, out, _ = run(capsys, "search", "--folder", toys, "--model", "toy", "--picture", "--", "-dash 1.png")
+        assert code == 0
+
+    def test_equal_names_in_two_folders(self, tmp_path, capsys):
+        paths = [tmp_path / name / "1.png" for name in "ab"]
+        for path in paths:
+            path.parent.mkdir()
+            Image.new("RGB", (9, 9)).save(path)
+        _, out, _ = run(capsys, "classify", *paths, *TestPicturesThatFail.prompts)
+        assert all(str(path) in out for path in paths)
+
+    def test_search_by_a_picture_at_an_address(self, toys, capsys):
+        picture = next((toys / "dog").iterdir())
+        server = FileServer({"/x.png": picture.read_bytes()})
+        words = ("search", "--folder", toys, "--model", "toy", "-k", 1, "--picture")
+        code, out, _ = run(capsys, *words, f"{server.url}/x.png")
+        server.close()
+        assert code == 0 and picture.name in out
+        code, _, err = run(capsys, *words, f"{server.url}/gone.png")
+        assert code == 1 and f"{server.url}/gone.png" in err
+
+
+class TestWhatIsSaid:
+    def test_advice_on_prompts(self, toys, capsys):
+        (toys / "cat").rename(toys / "n01440764")
+        (toys / "dog").rename(toys / "1")
+        words = ("--folder", toys, "--model", "toy")
+        for command in (["evaluate"], ["compare", "--templates", "{}", "a photo of a {}"]):
+            _, out, _ = run(capsys, *command, *words)
+            assert len(re.findall("^Advice", out, re.M)) in (2, 3) and "n01440764" in out
+            advice = json.loads(run(capsys, *command, *words, "--json")[1])["advice"]
+            assert {"no phrase"} == {row["warning"] for row in advice} and len(advice) >= 2
+        _, out, _ = run(capsys, "search", *words, "a cat without a collar")
+        assert "Advice        'a cat without a collar': 'without'" in out
+        assert "Advice" not in run(capsys, "search", *words, "a photo of a cat")[1]
+        some = next((toys / "1").iterdir())
+        _, out, _ = run(capsys, "classify", some, "--model", "toy", "--prompts", "a cat", "no cat", "n01440764")
+        assert len(re.findall("^Advice", out, re.M)) == 2
+
+    def test_a_classifier_that_is_no_better_than_none(self, capsys):
+        words = ("--dataset", "drawn-glasses", "--limit", 20, "--model", "toy")
+        _, out, _ = run(capsys, "evaluate", *words)
+        assert "Verdict" not in out
+        code, out, _ = run(capsys, "evaluate", "--dataset", "drawn-glasses", "--limit", 40, "--model", "conse")
+        content = json.loads(
+            run(capsys, "evaluate", "--dataset", "drawn-glasses", "--limit", 40, "--model", "conse", "--json")[1]
+        )
+        low, high = content["interval"]
+        floor = content["majority_baseline"]
+        assert (low <= floor) == ("Verdict" in out) == bool(content["verdict"])
+        assert f"{floor:.3f}" in content["verdict"] and re.search(r"^ *picture \d+ ", out, re.M) and "PIL" not in out
+        assert re.fullmatch(r"picture \d+", content["errors"][0]["image"])
+        _, out, _ = run(capsys, "compare", *words, "--templates", "{}", "a {}")
+        assert "Baseline  0.600 by always naming the most frequent class" in out
+
+    def test_a_note_of_the_reader_reaches_the_user(self, toys, capsys, monkeypatch):
+        read = zsc.ImageDataset.from_folder
+
+        def with_note(folder):
+            dataset = read(folder)
+            return zsc.ImageDataset(
+                dataset.paths, dataset.labels, dataset.class_names, notes={"passed over": "2 files: a.pdf, b.mp4"}
+            )
+
+        monkeypatch.setattr(zsc.ImageDataset, "from_folder", with_note)
+        for command in (["evaluate"], ["search", "a cat"], ["compare", "--templates", "{}", "a {}"], ["embed"]):
+            words = [*command, "--folder", toys, "--model", "toy", "--store", toys.parent / "kept"]
+            assert "Passed over   2 files: a.pdf, b.mp4" in run(capsys, *words)[1]
+            _, out, err = run(capsys, *words, "--json")
+            assert "Passed over   2 files" in err and json.loads(out)["notes"]["passed over"].startswith("2 files")
+
+    def test_the_demonstration_outside_a_checkout(self, capsys, monkeypatch, tmp_path):
+        monkeypatch.setattr("zsc.cli.judge.CHECKOUT", tmp_path)
+        _, out, _ = run(capsys, "demo", "--output", tmp_path / "demo.png")
+        assert "make lab" not in out and "the notebooks come with the project's source" in out
+
+    @pytest.mark.parametrize("backend", ["module://missing_backend.inline", "nonsense"])
+    def test_the_backend_of_a_notebook(self, backend, tmp_path):
+        command = f"zsc evaluate --dataset drawn-glasses --limit 4 --model toy --figure {tmp_path}/f.png"
+        done = shell(command, MPLBACKEND=backend)
+        assert done.returncode == 0 and (tmp_path / "f.png").stat().st_size > 1000, done.stderr
+
+    def test_without_a_home(self, tmp_path):
+        script = (
+            "import os, pwd, sys\nos.environ.pop('HOME', None)\n"
+            "def gone(_): raise KeyError('no such user')\npwd.getpwuid = pwd.getpwnam = gone\n"
+            "from zsc.cli import main\nsys.exit(main(sys.argv[1:]))"
+        )
+        photo = zsc.load_dataset("samples").paths[1]
+        for words in (["models"], ["datasets"], ["classify", str(photo), "--prompts", "a cat", "a cup"]):
+            command = [sys.executable, "-c", script, *words]
+            environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "ZSC_WEIGHTS")}
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+            assert done.returncode == 0, done.stderr
+
+
+class TestFaultsOfZsc:
+    def test_one_sentence_and_the_traceback_on_demand(self, capsys, monkeypatch):
+        monkeypatch.setattr("zsc.cli.catalogue.model_table", lambda: {}["nothing"])
+        code, out, err = run(capsys, "models")
+        assert code == 1 and out == "" and err.count("\n") == 1
+        assert "KeyError at zsc/cli/catalogue.py:" in err and "please report it" in err
+        for words in (["--debug", "models"], ["models", "--debug"]):
+            code, _, err = run(capsys, *words)
+            assert code == 1 and "Traceback" in err and "please report it" in err
+
+    @pytest.mark.parametrize("error", [TypeError, ValueError, AttributeError, RecursionError, AssertionError])
+    def test_whatever_its_type(self, error, capsys, monkeypatch):
+        def fail():
+            raise error("of another library")
+
+        monkeypatch.setattr("zsc.cli.catalogue.model_table", fail)
+        code, _, err = run(capsys, "models")
+        assert code == 1 and f"{error.__name__} at zsc/cli/catalogue.py" in err and "of another library" in err
+
+    @pytest.mark.parametrize(
+        ("error", "text"),
+        [
+            (PermissionError(13, "Permission denied", "/x/y"), "zsc: /x/y: Permission denied\n"),
+            (OSError(28, "the store /s cannot be written to"), "zsc: the store /s cannot be written to\n"),
+            (MemoryError(), "zsc: not enough memory"),
+        ],
+    )
+    def test_what_the_machine_refuses_is_no_fault(self, error, text, capsys, monkeypatch):
+        def fail():
+            raise error
+
+        monkeypatch.setattr("zsc.cli.catalogue.model_table", fail)
+        code, _, err = run(capsys, "models")
+        assert code == 1 and err.startswith(text) and "report" not in err
+
+
+class TestInterrupt:
+    def interrupted(self, words, *, when, cwd):
+        """Run a command in a process of its own that interrupts itself; give what it says."""
+        script = (
+            "import os, signal, sys, threading\nfrom zsc.cli import main\n"
+            f"threading.Timer({when}, os.kill, (os.getpid(), signal.SIGINT)).start()\nsys.exit(main(sys.argv[1:]))"
+        )
+        command = [sys.executable, "-c", script, *map(str, words)]
+        environment = os.environ | {"PYTHONPATH": str(Path(zsc.__file__).parents[1])}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
+        assert done.returncode == 130, (done.returncode, done.stderr)
+        assert "Traceback" not in done.stderr and "stopped" in done.stderr
+        return done.stderr
+
+    @pytest.mark.parametrize("when", [0.02, 0.15, 0.4, 0.8])
+    def test_while_things_are_imported(self, when, tmp_path):
+        self.interrupted(["evaluate", "--dataset", "drawn-animals", "--model", "conse"], when=when, cwd=tmp_path)
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["evaluate", "--dataset", "samples"], "stopped; no embedding is kept (with --store FOLDER they would be)"),
+            (["evaluate", "--dataset", "samples", "--store", "kept"], "stopped; nothing was embedded yet"),
+            (["classify", "x.png", "--prompts", "a", "b"], "stopped."),
+            (["download", "glasses"], "what was fetched is kept"),
+            (["models"], "stopped."),
+        ],
+    )
+    def test_says_what_is_true(self, words, said, capsys, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        Image.new("RGB", (9, 9)).save("x.png")
+
+        def stop(*_, **__):
+            raise KeyboardInterrupt
+
+        for place in (
+            "parts.embed_images",
+            "judge.embed_images",
+            "catalogue.download_dataset",
+            "catalogue.model_table",
+        ):
+            monkeypatch.setattr(f"zsc.cli.{place}", stop)
+        code, out, err = run(capsys, *words, *(["--model", "conse"] if words[0] in ("evaluate", "classify") else []))
+        assert code == 130 and out == "" and said in err and err.count("\n") == 1
+
+    def test_what_was_embedded_is_kept(self, capsys, monkeypatch, toys, tmp_path):
+        words = ("--folder", toys, "--model", "toy", "--store", tmp_path / "kept")
+        assert run(capsys, "embed", *words)[0] == 0
+
+        def stop(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("zsc.cli.parts.embed_images", stop)
+        for command in ("embed", "evaluate"):
+            code, _, err = run(capsys, command, *words)
+            assert code == 130 and f"what was embedded is kept in {tmp_path / 'kept'}" in err
+
+    def test_the_callers_handlers_come_back(self, capsys):
+        before = signal.getsignal(signal.SIGINT), sys.excepthook, os.environ.get("MPLBACKEND")
+        run(capsys, "models")
+        assert (signal.getsignal(signal.SIGINT), sys.excepthook, os.environ.get("MPLBACKEND")) == before
+
+
+class TestStoreClear:
+    @pytest.fixture
+    def kept(self, toys, capsys, tmp_path):
+        run(capsys, "embed", "--folder", toys, "--model", "toy", "--store", tmp_path / "kept")
+        return tmp_path / "kept"
+
+    def test_asks_first_and_never_without_a_terminal(self, kept, capsys, monkeypatch):
+        files = sorted(kept.rglob("*"))
+        code, out, err = run(capsys, "store", "clear", "--store", kept)
+        assert code == 1 and out == "" and "--yes" in err and sorted(kept.rglob("*")) == files
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+        for answer, code in (("\n", 1), ("no\n", 1), ("", 1), ("y\n", 0)):
+            monkeypatch.setattr("sys.stdin.readline", lambda answer=answer: answer, raising=False)
+            found, _, err = run(capsys, "store", "clear", "--store", kept)
+            assert found == code and "Remove the kept embeddings of toy from" in err
+            assert kept.exists() and bool(list(kept.rglob("*.parquet"))) == bool(code)
+
+    def test_what_is_not_ours_stays(self, kept, capsys, tmp_path):
+        foreign = {
+            "tfjs/model.json": '{"format": "layers-model"}',
+            "tfjs/shard.bin": "weights",
+            "0123456789abcdef/model.json": "{}",
+            "0123456789abcdef/part-0.parquet": "theirs",
+            "paths/notes.txt": "notes",
+        }
+        own = next(path for path in kept.iterdir() if path.name != "paths")
+        foreign[f"{own.name}/notes.txt"] = "mine"
+        for name, text in foreign.items():
+            (kept / name).parent.mkdir(exist_ok=True)
+            (kept / name).write_text(text)
+        code, out, _ = run(capsys, "store", "clear", "--yes", "--store", kept)
+        assert code == 0 and f"removed {own}" in out and f"left {own / 'notes.txt'}: " in out
+        assert {str(p.relative_to(kept)): p.read_text() for p in kept.rglob("*") if p.is_file()} == foreign
+
+    def test_a_folder_without_a_store(self, capsys, tmp_path):
+        (tmp_path / "tfjs").mkdir()
+        (tmp_path / "tfjs/model.json").write_text("{}")
+        code, _, err = run(capsys, "store", "clear", "--yes", "--store", tmp_path)
+        assert code == 1 and "no kept embeddings" in err and (tmp_path / "tfjs/model.json").exists()

@@ -1,17 +1,19 @@
 """The command line: `zsc ...` or `python -m zsc ...`. The only room that prints.
 
-Exit codes: 0 done, 1 failed (one sentence on standard error), 2 bad usage; `reproduce --offline` 3 where something is
-missing. `--json` prints the result as data.
+Exit codes: 0 done, 1 failed (one sentence on standard error), 2 bad usage, 130 interrupted; `reproduce --offline` 3
+where something is missing. `--json` prints the result as data, and everything else on standard error.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from zsc import __version__
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,36 +27,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, or 1 where the command failed. Bad usage exits with 2.
+        The exit code: 0, 1 where the command failed, 130 where it was interrupted. Bad usage exits with 2.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to stop
-    arguments = _parser().parse_args(argv)
+    interrupts: list[int] = []
+    with _noted(interrupts), _drawing_to_files():
+        try:
+            from zsc.cli.running import run  # the slow imports begin here
+
+            return run(argv, interrupts)
+        except (Exception, KeyboardInterrupt) as error:
+            if interrupts or isinstance(error, KeyboardInterrupt):
+                print("zsc: stopped before it began.", file=sys.stderr)
+                return INTERRUPTED
+            if not isinstance(error, ImportError) or "--debug" in sys.argv:
+                raise
+            print(f"zsc: the installation is not whole ({error}); install zsc-clip again.", file=sys.stderr)
+            return 1
+
+
+@contextmanager
+def _drawing_to_files() -> Iterator[None]:
+    """Let matplotlib draw to files, whatever a notebook has told the programs that it starts."""
+    before = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "agg"
     try:
-        code: int = arguments.run(arguments) or 0
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (ValueError, TypeError, OSError, ImportError, ArithmeticError, RuntimeError) as error:
-        print(f"zsc: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("zsc: stopped; what has come is kept, run it again to go on.", file=sys.stderr)
-        return 1
-    return code
+        yield
+    finally:
+        os.environ.pop("MPLBACKEND", None)
+        if before is not None:
+            os.environ["MPLBACKEND"] = before
 
 
-def _parser() -> argparse.ArgumentParser:
-    from zsc.cli import catalogue, compare, judge, keep, reproduce
+@contextmanager
+def _noted(interrupts: list[int]) -> Iterator[None]:
+    """Note each interrupt beside raising it: compiled code that is being imported may turn it into another error."""
 
-    parser = argparse.ArgumentParser(prog="zsc", description="Zero-shot image classification with CLIP.")
-    parser.add_argument("--version", action="version", version=f"zsc {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    judge.add_to(commands)
-    compare.add_to(commands)
-    keep.add_to(commands)
-    catalogue.add_to(commands)
-    reproduce.add_to(commands)
-    return parser
+    def stop(number: int, _frame: object) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # a caller has its own way, or the shell has asked to ignore it
+        return
+    hook = sys.excepthook
+    sys.excepthook = lambda kind, *rest: None if issubclass(kind, KeyboardInterrupt) else hook(kind, *rest)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.excepthook = hook

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import inspect
 from typing import Any
 
 from zsc.cli import parts
-from zsc.datasets import check_dataset, download_dataset, load_dataset
+from zsc.cli.printing import print_json, records, say, say_table
+from zsc.datasets import check_dataset, dataset_names, download_dataset, load_dataset
 from zsc.datasets.check import DatasetCheck
+from zsc.datasets.drawn import CLASS_NAMES, draw_dataset
 from zsc.datasets.published import PUBLISHED
 from zsc.models import model_table
 
@@ -25,60 +27,65 @@ def add_to(commands: Any) -> None:
     one.add_argument("--source", help="only this source; left out: all, in their order")
     one.add_argument("--from", dest="from_file", metavar="FILE", help="an archive that you fetched by hand")
     parts.add_dataset_options(one)
+    one.set_defaults(keeps="what was fetched is kept, run it again to go on.")
 
 
 def models(arguments: argparse.Namespace) -> None:
     """List the models."""
     table = model_table()
     if arguments.json:
-        parts.print_json(parts.records(table))
+        print_json(arguments.out, records(table))
         return
-    print(table.to_string(index=False, na_rep="-"))
-    print("imagenet_published: OpenAI's zero-shot accuracy on ImageNet with 80 templates, not measured here.")
-    print("Also: open_clip:ARCH/TAG, hf:ID, or the path of a checkpoint in OpenAI's format.")
+    say_table(table, index=False)
+    say("imagenet_published: zero-shot accuracy on ImageNet with 80 templates by LAION's open_clip; not measured here.")
+    say("Also: open_clip:ARCH/TAG, hf:ID, or the path of a checkpoint in OpenAI's format.")
 
 
 def datasets(arguments: argparse.Namespace) -> int:
     """List the data sets and which of them are on disk; 'check NAME' looks through one."""
     if arguments.action == "check":
         return _check(arguments)
-    forms = [("samples", {}), *((form.dataset, dict(form.options)) for form in PUBLISHED.values())]
-    rows = [_state(name, options, arguments) for name, options in forms]
+    rows = [_state(name, options, arguments) for name in dataset_names() for options in _forms(name)]
     if arguments.json:
-        parts.print_json(rows)
+        print_json(arguments.out, rows)
         return 0
     for row in rows:
         found = f"{row['pictures']} pictures, {row['classes']} classes, split {row['split'] or 'all'}"
-        print(f"{row['dataset']:17} " + (row.get("missing") or found))
+        say(f"{row['dataset']:17} " + (row.get("missing") or found))
     return 0
 
 
 def download(arguments: argparse.Namespace) -> None:
     """Download a data set, check it, and put it in place when it is whole."""
-    stream = sys.stderr if arguments.json else sys.stdout
     folder = download_dataset(
         arguments.name,
         arguments.data_root,
         source=arguments.source,
         from_file=arguments.from_file,
-        report=lambda line: print(line, file=stream, flush=True),
+        report=say,
         progress=parts.show_progress(arguments),
         **parts.form_options(arguments),
     )
     dataset = load_dataset(arguments.name, arguments.data_root, **parts.form_options(arguments))
     if arguments.json:
-        parts.print_json({"dataset": dataset.name, "folder": str(folder), "pictures": len(dataset)})
+        print_json(arguments.out, {"dataset": dataset.name, "folder": folder, "pictures": len(dataset)})
         return
-    print(
-        f"{dataset.name} {dataset.split_name}: {len(dataset)} pictures, {len(dataset.class_names)} classes, in {folder}"
-    )
-    for key, note in dataset.notes.items():
-        print(f"  {key}: {note}")
-    print(f"Next: {parts.command()} evaluate --dataset {arguments.name}")
+    classes = len(dataset.class_names)
+    say(f"{dataset.name} {dataset.split_name}: {len(dataset)} pictures, {classes} classes, in {folder}")
+    say(*(f"  {key}: {note}" for key, note in dataset.notes.items()))
+    say(f"Next: {parts.command()} evaluate --dataset {arguments.name}")
+
+
+def _forms(name: str) -> list[dict[str, Any]]:
+    """Give the options of each published form of a data set; none of them where it is not published."""
+    return [dict(form.options) for form in PUBLISHED.values() if form.dataset == name] or [{}]
 
 
 def _state(name: str, options: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
     label = " ".join([name, *(str(v) for v in options.values())])
+    if name in CLASS_NAMES:  # drawn when it is asked for
+        n = inspect.signature(draw_dataset).parameters["n"].default
+        return {"dataset": label, "pictures": n, "classes": len(CLASS_NAMES[name]), "split": "test, drawn on the spot"}
     try:
         found = load_dataset(name, arguments.data_root, **options)
     except (FileNotFoundError, ValueError) as error:
@@ -93,21 +100,19 @@ def _check(arguments: argparse.Namespace) -> int:
     options = parts.form_options(arguments)
     found = check_dataset(arguments.name, arguments.data_root, progress=parts.show_progress(arguments), **options)
     if arguments.json:
-        parts.print_json(found.to_dict())
+        print_json(arguments.out, found.to_dict())
     else:
-        _print_check(found)
+        _say_check(found)
     return 1 if found.problems else 0
 
 
-def _print_check(found: DatasetCheck) -> None:
+def _say_check(found: DatasetCheck) -> None:
     pictures = int(found.counts["found"].sum())
-    print(f"{found.folder}: {pictures} pictures, {found.bytes / 1e6:.1f} MB")
-    print(found.counts.to_string(index=False), end="\n\n")
-    for error in found.unreadable["error"].head(10):
-        print(f"unreadable: {error}")
-    for images in found.duplicates["images"].head(10):
-        print(f"equal files: {', '.join(images)}")
+    say(f"{found.folder}: {pictures} pictures, {found.bytes / 1e6:.1f} MB")
+    say_table(found.counts, index=False)
+    say("")
+    say(*(f"unreadable: {error}" for error in found.unreadable["error"].head(10)))
+    say(*(f"equal files: {', '.join(images)}" for images in found.duplicates["images"].head(10)))
     if not found.problems:
-        print("Nothing is missing, damaged or shared between splits.")
-    for problem in found.problems:
-        print(f"problem: {problem}")
+        say("Nothing is missing, damaged or shared between splits.")
+    say(*(f"problem: {problem}" for problem in found.problems))

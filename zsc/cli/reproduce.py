@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from zsc.cli import parts
+from zsc.cli.outputs import add_output
+from zsc.cli.printing import print_json, records, say, say_table
 from zsc.evaluation import Evaluation
-from zsc.reproduction import Need, explain_differences, needs, tutorials
+from zsc.reproduction import Need, ReproductionError, explain_differences, needs, tutorials
 from zsc.reproduction import reproduce as run
 
 MISSING = 3
@@ -26,7 +28,8 @@ def add_to(commands: Any) -> None:
     one.add_argument(
         "--data-root", "--root", type=Path, default=Path("data"), help="the folder that holds the data sets"
     )
-    one.add_argument("--output", type=Path, default=Path("reproduction"), help="gets notebooks, evaluations, reports")
+    add_output(one, "--output", "folder", default=Path("reproduction"), help="gets notebooks, evaluations, reports")
+    one.set_defaults(keeps="what was fetched and embedded is kept, run it again to go on.")
     one.add_argument("--compare", nargs=2, type=Path, metavar="FILE", help="two evaluations: say what differs, and why")
 
 
@@ -37,58 +40,83 @@ def reproduce(arguments: argparse.Namespace) -> int:
     wanted = tutorials(arguments.names or ["all"])
     if arguments.offline:
         return _offline(needs(wanted, arguments.data_root), arguments)
-    stream = sys.stderr if arguments.json else sys.stdout
-    table = run(
-        wanted,
-        arguments.data_root,
-        arguments.output,
-        report=lambda line: print(line, file=stream, flush=True),
-        progress=parts.show_progress(arguments),
-    )
+    import matplotlib  # noqa: F401  # has taken the backend that this program wants; the notebooks have their own
+
+    os.environ.pop("MPLBACKEND", None)
+    failure = None
+    try:
+        table = run(
+            wanted,
+            arguments.data_root,
+            arguments.output,
+            report=say,
+            progress=parts.show_progress(arguments),
+        )
+    except ReproductionError as error:  # what the others gave is shown all the same
+        table, failure = error.table, error
     if arguments.json:
-        parts.print_json({"rows": parts.records(table), **table.attrs})
-        return 0
-    _print_table(table)
-    print(f"\nsaved {arguments.output / 'table.csv'}, with notebooks, evaluations and reports beside it")
+        print_json(arguments.out, {"rows": records(table), **table.attrs})
+    elif len(table):
+        _say_table(table)
+        say("", f"saved {arguments.output / 'table.csv'}, with notebooks, evaluations and reports beside it")
+    if failure is not None:
+        raise failure
     return 0
 
 
-def _print_table(table: pd.DataFrame) -> None:
-    for (tutorial, model, dataset), part in table.groupby(["tutorial", "model", "dataset"], sort=False):
+def _say_table(table: pd.DataFrame) -> None:
+    for (tutorial, model, dataset), part in table.groupby(["tutorial", "model", "dataset"], sort=False, dropna=False):
         first = part.iloc[0]
-        print(f"\n{tutorial}: {model} ({first['library']}, weights {first['weights_sha256'][:12]}) on {dataset}")
-        print(f"  data digest {str(first['data_digest'])[:12]}, {first['seconds']:.0f} s")
+        weights = str(first["weights_sha256"])[:12]
+        say("", f"{tutorial}: {model} ({first['library']}, weights {weights}) on {dataset}")
+        say(f"  data digest {str(first['data_digest'])[:12]}, {first['seconds']:.0f} s")
         shown = part[list(SHOWN)].round(3).astype(object).where(part[list(SHOWN)].notna(), "")
-        print(shown.to_string(index=False))
-        for reason in dict.fromkeys(r for r in part["reason"] if r):
-            print(f"  where it differs: {reason}")
+        say_table(shown, index=False)
+        reasons = part.loc[part["reason"] != "", ["verdict", "reason"]].itertuples(index=False)
+        for judged, reason in dict.fromkeys((row.verdict == "no verdict", row.reason) for row in reasons):
+            say(f"  {'no verdict, it is of something else' if judged else 'where it differs'}: {reason}")
     versions = ", ".join(f"{name} {version}" for name, version in table.attrs["versions"].items())
-    print(f"\nmade with {versions}, on {table.attrs['hardware']['processor']}")
+    say("", f"made with {versions}, on {table.attrs['hardware']['processor']}")
 
 
 def _offline(found: list[Need], arguments: argparse.Namespace) -> int:
     missing = [need for need in found if not need.is_here]
     if arguments.json:
-        parts.print_json([{**vars(need), "place": str(need.place)} for need in found])
+        print_json(arguments.out, [vars(need) for need in found])
         return MISSING if missing else 0
     for need in missing:
-        print(f"{need.item}: {need.state} (for {', '.join(need.tutorials)})")
-        print(f"  size    {need.size}\n  expect  {need.check}\n  from    {need.source}\n  put at  {need.place}")
+        say(
+            f"{need.item}: {need.state} (for {', '.join(need.tutorials)})",
+            f"  size    {need.size}",
+            f"  expect  {need.check}",
+            f"  from    {need.source}",
+            f"  {'unpack' if need.is_archive else 'put at'}  {need.place}",
+        )
     if missing:
         names = ", ".join(need.item for need in found if need.is_here) or "nothing"
-        print(f"\n{len(missing)} of {len(found)} missing; here: {names}. Without --offline they are downloaded.")
+        absent = sum(need.is_missing for need in missing)
+        words = [f"{absent} of {len(found)} missing"] if absent else []
+        if absent < len(missing):
+            words.append(f"{len(missing) - absent} of {len(found)} there but not whole")
+        say("", f"{', '.join(words)}; here: {names}. {_ways_on(absent, len(missing) - absent)}")
         return MISSING
-    print("everything is here; run it without --offline.")
+    say("everything is here; run it without --offline.")
     return 0
+
+
+def _ways_on(absent: int, broken: int) -> str:
+    ways = ["What is missing is downloaded without --offline."] if absent else []
+    if broken:
+        ways.append("What is there but not whole is not replaced: complete it, or move it away and it is downloaded.")
+    return " ".join(ways)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
     first, second = (Evaluation.load(path) for path in arguments.compare)
     lines = explain_differences(first, second)
     if arguments.json:
-        parts.print_json(
-            {"first": str(arguments.compare[0]), "second": str(arguments.compare[1]), "differences": lines}
-        )
+        names = dict(zip(("first", "second"), arguments.compare, strict=True))
+        print_json(arguments.out, {**names, "differences": lines})
     else:
-        print("\n".join(lines))
+        say(*lines)
     return 0
