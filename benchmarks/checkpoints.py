@@ -7,6 +7,7 @@ import json
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import packaging.version
@@ -102,13 +103,6 @@ def hugging_face_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor
 
 def hugging_face_folder(checkpoint: Path, folder: Path) -> Path:
     """Write a ViT-B/32 checkpoint of OpenAI's format as a transformers folder, tokenizer and processor with it."""
-    codec = open_clip.tokenizer.SimpleTokenizer()
-    names = {codec.sot_token_id: "<|startoftext|>", codec.eot_token_id: "<|endoftext|>"}
-    vocabulary = {names.get(i, token): i for token, i in codec.encoder.items()}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in codec.bpe_ranks))
-    transformers.CLIPTokenizer.from_pretrained(folder, model_max_length=77).save_pretrained(folder)
-    transformers.CLIPImageProcessor().save_pretrained(folder)
     model = transformers.CLIPModel(
         transformers.CLIPConfig(projection_dim=512, text_config={"eos_token_id": 49407, "bos_token_id": 49406})
     )
@@ -116,5 +110,31 @@ def hugging_face_folder(checkpoint: Path, folder: Path) -> Path:
         hugging_face_state(torch.load(checkpoint, weights_only=True)), strict=False
     )
     assert not unexpected and all("position_ids" in name for name in missing), (missing, unexpected)
+    return save_hugging_face(model, folder)
+
+
+def small_hugging_face(folder: Path, **vision: Any) -> Path:
+    """Write a small CLIP with random weights as a transformers folder; `vision` changes its vision_config."""
+    size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ends = {"eos_token_id": 49407, "bos_token_id": 49406}
+    torch.manual_seed(0)
+    config = transformers.CLIPConfig(
+        projection_dim=16, text_config=size | ends, vision_config=size | {"image_size": 32, "patch_size": 8} | vision
+    )
+    return save_hugging_face(transformers.CLIPModel(config), folder)
+
+
+def save_hugging_face(model: Any, folder: Path) -> Path:
+    """Write a CLIP of transformers with CLIP's tokenizer and image processor."""
+    codec = open_clip.tokenizer.SimpleTokenizer()
+    names = {codec.sot_token_id: "<|startoftext|>", codec.eot_token_id: "<|endoftext|>"}
+    vocabulary = {names.get(i, token): i for token, i in codec.encoder.items()}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in codec.bpe_ranks))
+    transformers.CLIPTokenizer.from_pretrained(folder, model_max_length=77).save_pretrained(folder)
+    side = model.config.vision_config.image_size
+    transformers.CLIPImageProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+    ).save_pretrained(folder)
     model.save_pretrained(folder)
     return folder

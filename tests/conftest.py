@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.checkpoints import random_checkpoint
+from benchmarks.checkpoints import random_checkpoint, small_hugging_face
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.transforms import ImageTransform
 
@@ -40,6 +40,11 @@ def rn50_path():
 @pytest.fixture(scope="session")
 def vit_path():
     return random_checkpoint("ViT-B-32")
+
+
+@pytest.fixture(scope="session")
+def small_hf_folder(tmp_path_factory):
+    return small_hugging_face(tmp_path_factory.mktemp("small-hf"))
 
 
 @pytest.fixture(scope="session")

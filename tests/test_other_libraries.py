@@ -1,13 +1,18 @@
 """open_clip and transformers: equal to a direct use of each, and to OpenAI's code on the same weights."""
 
+import argparse
+import json
 import pickle
+import shutil
 
+import clip
 import numpy as np
 import open_clip
 import pytest
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import zsc
 from benchmarks.checkpoints import hugging_face_folder
@@ -69,6 +74,89 @@ class TestHuggingFace:
         with pytest.raises(WeightsError, match="hf:nobody/nothing: not on this machine .* Two ways on: .*conse"):
             zsc.load_model("hf:nobody/nothing", device="cpu")
 
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            (lambda s: s.pop("visual_projection.weight"), r"missing weights: visual_projection\.weight"),
+            (lambda s: s.pop("logit_scale"), "missing weights: logit_scale"),
+            (lambda s: s.update({"head.weight": torch.ones(2)}), r"unexpected weights: head\.weight"),
+            (lambda s: s.update({"text_projection.weight": torch.ones(3, 3)}), r"text_projection\.weight"),
+            (lambda s: s["text_projection.weight"].mul_(float("nan")), r"text_projection\.weight are not finite"),
+            (lambda s: s["logit_scale"].fill_(200.0), "no logarithm of a finite scale"),
+        ],
+    )
+    def test_weights_that_are_not_the_models_are_refused(self, change, sentence, small_hf_folder, tmp_path, capfd):
+        folder = shutil.copytree(small_hf_folder, tmp_path / "copy")
+        state = load_file(folder / "model.safetensors")
+        change(state)
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(WeightsError, match=sentence) as caught:
+            zsc.load_model(f"hf:{folder}", device="cpu")
+        assert "\n" not in str(caught.value) and capfd.readouterr() == ("", "")
+
+    def test_no_code_of_a_repository_is_run_and_nothing_is_asked(self, small_hf_folder, tmp_path, capfd, monkeypatch):
+        monkeypatch.setattr("builtins.input", lambda *a: pytest.fail("the user was asked"))
+        folder = shutil.copytree(small_hf_folder, tmp_path / "copy")
+        code = f"open({str(tmp_path / 'owned')!r}, 'w')"
+        for name, keys in {
+            "config.json": ("AutoConfig", "AutoModel"),
+            "preprocessor_config.json": ("AutoImageProcessor",),
+            "tokenizer_config.json": ("AutoTokenizer",),
+        }.items():
+            config = json.loads((folder / name).read_text())
+            config["auto_map"] = {key: "evil.Evil" if key != "AutoTokenizer" else ["evil.Evil", None] for key in keys}
+            (folder / name).write_text(json.dumps(config))
+        (folder / "evil.py").write_text(code)
+        zsc.load_model(f"hf:{folder}", device="cpu")  # all of it is a CLIP that transformers knows
+        config = json.loads((folder / "config.json").read_text()) | {"model_type": "its-own"}
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(WeightsError, match="hf:.*could not be loaded .*Two ways on"):
+            zsc.load_model(f"hf:{folder}", device="cpu")
+        assert capfd.readouterr() == ("", "") and not (tmp_path / "owned").exists()
+
+    @pytest.mark.parametrize("content", [b"", b"{", b'{"model_type": "clip"}', b"[1]"])
+    def test_a_folder_that_is_no_model_is_told(self, content, small_hf_folder, tmp_path):
+        folder = shutil.copytree(small_hf_folder, tmp_path / "copy")
+        (folder / "config.json").write_bytes(content)
+        with pytest.raises(WeightsError, match=r"hf:.*(could not be loaded|weights)") as caught:
+            zsc.load_model(f"hf:{folder}", device="cpu")
+        assert "\n" not in str(caught.value)
+
+    def test_one_encoder_only_is_no_clip(self, tmp_path):
+        size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+        transformers.BertModel(transformers.BertConfig(vocab_size=10, **size)).save_pretrained(tmp_path)
+        with pytest.raises(WeightsError, match="a bert is no CLIP or SigLIP; it has no two encoders"):
+            zsc.load_model(f"hf:{tmp_path}", device="cpu")
+
+    def test_the_fingerprint_holds_the_architecture_and_no_path(self, small_hf_folder, tmp_path):
+        model = zsc.load_model(f"hf:{small_hf_folder}", device="cpu")
+        moved = zsc.load_model(f"hf:{shutil.copytree(small_hf_folder, tmp_path / 'elsewhere')}", device="cpu")
+        assert moved.fingerprint == model.fingerprint
+        for key, value in {"hidden_act": "gelu", "num_attention_heads": 4, "layer_norm_eps": 1e-3}.items():
+            folder = shutil.copytree(small_hf_folder, tmp_path / key)
+            config = json.loads((folder / "config.json").read_text())
+            config["vision_config"][key] = value
+            (folder / "config.json").write_text(json.dumps(config))
+            other = zsc.load_model(f"hf:{folder}", device="cpu")
+            assert other.info.weights_sha256 == model.info.weights_sha256
+            assert other.fingerprint != model.fingerprint, key
+
+    def test_texts_for_clips_tokenizer_are_cleaned_as_openais(self, small_hf_folder):
+        encoder = zsc.load_model(f"hf:{small_hf_folder}", device="cpu")
+        texts = [
+            "rock &amp;amp; roll",
+            "“curly” it’s",
+            "ﬁne ﬂour",
+            "schÃ¶n",
+            "a\u00a0cat \n\t dog",
+            "naïve CAFÉ",
+            "&lt;b&gt;",
+        ]
+        for text in [*texts, *plain_texts()]:
+            ours, openais = encoder.tokenizer([text])["input_ids"][0], clip.tokenize([text], truncate=True)[0]
+            assert ours.tolist() == openais[: len(ours)].tolist() and not openais[len(ours) :].any(), text
+            assert encoder.tokenizer.count(text) == len(ours) or len(ours) == 77
+
     def test_siglip_pads_every_text_to_the_limit(self, tmp_path, pictures):
         small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
         torch.manual_seed(0)
@@ -87,6 +175,12 @@ class TestHuggingFace:
             expected = torch.nn.functional.normalize(plain(model.get_text_features(input_ids=tokens))).numpy()
         np.testing.assert_allclose(encoder.encode_texts(texts), expected, atol=1e-5)
         assert encoder.encode_images(pictures[:2]).shape == (2, 32) and encoder.embed_dim == 32
+
+
+def plain_texts(n=200):
+    rng = np.random.default_rng(1)
+    letters = list("abcXYZ éèüñß 🙂👨‍👩‍👧 東京写 соб!?.,;:'\"()-&<>012 \u2019\u201c\ufb01")
+    return ["".join(rng.choice(letters, size=rng.integers(1, 60))) for _ in range(n)]
 
 
 def word_tokenizer(words):
@@ -128,7 +222,7 @@ class TestOpenClip:
         [
             ("open_clip:ViT-Z-9/openai", "open_clip has no architecture 'ViT-Z-9'"),
             ("open_clip:ViT-B-32", "names no weights; write 'open_clip:ViT-B-32/TAG' with openai, laion400m_e31"),
-            ("open_clip:ViT-B-32/laion9", "open_clip has no weights 'laion9' for ViT-B-32; accepted are openai"),
+            ("open_clip:ViT-B-32/laion9", "open_clip has no weights 'laion9' for ViT-B-32; take one of openai"),
         ],
     )
     def test_unknown_names(self, name, reason):
@@ -140,9 +234,48 @@ class TestOpenClip:
         with pytest.raises(ValueError, match="is a file of OpenAI's; load it by its path alone"):
             zsc.load_model(f"open_clip:ViT-B-32/{tmp_path}/archive.pt", device="cpu")
 
-    def test_not_here_and_no_network(self, tmp_path):
-        with pytest.raises(WeightsError, match="open_clip:ViT-B-32/.*none.pt: the weights are not on this machine"):
+    def test_not_here(self, tmp_path):
+        with pytest.raises(
+            WeightsError, match=r"none\.pt: no such file; pass the file of a model of open_clip's ViT-B-32"
+        ):
             zsc.load_model(f"open_clip:ViT-B-32/{tmp_path}/none.pt", device="cpu")
+
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            lambda s: {"epoch": 3, "model": {f"module.{k}": v for k, v in s.items()}, "args": argparse.Namespace(a=1)},
+            lambda s: {f"clip_model.{k}": v for k, v in s.items()},
+            lambda s: s | {"logit_scale": s["logit_scale"].reshape(1)},
+        ],
+    )
+    def test_wrapped_weights_files_load(self, wrap, weights, tmp_path, pictures):
+        torch.save(wrap(torch.load(weights, weights_only=True)), tmp_path / "w.pt")
+        plain, wrapped = (
+            zsc.load_model(f"open_clip:ViT-S-32-alt/{path}", device="cpu") for path in (weights, tmp_path / "w.pt")
+        )
+        np.testing.assert_array_equal(wrapped.encode_images(pictures[:2]), plain.encode_images(pictures[:2]))
+        assert wrapped.fingerprint == plain.fingerprint
+
+    def test_weights_files_that_are_not_the_models_are_refused(self, weights, tmp_path):
+        class Evil:
+            def __reduce__(self):
+                return (open, (str(tmp_path / "owned"), "w"))
+
+        state = torch.load(weights, weights_only=True)
+        for content, sentence in [
+            ({"x": Evil()}, "no model of open_clip's ViT-S-32-alt, it lacks logit_scale"),
+            (state | {"logit_scale": Evil()}, "logit_scale is a io.open, not a tensor"),
+            ({k: v for k, v in state.items() if k != "ln_final.bias"}, r"could not be loaded .*ln_final\.bias"),
+            (state | {"visual.proj": torch.ones(2, 2)}, r"could not be loaded .*visual\.proj"),
+            (state | {"logit_scale": torch.tensor(float("nan"))}, "logit_scale are not finite"),
+        ]:
+            torch.save(content, tmp_path / "w.pt")
+            with pytest.raises(WeightsError, match=sentence) as caught:
+                zsc.load_model(f"open_clip:ViT-S-32-alt/{tmp_path}/w.pt", device="cpu")
+            assert "\n" not in str(caught.value) and not (tmp_path / "owned").exists()
+        (tmp_path / "cut.pt").write_bytes(weights.read_bytes()[:100_000])
+        with pytest.raises(WeightsError, match=r"cut\.pt: not a checkpoint that can be read \(100,000 bytes"):
+            zsc.load_model(f"open_clip:ViT-S-32-alt/{tmp_path}/cut.pt", device="cpu")
 
 
 def test_a_librarys_own_transform_is_taken_where_it_cannot_be_said():

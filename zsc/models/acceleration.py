@@ -5,7 +5,9 @@ The torch engine stays within 1e-5 of the library's own numbers, OpenVINO within
 
 from __future__ import annotations
 
+import io
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +33,7 @@ def choose_device(device: str = "auto") -> str:
         return next(d for d, present in there.items() if present)
     kind = device.partition(":")[0]
     if kind not in there:
-        raise ValueError(f"device={device!r}; accepted are auto, cuda (or cuda:0, ...), mps and cpu.")
+        raise ValueError(f"device={device!r}; device must be one of auto, cuda (or cuda:0, ...), mps, cpu.")
     if not there[kind]:
         present = ", ".join(d for d, is_there in there.items() if is_there)
         raise ValueError(f"device={device!r} is not on this machine; it has {present}. device='auto' takes the best.")
@@ -49,7 +51,7 @@ def choose_precision(precision: str, device: str) -> str:
     if precision == "auto":
         return "float16" if device.startswith("cuda") else "float32"
     if precision not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}; accepted are auto, {', '.join(PRECISIONS)}.")
+        raise ValueError(f"precision={precision!r}; precision must be one of auto, {', '.join(PRECISIONS)}.")
     if precision == "float16" and device == "cpu":
         raise ValueError("precision='float16' on the CPU is slow or fails; use precision='float32' (or 'auto') there.")
     return precision
@@ -66,7 +68,7 @@ def check_engine(engine: str, device: str, precision: str) -> str:
         If openvino is not installed.
     """
     if engine not in ENGINES:
-        raise ValueError(f"engine={engine!r}; accepted are {', '.join(ENGINES)}.")
+        raise ValueError(f"engine={engine!r}; engine must be one of {', '.join(ENGINES)}.")
     if engine == "openvino":
         if (device, precision) != ("cpu", "float32"):
             raise ValueError(f"engine='openvino' computes in float32 on the CPU, not in {precision} on {device}.")
@@ -131,7 +133,10 @@ class ChannelsLast(nn.Module):
 
 
 class OpenVinoEncoder(nn.Module):
-    """An image encoder compiled by OpenVINO for the CPU, float32, with as many threads as torch has; within 1e-4."""
+    """An image encoder compiled by OpenVINO for the CPU, float32, with as many threads as torch has; within 1e-4.
+
+    May be called from several threads. A copy, or one that is sent to another process, is compiled again there.
+    """
 
     def __init__(self, visual: nn.Module, image_size: int) -> None:
         super().__init__()
@@ -141,12 +146,31 @@ class OpenVinoEncoder(nn.Module):
             warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
             example = torch.zeros(2, 3, image_size, image_size)
             graph = openvino.convert_model(visual.eval(), example_input=example, input=[-1, 3, image_size, image_size])
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        self.compiled = openvino.Core().compile_model(graph, "CPU", settings)
+        self.compiled = openvino.Core().compile_model(graph, "CPU", _openvino_settings())
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pixels (N, 3, S, S) as (N, D)."""
-        return torch.from_numpy(np.array(self.compiled(pixels.numpy())[0]))
+        request = self.compiled.create_infer_request()  # of this call alone: a shared one mixes the threads' pictures
+        return torch.from_numpy(np.array(request.infer(pixels.numpy())[0]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what was compiled as OpenVINO exports it."""
+        exported = io.BytesIO()
+        self.compiled.export_model(exported)
+        return _openvino_again, (exported.getvalue(),)
+
+
+def _openvino_again(exported: bytes) -> OpenVinoEncoder:
+    import openvino
+
+    encoder = OpenVinoEncoder.__new__(OpenVinoEncoder)
+    nn.Module.__init__(encoder)
+    encoder.compiled = openvino.Core().import_model(io.BytesIO(exported), "CPU", _openvino_settings())
+    return encoder
+
+
+def _openvino_settings() -> dict[str, Any]:
+    return {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
 
 
 def as_dtype(precision: str) -> torch.dtype:

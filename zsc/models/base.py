@@ -6,10 +6,11 @@ Rows out are unit vectors, float32, NumPy. A model says what it is: name, librar
 from __future__ import annotations
 
 import hashlib
+import pickle
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,8 +18,10 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
+from zsc.checks import as_list, check_count, short
 from zsc.images import ImageSource, as_sources, open_image
 
+PICTURE_RULES = 2  # raised when `open_image` gives other pixels for the same bytes: stored embeddings are then old
 Transform = Callable[[Image.Image], np.ndarray]  # an RGB picture -> (3, S, S) float32
 
 
@@ -59,6 +62,9 @@ class EncoderInfo:
         Checksum of the weights: of the file where there is one, else of the tensors.
     device, precision, engine
         Where and how it computes: "cpu", "float32", "torch".
+    architecture
+        What is computed with the weights, as far as they do not say it: heads, activation, or the library's own
+        configuration as a digest.
     """
 
     name: str
@@ -71,6 +77,7 @@ class EncoderInfo:
     device: str = "cpu"
     precision: str = "float32"
     engine: str = "torch"
+    architecture: str = ""
 
 
 class Encoder(ABC):
@@ -118,15 +125,25 @@ class Encoder(ABC):
         """What cosines are multiplied by before the softmax, as the model learned it."""
         return self.info.logit_scale
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with everything that changes an image embedding.
 
-        Weights, transform, library, precision and engine are in it; the device is not.
+        Weights, architecture (activation and heads included), how pictures are opened and transformed, library,
+        precision and engine are in it. The device is not, nor is what only texts go through, such as the tokenizer.
         """
         info = self.info
-        parts = (info.weights_sha256, repr(self.transform), info.library, info.precision, info.engine)
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        transform = re.sub(r" at 0x[0-9a-f]+", "", repr(self.transform))  # functions show where they lie in memory
+        parts = (
+            info.weights_sha256,
+            info.architecture,
+            transform,
+            PICTURE_RULES,
+            info.library,
+            info.precision,
+            info.engine,
+        )
+        return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
 
     def encode_images(
         self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
@@ -158,6 +175,8 @@ class Encoder(ABC):
 
     def encode_pixels(self, pixels: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Embed pictures that went through `transform`, (N, 3, S, S), as one batch (N, D), unit rows."""
+        if not len(pixels):
+            return np.empty((0, self.embed_dim), np.float32)
         batch = torch.from_numpy(np.stack(list(pixels))).to(self.info.device)
         with torch.inference_mode():
             return _unit_rows(self.embed_pixels(batch), self.name)
@@ -188,10 +207,12 @@ class Encoder(ABC):
         TextTooLongError
             If a text has more tokens than the model reads and `truncate` is False.
         """
-        texts = [texts] if isinstance(texts, str) else list(texts)
+        texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
         for number, text in enumerate(texts):
             if not isinstance(text, str):
-                raise TypeError(f"text {number} is a {type(text).__name__}; pass a list of texts.")
+                raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
+            if not _is_utf8(text):
+                raise ValueError(f"text {number}, {short(text)}, cannot be written as UTF-8; pass it without halves.")
             if not truncate:
                 self._check_length(text)
         return self._collect([self._encode_text_batch(b) for b in _batches(texts, batch_size, "texts", progress)])
@@ -212,14 +233,35 @@ class Encoder(ABC):
     def _collect(self, batches: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(batches) if batches else np.empty((0, self.embed_dim), np.float32)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as plain bytes: multiprocessing would share tensors by file handles, and hand one out twice."""
+        return _restored, (type(self), pickle.dumps(self.__dict__, protocol=5))
+
+    def __copy__(self) -> Encoder:
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
     def __repr__(self) -> str:
         i = self.info
         return f"Encoder({i.name}: {i.library}, D={i.embed_dim}, {i.image_size} px, {i.precision} on {i.device})"
 
 
+def _restored(kind: type[Encoder], state: bytes) -> Encoder:
+    encoder = kind.__new__(kind)
+    encoder.__dict__.update(pickle.loads(state))
+    return encoder
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        return bool(text.encode()) or not text
+    except UnicodeEncodeError:
+        return False
+
+
 def _batches(items: Sequence[Any], size: int, what: str, progress: bool) -> Iterator[Sequence[Any]]:
-    if size < 1:
-        raise ValueError(f"batch_size={size}; accepted is 1 or more.")
+    check_count(size, "batch_size")
     with tqdm(total=len(items), unit=what, disable=not progress) as bar:
         for start in range(0, len(items), size):
             batch = items[start : start + size]

