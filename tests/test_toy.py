@@ -134,6 +134,29 @@ class TestTraining:
         with pytest.raises(ValueError, match=r"toy\.state belongs to another recipe"):
             train(replace(TINY, seed=9), checkpoint=state, progress=False)
 
+    def test_a_state_that_is_none_is_told(self, tmp_path):
+        state = tmp_path / "toy.state"
+        train(replace(TINY, steps=2), checkpoint=state, every=2, workers=0, progress=False)
+        whole = torch.load(state, weights_only=True)
+        assert [p.name for p in tmp_path.iterdir()] == ["toy.state"]  # no temporary file stays
+        for content in (
+            b"no pickle",
+            state.read_bytes()[:5000],
+            {k: v for k, v in whole.items() if k != "log"},
+            whole | {"log": whole["log"][1:]},
+            whole | {"model": {}},
+            [1, 2],
+        ):
+            if isinstance(content, bytes):
+                state.write_bytes(content)
+            else:
+                torch.save(content, state)
+            with pytest.raises(ValueError, match=r"toy\.state is no state of a training run, or damaged"):
+                train(replace(TINY, steps=2), checkpoint=state, progress=False)
+        torch.save(whole | {"format": 99}, state)
+        with pytest.raises(ValueError, match=r"toy\.state belongs to another recipe or version"):
+            train(replace(TINY, steps=2), checkpoint=state, progress=False)
+
     def test_it_learns_and_the_scale_stays_below_its_cap(self, monkeypatch):
         monkeypatch.setattr(pretrain, "MAX_LOGIT_SCALE", 14.0)  # it starts at 1 / 0.07 = 14.3
         _, log = train(replace(TINY, steps=30, learning_rate=5e-3), workers=0, progress=False)

@@ -20,8 +20,12 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from torch.nn import functional
 from tqdm import tqdm  # a line of text, also in a notebook: it leaves no widget behind
 
+from zsc.checks import short
+from zsc.files import write_whole
 from zsc.toy.pairs import IMAGE_SIZE, draw_batch
 
+FORMAT = 1  # of a kept training state
+LOGGED = {"step", "loss", "accuracy", "logit_scale", "seconds"}
 MAX_LOGIT_SCALE = 100.0  # openai/CLIP clips the temperature there, "to prevent training instability"
 
 
@@ -190,9 +194,8 @@ def train(
 def save_weights(model: CLIP, path: Path) -> Path:
     """Write the weights as float16 in OpenAI's format, for `zsc.load_model(path)`."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    part = path.with_name(path.name + ".part")
-    torch.save({k: v.cpu().contiguous() for k, v in tensors.items()}, part)
-    return part.replace(path)
+    whole = {k: v.cpu().contiguous() for k, v in tensors.items()}
+    return write_whole(path, lambda file: torch.save(whole, file))
 
 
 def embed_drawings(model: CLIP, pixels: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -231,20 +234,33 @@ def _groups(model: CLIP, decay: float) -> list[dict[str, Any]]:
 
 
 def _keep(path: Path, recipe: Recipe, model: CLIP, optimizer: Any, log: list[dict[str, float]]) -> None:
-    state = {"recipe": asdict(recipe), "model": model.state_dict(), "optimizer": optimizer.state_dict(), "log": log}
-    part = path.with_name(path.name + ".part")
-    torch.save(state, part)
-    part.replace(path)
+    state = {
+        "format": FORMAT,
+        "recipe": asdict(recipe),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "log": log,
+    }
+    write_whole(path, lambda file: torch.save(state, file))
 
 
 def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> list[dict[str, float]]:
     """Put a kept state into model and optimizer; give its log, empty where nothing was kept."""
     if path is None or not path.is_file():
         return []
-    state = torch.load(path, weights_only=True)
-    if state["recipe"] != asdict(recipe):
-        raise ValueError(f"{path} belongs to another recipe ({state['recipe']}); remove it, or name another file.")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    log: list[dict[str, float]] = state["log"]
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["format"] == FORMAT and state["recipe"] == asdict(recipe):
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            return _checked_log(state["log"])
+        other = short(state["recipe"])
+    except Exception as error:  # whatever a damaged or foreign file makes of pickle and torch
+        raise ValueError(f"{path} is no state of a training run, or damaged; remove it, or name another.") from error
+    raise ValueError(f"{path} belongs to another recipe or version ({other}); remove it, or name another file.")
+
+
+def _checked_log(log: list[dict[str, float]]) -> list[dict[str, float]]:
+    if [row["step"] for row in log] != list(range(len(log))) or any(row.keys() != LOGGED for row in log):
+        raise ValueError("a log with gaps")
     return log
