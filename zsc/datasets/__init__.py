@@ -12,6 +12,7 @@ from zsc.datasets.drawn import load_drawn_animals, load_drawn_glasses
 from zsc.datasets.glasses import load_glasses
 from zsc.datasets.imagenette import load_imagenette
 from zsc.datasets.samples import load_samples
+from zsc.images import local_path
 
 if TYPE_CHECKING:
     from zsc.datasets.acquire import download_dataset
@@ -65,6 +66,7 @@ def load_dataset(
     """
     if name not in _LOADERS:
         raise ValueError(f"no data set {name!r}; it must be one of {', '.join(_LOADERS)}.")
+    root = local_path(root)
     if download and name in _PUBLISHED:
         from zsc.datasets.acquire import download_dataset
         from zsc.datasets.folders import check_split
@@ -75,7 +77,7 @@ def load_dataset(
         check_split(split, splits, default=splits[0])  # before the work of fetching it
         download_dataset(name, root, version=version, size=size)
     try:
-        return _LOADERS[name](root=Path(root), split=split, **options)
+        return _LOADERS[name](root=root, split=split, **options)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise

@@ -15,6 +15,7 @@ from zsc.checks import check_count
 from zsc.datasets import afhq, glasses
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.folders import check_split
+from zsc.images import local_path
 from zsc.toy.drawings import SPLITS, Drawing, draw
 
 KINDS = {"drawn-glasses": "faces", "drawn-animals": "animals"}
@@ -107,7 +108,7 @@ def write_drawings(name: str, root: str | Path, *, n: int = 100, seed: int = 1, 
     if version not in afhq.SPLITS:
         raise ValueError(f"version={version!r}; version must be 1 or 2.")
     afhq_folder = "afhq" if version == 1 else "afhq_v2"
-    folder = Path(root).expanduser() / ("glasses" if name == "drawn-glasses" else afhq_folder)
+    folder = local_path(root) / ("glasses" if name == "drawn-glasses" else afhq_folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; nothing was written. Name another root, or remove it.")
     drawings = _draw(name, n + max(1, n // 5), split="test", seed=seed)
