@@ -5,6 +5,7 @@ import asyncio
 import copy
 import importlib
 import io
+import os
 import pickle
 import re
 import subprocess
@@ -417,6 +418,13 @@ class TestPanel:
     def test_a_lost_picture_spoils_nothing(self, embeddings, colours, tmp_path):
         lost = replace(embeddings, paths=[tmp_path / f"{i}.png" for i in range(12)])
         assert "cannot be opened" in PromptExplorer(lost, colours)._outputs["gallery"].value
+
+    def test_pictures_whose_names_are_no_utf8_are_shown(self, embeddings, colours, tmp_path):
+        paths = [os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9%d.png" % k) for k in range(12)]
+        for path, picture in zip(paths, embeddings.paths, strict=True):
+            picture.save(path)
+        gallery = PromptExplorer(replace(embeddings, paths=paths), colours)._outputs["gallery"].value
+        assert gallery.count("data:image/jpeg") == 1 and "cannot be opened" not in gallery
 
 
 def test_ipywidgets_is_asked_for_in_a_sentence(embeddings, colours, monkeypatch):

@@ -243,8 +243,10 @@ class TestVerdicts:
 class TestMatches:
     """No verdict unless model, weights, data, prompts, parameters and counts are those of the tutorial."""
 
-    FILES = ("glasses-1-first100.json", "glasses-3-without-suspects.json", "afhq-a.json", "afhq-b.json", "imagenette.json",
-             "imagenette-wrong-axis.json", "imagenette-edited.json")  # fmt: skip
+    FILES = (
+        "glasses-1-first100.json", "glasses-3-without-suspects.json", "afhq-a.json", "afhq-b.json", "imagenette.json",
+        "imagenette-wrong-axis.json", "imagenette-edited.json",
+    )  # fmt: skip
 
     @pytest.mark.parametrize("file", FILES)
     def test_the_tutorials_own(self, file, tmp_path):

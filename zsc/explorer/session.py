@@ -175,7 +175,9 @@ class ExplorerSession:
         """
         befores = [None, *self.tried[:-1]]
         rows = [_history_row(answer, before) for answer, before in zip(self.tried, befores, strict=True)]
-        return pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=pd.RangeIndex(1, len(rows) + 1, name="try"))
+        index = pd.RangeIndex(1, len(rows) + 1, name="try")
+        table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
+        return table.astype(dict.fromkeys(HISTORY_COLUMNS[:4], float))
 
     def embed_picture(self, image: ImageSource) -> np.ndarray:
         """Embed one picture of the reader's, shape (1, D)."""
@@ -246,8 +248,11 @@ def _unescape(found: re.Match[str]) -> str:
 
 def _mistakes(evaluation: Evaluation) -> list[Card]:
     shown = evaluation.errors.head(CARDS)
-    columns = (shown[name] for name in ("image", "true", "predicted", "proba"))
-    return [Card(*values) for values in zip(*columns, strict=True)]
+    images = [
+        evaluation.images[k] if evaluation.images else None for k in shown["index"]
+    ]  # a table has their names only
+    columns = (shown[name] for name in ("true", "predicted", "proba"))
+    return [Card(*values) for values in zip(images, *columns, strict=True)]
 
 
 def _least_sure(embeddings: ImageEmbeddings, proba: np.ndarray, class_names: Sequence[str]) -> list[Card]:
