@@ -217,7 +217,9 @@ def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> Linea
     start = check_head(zero_shot, "zero_shot").reorder(check_head(probe, "probe").class_names)
     fingerprint = check_model(probe.fingerprint, start.fingerprint, "probe")
     if start.dim != probe.dim:
-        raise ValueError(f"zero_shot takes {start.dim} numbers a row and probe {probe.dim}; both must be of one model.")
+        raise ValueError(
+            f"zero_shot takes {start.dim} numbers per row and probe {probe.dim}; both must be of one model."
+        )
     end = probe.weights * (probe.logit_scale / start.logit_scale)
     return LinearHead(
         ((1 - share) * start.weights + share * end).astype(np.float32),

@@ -35,7 +35,7 @@ def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str
     Raises
     ------
     ValueError
-        If there are none, two have one name, or one is none of these; the message names it.
+        If there are none, two have one name, or one is something else; the message names it.
     """
     if not isinstance(candidates, Mapping) or not candidates:
         raise ValueError("candidates is empty or no mapping; pass {name: prompts, ...}, such as {'bare': '{}'}.")
