@@ -93,7 +93,7 @@ def open_image(
         content = read_source(source, timeout=timeout)
         image, orientation = _decoded(content)
         if not image.width or not image.height:
-            raise ImageError(f"{_shown_name(source, name)}: a picture without pixels ({image.width} x {image.height}).")
+            raise _UnreadableError(f"a picture without pixels ({image.width} x {image.height}); leave it out.")
         return _to_rgb(_turned(image, orientation), fill)
     except ImageError:
         raise
@@ -413,6 +413,8 @@ def _from_array(array: np.ndarray) -> Image.Image:
             f"an array of shape {array.shape} and type {array.dtype} is no picture; "
             "pass uint8 of shape (H, W), (H, W, 3) or (H, W, 4)."
         )
+    if not array.size:
+        raise _UnreadableError(f"a picture without pixels ({array.shape[1]} x {array.shape[0]}); leave it out.")
     return Image.fromarray(array)
 
 
