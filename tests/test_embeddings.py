@@ -469,7 +469,10 @@ def test_an_interrupt_ends_a_run_whose_picture_hangs(tmp_path):
         time.sleep(0.05)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode != 0 and "KeyboardInterrupt" in said
     parts = list((tmp_path / "store" / ColourEncoder().fingerprint).glob("part-*.parquet"))
     assert sum(len(pq.read_table(part)) for part in parts) == 4
