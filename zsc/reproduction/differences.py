@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from zsc.checks import short
-from zsc.evaluation import Evaluation, mcnemar, paired_bootstrap
+from zsc.evaluation import Evaluation, mcnemar, paired_interval
 from zsc.files import printable
 from zsc.images import describe
 
@@ -126,7 +126,7 @@ def _pictures(first: Evaluation, second: Evaluation) -> list[str]:
     shown = [_name(first, int(rows[0][i]), 2) for i in other[:5]]
     lines.append(f"{len(other)} of {len(rows[0])} pictures get another class, such as {printable(', '.join(shown))}.")
     right = first.right[rows[0]], second.right[rows[1]]
-    low, high = paired_bootstrap(*right)
+    low, high = paired_interval(*right)
     by = right[0].mean() - right[1].mean()
     lines.append(
         f"on these pictures the accuracies differ by {by:+.4f} (95 % interval {low:+.4f} to {high:+.4f}, exact McNemar "
