@@ -342,6 +342,10 @@ class TestPanel:
         assert "written" in explorer._outputs["message"].value and (tmp_path / "prompts.yaml").exists()
         explorer.save.click()
         assert "is there already" in explorer._outputs["message"].value
+        for name in ("~nobody-at-all/prompts.yaml", "nul\x00.yaml"):
+            explorer.file.value = name
+            explorer.save.click()
+            assert "written" not in explorer._outputs["message"].value
         assert "clipboard" in explorer.copy.value and "zsc.ClassPrompts" in explorer.copy.value
 
     def test_own_picture_tab(self, explorer, colour_dataset):

@@ -176,7 +176,7 @@ class PromptExplorer:
     def _on_save(self, _: Any) -> None:
         try:
             words = f"written: {save_prompts(self.answer, self.file.value)}"
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a ~user whom nobody knows
             words = str(error)
         self._outputs["message"].value = html.notes([words])
 
