@@ -80,7 +80,10 @@ class TestHuggingFace:
             (lambda s: s.pop("visual_projection.weight"), r"missing weights: visual_projection\.weight"),
             (lambda s: s.pop("logit_scale"), "missing weights: logit_scale"),
             (lambda s: s.update({"head.weight": torch.ones(2)}), r"unexpected weights: head\.weight"),
-            (lambda s: s.update({"text_projection.weight": torch.ones(3, 3)}), r"text_projection\.weight"),
+            (
+                lambda s: s.update({"text_projection.weight": torch.ones(3, 3)}),
+                r"mismatched weights: text_projection\.weight",
+            ),
             (lambda s: s["text_projection.weight"].mul_(float("nan")), r"text_projection\.weight are not finite"),
             (lambda s: s["logit_scale"].fill_(200.0), "no logarithm of a finite scale"),
         ],

@@ -112,12 +112,17 @@ def load_hugging_face(name: str, *, device: str, precision: str) -> HuggingFaceE
 def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
     """Load network, image processor and tokenizer, running no code of the repository, with weights for all of it."""
     model, loading = AutoModel.from_pretrained(
-        name, dtype=as_dtype(precision), output_loading_info=True, trust_remote_code=False
+        name,
+        dtype=as_dtype(precision),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are refused below, by name
+        trust_remote_code=False,
     )
     if not hasattr(model, "get_image_features") or not hasattr(model, "logit_scale"):
         raise WeightsError(f"hf:{name}: a {model.config.model_type} is no CLIP or SigLIP; it has no two encoders.")
     for problem in ("missing", "mismatched", "unexpected"):
-        keys = sorted(str(key) for key in loading[f"{problem}_keys"] if not str(key).endswith("position_ids"))
+        named = [key if isinstance(key, str) else key[0] for key in loading[f"{problem}_keys"]]
+        keys = sorted(key for key in named if not key.endswith("position_ids"))
         if keys:
             more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
             raise WeightsError(

@@ -79,7 +79,7 @@ def load_checkpoint(
     library: str = "auto",
     engine: str = "torch",
 ) -> OpenAIEncoder:
-    """Load a checkpoint in OpenAI's format: a TorchScript archive, or a state dict (read with weights_only).
+    """Load a checkpoint in OpenAI's format: a TorchScript archive or a state dict; none of its code is run.
 
     As OpenAI's own loader does, weights are rounded to float16 on the way, also where the file holds float32.
     A file does not say which activation it was trained with: OpenAI's QuickGELU and heads of 64 are computed. Files of
@@ -166,6 +166,7 @@ def _build(state_dict: Mapping[str, torch.Tensor], library: str, path: Path) -> 
         return model, int(size[0] if isinstance(size, (tuple, list)) else size)
     except Exception as error:  # both work out the sizes from the tensors, and fail in many ways
         lacks = "it lacks " if isinstance(error, KeyError) else ""
+        said = " ".join(str(error).split()).removeprefix("Error(s) in loading state_dict for CLIP: ")
         raise WeightsError(
-            f"{path}: no whole CLIP in OpenAI's format and nothing else: {lacks}{' '.join(str(error).split())[:400]}"
+            f"{path} does not hold exactly the tensors of a CLIP in OpenAI's format: {lacks}{said[:400]}"
         ) from error
