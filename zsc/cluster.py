@@ -180,7 +180,7 @@ def _start(address: str | None) -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise ImportError("embedding on a cluster needs ray: pip install -e '.[cluster]'.") from error
+        raise ImportError("embedding on a cluster needs ray: pip install 'zsc-clip[cluster]'.") from error
     if not ray.is_initialized():
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -113,7 +113,7 @@ def check_first(wanted: Sequence[Tutorial], root: Path, output: Path) -> None:
     """Look at what costs nothing before gigabytes are fetched; see `reproduce` for what is raised."""
     for package in ("papermill", "ipykernel"):
         if importlib.util.find_spec(package) is None:
-            raise ImportError(f"running notebooks needs {package}: pip install -e '.[notebooks]'.")
+            raise ImportError(f"running notebooks needs {package}: pip install 'zsc-clip[notebooks]'.")
     for tutorial in wanted:
         missing = [name for name in PARAMETERS if name not in parameter_names(tutorial.notebook)]
         if missing:
@@ -222,7 +222,7 @@ def run_notebook(tutorial: Tutorial, root: Path, output: Path, *, progress: bool
     try:
         import papermill
     except ImportError as error:
-        raise ImportError("running notebooks needs papermill: pip install -e '.[notebooks]'.") from error
+        raise ImportError("running notebooks needs papermill: pip install 'zsc-clip[notebooks]'.") from error
     output.mkdir(parents=True, exist_ok=True)
     for result in tutorial.results:  # no result of an earlier run is taken for this one's
         for suffix in (".json", ".html"):
