@@ -20,6 +20,7 @@ from zsc.datasets.kaggle_login import kaggle_login, may_log_in
 from zsc.datasets.published import Published, Source, find_published
 from zsc.datasets.readers import load_splits, read_splits
 from zsc.files import FULL, DownloadError, digest_of, fetch, forget, locked, printable, shown
+from zsc.images import local_path
 
 Report = Callable[[str], None]
 _log = logging.getLogger("zsc")
@@ -71,7 +72,7 @@ def download_dataset(
     """
     wait, report = report or _log.warning, report or _log.info
     form = find_published(name, version=version, size=size)
-    folder = Path(root) / form.folder
+    folder = local_path(root) / form.folder
     sources = _choose(form, source)
     there = _complete_folder(form, folder, report)  # before anything is written: the folder may be another user's
     if there is not None:

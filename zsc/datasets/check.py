@@ -17,7 +17,7 @@ from zsc.datasets import glasses
 from zsc.datasets.folders import by_class, class_folders, image_files
 from zsc.datasets.published import Published, find_published
 from zsc.files import digest_of
-from zsc.images import ImageError, open_image
+from zsc.images import ImageError, local_path, open_image
 
 WORKERS = 4
 
@@ -108,7 +108,7 @@ def check_dataset(
         If there is no folder of it at all.
     """
     form = find_published(name, version=version, size=size)
-    folder = Path(root) / form.folder
+    folder = local_path(root) / form.folder
     if not folder.is_dir():
         raise FileNotFoundError(f"no {folder}; run 'zsc download {name}', or see data/{name}.md.")
     files, missing = _list_glasses(folder) if name == "glasses" else (_list_classes(form, folder), [])
