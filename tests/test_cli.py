@@ -432,7 +432,14 @@ class TestOutsideTexts:
         (toys / "dog").rename(toys / "dog\nAccuracy      1.000")
         code, out, _ = run(capsys, "evaluate", "--folder", toys, "--model", "toy")
         assert code == 0 and "\x1b" not in out and "\a" not in out
-        assert r"\x1b[31mcat" in out and [line for line in out.split("\n") if line.startswith("Accuracy")][1:] == []
+        assert "[31mcat" in out and [line for line in out.split("\n") if line.startswith("Accuracy")][1:] == []
+
+    def test_an_argument_is_a_line(self, capsys):
+        printing.say("a\x1b[31m\nb", "c")
+        printing.say_table(pd.DataFrame({"x\x9b": ["y\nz"]}, index=["k\u202e"]))
+        lines = capsys.readouterr().out.split("\n")
+        assert lines[:2] == [r"a\x1b[31m\nb", "c"] and len(lines) == 5
+        assert r"x\x9b" in lines[2] and r"k\u202e" in lines[3] and r"y\nz" in lines[3]
 
     @pytest.mark.parametrize("name", ["no\x1b[31m.png", "no\n.png", "no\u202e.png", "no\x9b2J.png"])
     def test_errors(self, name, capsys):
