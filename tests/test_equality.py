@@ -205,7 +205,7 @@ def test_a_broken_step_is_seen(change, three, pictures, monkeypatch):
     encoder, theirs, scale = three
     broken = copy.copy(encoder)
     change(broken, monkeypatch)
-    with pytest.raises((AssertionError, ValueError)):  # rows that are not unit rows are refused before they are compared
+    with pytest.raises((AssertionError, ValueError)):  # other rows than unit rows are refused
         assert_equal(through_zsc(broken, pictures[:3]), theirs, scale)
 
 
