@@ -179,7 +179,7 @@ class TestFingerprints:
 
     def test_the_rules_by_which_pictures_are_opened_are_in_it(self, colours, monkeypatch):
         before = copy.copy(colours).fingerprint
-        monkeypatch.setattr("zsc.models.base.PICTURE_RULES", -1)
+        monkeypatch.setattr("zsc.models.base.RULES", "other")
         assert colours.fingerprint != before
 
     def test_it_does_not_hang_on_where_a_function_lies_in_memory(self, colours):

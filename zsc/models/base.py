@@ -19,9 +19,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from zsc.checks import as_list, check_count, short
-from zsc.images import ImageSource, as_sources, open_image
+from zsc.images import RULES, ImageSource, as_sources, open_image
 
-PICTURE_RULES = 2  # raised when `open_image` gives other pixels for the same bytes: stored embeddings are then old
 Transform = Callable[[Image.Image], np.ndarray]  # an RGB picture -> (3, S, S) float32
 
 
@@ -138,7 +137,7 @@ class Encoder(ABC):
             info.weights_sha256,
             info.architecture,
             transform,
-            PICTURE_RULES,
+            RULES,
             info.library,
             info.precision,
             info.engine,
