@@ -225,6 +225,7 @@ def evil_tar(name, kind, target=""):
         (evil_zip("other/thing.txt"), "holds no folder with val in it"),
         (b"not an archive", "no archive, or cut short"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "archive",  # an archive's bytes hold the time
 )
 def test_dangerous_and_foreign_archives_are_refused(body, reason, tmp_path):
     archive = tmp_path / "evil.zip"
