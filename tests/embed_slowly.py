@@ -15,7 +15,8 @@ import numpy as np
 from conftest import ColourEncoder
 
 import zsc
-from zsc.embeddings import job, streaming
+from zsc import embeddings as job
+from zsc import embeddings as streaming
 
 
 def mark(pixels):

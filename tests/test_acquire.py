@@ -26,7 +26,7 @@ from zsc import cli
 from zsc import files as download
 from zsc.datasets import check_dataset, download_dataset, kaggle_login
 from zsc.datasets.archives import ArchiveError
-from zsc.datasets.kaggle_login import may_log_in
+from zsc.datasets.download import may_log_in
 from zsc.datasets.published import PUBLISHED
 from zsc.files import DownloadError
 
@@ -283,7 +283,9 @@ def test_how_much_of_a_copy_is_there_is_told(tmp_path):
 def test_a_copy_that_is_there_needs_no_right_to_write(tmp_path, monkeypatch):
     """A course's data folder belongs to somebody else: no lock, and nothing made."""
     make("afhq", tmp_path / "data")
-    monkeypatch.setattr("zsc.datasets.acquire.locked", lambda *a, **k: (_ for _ in ()).throw(PermissionError(13, "no")))
+    monkeypatch.setattr(
+        "zsc.datasets.download.locked", lambda *a, **k: (_ for _ in ()).throw(PermissionError(13, "no"))
+    )
     assert get("afhq", tmp_path / "data")[0] == tmp_path / "data/afhq"
 
 
@@ -629,7 +631,7 @@ class TestReviewed:
     def test_the_archive_of_a_stopped_run_is_not_fetched_again(self, serve, server, tmp_path, monkeypatch):
         body = serve("afhq")
         with monkeypatch.context() as patch:
-            patch.setattr("zsc.datasets.acquire.unpack", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt()))
+            patch.setattr("zsc.datasets.download.unpack", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt()))
             with pytest.raises(KeyboardInterrupt):
                 get("afhq", tmp_path / "data")
         get("afhq", tmp_path / "data")
@@ -745,7 +747,7 @@ class TestReviewed:
     def test_without_a_home_directory_the_environment_is_asked(self):
         code = (
             "import os, pwd; pwd.getpwuid = {}.__getitem__\n"
-            "from zsc.datasets.kaggle_login import kaggle_login\n"
+            "from zsc.datasets.download import kaggle_login\n"
             "print(kaggle_login(print)); os.environ.update(KAGGLE_USERNAME='me', KAGGLE_KEY='k')\n"
             "print(kaggle_login(print).username)\n"
             "from zsc.models.weights import get_weights, weights_are_here\n"
@@ -777,7 +779,7 @@ class TestReviewed:
 
     def test_who_waits_for_another_process_is_told(self, serve, tmp_path, monkeypatch):
         serve("afhq")
-        monkeypatch.setattr("zsc.datasets.acquire.locked", partial(download.locked, patience=0.05))
+        monkeypatch.setattr("zsc.datasets.download.locked", partial(download.locked, patience=0.05))
         release, held = threading.Event(), threading.Event()
 
         def hold():

@@ -126,7 +126,7 @@ def test_texts_in_another_order_than_the_classes_change_nothing(colours, colour_
     turned = ZeroShotClassifier([texts[1], texts[2], texts[0]], colours).evaluate(colour_dataset)
     assert straight.accuracy == turned.accuracy == pytest.approx(11 / 12)
     assert straight.about["matched_by"] == turned.about["matched_by"] == "name"
-    with pytest.raises(zsc.matching.ClassMismatchError, match="would stand for the class 'red' but names 'green'"):
+    with pytest.raises(zsc.scoring.ClassMismatchError, match="would stand for the class 'red' but names 'green'"):
         ZeroShotClassifier(["a green thing", "a red thing", "a grey thing"], colours).evaluate(colour_dataset)
 
 

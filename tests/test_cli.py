@@ -214,7 +214,7 @@ def test_version(capsys):
 
 
 def test_embed_and_store(capsys, animals, tmp_path, monkeypatch):
-    monkeypatch.setattr("zsc.store.path_index.SETTLED_NS", 0)  # the pictures are only just written
+    monkeypatch.setattr("zsc.store.SETTLED_NS", 0)  # the pictures are only just written
     words = ("embed", "--dataset", "afhq", "--data-root", animals, "--model", "conse", "--store", tmp_path / "kept")
     code, out, _ = run(capsys, *words)
     assert code == 0 and "afhq val: 6 pictures by conse in" in out
@@ -222,7 +222,7 @@ def test_embed_and_store(capsys, animals, tmp_path, monkeypatch):
     row = json.loads(out)[0]
     assert row["embeddings"] == 6 and row["model"] == "conse" and row["bytes"] > 6 * 384 * 4
     assert run(capsys, "store", "verify", "--store", tmp_path / "kept")[1].endswith("sound\n")
-    monkeypatch.setattr("zsc.embeddings.streaming.read_source", None)  # no picture is opened any more
+    monkeypatch.setattr("zsc.embeddings.read_source", None)  # no picture is opened any more
     evaluate = (
         "evaluate",
         "--dataset",

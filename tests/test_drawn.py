@@ -11,13 +11,14 @@ from PIL import Image
 
 import zsc
 from zsc.datasets import drawn
-from zsc.toy import animal_captions, captions
-from zsc.toy.animals import KINDS as ANIMALS
-from zsc.toy.animals import WILD, random_animal
-from zsc.toy.canvas import Canvas
-from zsc.toy.drawings import KINDS, draw
-from zsc.toy.faces import random_face
-from zsc.toy.pairs import draw_batch, draw_pairs, to_pixels, to_tokens
+from zsc.drawings import captions
+from zsc.drawings import captions as animal_captions
+from zsc.drawings.animals import KINDS as ANIMALS
+from zsc.drawings.animals import WILD, random_animal
+from zsc.drawings.canvas import Canvas
+from zsc.drawings.draw import KINDS, draw
+from zsc.drawings.faces import random_face
+from zsc.toy.pretrain import draw_batch, draw_pairs, to_pixels, to_tokens
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_name = pytest.mark.parametrize("name", drawn.KINDS)
@@ -75,7 +76,7 @@ class TestDrawings:
         """Glasses are seen at 64 pixels, and nowhere but where the eyes are."""
         from dataclasses import replace
 
-        from zsc.toy.faces import draw_face
+        from zsc.drawings.faces import draw_face
 
         for seed in range(12):
             face = replace(random_face(Random(seed)), glasses="round", frame="black", hat="")

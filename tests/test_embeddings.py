@@ -24,8 +24,7 @@ from PIL import Image
 from test_store import make_pictures
 
 import zsc
-from zsc.embeddings.embedded import PictureName, failure_table
-from zsc.embeddings.streaming import digest_of_content
+from zsc.embeddings import PictureName, digest_of_content, failure_table
 
 HERE = Path(__file__).parent
 

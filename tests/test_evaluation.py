@@ -382,7 +382,7 @@ class TestSaved:
         evaluation = evaluate([0, 1], np.eye(2), ["a", "b"])
         path = evaluation.save(tmp_path / "e.json")
         before = path.read_bytes()
-        monkeypatch.setattr("zsc.evaluation.files.results", lambda e: {"x": 1 / 0})
+        monkeypatch.setattr("zsc.evaluation.results", lambda e: {"x": 1 / 0})
         with pytest.raises(ZeroDivisionError):
             evaluation.save(path)
         assert path.read_bytes() == before

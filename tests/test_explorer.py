@@ -17,7 +17,7 @@ import pytest
 
 import zsc
 from zsc.explorer import ExplorerSession, PromptExplorer, html
-from zsc.explorer.export import as_code, save_prompts
+from zsc.explorer.panel import as_code, save_prompts
 from zsc.explorer.session import as_lines, fill, from_lines
 from zsc.files import printable
 

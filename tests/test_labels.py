@@ -9,9 +9,8 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, precision_score, recall_score
 
 from zsc.datasets.glasses import suspect_ids
-from zsc.evaluation import evaluate
+from zsc.evaluation import evaluate, result_table
 from zsc.labels import match_known, suspect_labels
-from zsc.results import result_table
 
 CLEANLAB = "cleanlab is an extra"
 

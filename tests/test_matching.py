@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zsc.matching import ClassMismatchError, match_by, match_classes
+from zsc.scoring import ClassMismatchError, match_by, match_classes
 
 
 class TestNames:

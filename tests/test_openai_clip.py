@@ -19,7 +19,8 @@ from servers import FileServer
 
 import zsc
 from benchmarks.checkpoints import random_checkpoint
-from zsc.models import openai_clip, towers, weights
+from zsc.models import fast as towers
+from zsc.models import openai_clip, weights
 from zsc.models.base import TextTooLongError
 from zsc.models.weights import OPENAI_WEIGHTS, PublishedWeights, WeightsError
 

@@ -16,10 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import evaluate
-from zsc.matching import ClassMismatchError
 from zsc.probes import few_shot_curve, linear, linear_probe, mix_curve, mix_weights, tip, tip_adapter, zero_shot_head
-from zsc.probes.parts import as_rows, draw_shots, split_rows
-from zsc.scoring import cosine_scores, to_proba
+from zsc.probes.labelled import as_rows, draw_shots, split_rows
+from zsc.scoring import ClassMismatchError, cosine_scores, to_proba
 
 K, D, KAPPA = 4, 16, 12.0
 NAMES = ["cat", "dog", "fox", "owl"]

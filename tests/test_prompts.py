@@ -20,7 +20,7 @@ from zsc.prompts import (
     template_set,
     template_set_names,
 )
-from zsc.prompts.files import load_many
+from zsc.prompts.prompts import load_many
 
 
 def test_from_names_fills_every_template_class_by_class():

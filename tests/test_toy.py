@@ -12,12 +12,21 @@ import pytest
 import torch
 
 import zsc
+from zsc.drawings.draw import draw
 from zsc.models import openai_clip
 from zsc.prompts import prompt_set
 from zsc.toy import make, pretrain
-from zsc.toy.drawings import draw
-from zsc.toy.pairs import draw_pairs, to_pixels, to_tokens
-from zsc.toy.pretrain import Recipe, build_model, contrastive_loss, learning_rate_at, save_weights, train
+from zsc.toy.pretrain import (
+    Recipe,
+    build_model,
+    contrastive_loss,
+    draw_pairs,
+    learning_rate_at,
+    save_weights,
+    to_pixels,
+    to_tokens,
+    train,
+)
 
 ROOT = Path(zsc.__file__).parent / "toy"
 TINY = Recipe(steps=4, batch_size=8, warmup=2, text_layers=1, image_width=4, embed_dim=16)

@@ -16,15 +16,11 @@ import pandas as pd
 from zsc.checks import check_choice, frozen
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import ImageEmbeddings, embed_images
-from zsc.embeddings.embedded import ON_ERROR
-from zsc.evaluation import Evaluation, evaluate
+from zsc.embeddings import ON_ERROR, ImageEmbeddings, embed_images
+from zsc.evaluation import COLUMNS, Evaluation, best_prompts, environment, evaluate, result_table
 from zsc.images import ImageSource, as_sources
-from zsc.matching import ClassMismatchError, Match, match_by
 from zsc.prompts import ClassPrompts, as_prompts, check_pooling, check_prompts
-from zsc.provenance import environment
-from zsc.results import COLUMNS, best_prompts, result_table
-from zsc.scoring import class_weights, cosine_scores, pooled_scores, to_proba
+from zsc.scoring import ClassMismatchError, Match, class_weights, cosine_scores, match_by, pooled_scores, to_proba
 
 if TYPE_CHECKING:
     from zsc.models import Encoder

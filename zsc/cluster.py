@@ -16,12 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from zsc.embeddings import ImageEmbeddings
-from zsc.embeddings.embedded import failure_table
-from zsc.embeddings.streaming import Prepared, encode_block, prepare
+from zsc.embeddings import ImageEmbeddings, Prepared, encode_block, failure_table, prepare
 from zsc.images import image_suffixes
-from zsc.store import EmbeddingStore
-from zsc.store.clearing import MANIFEST
+from zsc.store import MANIFEST, EmbeddingStore
 
 if TYPE_CHECKING:
     from zsc.models import Encoder

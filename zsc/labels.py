@@ -27,8 +27,7 @@ from zsc.checks import (
     check_same_length,
     short,
 )
-from zsc.evaluation import Evaluation
-from zsc.results import as_cells
+from zsc.evaluation import Evaluation, as_cells
 
 METHODS = ("margin", "confident")
 

@@ -20,12 +20,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zsc import plots
-from zsc.evaluation import Evaluation
+from zsc.evaluation import Evaluation, environment, result_table
 from zsc.files import printable, write_whole
 from zsc.images import describe, is_url
 from zsc.plots.style import MOST_CELLS
-from zsc.provenance import environment
-from zsc.results import result_table
 
 SUFFIXES = (".html", ".htm")
 DRAWN_CLASSES = 1000  # so many can be told apart in one map

@@ -13,8 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from zsc.checks import check_count, short
-from zsc.embeddings import ImageEmbeddings
-from zsc.embeddings.embedded import as_encoder
+from zsc.embeddings import ImageEmbeddings, as_encoder
 from zsc.images import ImageSource
 
 if TYPE_CHECKING:

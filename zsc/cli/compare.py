@@ -13,12 +13,11 @@ from zsc.cli import parts
 from zsc.cli.outputs import add_output, write_all
 from zsc.cli.printing import print_json, records, say, say_advice, say_left_out, say_table, with_names
 from zsc.images import is_url, open_image
-from zsc.matching import match_by
 from zsc.models import load_model
 from zsc.prompts import POOLINGS, ClassPrompts, prompt_set, prompt_set_names, template_set_names
 from zsc.retrieval import search as search_pictures
-from zsc.selection import Choice, choose_prompts, compare_prompts, load_candidates
-from zsc.selection.candidates import as_candidates
+from zsc.scoring import match_by
+from zsc.selection import Choice, as_candidates, choose_prompts, compare_prompts, load_candidates
 
 SHOWN = ("accuracy", "low", "high", "macro_recall", "difference", "p_value", "p_adjusted")
 

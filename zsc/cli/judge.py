@@ -25,8 +25,8 @@ from zsc.cli.printing import (
 from zsc.datasets import ImageDataset
 from zsc.embeddings import embed_images
 from zsc.evaluation import Evaluation
-from zsc.matching import match_by
 from zsc.prompts import as_prompts, default_prompts
+from zsc.scoring import match_by
 
 CHECKOUT = Path(__file__).resolve().parents[2]  # of the project, where this is run from one
 MANY_CLASSES = 50

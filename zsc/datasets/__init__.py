@@ -15,8 +15,8 @@ from zsc.datasets.samples import load_samples
 from zsc.images import local_path
 
 if TYPE_CHECKING:
-    from zsc.datasets.acquire import download_dataset
     from zsc.datasets.check import check_dataset
+    from zsc.datasets.download import download_dataset
 
 __all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "load_dataset"]
 
@@ -68,8 +68,8 @@ def load_dataset(
         raise ValueError(f"no data set {name!r}; it must be one of {', '.join(_LOADERS)}.")
     root = local_path(root)
     if download and name in _PUBLISHED:
-        from zsc.datasets.acquire import download_dataset
-        from zsc.datasets.folders import check_split
+        from zsc.datasets.download import download_dataset
+        from zsc.datasets.listing import check_split
         from zsc.datasets.published import find_published
 
         version, size = options.get("version"), options.get("size")
@@ -87,7 +87,7 @@ def load_dataset(
 def __getattr__(name: str) -> Any:
     """Import what needs the network, or a long look, on first use."""
     if name == "download_dataset":
-        from zsc.datasets.acquire import download_dataset
+        from zsc.datasets.download import download_dataset
 
         return download_dataset
     if name == "check_dataset":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.folders import check_split, first_existing, read_classes
+from zsc.datasets.listing import check_split, first_existing, read_classes
 
 CLASS_NAMES = ("cat", "dog", "wild")
 SPLITS = {1: ("val", "train"), 2: ("test", "train")}  # the split to evaluate first

@@ -164,22 +164,22 @@ class ImageDataset:
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
-        """Load a folder with one sub-folder per class; see `zsc.datasets.own.from_folder`."""
-        from zsc.datasets.own import from_folder
+        """Load a folder with one sub-folder per class; see `zsc.datasets.listing.from_folder`."""
+        from zsc.datasets.listing import from_folder
 
         return from_folder(folder, name=name)
 
     @classmethod
     def from_csv(cls, csv: str | Path, **options: Any) -> ImageDataset:
-        """Load pictures and labels listed in a CSV file; see `zsc.datasets.own.from_csv`."""
-        from zsc.datasets.own import from_csv
+        """Load pictures and labels listed in a CSV file; see `zsc.datasets.listing.from_csv`."""
+        from zsc.datasets.listing import from_csv
 
         return from_csv(csv, **options)
 
     @classmethod
     def from_huggingface(cls, hf_dataset: Any, **options: Any) -> ImageDataset:
-        """Take the pictures of a Hugging Face data set; see `zsc.datasets.own.from_huggingface`."""
-        from zsc.datasets.own import from_huggingface
+        """Take the pictures of a Hugging Face data set; see `zsc.datasets.listing.from_huggingface`."""
+        from zsc.datasets.listing import from_huggingface
 
         return from_huggingface(hf_dataset, **options)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from zsc.datasets import glasses
-from zsc.datasets.folders import by_class, class_folders, image_files
+from zsc.datasets.listing import by_class, class_folders, image_files
 from zsc.datasets.published import Published, find_published
 from zsc.files import digest_of
 from zsc.images import ImageError, local_path, open_image

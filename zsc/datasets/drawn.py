@@ -14,14 +14,14 @@ import pandas as pd
 from zsc.checks import check_count
 from zsc.datasets import afhq, glasses
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.folders import check_split
+from zsc.datasets.listing import check_split
+from zsc.drawings.draw import SPLITS, Drawing, draw
 from zsc.images import local_path
-from zsc.toy.drawings import SPLITS, Drawing, draw
 
 KINDS = {"drawn-glasses": "faces", "drawn-animals": "animals"}
 CLASS_NAMES = {"drawn-glasses": glasses.CLASS_NAMES, "drawn-animals": afhq.CLASS_NAMES}
 NOTES = {
-    "source": "drawn by this project (zsc.toy.drawings)",
+    "source": "drawn by this project (zsc.drawings.draw)",
     "licence": "MIT, as the project",
     "labels": "right by construction",
 }

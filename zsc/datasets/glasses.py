@@ -17,8 +17,7 @@ import pandas as pd
 
 from zsc.checks import short
 from zsc.datasets.base import UNLABELLED, ImageDataset
-from zsc.datasets.folders import check_split, first_existing
-from zsc.datasets.own import check_present, read_columns
+from zsc.datasets.listing import check_present, check_split, first_existing, read_columns
 
 CLASS_NAMES = ("no glasses", "glasses")
 FACES = "faces-spring-2020"

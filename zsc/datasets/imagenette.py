@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.folders import check_split, first_existing, read_classes
+from zsc.datasets.listing import check_split, first_existing, read_classes
 
 FOLDERS = {"320px": "imagenette2-320", "160px": "imagenette2-160", "full": "imagenette2"}
 CLASS_NAMES = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.folders import check_split
+from zsc.datasets.listing import check_split
 
 _PHOTOS = {  # file -> class name; first eight: the pictures of OpenAI's own CLIP notebook
     "skimage/data/page.png": "page of text",

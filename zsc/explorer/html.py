@@ -18,8 +18,8 @@ from PIL import Image
 
 from zsc.evaluation import Evaluation
 from zsc.explorer.session import Answer, Card, ExplorerSession
+from zsc.images import thumbnail
 from zsc.plots.style import MOST_CELLS, RIGHT, WRONG
-from zsc.plots.thumbnails import thumbnail
 from zsc.report import confused_pairs, escaped
 
 PIXELS = 96

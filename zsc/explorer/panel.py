@@ -10,13 +10,17 @@ import asyncio
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zsc.embeddings import ImageEmbeddings
+from zsc.evaluation import Evaluation
 from zsc.explorer import html
-from zsc.explorer.export import as_code, in_short, save_prompts
-from zsc.explorer.own import OwnPicture
 from zsc.explorer.session import Answer, ExplorerSession, as_lines
+from zsc.files import printable
+from zsc.images import ImageError
 from zsc.prompts import POOLINGS, ClassPrompts
 
 if TYPE_CHECKING:
@@ -224,3 +228,107 @@ def load_ipywidgets() -> Any:
         return importlib.import_module("ipywidgets")
     except ImportError as error:
         raise ImportError("the explorer needs ipywidgets: pip install 'ipywidgets>=8'.") from error
+
+
+LARGE = 256
+
+
+class OwnPicture:
+    """A file upload, the picture, and a bar a class.
+
+    Parameters
+    ----------
+    widgets
+        The ipywidgets module.
+    session
+        Embeds the picture.
+    """
+
+    def __init__(self, widgets: Any, session: ExplorerSession) -> None:
+        self.session = session
+        self.upload = widgets.FileUpload(accept="image/*", multiple=False, description="a picture")
+        self.picture, self.bars = widgets.HTML(), widgets.HTML(html.own_hint())
+        shown = widgets.HBox([self.picture, self.bars], layout={"flex_flow": "row wrap"})
+        self.widget = widgets.VBox([self.upload, shown])
+        self.embedded: np.ndarray | None = None
+        self.answer: Answer | None = None
+        self.upload.observe(self._on_upload, "value")
+
+    def show(self, answer: Answer) -> None:
+        """Draw the bars of an answer, where there is a picture."""
+        self.answer = answer
+        if self.embedded is not None:
+            self.bars.value = html.own_bars(self.session.picture_proba(answer, self.embedded))
+
+    def take(self, content: bytes, name: str) -> None:
+        """Embed a picture and show it, or the sentence that says why it cannot be opened."""
+        try:
+            self.embedded = self.session.embed_picture(content)
+        except ImageError as error:
+            self.embedded, self.picture.value = None, ""
+            self.bars.value = html.problem(str(error).replace(f"{len(content)} bytes in memory", name))
+            return
+        self.picture.value = html.own_picture(content, name, LARGE)
+        if self.answer is not None:
+            self.show(self.answer)
+
+    def _on_upload(self, change: Any) -> None:
+        for file in change["new"]:
+            self.take(bytes(file["content"]), str(file["name"]))
+
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def as_code(answer: Answer) -> str:
+    """Write the Python lines that make the classifier of an answer again.
+
+    Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
+    """
+    found, clf = answer.evaluation, answer.classifier
+    lines = [f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()]
+    cut = any(clf.model.tokenizer.count(text) > clf.model.tokenizer.limit for text in answer.prompts)
+    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}" + (", truncate=True" if cut else "")
+    judged = (
+        [_comment(f"{clf.model.name} on {found.about.get('dataset', 'pictures')}: {in_short(found)}")] if found else []
+    )
+    code = ["import zsc", "", *judged, "prompts = zsc.ClassPrompts.from_texts({", *lines, "})"]
+    return "\n".join([*code, f"clf = zsc.ZeroShotClassifier(prompts, {options})", ""])
+
+
+def save_prompts(answer: Answer, path: str | Path) -> Path:
+    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
+
+    Raises
+    ------
+    ValueError
+        If the name has another ending, the folder is missing, or the file is there already.
+    """
+    path = Path(str(path).strip()).expanduser()
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
+    if path.exists():
+        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
+    return answer.prompts.save(path)
+
+
+def in_short(evaluation: Evaluation) -> str:
+    """Say accuracy and interval."""
+    low, high = evaluation.interval
+    words = f"accuracy {evaluation.accuracy:.3f} ({evaluation.correct} of {evaluation.n})"
+    return f"{words}, 95 % interval {low:.3f} to {high:.3f}"
+
+
+def _literal(value: str | Sequence[str]) -> str:
+    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
+    if isinstance(value, str):
+        written = repr(str(value))
+        return written if '"' in written else f'"{written[1:-1]}"'
+    return f"[{', '.join(_literal(text) for text in value)}]"
+
+
+def _comment(text: str) -> str:
+    """Write a text as a comment that no character of it can end."""
+    return f"# {printable(text)}"

@@ -19,11 +19,9 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.explorer.memory import TextMemory
-from zsc.explorer.notes import notes_on
 from zsc.files import printable
 from zsc.images import ImageSource
-from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
+from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, check_prompts, default_prompts
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
@@ -279,3 +277,43 @@ def _load(model: Encoder | str) -> Encoder:
 
         return load_model(model)
     return model
+
+
+class TextMemory:
+    """An encoder that encodes each text once, and is the given one in everything else.
+
+    Parameters
+    ----------
+    model
+        The encoder.
+    """
+
+    def __init__(self, model: Encoder) -> None:
+        self.model = model
+        self.known: dict[str, np.ndarray] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if "model" not in self.__dict__:  # copying and unpickling ask before there is one
+            raise AttributeError(name)
+        return getattr(self.model, name)
+
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> np.ndarray:
+        """Embed M texts as (M, D), taking the rows of known ones from memory."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if new:
+            self.known |= dict(zip(new, self.model.encode_texts(new, truncate=truncate), strict=True))
+        return np.stack([self.known[text] for text in texts])
+
+
+def notes_on(prompts: ClassPrompts, model: Any) -> dict[str, list[str]]:
+    """Collect the warnings of each class that has some."""
+    tokenizer = model.tokenizer
+    table = check_prompts(prompts, count_tokens=tokenizer.count, limit=tokenizer.limit)
+    found: dict[str, list[str]] = {}
+    for row in table.itertuples(index=False):
+        found.setdefault(str(row.class_name), []).append(f"{row.warning}, “{_short(str(row.prompt))}”: {row.advice}")
+    return found
+
+
+def _short(text: str, limit: int = 50) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."

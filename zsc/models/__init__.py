@@ -88,15 +88,15 @@ def load_model(
             f"no model {printable(short(name))}; a model must be one of auto, {', '.join(available_models())}, "
             "'open_clip:ARCH/TAG', 'hf:ID', or the path of a checkpoint in OpenAI's format."
         )
-    from zsc.models import acceleration
+    from zsc.models import fast
 
     if library not in ("auto", "clip", "open_clip"):
         raise ValueError(f"library={library!r}; library must be one of auto, clip, open_clip.")
-    device = acceleration.choose_device(str(device))
+    device = fast.choose_device(str(device))
     if name == "conse" and precision == "auto":
         precision = "float32"
-    precision = acceleration.choose_precision(precision, device)
-    acceleration.check_engine(engine, device, precision)
+    precision = fast.choose_precision(precision, device)
+    fast.check_engine(engine, device, precision)
     chosen: dict[str, Any] = {"device": device, "precision": precision}
     if engine != "torch" and (name == "conse" or kind in ("open_clip", "hf")):
         raise ValueError(

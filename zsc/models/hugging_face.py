@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
-from zsc.models.acceleration import as_dtype
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.checkpoints import check_weights, learned_scale
+from zsc.models.fast import as_dtype
 from zsc.models.fingerprints import digest_of_config, sha256_of_tensors
 from zsc.models.hub import cached_first
 from zsc.models.tokens import LibraryTokenizer, clean_as_openai

@@ -16,9 +16,9 @@ from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from zsc.models.acceleration import as_dtype
 from zsc.models.base import Encoder, EncoderInfo, Tokenizer, Transform
 from zsc.models.checkpoints import check_weights, is_torchscript, learned_scale, read_state_dict
+from zsc.models.fast import as_dtype
 from zsc.models.fingerprints import digest_of_config, sha256_of_tensors
 from zsc.models.hub import cached_first
 from zsc.models.tokens import ONE_AT_A_TIME, BytePairTokenizer, LibraryTokenizer

@@ -17,11 +17,10 @@ from typing import Any
 import torch
 
 from zsc.files import digest_of
-from zsc.models.acceleration import as_dtype, faster
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.checkpoints import check_weights, learned_scale, read_state_dict
+from zsc.models.fast import TextTower, as_dtype, faster
 from zsc.models.tokens import BytePairTokenizer, openai_codec
-from zsc.models.towers import TextTower
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights
 

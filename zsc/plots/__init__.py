@@ -4,13 +4,12 @@ Right and wrong are told apart by text, by a mark and by colour (Okabe and Ito's
 name model and data where the tables do. An Axes comes back, or a Figure where a drawing has several.
 """
 
-from zsc.plots.comparisons import before_after, ranking
+from zsc.images import THUMBNAIL, thumbnail
 from zsc.plots.curves import coverage, few_shot, learning_curve, reliability
-from zsc.plots.files import PICTURE_SUFFIXES, check_picture_path, save
 from zsc.plots.maps import confusion, embedding_map, similarity
 from zsc.plots.pictures import caption, gallery, prediction, sample_grid
-from zsc.plots.style import NEUTRAL, PALETTE, RIGHT, WRONG
-from zsc.plots.thumbnails import THUMBNAIL, thumbnail
+from zsc.plots.style import NEUTRAL, PALETTE, PICTURE_SUFFIXES, RIGHT, WRONG, check_picture_path, save
+from zsc.plots.tables import before_after, ranking
 
 __all__ = [
     "NEUTRAL",

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zsc.checks import check_count
+from zsc.images import thumbnail
 from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, TITLE, WRONG, put_title, wrap, wrap_names
-from zsc.plots.thumbnails import thumbnail
 
 MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text

@@ -6,17 +6,20 @@ are bounded here, and the line under its title says what was left out.
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from zsc.files import printable
+from zsc.files import printable, write_whole
 
 RIGHT, WRONG, NEUTRAL = "#0072B2", "#D55E00", "#555555"  # Okabe and Ito's blue and vermilion
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255")
@@ -112,3 +115,37 @@ def share_axis(ax: Axes, axis: Literal["x", "y"], label: str) -> None:
     ax.grid(axis=axis, color="#DDDDDD", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+PICTURE_SUFFIXES = ("png", "jpg", "jpeg", "pdf", "svg", "webp")
+_DATES = {"pdf": "CreationDate", "svg": "Date"}  # what makes two files of one figure differ
+
+
+def save(figure: Figure | Axes, path: str | Path) -> Path:
+    """Write a figure, or the figure of an Axes, as a picture (the suffix chooses the format), and close it.
+
+    The file appears whole or not at all, and the same figure gives the same bytes.
+    """
+    path = check_picture_path(path)
+    if isinstance(figure, Axes):
+        figure = cast(Figure, figure.figure)
+    kind = path.suffix.removeprefix(".").lower()
+    options: dict[str, Any] = {"format": kind, "dpi": 110}
+    if kind in _DATES:
+        options["metadata"] = {_DATES[kind]: None}
+    try:
+        with plt.rc_context({"svg.hashsalt": "zsc"}):
+            return write_whole(path, lambda file: figure.savefig(file, **options))
+    finally:
+        plt.close(figure)
+
+
+def check_picture_path(path: str | Path) -> Path:
+    """Refuse a path that no figure can be written to, before the work that leads to the figure."""
+    path = Path(path)
+    if path.is_dir() or path.suffix.removeprefix(".").lower() not in PICTURE_SUFFIXES:
+        raise ValueError(f"{printable(path)}: no name for a picture; end it with .{', .'.join(PICTURE_SUFFIXES)}.")
+    if not os.access(path.parent, os.W_OK):
+        folder = printable(path.parent)
+        raise ValueError(f"{printable(path)}: the folder {folder} is missing or cannot be written to; choose another.")
+    return path

@@ -5,9 +5,8 @@ none of them touches a picture or torch.
 """
 
 from zsc.probes.few_shot import few_shot_curve
+from zsc.probes.fit import LinearProbe, TipAdapter, linear_probe, tip_adapter
 from zsc.probes.heads import LinearHead, mix_curve, mix_weights, zero_shot_head
-from zsc.probes.linear import LinearProbe, linear_probe
-from zsc.probes.tip import TipAdapter, tip_adapter
 
 __all__ = [
     "LinearHead",

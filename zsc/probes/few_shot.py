@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from zsc.checks import as_list, check_choice, check_count
+from zsc.probes.fit import ALPHA, ALPHAS, BETA, BETAS, STRENGTH, STRENGTHS, at_the_end, choose, fit_head, with_shots
 from zsc.probes.heads import SHARES, Head, LinearHead, check_head, mix_weights
-from zsc.probes.linear import STRENGTH, STRENGTHS, at_the_end, choose, fit_head
-from zsc.probes.parts import LabelledRows, Part, draw_shots, judging_part, training_parts
-from zsc.probes.tip import ALPHA, ALPHAS, BETA, BETAS, with_shots
+from zsc.probes.labelled import LabelledRows, Part, draw_shots, judging_part, training_parts
 
 METHODS = ("probe", "tip-adapter", "mix")
 SHARE = 0.5

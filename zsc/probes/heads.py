@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 from zsc.checks import FrozenList, as_list, check_class_names, check_embeddings, check_fraction, frozen, short
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings
-from zsc.evaluation import Evaluation, evaluate
-from zsc.evaluation.metrics import log_loss
-from zsc.matching import match_by
-from zsc.probes.parts import NO_NAME, LabelledRows, Part, as_rows, check_model, check_numbers
-from zsc.scoring import cosine_scores, to_proba
+from zsc.evaluation import Evaluation, evaluate, log_loss
+from zsc.probes.labelled import NO_NAME, LabelledRows, Part, as_rows, check_model, check_numbers
+from zsc.scoring import cosine_scores, match_by, to_proba
 
 SHARES = tuple(round(0.1 * i, 1) for i in range(11))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from zsc.prompts.base import ClassPrompts
+from zsc.prompts.prompts import ClassPrompts
 
 NEGATION = re.compile(
     r"\b(no|not|without|never|none|nothing|non|lacks?|lacking|except|free of)\b|n['’]t\b", re.IGNORECASE

@@ -10,8 +10,7 @@ from typing import Any
 import yaml
 
 from zsc.checks import short
-from zsc.prompts.base import DEFAULT_TEMPLATE, ClassPrompts
-from zsc.prompts.files import from_content
+from zsc.prompts.prompts import DEFAULT_TEMPLATE, ClassPrompts, from_content
 
 
 def prompt_set_names() -> list[str]:

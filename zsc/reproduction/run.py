@@ -21,10 +21,9 @@ import pandas as pd
 
 from zsc.datasets import download_dataset
 from zsc.datasets.published import find_published
-from zsc.evaluation import Evaluation
+from zsc.evaluation import Evaluation, environment
 from zsc.files import digest_of, locked, write_whole
 from zsc.models.weights import get_weights
-from zsc.provenance import environment
 from zsc.report import write_report
 from zsc.reproduction.needs import Need, needs
 from zsc.reproduction.tutorials import CHECKOUT, Tutorial

@@ -18,10 +18,9 @@ from pathlib import Path
 import numpy as np
 from open_clip.model import CLIP
 
+from zsc.drawings.draw import KINDS, draw
 from zsc.prompts import ClassPrompts, prompt_set
-from zsc.toy.drawings import KINDS, draw
-from zsc.toy.pairs import to_pixels, to_tokens
-from zsc.toy.pretrain import Recipe, embed_drawings, save_weights, train
+from zsc.toy.pretrain import Recipe, embed_drawings, save_weights, to_pixels, to_tokens, train
 
 PROMPTS = {"faces": ("glasses-1", "glasses-2", "glasses-3"), "animals": ("afhq-a", "afhq-b")}
 POINTS = 100  # of the loss curve in the log, each the mean of the steps between

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from PIL import Image
 from torch.nn import functional
 from tqdm import tqdm  # a line of text, also in a notebook: it leaves no widget behind
 
 from zsc.checks import short
+from zsc.drawings.draw import KINDS, Drawing, draw
 from zsc.files import write_whole
-from zsc.toy.pairs import IMAGE_SIZE, draw_batch
 
 FORMAT = 1  # of a kept training state
 LOGGED = {"step", "loss", "accuracy", "logit_scale", "seconds"}
@@ -264,3 +265,38 @@ def _checked_log(log: list[dict[str, float]]) -> list[dict[str, float]]:
     if [row["step"] for row in log] != list(range(len(log))) or any(row.keys() != LOGGED for row in log):
         raise ValueError("a log with gaps")
     return log
+
+
+IMAGE_SIZE = 64
+
+
+def draw_batch(step: int, size: int, *, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the batch of a step, faces and animals in turn.
+
+    Returns
+    -------
+    tuple
+        Pixels (N, 64, 64, 3), uint8; token ids (N, L), int64, L tokens in the longest caption.
+    """
+    pairs = draw_pairs(size, first=step * size, split=split, seed=seed)
+    return to_pixels([p.picture for p in pairs]), to_tokens([p.caption for p in pairs])
+
+
+def draw_pairs(n: int, *, first: int = 0, split: str = "test", seed: int = 0) -> list[Drawing]:
+    """Draw N pairs, faces and animals in turn, from number `first` of the series on."""
+    numbers = range(first, first + n)
+    return [draw(KINDS[i % 2], i // 2, split=split, seed=seed) for i in numbers]
+
+
+def to_pixels(pictures: Sequence[Image.Image]) -> np.ndarray:
+    """Shrink N square pictures to (N, 64, 64, 3), uint8, as the toy model's own transform does."""
+    size = (IMAGE_SIZE, IMAGE_SIZE)
+    return np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC)) for p in pictures])
+
+
+def to_tokens(texts: Sequence[str]) -> np.ndarray:
+    """Tokenize N texts to (N, L), int64, with OpenAI's tokens; L is the length of the longest."""
+    from open_clip import tokenize  # brings torch
+
+    tokens: np.ndarray = tokenize(list(texts)).numpy()
+    return tokens[:, : int(tokens.argmax(axis=1).max()) + 1]

@@ -10,9 +10,16 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+import sys
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -20,6 +27,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm.auto import tqdm
 
 from zsc.checks import (
@@ -34,15 +42,13 @@ from zsc.checks import (
     short,
 )
 from zsc.datasets import ImageDataset
-from zsc.embeddings.job import EmbeddingJob
-from zsc.embeddings.streaming import name_of, stream_blocks
-from zsc.files import printable, write_whole
-from zsc.images import is_url
-from zsc.store.clearing import MANIFEST
-from zsc.store.parts import FORMAT, newer_format, record_of
+from zsc.files import printable, shown, write_whole
+from zsc.images import ImageError, describe, is_url, open_image, read_source
+from zsc.store import FORMAT, MANIFEST, EmbeddingStore, FileKey, PathIndex, file_key, newer_format, record_of
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
+    from zsc.models.base import Transform
 
 KIND = "image embeddings"  # what a saved file says that it is
 ON_ERROR = ("raise", "skip", "record")
@@ -427,3 +433,341 @@ def embed_images(
         digests=job.digests,
     )
     return embeddings.without_failed() if on_error == "skip" else embeddings
+
+
+PART_ROWS = 512  # embeddings a part: what a stop can lose at most, rounded up to blocks
+
+
+class EmbeddingJob:
+    """One run of `embed_images`: the rows so far, and what is not on disk yet.
+
+    Parameters
+    ----------
+    model
+        The encoder.
+    dataset
+        N pictures.
+    store
+        The folder that keeps embeddings, or None.
+    """
+
+    def __init__(self, model: Encoder, dataset: ImageDataset, store: str | Path | None) -> None:
+        self.model, self.dataset = model, dataset
+        self.failures: list[tuple[int, str, str]] = []
+        self.pending: dict[bytes, np.ndarray] = {}
+        self.seen: list[tuple[FileKey, bytes]] = []
+        self.store: EmbeddingStore | None = None
+        self.index: PathIndex | None = None
+        if store is not None:
+            self.store = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info))
+            self.index = PathIndex(store)
+        self.digests: list[bytes | None] = [None] * len(dataset)
+        if self.index is not None:
+            self.digests = list(self.index.lookup(dataset.paths))
+        self.values = np.full((len(dataset), model.embed_dim), np.nan, np.float32)
+        self.found = np.zeros(len(dataset), bool)
+        if self.store is not None:
+            kept, self.found = self.store.get(self.digests)
+            self.values[self.found] = kept[self.found]
+            self.digests = [d if found else None for d, found in zip(self.digests, self.found, strict=True)]
+
+    @property
+    def known(self) -> Container[bytes]:
+        """The digests that need no embedding."""
+        return frozenset() if self.store is None else self.store
+
+    def take(self, block: Block, *, raise_errors: bool) -> None:
+        """Put a block's embeddings into their rows, and onto disk when enough have come."""
+        kept, block = self._with_kept(block)
+        if block.embeddings and self.store is not None and not self.pending:
+            self.store.make()  # a folder that cannot be written to is told before hours of work
+        self.pending |= block.embeddings
+        vectors = kept | block.embeddings
+        for picture in block.pictures:
+            if picture.error is None and picture.digest is not None:
+                self.digests[picture.index] = picture.digest
+                self.values[picture.index] = vectors[picture.digest]
+                if picture.key is not None:
+                    self.seen.append((picture.key, picture.digest))
+        for picture in block.pictures:
+            if picture.error is not None:
+                if raise_errors:
+                    raise picture.error
+                self.failures.append((picture.index, name_of(self.dataset.paths[picture.index]), str(picture.error)))
+        if len(self.pending) >= PART_ROWS or len(self.seen) >= 8 * PART_ROWS:
+            self.flush()
+
+    def _with_kept(self, block: Block) -> tuple[dict[bytes, np.ndarray], Block]:
+        """Give the kept vectors of a block by digest, and the block; what turns out to be damaged is embedded now."""
+        relied = {
+            p.digest: p
+            for p in block.pictures
+            if p.digest is not None and p.error is None and p.digest not in block.embeddings
+        }
+        if not relied or self.store is None:
+            return {}, block
+        values, found = self.store.get(list(relied))
+        kept = {digest: value for digest, value, is_there in zip(relied, values, found, strict=True) if is_there}
+        lost = [p for p in block.pictures if p.digest in relied.keys() - kept.keys() and p.error is None]
+        if lost:
+            sources, transform = self.dataset.paths, self.model.transform
+            again = encode_block(self.model, [prepare(p.index, sources[p.index], transform, ()) for p in lost])
+            mended = {p.index: p for p in again.pictures}
+            pictures = [mended.get(p.index, p) for p in block.pictures]
+            block = replace(block, pictures=pictures, embeddings=block.embeddings | again.embeddings)
+        return kept, block
+
+    def flush(self) -> None:
+        """Write what is not on disk yet: the vectors first, then the paths that lead to them."""
+        if self.store is not None and self.pending:
+            self.store.add(list(self.pending), np.stack(list(self.pending.values())))
+        if self.index is not None:
+            self.index.add(self.seen)
+        self.pending, self.seen = {}, []
+
+
+PATIENCE = 1.0  # seconds that a run that ends early waits for pictures that are being opened
+_LOCKS = [threading.Lock() for _ in range(64)]  # what is in memory may stand in a data set twice, and is no thread's
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One picture on its way to the encoder.
+
+    Attributes
+    ----------
+    index
+        Its place in the data set.
+    digest
+        sha256 of its content; None where it could not be read.
+    key
+        What changes with its file, taken before it was read; None for what is no file, or was changed just now.
+    pixels
+        What the transform made of it, (3, S, S); None where its embedding is known, or it failed.
+    error
+        Why it failed; None where it did not.
+    name
+        What messages call it.
+    """
+
+    index: int
+    digest: bytes | None
+    key: FileKey | None
+    pixels: np.ndarray | None = None
+    error: ImageError | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Pictures that went through the encoder together, and the embeddings of those that were new, by digest."""
+
+    pictures: list[Prepared]
+    embeddings: dict[bytes, np.ndarray]
+
+
+def stream_blocks(
+    model: Encoder,
+    sources: Sequence[Any],
+    indices: Iterable[int],
+    *,
+    batch_size: int,
+    workers: int | None = None,
+    known: Container[bytes] = (),
+) -> Generator[Block, None, None]:
+    """Embed the pictures at `indices`, block by block.
+
+    A block holds the wanted pictures among `batch_size` neighbours of the data set. A run that goes on after a stop so
+    forms the same blocks as an undisturbed one, and gives the same numbers to the last bit.
+
+    Parameters
+    ----------
+    model
+        The encoder.
+    sources
+        The N pictures of the data set.
+    indices
+        Which of them to embed, ascending.
+    batch_size
+        Pictures a block at most.
+    workers
+        Threads that open pictures; None takes one a core, at most eight.
+    known
+        Digests that need no embedding; pictures of these are read but not decoded.
+    """
+    check_count(batch_size, "batch_size")
+    workers = min(os.cpu_count() or 1, 8) if workers is None else check_count(workers, "workers")
+    blocks = _blocks(indices, batch_size)
+    waiting: deque[list[Future[Prepared]]] = deque()
+    openers = _Openers(workers if blocks else 0)
+    try:
+        while blocks or waiting:
+            while blocks and len(waiting) < 2:
+                waiting.append(
+                    [openers.submit(prepare, i, sources[i], model.transform, known) for i in blocks.popleft()]
+                )
+            prepared = [future.result() for future in waiting[0]]
+            waiting.popleft()
+            yield encode_block(model, prepared)
+    finally:
+        openers.close(future for block in waiting for future in block)
+
+
+class _Openers:
+    """Threads that open pictures, as an executor's; but one that hangs holds up no interrupt, nor the process's end."""
+
+    def __init__(self, workers: int) -> None:
+        self._tasks: SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, name="zsc-open", daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._tasks.put((future, function, arguments))
+        return future
+
+    def close(self, futures: Iterable[Future[Any]]) -> None:
+        for future in futures:
+            future.cancel()
+        for _ in self._threads:
+            self._tasks.put(None)
+        end = time.monotonic() + PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _work(self) -> None:
+        _give_way()
+        while (task := self._tasks.get()) is not None:
+            future, function, arguments = task
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*arguments))
+                except BaseException as error:  # the thread that waits for it raises it
+                    future.set_exception(error)
+            del task, future, arguments  # nothing of a picture stays while this waits for the next
+
+
+def prepare(index: int, source: Any, transform: Transform, known: Container[bytes]) -> Prepared:
+    """Read, digest and transform one picture; one that raises anything comes back with its error."""
+    name, digest, key = name_of(source), None, None
+    try:
+        key = file_key(source)
+        content = _content(source)
+        digest = _digest(content)
+        if digest in known:
+            return Prepared(index, digest, key, name=name)
+        image = content if isinstance(content, Image.Image) else open_image(content, name=name)
+        return Prepared(index, digest, key, transform(image), name=name)
+    except Exception as error:
+        return Prepared(index, digest, key, error=_as_image_error(error, name), name=name)
+
+
+def digest_of_content(content: Any) -> bytes:
+    """Compute the sha256 of a picture's content: of a file's bytes; of what is in memory, the picture it opens as.
+
+    Whatever pictures in memory are, two that open as different pictures have different digests.
+    """
+    return _digest(_content(content))
+
+
+def _content(source: Any) -> bytes | bytearray | memoryview | Image.Image:
+    """Give the bytes of a path, URL or open file, which stays where it was; else the upright RGB picture."""
+    if isinstance(source, (str, os.PathLike, bytes)):
+        return read_source(source)
+    with _LOCKS[id(source) // 16 % len(_LOCKS)], _same_place(source):
+        content = read_source(source)
+        return content if isinstance(content, (bytes, bytearray, memoryview)) else open_image(content)
+
+
+@contextlib.contextmanager
+def _same_place(source: Any) -> Iterator[None]:
+    """Leave an open file where it was before it was read."""
+    is_file = hasattr(source, "read") and getattr(source, "seekable", lambda: hasattr(source, "seek"))()
+    place = source.tell() if is_file else None
+    try:
+        yield
+    finally:
+        if place is not None:
+            source.seek(place)
+
+
+def _digest(content: bytes | bytearray | memoryview | Image.Image) -> bytes:
+    if isinstance(content, Image.Image):
+        head = f"opened {content.mode} {content.width}x{content.height}\n"
+        return hashlib.sha256(head.encode() + content.tobytes()).digest()
+    return hashlib.sha256(content).digest()
+
+
+def name_of(source: Any) -> str:
+    """Name a picture source, as `describe` does; a name that cannot be told is no reason to lose the picture."""
+    try:
+        return describe(source)
+    except Exception:
+        return f"a {type(source).__name__}"
+
+
+def _as_image_error(error: Exception, name: str) -> ImageError:
+    if isinstance(error, ImageError):
+        return error
+    if isinstance(error, MemoryError):
+        reason = "needs more memory than there is; make it smaller, or leave it out"
+    else:
+        what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        reason = f"cannot be embedded ({printable(what)}); mend it, or leave it out"
+    with contextlib.suppress(ValueError):  # an address that makes no sense has nothing to hide
+        name = shown(name) if is_url(name) else name
+    failure = ImageError(f"{printable(name)}: {reason}.")
+    failure.__cause__ = error
+    return failure
+
+
+def _give_way() -> None:
+    """Let the encoder go first where cores are few: an encoder that waits for one of its threads waits with all."""
+    if sys.platform == "linux":  # elsewhere this would slow the whole process down
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def _blocks(indices: Iterable[int], batch_size: int) -> deque[list[int]]:
+    blocks: dict[int, list[int]] = {}
+    for index in indices:
+        blocks.setdefault(int(index) // batch_size, []).append(int(index))
+    return deque(blocks.values())
+
+
+def encode_block(model: Encoder, pictures: list[Prepared]) -> Block:
+    """Embed the new pictures of a block together; equal ones once.
+
+    Where the encoder fails, each picture goes through it alone, and those that fail again come back with their error.
+    Where all do, for another reason than numbers that are none, it is the encoder that fails: its error is raised.
+    """
+    new = {p.digest: p.pixels for p in pictures if p.digest is not None and p.pixels is not None}
+    if not new:
+        return Block(pictures, {})
+    try:
+        return Block(pictures, dict(zip(new, model.encode_pixels(list(new.values())), strict=True)))
+    except Exception as error:
+        embeddings, errors = _encode_one_by_one(model, new)
+        if not embeddings and len(new) > 1 and not isinstance(error, FloatingPointError):
+            raise
+        if not errors:
+            warnings.warn(
+                f"{model.name}: {len(new)} pictures failed together ({type(error).__name__}: {printable(error)}) and "
+                "were embedded one by one; pass a smaller batch_size.", RuntimeWarning, stacklevel=2,
+            )  # fmt: skip
+    told = [replace(p, error=_as_image_error(errors[p.digest], p.name)) if p.digest in errors else p for p in pictures]
+    return Block(told, embeddings)
+
+
+def _encode_one_by_one(
+    model: Encoder, new: dict[bytes, np.ndarray]
+) -> tuple[dict[bytes, np.ndarray], dict[bytes | None, Exception]]:
+    embeddings: dict[bytes, np.ndarray] = {}
+    errors: dict[bytes | None, Exception] = {}
+    for digest, pixels in new.items():
+        try:
+            embeddings[digest] = model.encode_pixels([pixels])[0]
+        except Exception as error:
+            errors[digest] = error
+    return embeddings, errors

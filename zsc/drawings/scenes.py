@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from zsc.toy.canvas import WHITE, Canvas, Colour, arc, darker, lighter, lobes, mix, oval
+from zsc.drawings.canvas import WHITE, Canvas, Colour, arc, darker, lighter, lobes, mix, oval
 
 WALLS: dict[str, Colour] = {
     "white": (238, 235, 228), "grey": (172, 174, 178), "blue": (120, 164, 208), "light blue": (186, 216, 235),

@@ -27,7 +27,7 @@ from zsc.checks import (
     short,
 )
 from zsc.embeddings import ImageEmbeddings
-from zsc.matching import match_by
+from zsc.scoring import match_by
 
 Part: TypeAlias = ImageEmbeddings | tuple[Any, Any]
 NO_NAME = re.compile(r"class \d+$")  # what a class is called where nobody gave it a name: its order is all there is

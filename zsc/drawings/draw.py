@@ -11,10 +11,9 @@ from random import Random
 
 from PIL import Image
 
-from zsc.toy.animal_captions import caption_animal
-from zsc.toy.animals import draw_animal, random_animal
-from zsc.toy.captions import caption_face
-from zsc.toy.faces import draw_face, random_face
+from zsc.drawings.animals import draw_animal, random_animal
+from zsc.drawings.captions import caption_animal, caption_face
+from zsc.drawings.faces import draw_face, random_face
 
 KINDS = ("faces", "animals")
 SPLITS = ("test", "train")
