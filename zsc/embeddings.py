@@ -377,7 +377,7 @@ def embed_images(
     batch_size
         Pictures that go through the encoder at once.
     workers
-        Threads that open pictures beside the encoder; None chooses.
+        Threads that open pictures beside the encoder; None or 0 chooses.
     on_error
         What a picture that cannot be opened or embedded does, whatever it raises: "raise" ends the run (what was
         embedded is kept), "skip" leaves its row out, "record" keeps its row as NaN. The last two list it in `failures`.
@@ -401,7 +401,7 @@ def embed_images(
     check_choice(on_error, ON_ERROR, "on_error")
     check_count(batch_size, "batch_size")
     if workers is not None:
-        check_count(workers, "workers")
+        check_count(workers, "workers", low=0)
     if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
         raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
     if not len(dataset):
@@ -596,7 +596,7 @@ def stream_blocks(
         Digests that need no embedding; pictures of these are read but not decoded.
     """
     check_count(batch_size, "batch_size")
-    workers = min(os.cpu_count() or 1, 8) if workers is None else check_count(workers, "workers")
+    workers = check_count(workers or min(os.cpu_count() or 1, 8), "workers")
     blocks = _blocks(indices, batch_size)
     waiting: deque[list[Future[Prepared]]] = deque()
     openers = _Openers(workers if blocks else 0)
