@@ -1,4 +1,4 @@
-"""Class names x templates -> ClassPrompts: which sentences stand for which class.
+"""Class names x templates -> ClassPrompts: which sentences stand for which class; their files.
 
 Knows no model and no picture. Templates are strings with exactly one `{}`. A class name is put in as it is, as the
 tutorials have it ("a photo of a English springer"), unless `articles=True`.
@@ -6,8 +6,7 @@ tutorials have it ("a photo of a English springer"), unless `articles=True`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 import yaml
 
-from zsc.checks import as_list, check_labels, from_json, short, to_json
+from zsc.checks import as_list, check_choice, check_class_names, check_labels, check_unique, from_json, short, to_json
 from zsc.files import printable, write_whole
-from zsc.prompts.templates import as_templates, fill
+from zsc.prompts.templates import DEFAULT_TEMPLATE, as_templates, fill
 
 POOLINGS = ("mean", "max", "sum", "chils")
-DEFAULT_TEMPLATE = "a photo of a {}"
+_KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ClassPrompts:
     name: str = ""
 
     def __post_init__(self) -> None:
-        names, prompts = check_classes(self.class_names), tuple(as_list(self.prompts, "prompts", "texts"))
+        names, prompts = check_class_names(self.class_names), as_list(self.prompts, "prompts", "texts")
         owners = check_labels(self.owners, len(names), "owners")
         if len(prompts) != len(owners):
             raise ValueError(f"{len(prompts)} prompts for {len(owners)} owners; pass one owner for each prompt.")
@@ -70,7 +70,7 @@ class ClassPrompts:
             raise TypeError(f"name is {short(self.name)}; pass a text.")
         for prompt in prompts:
             _check_prompt(prompt)
-        object.__setattr__(self, "class_names", names)
+        object.__setattr__(self, "class_names", tuple(names))
         object.__setattr__(self, "prompts", tuple(map(str, prompts)))
         object.__setattr__(self, "owners", tuple(owners.tolist()))
 
@@ -90,26 +90,15 @@ class ClassPrompts:
         class_names
             K names that fit the templates, such as "cat" or "golf ball".
         templates
-            One template or several, each with exactly one ``{}``; or the name of a set, such as "imagenet-80" (see
-            `zsc.prompts.template_set_names`).
+            One template or several, each with exactly one ``{}``; or a set by its name, such as "imagenet-80".
         articles
             Write "an {}" for "a {}" where the name asks for it; the tutorials do not.
         name
             A name for tables and files.
-
-        Raises
-        ------
-        ValueError
-            If a name is empty or given twice, or a template has not exactly one ``{}``.
         """
-        templates = as_templates(templates)
-        if not templates:
-            raise ValueError(f"no templates given; pass at least one, such as {DEFAULT_TEMPLATE!r}.")
-        for template in templates:
-            _check_template(template)
-        names = check_classes(class_names)
-        texts = {c: [fill(t, c, articles=articles) for t in templates] for c in names}
-        return cls.from_texts(texts, name=name)
+        found = as_templates(templates)
+        names = check_class_names(class_names)
+        return cls.from_texts({c: [fill(t, c, articles=articles) for t in found] for c in names}, name=name)
 
     @classmethod
     def from_texts(
@@ -117,34 +106,28 @@ class ClassPrompts:
     ) -> ClassPrompts:
         """Take the prompts of each class as they are.
 
-        Parameters
-        ----------
-        texts
-            Class name -> its prompt, or its several prompts.
-        pooling
-            The rule the prompts are meant for, if they are meant for one.
-        name
-            A name for tables and files.
-
         Examples
         --------
-        >>> ClassPrompts.from_texts({"cat": "a cat", "wild": ["a lion", "a tiger"]}).owners
+        >>> ClassPrompts.from_texts({"cat": "a cat", "wild": ["a lion", "a tiger"]}, pooling="max").owners
         (0, 1, 1)
         """
         if not isinstance(texts, Mapping):
             raise TypeError(f"texts is a {type(texts).__name__}; pass a mapping of class name to prompt or prompts.")
-        lists = [_as_prompts(class_name, value) for class_name, value in texts.items()]
+        lists = [_of_class(class_name, value) for class_name, value in texts.items()]
         owners = tuple(k for k, prompts in enumerate(lists) for _ in prompts)
-        return cls(tuple(texts), tuple(p for ps in lists for p in ps), owners, pooling, name)
+        return cls(tuple(texts), tuple(p for prompts in lists for p in prompts), owners, pooling, name)
 
     @classmethod
     def load(cls, path: str | Path) -> ClassPrompts:
-        """Read prompts from a YAML or JSON file; see `zsc.prompts.prompts.load`."""
-        return load(path)
+        """Read prompts from a YAML or JSON file; one that holds something else is a ValueError that names it."""
+        return _read(Path(path), lambda content: from_content(content, Path(path).stem))
 
     def save(self, path: str | Path) -> Path:
-        """Write the prompts as YAML, or as JSON where the name ends in .json; see `zsc.prompts.prompts.save`."""
-        return save(self, path)
+        """Write the prompts in the form that `load` reads, whole or not at all: JSON if it ends in .json, else YAML."""
+        content = {"name": self.name, "pooling": self.pooling, "classes": self.texts}
+        if Path(path).suffix.lower() == ".json":
+            return write_whole(path, to_json(content, indent=2) + "\n")
+        return write_whole(path, yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9))
 
     @property
     def texts(self) -> dict[str, list[str]]:
@@ -170,186 +153,51 @@ def as_prompts(prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Iterab
         return prompts
     if isinstance(prompts, Mapping):
         return ClassPrompts.from_texts(prompts)
-    possible = "pass a list of texts, a mapping of class to prompts, or ClassPrompts"
-    try:
-        texts = as_list(prompts, "prompts", "texts")
-    except TypeError as error:
-        raise TypeError(f"{str(error).partition(';')[0]}; {possible}.") from error
+    texts = as_list(prompts, "prompts", "texts, a mapping of class to prompts, or ClassPrompts")
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"prompts is {short(texts)}; {possible}.")
-    doubled = _first_double(texts)
-    if doubled is not None:
-        raise ValueError(f"prompts hold a text twice, {short(doubled)}; each class needs its own.")
+        raise TypeError(f"prompts is {short(texts)}; pass a list of texts, or a mapping of class to prompts.")
+    check_unique(texts, "prompts")
     return ClassPrompts.from_texts({text: text for text in texts})
 
 
 def check_pooling(pooling: str | None, *, optional: bool = False) -> None:
     """Refuse a pooling rule that does not exist (None passes where `optional`)."""
-    if not (isinstance(pooling, str) and pooling in POOLINGS) and not (optional and pooling is None):
-        raise ValueError(f"pooling={short(pooling)}; accepted are {', '.join(POOLINGS)}.")
-
-
-def check_classes(class_names: Iterable[str]) -> tuple[str, ...]:
-    """Check the names of a classifier's classes: two or more, non-empty, no two alike."""
-    names = as_list(class_names, "class_names", "names, such as ['cat', 'dog']")
-    if len(names) < 2:
-        raise ValueError(f"{len(names)} class given; a classifier needs at least two to choose between.")
-    for name in names:
-        _check_text(name, "class name")
-    doubled = _first_double(names)
-    if doubled is not None:
-        raise ValueError(f"class name given twice: {printable(doubled)[:80]}; give each class its own name.")
-    return tuple(map(str, names))
-
-
-def _as_prompts(class_name: object, value: object) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    try:
-        prompts = as_list(value, "prompt", "texts")
-    except TypeError as error:
-        raise TypeError(
-            f"class {short(class_name)} has the prompt {short(value)}; pass a text or a list of texts."
-        ) from error
-    if not prompts:
-        raise ValueError(f"class {short(class_name)} has no prompt; give it at least one.")
-    return prompts
-
-
-def _first_double(texts: Sequence[str]) -> str | None:
-    return next((text for text, times in Counter(texts).items() if times > 1), None)
-
-
-def _check_text(text: object, what: str) -> None:
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{what} {short(text)} is empty or no text; write it in words (in YAML, in quotes).")
-
-
-def _check_prompt(text: object) -> None:
-    _check_text(text, "prompt")
-    try:
-        str(text).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"prompt {printable(short(text))} holds half a character or a byte that is no UTF-8, which no model can "
-            "read; write it anew."
-        ) from error
-
-
-def _check_template(template: object) -> None:
-    if not isinstance(template, str) or template.count("{}") != 1:
-        raise ValueError(
-            f"template {short(template)} must be a text with exactly one {{}}, such as {DEFAULT_TEMPLATE!r}."
-        )
-
-
-_Made = TypeVar("_Made")
-_KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
-_MERGE = "tag:yaml.org,2002:merge"
-
-
-class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses what YAML would do in silence: the last of equal keys, aliases, merged keys."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise ValueError(f"*{self.peek_event().anchor} is an alias; write out what it stands for")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.tag == _MERGE:
-                raise ValueError("<<: merges keys, which is not read; write the prompts out")
-            name = self.construct_object(key, deep=True)
-            if name is None:
-                raise ValueError("a key is empty; put each name in quotes")
-            if isinstance(name, Hashable) and name in seen:
-                raise ValueError(f"{short(name)} is given twice; put all its prompts into one list")
-            seen.add(name if isinstance(name, Hashable) else None)
-        return super().construct_mapping(node, deep)
-
-
-class _Dumper(yaml.SafeDumper):
-    """A safe dumper that writes texts with odd characters in double quotes, where each has an escape."""
-
-
-def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
-
-
-_Dumper.add_representer(str, _represent)
-
-
-def load(path: str | Path) -> ClassPrompts:
-    """Read prompts from a YAML or JSON file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it holds something else; one sentence that names the file.
-    """
-    return _read(Path(path), lambda content: from_content(content, default_name=Path(path).stem))
+    if pooling is not None or not optional:
+        check_choice(pooling, POOLINGS, "pooling")  # type: ignore[arg-type]
 
 
 def load_many(path: str | Path) -> dict[str, ClassPrompts]:
-    """Read several sets of prompts from one YAML or JSON file: under each name what `load` reads.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it holds something else; one sentence that names the file.
-    """
+    """Read several sets of prompts from one YAML or JSON file: under each name what `ClassPrompts.load` reads."""
     return _read(Path(path), _candidates)
 
 
-def save(prompts: ClassPrompts, path: str | Path) -> Path:
-    """Write prompts in the form that `load` reads, whole or not at all: JSON if it ends in .json, else YAML."""
-    content = {"name": prompts.name, "pooling": prompts.pooling, "classes": prompts.texts}
-    if _is_json(Path(path)):
-        return write_whole(path, to_json(content, indent=2) + "\n")
-    text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9)
-    return write_whole(path, text)
-
-
 def from_content(content: Mapping[str, Any], default_name: str) -> ClassPrompts:
-    """Make prompts of what a file holds."""
-    classes = content.get("classes")
-    unknown = [str(key) for key in content if key not in _KEYS]
+    """Make prompts of what a file holds: its classes alone, or under `classes` with settings beside them."""
+    classes, unknown = content.get("classes"), [str(key) for key in content if key not in _KEYS]
     if not isinstance(classes, (Mapping, list)) and unknown:
         return ClassPrompts.from_texts(content, name=default_name)
     if unknown or classes is None:
         what = f"unknown: {', '.join(printable(key)[:40] for key in unknown[:5])}" if unknown else "no classes: in it"
-        raise ValueError(f"{what}; accepted beside classes: are {', '.join(_KEYS[1:])}; a class of such a name goes, "
+        raise ValueError(f"{what}; beside classes: there may be {', '.join(_KEYS[1:])}; a class of such a name goes, "
                          "with the others, as 'class: prompt' under classes:")  # fmt: skip
-    name, pooling = content.get("name", default_name), content.get("pooling")
-    name = default_name if name is None else name
+    name = default_name if content.get("name") is None else content["name"]
     if not isinstance(name, str):
         raise TypeError(f"name: holds {short(name)}; put it in quotes")
-    if isinstance(classes, Mapping):
-        if "templates" in content:
-            raise ValueError("templates: goes with a list of class names under classes:, not with prompts")
-        return ClassPrompts.from_texts(classes, pooling=pooling, name=name)
-    if not isinstance(classes, list):
+    if not isinstance(classes, (Mapping, list)):
         raise TypeError(f"classes: holds {short(classes)}; write 'class: prompt' lines or a list of names under it")
-    named = ClassPrompts.from_names(classes, content.get("templates", DEFAULT_TEMPLATE))
-    return ClassPrompts.from_texts(named.texts, pooling=pooling, name=name)
+    if isinstance(classes, list):
+        classes = ClassPrompts.from_names(classes, content.get("templates", DEFAULT_TEMPLATE)).texts
+    elif "templates" in content:
+        raise ValueError("templates: goes with a list of class names under classes:, not with prompts")
+    return ClassPrompts.from_texts(classes, pooling=content.get("pooling"), name=name)
 
 
 def _candidates(content: Mapping[Any, Any]) -> dict[str, ClassPrompts]:
+    check_unique([str(key) for key in content], "the file")
     found: dict[str, ClassPrompts] = {}
     for key, inner in content.items():
-        if isinstance(key, bool) or not isinstance(key, (str, int, float)) or str(key) in found:
-            what = "given twice" if str(key) in found else "no text"
-            raise ValueError(f"the name {short(key)} is {what}; give each set of prompts a name of its own, in quotes")
         if not isinstance(inner, Mapping):
-            raise TypeError(
-                f"{short(key)} holds {short(inner)}; write its prompts under it, one 'class: prompt' a line"
-            )
+            raise TypeError(f"{short(key)} holds {short(inner)}; write its 'class: prompt' lines under it")
         try:
             found[str(key)] = from_content(inner, str(key))
         except (TypeError, ValueError) as error:
@@ -357,25 +205,72 @@ def _candidates(content: Mapping[Any, Any]) -> dict[str, ClassPrompts]:
     return found
 
 
+def _of_class(class_name: object, value: object) -> list[str]:
+    try:
+        prompts = [value] if isinstance(value, str) else as_list(value, "prompt", "texts")
+    except TypeError as error:
+        message = f"class {short(class_name)} has the prompt {short(value)}; pass a text or a list of texts."
+        raise TypeError(message) from error
+    if not prompts:
+        raise ValueError(f"class {short(class_name)} has no prompt; give it at least one.")
+    return prompts
+
+
+def _check_prompt(text: object) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"prompt {short(text)} is empty or not a text; write it in words (in YAML, in quotes).")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"prompt {printable(short(text))} holds half a character or a byte that is not UTF-8, which "
+                         "no model can read; write it again.") from error  # fmt: skip
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses what YAML does in silence: equal, merged and odd keys ("no" is False), aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError(f"*{self.peek_event().anchor} is an alias; write out what it stands for")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise ValueError("<<: merges keys, which is not read; write the prompts out")
+            name = self.construct_object(key, deep=True)
+            if isinstance(name, bool) or not isinstance(name, (str, int, float)):
+                raise TypeError(f"the key {short(name)} is not a text; put it in quotes")
+            if name in seen:
+                raise ValueError(f"{short(name)} is given twice; put all its prompts into one list")
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """A safe dumper that writes texts with odd characters in double quotes, where each has an escape."""
+
+    def represent_str(self, text: str) -> yaml.Node:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
 def _read(path: Path, make: Callable[[Mapping[str, Any]], _Made]) -> _Made:
     """Read a file and make something of it; every error names the file."""
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such prompts file; pass a YAML file with one line 'class: prompt' per class."
-        )
+        raise FileNotFoundError(f"{path}: no such prompts file; pass a YAML file with one 'class: prompt' per line.")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        content = from_json(text) if _is_json(path) else yaml.load(text, _Loader)
+        content = from_json(text) if path.suffix.lower() == ".json" else yaml.load(text, _Loader)
         if not isinstance(content, dict) or not content:
-            raise ValueError("holds no prompts; write one line 'class: prompt' per class")
+            raise ValueError("holds no prompts; write one 'class: prompt' per line")
         return make(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a YAML or JSON file ({' '.join(str(error).split())}); mend it.") from error
+        raise ValueError(f"{path}: not a YAML or JSON file ({' '.join(str(error).split())}); correct it.") from error
     except RecursionError as error:
-        raise ValueError(f"{path}: is nested too deeply; write one line 'class: prompt' per class.") from error
+        raise ValueError(f"{path}: is nested too deeply; write one 'class: prompt' per line.") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {str(error).removesuffix('.')}.") from error
-
-
-def _is_json(path: Path) -> bool:
-    return path.suffix.lower() == ".json"
