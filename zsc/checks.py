@@ -27,7 +27,9 @@ _SHORT.maxlevel = 3
 UNIT_TOLERANCE = 1e-2  # what the length of an embedding may miss 1 by: float16 on a device passes
 
 
-def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true") -> NDArray[np.int64]:
+def check_labels(
+    y: Any, n_classes: int | None = None, name: str = "y_true", *, partial: bool = False
+) -> NDArray[np.int64]:
     """Check labels.
 
     Parameters
@@ -38,6 +40,8 @@ def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true") -> 
         K: labels run from 0 to K - 1. None asks only for 0 or more.
     name
         What the caller calls the argument.
+    partial
+        Allow -1 (no label), and N of 0.
 
     Returns
     -------
@@ -50,19 +54,23 @@ def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true") -> 
         If there are none, or they have another shape, type or range; -1 (no label) is out of range.
     """
     labels = _as_array(y, name)
+    if partial and labels.shape == (0,):
+        return np.empty(0, np.int64)
     if labels.ndim != 1 or not len(labels):
         raise ValueError(f"{name} has shape {labels.shape}; pass one label a picture, shape (N,), N of at least 1.")
     if labels.dtype.kind not in "iu":
         raise ValueError(f"{name} holds {labels.dtype} values; pass whole numbers, indices of classes.")
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= (2**63 if n_classes is None else n_classes):
+    if low < -partial or high >= (2**63 if n_classes is None else n_classes):
         accepted = "0 or more" if n_classes is None else f"0 to {n_classes - 1}"
         hint = " (-1 marks no label: leave such pictures out)" if low == -1 else ""
         raise ValueError(f"{name} runs from {low} to {high}; accepted are {accepted}{hint}.")
     return labels.astype(np.int64, copy=False)
 
 
-def check_proba(proba: Any, n_classes: int | None = None, name: str = "proba") -> NDArray[np.float64]:
+def check_proba(
+    proba: Any, n_classes: int | None = None, name: str = "proba", *, partial: bool = False
+) -> NDArray[np.float64]:
     """Check probabilities.
 
     Parameters
@@ -84,27 +92,32 @@ def check_proba(proba: Any, n_classes: int | None = None, name: str = "proba") -
     ValueError
         If it is anything else.
     """
-    values = check_scores(proba, n_classes, name)
-    low, high = values.min(), values.max()
+    values = check_scores(proba, n_classes, name, partial=partial)
+    answered = values[~np.isnan(values[:, 0])] if partial else values
+    if not len(answered):
+        return values
+    low, high = answered.min(), answered.max()
     if low < 0 or high > 1 + ROW_TOLERANCE:
         raise ValueError(f"{name} runs from {low:.4g} to {high:.4g}; accepted are probabilities, 0 to 1.")
-    sums = values.sum(axis=1)
+    sums = answered.sum(axis=1)
     worst = int(np.abs(sums - 1).argmax())
     if abs(sums[worst] - 1) > ROW_TOLERANCE:
         raise ValueError(f"{name} adds up to {sums[worst]:.4g} in row {worst}; accepted are rows that add up to 1.")
     return values
 
 
-def check_scores(scores: Any, n_classes: int | None = None, name: str = "scores") -> NDArray[np.float64]:
+def check_scores(
+    scores: Any, n_classes: int | None = None, name: str = "scores", *, partial: bool = False
+) -> NDArray[np.float64]:
     """Check scores: finite numbers of shape (N, K), N of at least 1, K of at least 2 (or `n_classes`); float64 out."""
     values = _as_numbers(scores, name)
-    if values.ndim != 2 or not len(values) or values.shape[1] < 2:
+    if values.ndim != 2 or not (len(values) or partial) or values.shape[1] < 2:
         raise ValueError(
             f"{name} has shape {values.shape}; pass (N, K): a row a picture, a column for each of 2 or more classes."
         )
     if n_classes is not None and values.shape[1] != n_classes:
         raise ValueError(f"{name} has {values.shape[1]} columns; accepted is one for each of the {n_classes} classes.")
-    _check_finite(values, name)
+    _check_finite(values[~np.isnan(values).all(axis=1)] if partial else values, name)
     return values.astype(np.float64, copy=False)
 
 
@@ -287,7 +300,7 @@ def frozen_json(value: Any, name: str) -> Any:
     raise TypeError(f"{name} holds a {type(value).__name__}; pass texts, numbers, None, lists or mappings of these.")
 
 
-def to_json(content: Any, indent: int) -> str:
+def to_json(content: Any, indent: int | None = None) -> str:
     """Write plain values as JSON that UTF-8 can hold: bytes of a name that are no UTF-8 become escapes."""
     text = json.dumps(content, ensure_ascii=False, indent=indent, allow_nan=False)
     return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -17,10 +17,11 @@ from zsc.checks import check_choice, frozen
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import ON_ERROR, ImageEmbeddings, embed_images
-from zsc.evaluation import COLUMNS, Evaluation, best_prompts, environment, evaluate, result_table
+from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
+from zsc.models import as_encoder
 from zsc.prompts import ClassPrompts, as_prompts, check_pooling, check_prompts
-from zsc.scoring import ClassMismatchError, Match, class_weights, cosine_scores, match_by, pooled_scores, to_proba
+from zsc.scoring import ClassMismatchError, Match, class_weights, match_by, score_classes, to_proba
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
@@ -70,7 +71,7 @@ class ZeroShotClassifier:
         self.prompts = as_prompts(prompts)
         check_pooling(pooling, optional=True)
         self.pooling = pooling or self.prompts.pooling or "mean"
-        self.model = _load(model)
+        self.model = as_encoder(model)
         self.text_embeddings = frozen(self.model.encode_texts(self.prompts.prompts, truncate=truncate))
         if self.pooling == "mean":
             self.class_weights  # noqa: B018  # prompts that cancel each other out are refused here
@@ -125,12 +126,49 @@ class ZeroShotClassifier:
         return pictures.without_failed() if on_error == "skip" else pictures
 
     def predict_scores(self, pictures: Pictures) -> np.ndarray:
-        """Score pictures: pooled cosines, shape (N, K)."""
-        return self._scores(self.embed(pictures))
+        """Score pictures: pooled cosines, before the logit scale, shape (N, K)."""
+        return self._scores(self.embed(pictures))[0]
+
+    def predict_logits(self, pictures: Pictures) -> np.ndarray:
+        """Score pictures: `predict_scores` times the model's logit scale, shape (N, K)."""
+        return self.predict_scores(pictures) * np.float32(self.model.logit_scale)
 
     def predict_proba(self, pictures: Pictures) -> np.ndarray:
-        """Give probabilities, shape (N, K): relative to these prompts, rows sum to 1."""
+        """Compute probabilities, shape (N, K): relative to these prompts, rows sum to 1."""
         return to_proba(self.predict_scores(pictures), self.model.logit_scale)
+
+    def answer(
+        self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
+    ) -> Evaluation:
+        """Classify pictures, with or without labels: the result that all other methods show a part of.
+
+        Parameters
+        ----------
+        pictures, batch_size, on_error, progress
+            As in `embed`.
+
+        Returns
+        -------
+        Evaluation
+            One row per picture; `table`, `made_by` and `select` always work, the metrics where every picture has a
+            label. Labels are indices into this classifier's `class_names`, whatever order the data set has them in, and
+            -1 where the data set has other classes; `made_by.matched_by` says how they were matched.
+        """
+        embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
+        scores, deciding = self._scores(embeddings)
+        labels, matched_by = embeddings.labels, ""
+        if (labels != UNLABELLED).any():
+            try:
+                match = self._match(embeddings)
+                labels, matched_by = np.where(labels == UNLABELLED, UNLABELLED, match.index[labels]), match.by
+                match.tell()
+            except ClassMismatchError as error:
+                labels, matched_by = np.full(len(embeddings), UNLABELLED), f"not at all: {error}"
+        tokens = np.array(self.prompts.prompts, dtype=object)[deciding]
+        proba = to_proba(scores, self.model.logit_scale)
+        return Evaluation(
+            labels, proba, self.class_names, embeddings.paths, self._made_by(embeddings, matched_by), tokens
+        )
 
     def classify(self, image: ImageSource, y_true: int | None = None, *, on_error: str = "raise") -> pd.DataFrame:
         """Classify one picture.
@@ -169,23 +207,9 @@ class ZeroShotClassifier:
             One row per picture: the columns of `classify`, then proba_<class> for each class. `y_true` and `y_pred` are
             indices into this classifier's `class_names`, whatever order the data set has them in; `y_true` is <NA>
             where a picture has no label, or the data set has other classes. A picture that failed and was recorded
-            keeps its row, with <NA> for its prediction. `attrs` says what made the table, how many pictures have no
-            answer (left_out) and how the classes were matched (matched_by: "name", "position", or why not).
+            keeps its row, with <NA> for its prediction.
         """
-        embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
-        proba = to_proba(self._scores(embeddings), self.model.logit_scale)
-        tokens = best_prompts(embeddings.values, self.text_embeddings, self.prompts, proba.argmax(axis=1))
-        labels, matched_by = embeddings.labels, ""
-        if (labels != UNLABELLED).any():
-            try:
-                match = self._match(embeddings)
-                labels, matched_by = _translated(labels, match), match.by
-                match.tell()
-            except ClassMismatchError as error:
-                labels, matched_by = np.full(len(embeddings), UNLABELLED), f"not at all: {error}"
-        table = result_table(embeddings.paths, labels, proba, tokens, self.class_names)
-        table.attrs |= self._about(embeddings) | {"class_names": self.class_names, "matched_by": matched_by}
-        return table
+        return self.answer(pictures, batch_size=batch_size, on_error=on_error, progress=progress).table
 
     def validate(
         self,
@@ -213,11 +237,8 @@ class ZeroShotClassifier:
         """
         self._check_labelled(dataset)
         part = dataset if max_images is None else dataset.head(max_images)
-        embeddings = self.embed(part, batch_size=batch_size, on_error=on_error, progress=True)
-        _refuse_nothing(embeddings)
-        table = self.predict(embeddings)
-        known = table["y_pred"].notna()
-        return float((table["y_true"] == table["y_pred"])[known].mean()), table
+        answer = self._answer_of_some(part, batch_size=batch_size, on_error=on_error, progress=True)
+        return answer.select(~answer.failed).accuracy, answer.table
 
     def evaluate(
         self,
@@ -245,20 +266,20 @@ class ZeroShotClassifier:
         ValueError
             If a picture has no label, or none can be opened.
         """
-        match = self._check_labelled(pictures)
-        embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
-        _refuse_nothing(embeddings)
-        match.tell()
-        about = self._about(embeddings) | {"matched_by": match.by, "data_digest": embeddings.data_digest}
-        kept = embeddings.without_failed()
-        proba = to_proba(self._scores(kept), self.model.logit_scale)
-        labels = _translated(kept.labels, match)
-        return evaluate(labels, proba, self.class_names, images=kept.paths, about=about | environment())
+        self._check_labelled(pictures)
+        answer = self._answer_of_some(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
+        return answer.select(~answer.failed)
 
-    def _scores(self, embeddings: ImageEmbeddings) -> np.ndarray:
-        if self.pooling == "mean":
-            return cosine_scores(embeddings.values, self.class_weights)
-        return pooled_scores(
+    def _answer_of_some(self, pictures: Pictures, **options: Any) -> Evaluation:
+        """Classify pictures of which at least one can be opened."""
+        embeddings = self.embed(pictures, **options)
+        if embeddings.failed.all():
+            reasons = [f"; first: {text}" for text in embeddings.failures["error"].head(1)]
+            raise ValueError(f"none of the {_left_out(embeddings)} pictures can be opened{''.join(reasons)}")
+        return self.answer(embeddings)
+
+    def _scores(self, embeddings: ImageEmbeddings) -> tuple[np.ndarray, np.ndarray]:
+        return score_classes(
             embeddings.values,
             self.text_embeddings,
             self.prompts,
@@ -266,7 +287,7 @@ class ZeroShotClassifier:
             logit_scale=self.model.logit_scale,
         )
 
-    def _check_labelled(self, pictures: ImageDataset | ImageEmbeddings) -> Match:
+    def _check_labelled(self, pictures: ImageDataset | ImageEmbeddings) -> None:
         """Refuse what cannot be judged, before the work of embedding it; say which class is which."""
         if not isinstance(pictures, (ImageDataset, ImageEmbeddings)):
             raise TypeError(f"a {type(pictures).__name__} has no labels; pass an ImageDataset, or use predict.")
@@ -275,57 +296,42 @@ class ZeroShotClassifier:
         missing = int((np.asarray(pictures.labels) == UNLABELLED).sum())
         if missing:
             raise ValueError(f"{missing} of {len(pictures)} pictures have no label; use predict for them.")
-        return self._match(pictures)
+        self._match(pictures)
 
     def _match(self, pictures: ImageDataset | ImageEmbeddings) -> Match:
         return match_by(pictures.class_names, self.class_names)
 
-    def _about(self, embeddings: ImageEmbeddings) -> dict[str, Any]:
+    def _made_by(self, embeddings: ImageEmbeddings, matched_by: str) -> Provenance:
         info, left_out = self.model.info, _left_out(embeddings)
         examples = {"left_out_examples": embeddings.failures["error"].head(EXAMPLES).tolist()} if left_out else {}
-        return {
-            "model": info.name,
-            "library": info.library,
-            "precision": info.precision,
-            "device": info.device,
-            "fingerprint": self.model.fingerprint,
-            "engine": info.engine,
-            "logit_scale": self.model.logit_scale,
-            "weights_sha256": info.weights_sha256,
-            "dataset": embeddings.dataset,
-            "prompts": self.prompts.texts,
-            "prompts_name": self.prompts.name,
-            "pooling": self.pooling,
-            "left_out": left_out,
-            **examples,
-        }
+        return Provenance(
+            model=info.name,
+            library=info.library,
+            precision=info.precision,
+            device=info.device,
+            engine=info.engine,
+            fingerprint=self.model.fingerprint,
+            weights_sha256=info.weights_sha256 or "",
+            logit_scale=self.model.logit_scale,
+            dataset=embeddings.dataset,
+            data_digest=embeddings.data_digest,
+            prompts=self.prompts.texts,
+            prompts_name=self.prompts.name or "",
+            pooling=self.pooling,
+            matched_by=matched_by,
+            left_out=left_out,
+            advice=self._advice["advice"].tolist(),
+            other=examples,
+            **environment(),
+        )
 
     def __repr__(self) -> str:
         return f"ZeroShotClassifier({len(self.class_names)} classes, {len(self.prompts)} prompts, {self.model.name})"
 
 
-def _translated(labels: np.ndarray, match: Match) -> np.ndarray:
-    """Give a data set's labels as indices into the classifier's class names, shape (N,); -1 stays -1."""
-    return np.where(labels == UNLABELLED, UNLABELLED, match.index[labels])
-
-
 def _left_out(embeddings: ImageEmbeddings) -> int:
     """Count the pictures that have no embedding: those whose rows are empty, or those that were skipped."""
     return int(embeddings.failed.sum()) or len(embeddings.failures)
-
-
-def _refuse_nothing(embeddings: ImageEmbeddings) -> None:
-    if embeddings.failed.all():
-        reasons = [f"; first: {text}" for text in embeddings.failures["error"].head(1)]
-        raise ValueError(f"none of the {_left_out(embeddings)} pictures can be opened{''.join(reasons)}")
-
-
-def _load(model: Encoder | str) -> Encoder:
-    if isinstance(model, str):
-        from zsc.models import load_model
-
-        return load_model(model)
-    return model
 
 
 def _unlabelled(pictures: Any) -> ImageDataset:

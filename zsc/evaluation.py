@@ -1,27 +1,33 @@
-"""Evaluation: how good the predictions are, and how sure one can be of that.
+"""Evaluation: the one result of a classifier, what made it, and how good its predictions are.
 
-Plain arrays in, numbers and tables out; metrics are scikit-learn's, the interval is SciPy's. The interval speaks of
-pictures drawn like these; it knows nothing of wrong labels or of prompts that were chosen on the same pictures.
+Metrics are scikit-learn's, the interval is SciPy's. The interval holds for pictures drawn like these; it does not
+account for wrong labels, or for prompts that were chosen on the same pictures.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from zsc.calibration import expected_calibration_error, reliability_table
 from zsc.checks import (
     FrozenList,
+    as_indices,
     as_list,
     check_class_names,
     check_count,
@@ -36,12 +42,11 @@ from zsc.checks import (
     to_json,
 )
 from zsc.datasets.base import UNLABELLED
-from zsc.files import write_whole
+from zsc.files import digest_of, write_whole
 from zsc.images import describe
-from zsc.prompts import ClassPrompts
-from zsc.scoring import cosine_scores
 from zsc.statistics import (
     CONFIDENCE,
+    NO_BETTER,
     holm,
     images_needed,
     mcnemar,
@@ -49,9 +54,12 @@ from zsc.statistics import (
     paired_interval,
     wilson_interval,
 )
+from zsc.store import record_of
 
 __all__ = [
     "Evaluation",
+    "Provenance",
+    "environment",
     "evaluate",
     "holm",
     "images_needed",
@@ -61,65 +69,205 @@ __all__ = [
     "wilson_interval",
 ]
 
+COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
 NORMALISE = (None, "true", "predicted", "all")
+KIND = "zsc evaluation"
+FORMAT = 1  # files without one are of the time before it, and the same otherwise
+INLINE = 500_000  # numbers that a JSON file holds itself; more of them go into a Parquet file beside it
+EXACT = 10_000_000  # numbers that are kept to the last digit; more of them to seven digits
+SMALLEST = np.finfo(np.float64).tiny  # what a probability of 0 for the true class counts as in the log loss
+PACKAGES = ("numpy", "pillow", "torch", "torchvision", "clip", "clip-anytorch", "open_clip_torch", "transformers",
+            "openvino")  # fmt: skip
+_KINDS = {"str": (str,), "int": (int,), "float": (int, float, type(None)), "Sequence": (list,), "Mapping": (dict,)}
+_LISTS = {"y_true": (int,), "proba": (list, type(None))}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a result; checked, copied and read-only. A field that nobody filled in has its default.
+
+    Attributes
+    ----------
+    model, library, precision, device, engine, fingerprint, weights_sha256, logit_scale
+        The model, as its `info` describes it.
+    dataset, data_digest, left_out
+        The pictures: name and split, digest of their contents, and how many could not be opened and were skipped.
+    prompts, prompts_name, pooling, advice
+        The prompts of each class, and what `check_prompts` says of them, one sentence each.
+    matched_by
+        How labels were tied to classes: "name", "position", "not at all: ..."; empty without labels.
+    part
+        Which part of the pictures was judged, such as "held out: 50 of 100 pictures".
+    versions, hardware
+        What computed it; see `environment`.
+    other
+        What a caller adds.
+    """
+
+    model: str = ""
+    library: str = ""
+    precision: str = ""
+    device: str = ""
+    engine: str = ""
+    fingerprint: str = ""
+    weights_sha256: str = ""
+    logit_scale: float | None = None
+    dataset: str = ""
+    data_digest: str = ""
+    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    prompts_name: str = ""
+    pooling: str = ""
+    matched_by: str = ""
+    part: str = ""
+    left_out: int = 0
+    advice: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = frozen_json(getattr(self, one.name), one.name)
+            kinds = _KINDS[re.split(r"\W", str(one.type))[0]]
+            if not isinstance(value, kinds):
+                raise TypeError(f"{one.name} is {short(value)}; {one.name} must be a {kinds[0].__name__}.")
+            object.__setattr__(self, one.name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that hold something, and what `other` holds, as one mapping that JSON can hold."""
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "other"}
+        found = {name: value for name, value in found.items() if value not in ("", None, 0, [], {})}
+        return found | {key: value for key, value in self.other.items() if key not in found}
+
+    @classmethod
+    def from_dict(cls, about: Mapping[str, Any]) -> Provenance:
+        """Read what `to_dict` gives; unknown keys go to `other`, and None stands for the default."""
+        if not isinstance(about, Mapping):
+            raise TypeError(f"about is a {type(about).__name__}; pass a mapping.")
+        about = frozen_json(about, "about")
+        names = {one.name for one in fields(cls)} - {"other"}
+        known = {key: value for key, value in about.items() if key in names and value is not None}
+        return cls(**known, other={key: value for key, value in about.items() if key not in names})
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The judgement of N predictions over K classes. Made by `evaluate`; checked, copied and read-only.
+    """N predictions over K classes: the one result of a classifier. Checked, copied and read-only.
+
+    The metrics need a label and an answer for every picture, and raise one sentence otherwise; `table` does not.
 
     Attributes
     ----------
     y_true
-        Labels, shape (N,).
+        Labels, shape (N,); -1 where a picture has none.
     proba
-        Probabilities, shape (N, K).
+        Probabilities, shape (N, K); rows of NaN for pictures that could not be opened.
     class_names
         K names.
     images
         N picture sources, or None.
-    about
-        What made the predictions: model, data set, prompts, pooling, and the versions of what computed them;
-        "left_out": how many pictures could not be opened; "matched_by": "name" or "position", how classes were paired.
+    made_by
+        What made the predictions; a mapping becomes a `Provenance`.
+    tokens
+        The prompt that decided each prediction, shape (N,); or None.
     """
 
-    y_true: np.ndarray
-    proba: np.ndarray
+    y_true: NDArray[np.int64]
+    proba: NDArray[np.float64]
     class_names: list[str]
     images: Sequence[Any] | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
+    made_by: Provenance = field(default_factory=Provenance)
+    tokens: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         names = check_class_names(self.class_names)
-        labels, values = check_labels(self.y_true, len(names)), check_proba(self.proba, len(names))
-        check_same_length(y_true=labels, proba=values)
-        images = None if self.images is None else FrozenList(as_list(self.images, "images", "pictures"))
-        if images is not None:
-            check_same_length(y_true=labels, images=images)
-        about = frozen_json(self.about, "about")
-        if not isinstance(about, Mapping):
-            raise TypeError(f"about is a {type(self.about).__name__}; pass a mapping.")
-        checked = (frozen(labels), frozen(values), FrozenList(names), images, about)
+        labels = check_labels(self.y_true, len(names), partial=True)
+        proba = check_proba(self.proba, len(names), partial=True)
+        check_same_length(y_true=labels, proba=proba)
+        per_picture: list[list[Any] | None] = []
+        for name in ("images", "tokens"):
+            values = getattr(self, name)
+            per_picture.append(None if values is None else as_list(values, name))
+            if values is not None:
+                check_same_length(**{"y_true": labels, name: per_picture[-1]})
+        images, tokens = per_picture
+        made_by = self.made_by if isinstance(self.made_by, Provenance) else Provenance.from_dict(self.made_by)
+        checked = (frozen(labels), frozen(proba), FrozenList(names), images and FrozenList(images), made_by,
+                   None if tokens is None else _object_array(tokens))  # fmt: skip
         for one, value in zip(fields(self), checked, strict=True):
             object.__setattr__(self, one.name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, one.name) for one in fields(self))  # a copy is as read-only
 
-    @cached_property
-    def y_pred(self) -> np.ndarray:
-        """The class with the highest probability, shape (N,); the first where several are equal."""
-        return frozen(self.proba.argmax(axis=1))
+    @property
+    def about(self) -> dict[str, Any]:
+        """What made the predictions, as one mapping; see `Provenance.to_dict`."""
+        return self.made_by.to_dict()
 
     @cached_property
-    def right(self) -> np.ndarray:
-        """Which predictions are right, shape (N,), bool: what the paired tests of `zsc.evaluation` take."""
-        return frozen(self.y_true == self.y_pred)
+    def failed(self) -> NDArray[np.bool_]:
+        """Which pictures have no answer because they could not be opened, shape (N,)."""
+        return frozen(np.isnan(self.proba[:, 0]))
+
+    @cached_property
+    def y_pred(self) -> NDArray[np.int64]:
+        """The class with the highest probability, shape (N,); the first where several are equal, -1 where failed."""
+        return frozen(np.where(self.failed, UNLABELLED, self.proba.argmax(axis=1)))
 
     @property
     def n(self) -> int:
         """N, the number of pictures."""
         return len(self.y_true)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per picture, a new table at each call.
+
+        Columns image (paths and URLs as texts), y_true and y_pred (indices into `class_names`; <NA> without a label, or
+        without an answer), y_pred_token (the prompt that decided), proba (of y_pred), and proba_<class> for each class.
+        """
+        tokens = pd.Series([None] * self.n if self.tokens is None else self.tokens, dtype=object)
+        values = (
+            as_cells([None] * self.n if self.images is None else self.images),
+            _nullable(self.y_true),
+            _nullable(self.y_pred),
+            tokens.mask(self.failed, None),
+            self.proba[np.arange(self.n), self.y_pred],
+        )
+        columns = [*COLUMNS, *(f"proba_{name}" for name in self.class_names)]
+        table = pd.DataFrame(dict(enumerate([*values, *self.proba.T])))
+        return table.set_axis(pd.Index(columns, dtype=object), axis=1)  # a name may hold bytes that are no UTF-8
+
+    def select(self, rows: ArrayLike | slice) -> Evaluation:
+        """Keep some pictures: their indices, in that order; or a mask of N bools, or a slice."""
+        kept = as_indices(rows, self.n)
+        images = None if self.images is None else [self.images[i] for i in kept]
+        tokens = None if self.tokens is None else self.tokens[kept]
+        return replace(self, y_true=self.y_true[kept], proba=self.proba[kept], images=images, tokens=tokens)
+
+    @cached_property
+    def _unjudged(self) -> str:
+        """Why nothing can be judged: a sentence, empty where everything can."""
+        for count, problem in (
+            (self.n == 0 and 1, "there are no pictures to judge"),
+            ((self.y_true == UNLABELLED).sum(), "have no label; select those with y_true >= 0"),
+            (self.failed.sum(), "could not be opened; select those that are not failed"),
+        ):
+            if count:
+                return f"{problem}." if self.n == 0 else f"{count} of {self.n} pictures {problem}."
+        return ""
+
+    @property
+    def _labels(self) -> NDArray[np.int64]:
+        if self._unjudged:
+            raise ValueError(self._unjudged)
+        return self.y_true
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Which predictions are right, shape (N,): what the paired tests of `zsc.statistics` take."""
+        return frozen(self._labels == self.y_pred)
 
     @property
     def correct(self) -> int:
@@ -133,43 +281,55 @@ class Evaluation:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson interval of the accuracy, as SciPy computes it."""
+        """The 95 % Wilson interval of the accuracy."""
         return wilson_interval(self.correct, self.n)
 
     @property
     def macro_recall(self) -> float:
         """The mean of the recalls of the classes that occur in `y_true`."""
-        return float(self._report.loc[self._report["support"] > 0, "recall"].mean())
+        return float(self._seen["recall"].mean())
 
     @property
     def majority_baseline(self) -> float:
         """The accuracy of always naming the class that is most frequent in `y_true`."""
-        return float(np.bincount(self.y_true).max() / self.n)
+        return float(np.bincount(self._labels).max() / self.n)
 
     @property
     def log_loss(self) -> float:
         """The mean of -log of the true class's probability, in nats."""
-        return log_loss(self.y_true, self.proba)
+        return log_loss(self._labels, self.proba)
 
     @property
     def brier(self) -> float:
-        """The Brier score, halved so that it lies in [0, 1]."""
-        return brier_score(self.y_true, self.proba)
+        """The Brier score, halved so that it lies in [0, 1]: for two classes the mean squared error of either."""
+        errors = np.array(self.proba)
+        errors[np.arange(self.n), self._labels] -= 1
+        return float((errors**2).sum(axis=1).mean() / 2)
 
     @property
     def calibration_error(self) -> float:
         """The expected calibration error of the predicted class's probability, in ten bins of equal width."""
-        return expected_calibration_error(self.y_true, self.proba)
+        return expected_calibration_error(self._labels, self.proba)
 
     @property
     def reliability(self) -> pd.DataFrame:
         """One row per bin of confidence: mean confidence, accuracy, count; see `zsc.calibration.reliability_table`."""
-        return reliability_table(self.y_true, self.proba)
+        return reliability_table(self._labels, self.proba)
 
     @property
     def coverage(self) -> pd.DataFrame:
-        """What abstaining buys: threshold, coverage, accuracy, n, one row per threshold."""
-        return coverage_curve(self.y_true, self.proba)
+        """What abstaining buys: one row per threshold that changes something, from the least strict on.
+
+        Columns threshold, coverage (the share of pictures whose highest probability reaches it), accuracy (among
+        these), n.
+        """
+        top = self.proba.max(axis=1)
+        order = np.argsort(-top, kind="stable")
+        n = np.arange(1, self.n + 1)
+        accuracy = np.cumsum(self.right[order]) / n
+        last = np.r_[np.flatnonzero(np.diff(top[order])), self.n - 1]  # pictures of equal confidence go together
+        curve = pd.DataFrame({"threshold": top[order], "coverage": n / self.n, "accuracy": accuracy, "n": n})
+        return curve.iloc[last[::-1]].reset_index(drop=True)
 
     @property
     def report(self) -> pd.DataFrame:
@@ -179,23 +339,37 @@ class Evaluation:
     @cached_property
     def _report(self) -> pd.DataFrame:
         labels = np.arange(len(self.class_names))
-        columns = precision_recall_fscore_support(self.y_true, self.y_pred, labels=labels, zero_division=0)
+        columns = precision_recall_fscore_support(self._labels, self.y_pred, labels=labels, zero_division=0)
         names = ("precision", "recall", "f1", "support")
-        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=_texts(self.class_names, "class"))
+        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=self._index("class"))
+
+    @property
+    def _seen(self) -> pd.DataFrame:
+        return self._report[self._report["support"] > 0]
+
+    def _index(self, name: str) -> pd.Index:
+        return pd.Index(list(self.class_names), dtype=object, name=name)  # object takes bytes that are no UTF-8
 
     @property
     def confusion(self) -> pd.DataFrame:
         """Counts: one row per true class, one column per predicted class."""
         return self.confusion_table()
 
-    @property
-    def errors(self) -> pd.DataFrame:
-        """The wrong predictions, most confident first.
+    def confusion_table(self, normalise: str | None = None) -> pd.DataFrame:
+        """Return the confusion as counts, or as shares.
 
-        Columns index, image (where sources are known), true, predicted, proba (of the predicted class), proba_true,
-        margin (proba less that of the runner-up) and second (the runner-up).
+        Parameters
+        ----------
+        normalise
+            None: counts. "true": shares of each true class (rows add up to 1; the diagonal is the recall).
+            "predicted": shares of each predicted class (columns; the diagonal is the precision). "all": of all.
         """
-        return self._errors.copy()
+        if not (normalise is None or isinstance(normalise, str)) or normalise not in NORMALISE:
+            raise ValueError(f"normalise must be one of None, true, predicted, all; got {short(normalise)}.")
+        labels = np.arange(len(self.class_names))
+        how = "pred" if normalise == "predicted" else normalise
+        counts = confusion_matrix(self._labels, self.y_pred, labels=labels, normalize=how)
+        return pd.DataFrame(counts, index=self._index("true"), columns=self._index("predicted"))
 
     @cached_property
     def _errors(self) -> pd.DataFrame:
@@ -215,97 +389,154 @@ class Evaluation:
         }
         frame = pd.DataFrame(columns)
         if self.images is not None:
-            frame.insert(1, "image", as_cells(self.images[int(i)] for i in wrong))
+            frame.insert(1, "image", as_cells(self.images[i] for i in wrong))
         return frame.iloc[np.argsort(-top, kind="stable")].reset_index(drop=True)
 
-    def confusion_table(self, normalise: str | None = None) -> pd.DataFrame:
-        """Give the confusion as counts, or as shares.
+    @property
+    def errors(self) -> pd.DataFrame:
+        """The wrong predictions, most confident first.
 
-        Parameters
-        ----------
-        normalise
-            None: counts. "true": shares of each true class (rows add up to 1; the diagonal is the recall).
-            "predicted": shares of each predicted class (columns; the diagonal is the precision). "all": of all.
+        Columns index, image (where sources are known), true, predicted, proba (of the predicted class), proba_true,
+        margin (proba less that of the runner-up) and second (the runner-up).
         """
-        if not (normalise is None or isinstance(normalise, str)) or normalise not in NORMALISE:
-            raise ValueError(f"normalise={short(normalise)}; accepted are None, true, predicted, all.")
-        labels = np.arange(len(self.class_names))
-        how = {"predicted": "pred"}.get(str(normalise), normalise)
-        counts = confusion_matrix(self.y_true, self.y_pred, labels=labels, normalize=how)
-        rows, columns = (_texts(self.class_names, name) for name in ("true", "predicted"))
-        table = pd.DataFrame(counts, index=rows, columns=columns)
-        table.attrs |= {key: self.about[key] for key in ("model", "dataset") if key in self.about}
-        return table
+        return self._errors.copy()
 
     def top_k(self, k: int) -> float:
-        """Give the share of pictures whose true class is among the k most probable, k from 1 to K."""
-        return top_k_accuracy(self.y_true, self.proba, k)
+        """Return the share of pictures whose true class is among the k most probable (ties: the lower index)."""
+        k = check_count(k, "k", high=self.proba.shape[1])
+        top = np.argsort(-self.proba, axis=1, kind="stable")[:, :k]
+        return float((top == self._labels[:, None]).any(axis=1).mean())
 
     def abstain(self, threshold: float) -> Evaluation:
         """Judge only the predictions whose probability is at least `threshold`.
 
-        The probability is relative to the prompts: a picture of none of the classes can pass. Its `about` says the
-        threshold and the coverage, the share of pictures that are left.
+        The probability is relative to the prompts: a picture of none of the classes can pass. `made_by.other` holds
+        the threshold and the coverage, the share of pictures that are left.
 
         Raises
         ------
         ValueError
             If no prediction reaches the threshold.
         """
-        kept = np.flatnonzero(self.proba.max(axis=1) >= check_threshold(threshold))
+        top = self.proba.max(axis=1)
+        kept = np.flatnonzero(top >= check_fraction(threshold, "threshold", ends=True))
         if not len(kept):
-            raise ValueError(f"threshold={threshold}; no prediction reaches it, the highest is {self.proba.max():.3f}.")
-        images = None if self.images is None else [self.images[int(i)] for i in kept]
-        about = {**self.about, "threshold": threshold, "coverage": len(kept) / self.n}
-        return Evaluation(self.y_true[kept], self.proba[kept], self.class_names, images, about)
+            raise ValueError(f"threshold={threshold}; no prediction reaches it, the highest is {top.max():.3f}.")
+        other = {**self.made_by.other, "threshold": threshold, "coverage": len(kept) / self.n}
+        return replace(self.select(kept), made_by=replace(self.made_by, other=other))
 
     def summary(self) -> str:
-        """Say the result in a sentence or two: accuracy, how sure, against what, and the weakest class."""
+        """Say the result in a few sentences: accuracy, how sure, against what, and the weakest class."""
         low, high = self.interval
+        baseline, seen, made_by = self.majority_baseline, self._seen, self.made_by
         text = (
             f"accuracy {self.accuracy:.3f} ({self.correct} of {self.n}), 95 % interval {low:.3f} to {high:.3f}, "
-            f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives "
-            f"{self.majority_baseline:.3f}."
+            f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives {baseline:.3f}."
         )
-        seen = self._report[self._report["support"] > 0]
+        if low <= baseline:
+            text += f" This is {NO_BETTER}."
         if seen["recall"].min() < seen["recall"].max():
             worst = seen.iloc[int(seen["recall"].argmin())]
             text += f" Weakest: {worst.name}, recall {worst['recall']:.3f} of {int(worst['support'])}."
-        if self.about.get("left_out"):
-            text += f" Left out, as they cannot be opened: {self.about['left_out']} pictures."
-        if self.about.get("matched_by") == "position":
-            text += " Classes were matched by position."
-        return text
+        if made_by.left_out:
+            text += f" Left out, as they cannot be opened: {made_by.left_out} pictures."
+        return text + " Classes were matched by position." * (made_by.matched_by == "position")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the results as plain values that JSON can hold."""
-        return results(self)
+        """Return the results as plain values that JSON can hold: what made them, the numbers, report, confusion."""
+        numbers = ("n", "correct", "accuracy", "macro_recall", "majority_baseline", "log_loss", "brier",
+                   "calibration_error")  # fmt: skip
+        rows = zip(self.class_names, self._report.to_dict("records"), strict=True)
+        return {
+            **self.about,
+            **{name: getattr(self, name) for name in numbers},
+            "interval": list(self.interval),
+            "confidence": CONFIDENCE,
+            "report": [{"class": name, **row} for name, row in rows],
+            "confusion": {"class_names": list(self.class_names), "counts": self.confusion.to_numpy().tolist()},
+        }
 
     def save(self, path: str | Path) -> Path:
-        """Write everything to a JSON file that `load` reads; see `zsc.evaluation`."""
-        return save(self, path)
+        """Write everything to a file that `load` reads, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            Ending in .parquet: one Parquet file. Else a JSON file that people can read; above 500,000 probabilities
+            these go into a Parquet file beside it, which `load` reads by itself. Above 10 million probabilities they
+            are kept to seven digits, below that to the last one. An older file is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        path = Path(path)
+        if path.suffix == ".parquet":
+            return write_whole(path, self._write_parquet)
+        head = {"kind": KIND, "format": FORMAT, "results": None if self._unjudged else self.to_dict()}
+        head |= {"about": self.about, "class_names": self.class_names}
+        if self.proba.size > INLINE:
+            arrays = self.save(path.with_name(f"{path.name}.parquet"))
+            return write_whole(path, to_json(head | {"arrays": arrays.name, "sha256": digest_of(arrays)}, indent=1))
+        proba = [None if failed else row for failed, row in zip(self.failed, self.proba.tolist(), strict=True)]
+        tokens = None if self.tokens is None else list(self.tokens)
+        lists = {"y_true": self.y_true.tolist(), "proba": proba, "images": self._names, "tokens": tokens}
+        return write_whole(path, to_json(head, indent=1).removesuffix("\n}") + ",\n" + to_json(lists)[1:])
+
+    @property
+    def _names(self) -> list[str] | None:
+        """The pictures by name, so that a path or URL comes back, also where it is no UTF-8."""
+        if self.images is None:
+            return None
+        return [os.fsdecode(s) if isinstance(s, (str, os.PathLike)) else describe(s) for s in self.images]
+
+    def _write_parquet(self, file: Any) -> None:
+        proba = self.proba if self.proba.size <= EXACT else self.proba.astype(np.float32)
+        columns = {"y_true": pa.array(self.y_true)}
+        for name, values in (("image", self._names), ("y_pred_token", self.tokens)):
+            if values is not None:
+                columns[name] = _text_column(values)
+        columns["proba"] = pa.FixedSizeListArray.from_arrays(pa.array(proba.ravel()), proba.shape[1])
+        head = {"kind": KIND, "format": FORMAT, "about": self.about, "class_names": self.class_names}
+        table = pa.table(columns).replace_schema_metadata({"zsc": to_json(head)})
+        texts = [name for name in columns if name in ("image", "y_pred_token")]
+        pq.write_table(table, file, compression="zstd", use_dictionary=texts, use_byte_stream_split=[_LEAF])
 
     @classmethod
     def load(cls, path: str | Path) -> Evaluation:
-        """Read what `save` wrote."""
-        return load(path)
+        """Read what `save` wrote; pictures that were in memory are known by name only.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it holds something else, or was written by a newer version.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such evaluation; write one with evaluation.save or 'zsc evaluate --save'."
+            )
+        try:
+            found = _read_parquet(path) if path.suffix == ".parquet" else _read_json(path)
+            return cls(**found)
+        except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+            reason = str(error).removesuffix(".")
+            raise ValueError(f"{path}: no evaluation to be read ({reason}); write one with evaluation.save.") from error
 
     def __repr__(self) -> str:
-        return f"Evaluation({self.summary()})"
-
-
-def _texts(names: Sequence[str], name: str) -> pd.Index:
-    """Give names as an index that takes any text, also one with bytes that are no UTF-8."""
-    return pd.Index(list(names), dtype=object, name=name)
+        return f"Evaluation({self._unjudged or self.summary()})"
 
 
 def evaluate(
-    y_true: Sequence[int] | np.ndarray,
-    proba: np.ndarray,
+    y_true: Sequence[int] | NDArray[np.int64],
+    proba: ArrayLike,
     class_names: Iterable[str],
     *,
     images: Iterable[Any] | None = None,
-    about: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | Provenance | None = None,
 ) -> Evaluation:
     """Judge predictions.
 
@@ -320,7 +551,7 @@ def evaluate(
     images
         N picture sources, for the table of errors.
     about
-        What made the predictions, kept with the result: texts as keys, and values that JSON can hold.
+        What made the predictions: a `Provenance`; or a mapping of its fields and of whatever else JSON can hold.
 
     Raises
     ------
@@ -329,160 +560,105 @@ def evaluate(
     ValueError
         If the arguments do not fit together; the message names the one that is off.
     """
-    return Evaluation(y_true, proba, class_names, images, about or {})  # type: ignore[arg-type]
+    names = check_class_names(class_names)  # type: ignore[arg-type]
+    labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
+    return Evaluation(labels, values, names, images, about or {})  # type: ignore[arg-type]
 
 
-SMALLEST = np.finfo(np.float64).tiny  # what a probability of 0 for the true class counts as in the log loss
+def result_table(
+    images: Sequence[Any], y_true: Any, proba: Any, tokens: Any, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Lay out N predictions as `Evaluation.table` does."""
+    return Evaluation(y_true, proba, list(class_names), images, tokens=tokens).table
 
 
-def top_k_accuracy(y_true: np.ndarray, proba: np.ndarray, k: int) -> float:
-    """Give the share of pictures whose true class is among the k most probable; ties go to the lower index.
+def log_loss(y_true: NDArray[np.int64], proba: NDArray[np.float64]) -> float:
+    """Return the mean of -log of the true class's probability, in nats: the one log loss of the package.
 
-    Raises
-    ------
-    ValueError
-        If k is not in 1 to K.
-    """
-    k = check_count(k, "k", high=proba.shape[1])
-    top = np.argsort(-proba, axis=1, kind="stable")[:, :k]
-    return float((top == y_true[:, None]).any(axis=1).mean())
-
-
-def log_loss(y_true: np.ndarray, proba: np.ndarray) -> float:
-    """Give the mean of -log of the true class's probability, in nats.
-
-    The one log loss of the package. No row is rescaled and nothing is cut but a probability of 0, which a softmax in
-    float64 gives to classes 745 nats behind: it counts as 2.2e-308, that is as 708 nats.
+    No row is rescaled, and nothing is cut but a probability of 0, which a softmax in float64 gives to classes 745 nats
+    behind: it counts as 2.2e-308, that is as 708 nats.
     """
     given = np.clip(proba[np.arange(len(y_true)), y_true], SMALLEST, 1)
     return float(np.log(1 / given).mean())
 
 
-def brier_score(y_true: np.ndarray, proba: np.ndarray) -> float:
-    """Give the Brier score, halved so that it lies in [0, 1]: for two classes the mean squared error of either's."""
-    errors = np.array(proba, dtype=np.float64)
-    errors[np.arange(len(y_true)), y_true] -= 1
-    return float((errors**2).sum(axis=1).mean() / 2)
+def as_cells(images: Iterable[Any]) -> pd.Series:
+    """Return picture sources as a column: paths and URLs as texts that every file format can hold, the rest as is."""
+    cells = [describe(one) if isinstance(one, (str, os.PathLike)) else one for one in images]
+    return pd.Series(cells, dtype=object)
 
 
-def coverage_curve(y_true: np.ndarray, proba: np.ndarray) -> pd.DataFrame:
-    """Show what abstaining buys: a row for every threshold that changes something, from the least strict on.
-
-    A prediction is made where the highest probability is at least the threshold.
-
-    Returns
-    -------
-    pd.DataFrame
-        Columns threshold, coverage (the share that is predicted), accuracy (among those), n.
-    """
-    top = proba.max(axis=1)
-    right = proba.argmax(axis=1) == y_true
-    order = np.argsort(-top, kind="stable")
-    n = np.arange(1, len(top) + 1)
-    accuracy = np.cumsum(right[order]) / n
-    last = np.r_[np.flatnonzero(np.diff(top[order])), len(top) - 1]  # pictures of equal confidence go together
-    curve = pd.DataFrame({"threshold": top[order], "coverage": n / len(top), "accuracy": accuracy, "n": n})
-    return curve.iloc[last[::-1]].reset_index(drop=True)
+def _nullable(labels: NDArray[np.int64]) -> pd.Series:
+    """Return labels as a column: int64, or Int64 with <NA> for -1."""
+    missing = labels == UNLABELLED
+    return pd.Series(labels, dtype="Int64").mask(missing) if missing.any() else pd.Series(labels)
 
 
-def check_threshold(threshold: float) -> float:
-    """Check a threshold on a probability: 0 to 1."""
-    return check_fraction(threshold, "threshold", ends=True)
+def _object_array(values: Sequence[Any]) -> NDArray[np.object_]:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return frozen(array)
 
 
-KIND = "zsc evaluation"
-FORMAT = 1  # files without one are of the time before it, and the same otherwise
-_LISTS = {"class_names": (str,), "y_true": (int,), "proba": (list,)}
+_LEAF = "proba.list.element"  # Parquet's name of the column that holds the probabilities
 
 
-def results(evaluation: Evaluation) -> dict[str, Any]:
-    """Give the results of an evaluation as plain values: what made it, the numbers, the report, the confusion."""
-    rows = zip(evaluation.class_names, evaluation.report.to_dict("records"), strict=True)
-    return {
-        **evaluation.about,
-        "n": evaluation.n,
-        "correct": evaluation.correct,
-        "accuracy": evaluation.accuracy,
-        "interval": list(evaluation.interval),
-        "confidence": CONFIDENCE,
-        "macro_recall": evaluation.macro_recall,
-        "majority_baseline": evaluation.majority_baseline,
-        "log_loss": evaluation.log_loss,
-        "brier": evaluation.brier,
-        "calibration_error": evaluation.calibration_error,
-        "report": [{"class": name, **row} for name, row in rows],
-        "confusion": {"class_names": list(evaluation.class_names), "counts": evaluation.confusion.to_numpy().tolist()},
-    }
-
-
-def save(evaluation: Evaluation, path: str | Path) -> Path:
-    """Write an evaluation as JSON, whole or not at all.
-
-    Parameters
-    ----------
-    evaluation
-        What to write.
-    path
-        The file; one that is there is replaced.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
-    content = {
-        "kind": KIND,
-        "format": FORMAT,
-        "results": results(evaluation),
-        "about": evaluation.about,
-        "class_names": evaluation.class_names,
-        "y_true": evaluation.y_true.tolist(),
-        "proba": evaluation.proba.tolist(),  # Python writes floats so that they read back to the last digit
-        "images": None if evaluation.images is None else [_name(source) for source in evaluation.images],
-    }
-    return write_whole(path, to_json(content, indent=1))
-
-
-def load(path: str | Path) -> Evaluation:
-    """Read an evaluation that `save` wrote; pictures that were in memory are known by name only.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it holds something else, or was written by a newer version.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such evaluation; write one with evaluation.save or 'zsc evaluate --save'.")
+def _text_column(texts: Iterable[str | None]) -> pa.Array:
+    """Return texts as a column of strings, or of bytes where one is no UTF-8."""
     try:
-        found = _checked(from_json(path.read_text(encoding="utf-8-sig")))
-        labels = np.array(found["y_true"])
-        return evaluate(labels, found["proba"], found["class_names"], images=found["images"], about=found["about"])
-    except (ValueError, TypeError, OverflowError) as error:
-        reason = str(error).removesuffix(".")
-        raise ValueError(f"{path}: no evaluation to be read ({reason}); write one with evaluation.save.") from error
+        return pa.array(texts, pa.string())
+    except UnicodeEncodeError:
+        return pa.array([text and text.encode("utf-8", "surrogatepass") for text in texts], pa.binary())
 
 
-def _checked(content: Any) -> dict[str, Any]:
+def _read_parquet(path: Path) -> dict[str, Any]:
+    table = pq.read_table(path, partitioning=None)
+    head = _check_head(record_of(table.schema))
+    if not {"y_true", "proba"} <= set(table.column_names):
+        raise ValueError("it has no columns y_true and proba")
+    found: dict[str, Any] = {"images": None, "tokens": None}
+    for field_name, column in (("images", "image"), ("tokens", "y_pred_token")):
+        if column in table.column_names:
+            texts = table[column].to_pylist()
+            found[field_name] = [t.decode("utf-8", "surrogatepass") if isinstance(t, bytes) else t for t in texts]
+    proba = table["proba"].combine_chunks()
+    shape = len(table), proba.type.list_size
+    return head | found | {"y_true": table["y_true"].to_numpy(), "proba": np.asarray(proba.flatten()).reshape(shape)}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     """Check what a file holds before any of it becomes an array, in which other types would pass for numbers."""
+    content = from_json(path.read_text(encoding="utf-8-sig"))
+    head = _check_head(content)
+    if "arrays" in content:
+        arrays = path.with_name(Path(str(content["arrays"])).name)
+        if not arrays.is_file() or digest_of(arrays) != content.get("sha256"):
+            raise ValueError(f"its arrays in {arrays.name} are missing, or those of another evaluation")
+        return _read_parquet(arrays)
+    for key, kinds in _LISTS.items():
+        _check_list(content.get(key), key, kinds)
+    failed = [math.nan] * len(head["class_names"])
+    proba = [failed if row is None else row for row in content["proba"]]
+    for row in proba:
+        _check_list(row, "a row of proba", (float, int))
+    for key, kinds in (("images", (str,)), ("tokens", (str, type(None)))):
+        if content.get(key) is not None:
+            _check_list(content[key], key, kinds)
+            check_same_length(**{key: content[key], "y_true": content["y_true"]})
+    return head | {"y_true": content["y_true"], "proba": proba} | {k: content.get(k) for k in ("images", "tokens")}
+
+
+def _check_head(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("kind") != KIND:
         kind = content.get("kind") if isinstance(content, dict) else content
         raise ValueError(f"kind is {short(kind)}, not {KIND!r}")
     written = content.get("format", FORMAT)
     if type(written) is not int or written > FORMAT:
         raise ValueError(f"format is {short(written)}, this version of zsc reads {FORMAT}: install a newer one")
-    for key, kinds in _LISTS.items():
-        _check_list(content.get(key), key, kinds)
-    for row in content["proba"]:
-        _check_list(row, "a row of proba", (float, int))
     if not isinstance(content.get("about"), dict):
         raise TypeError(f"about is {short(content.get('about'))}, not a mapping")
-    if content.get("images") is not None:
-        _check_list(content["images"], "images", (str,))
-        check_same_length(images=content["images"], y_true=content["y_true"])
-    return {"images": None} | content
+    _check_list(content.get("class_names"), "class_names", (str,))
+    return {"class_names": content["class_names"], "made_by": Provenance.from_dict(content["about"])}
 
 
 def _check_list(values: Any, name: str, kinds: tuple[type, ...]) -> None:
@@ -494,107 +670,32 @@ def _check_list(values: Any, name: str, kinds: tuple[type, ...]) -> None:
         raise ValueError(f"{name} holds {short(first)}, which is no {kinds[0].__name__}")
 
 
-def _name(source: Any) -> str:
-    """Name a picture so that its path or URL comes back, also where it is no UTF-8."""
-    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else describe(source)
-
-
-COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
-
-
-def result_table(images: Sequence[Any], y_true: np.ndarray, proba: np.ndarray, tokens: np.ndarray,
-                 class_names: Sequence[str]) -> pd.DataFrame:  # fmt: skip
-    """Lay out N predictions.
-
-    Parameters
-    ----------
-    images
-        N picture sources; paths and URLs become texts.
-    y_true
-        N labels; -1 becomes <NA>, and so does the prediction of a picture that failed.
-    proba
-        Probabilities, shape (N, K); NaN in the rows of pictures that failed.
-    tokens
-        For each picture the prompt that decided, shape (N,).
-    class_names
-        K names.
-
-    Returns
-    -------
-    pd.DataFrame
-        Columns image, y_true, y_pred, y_pred_token, proba, and proba_<class> for each class.
-    """
-    check_same_length(images=images, y_true=y_true, proba=proba, tokens=tokens)
-    failed = np.isnan(proba).any(axis=1)
-    y_pred = np.where(failed, UNLABELLED, proba.argmax(axis=1))
-    values = (
-        as_cells(images),
-        _nullable(y_true),
-        _nullable(y_pred),
-        pd.Series(tokens, dtype=object).mask(failed, None),
-        proba[np.arange(len(proba)), y_pred],
-    )
-    columns = [*COLUMNS, *(f"proba_{name}" for name in class_names)]
-    table = pd.DataFrame(dict(enumerate([*values, *np.asarray(proba).T])))
-    return table.set_axis(pd.Index(columns, dtype=object), axis=1)  # a name may hold bytes that are no UTF-8
-
-
-def as_cells(images: Iterable[Any]) -> pd.Series:
-    """Give picture sources as a column: paths and URLs as texts that every file format can hold, the rest as it is."""
-    cells = [describe(one) if isinstance(one, (str, os.PathLike)) else one for one in images]
-    return pd.Series(cells, dtype=object)
-
-
-def best_prompts(
-    image_embeddings: np.ndarray, text_embeddings: np.ndarray, prompts: ClassPrompts, y_pred: np.ndarray
-) -> np.ndarray:
-    """Find for each picture the prompt of its predicted class that is nearest to it, shape (N,)."""
-    cosines = cosine_scores(image_embeddings, text_embeddings)  # (N, M)
-    cosines[np.asarray(prompts.owners)[None, :] != y_pred[:, None]] = -np.inf
-    return np.array(prompts.prompts, dtype=object)[cosines.argmax(axis=1)]
-
-
-def _nullable(labels: np.ndarray) -> pd.Series:
-    """Give labels as a column: int64, or Int64 with <NA> where pictures have no label."""
-    missing = labels == UNLABELLED
-    return pd.Series(labels, dtype="Int64").mask(missing) if missing.any() else pd.Series(labels)
-
-
-PACKAGES = (
-    "numpy",
-    "pillow",
-    "torch",
-    "torchvision",
-    "clip",
-    "clip-anytorch",
-    "open_clip_torch",
-    "transformers",
-    "openvino",
-)
-
-
 def environment() -> dict[str, Any]:
-    """Give the versions of what a result depends on, and the machine: {"versions": ..., "hardware": ...}."""
+    """Return the versions of what a result depends on, and the machine: {"versions": ..., "hardware": ...}."""
+    return {"versions": dict(_versions()), "hardware": dict(_hardware())}
+
+
+@cache
+def _versions() -> dict[str, str]:
     versions = {"zsc": version("zsc-clip"), "python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    hardware = {
+    return versions
+
+
+@cache
+def _hardware() -> dict[str, Any]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return {
         "machine": platform.machine(),
         "system": platform.system(),
-        "processor": _processor(),
+        "processor": next(names, platform.processor()),
         "cores": os.cpu_count(),
     }
-    return {"versions": versions, "hardware": hardware}
-
-
-def _processor() -> str:
-    """Name the processor, as Linux tells it; else what Python knows."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
-            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor()

@@ -25,19 +25,20 @@ from zsc.checks import as_list, check_count, check_same_length, frozen, short
 from zsc.prompts import ClassPrompts, check_pooling
 
 CHUNK_ROWS = 65_536
+CELLS = 2**26  # cosines of prompts that are held at once
 NOWHERE = 1e-5  # a mean of unit rows that is shorter is what rounding leaves of opposite ones
 SMALL_CHUNK = 4096  # rows whose scores fit the processor's cache: to look through them costs less than to make them
 
 
-def pooled_scores(
-    image_embeddings: np.ndarray,
-    text_embeddings: np.ndarray,
+def score_classes(
+    image_embeddings: NDArray[np.float32],
+    text_embeddings: NDArray[np.float32],
     prompts: ClassPrompts,
     *,
     pooling: str,
     logit_scale: float,
-) -> np.ndarray:
-    """Score N pictures against K classes with several prompts each.
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Score N pictures against K classes with several prompts each, and find the prompt that decided.
 
     Parameters
     ----------
@@ -56,34 +57,65 @@ def pooled_scores(
 
     Returns
     -------
-    np.ndarray
-        Shape (N, K), float32.
+    tuple
+        Scores (N, K), float32; and for each picture the prompt of its best class that is nearest to it: an index into
+        `prompts.prompts`, shape (N,).
     """
     check_pooling(pooling)
     check_scale(logit_scale)
     check_same_length(text_embeddings=text_embeddings, prompts=prompts)
     if pooling == "mean":
-        return cosine_scores(image_embeddings, class_weights(text_embeddings, prompts))
-    cosines = cosine_scores(image_embeddings, text_embeddings)  # (N, M)
+        scores = cosine_scores(image_embeddings, class_weights(text_embeddings, prompts))
+    else:
+        _check_pair(image_embeddings, text_embeddings)
+        scores = np.empty((len(image_embeddings), len(prompts.class_names)), np.float32)
+        step = max(1, CELLS // len(text_embeddings))
+        for start in range(0, len(scores), step):
+            cosines = image_embeddings[start : start + step] @ text_embeddings.T  # (B, M)
+            scores[start : start + step] = _pool(cosines, prompts, pooling, logit_scale)
+    return scores, _deciding_prompts(image_embeddings, text_embeddings, prompts, scores.argmax(axis=1))
+
+
+def pooled_scores(
+    image_embeddings: NDArray[np.float32],
+    text_embeddings: NDArray[np.float32],
+    prompts: ClassPrompts,
+    *,
+    pooling: str,
+    logit_scale: float,
+) -> NDArray[np.float32]:
+    """Return the scores of `score_classes` alone, shape (N, K)."""
+    return score_classes(image_embeddings, text_embeddings, prompts, pooling=pooling, logit_scale=logit_scale)[0]
+
+
+def _pool(cosines: NDArray[np.float32], prompts: ClassPrompts, pooling: str, logit_scale: float) -> NDArray[np.float32]:
+    """Turn the cosines of M prompts (N, M) into scores of K classes (N, K)."""
+    starts = prompts.starts
     if pooling == "max":
-        return np.maximum.reduceat(cosines, prompts.starts, axis=1)
-    if pooling == "chils":
-        return _sub_class_scores(cosines, prompts)
-    columns = np.split(cosines * logit_scale, prompts.starts[1:], axis=1)
-    return np.stack([logsumexp(c, axis=1) for c in columns], axis=1).astype(np.float32) / np.float32(logit_scale)
-
-
-def _sub_class_scores(cosines: np.ndarray, prompts: ClassPrompts) -> np.ndarray:
-    """Give the cosine of the best sub-class plus that of its parent, shape (N, K).
-
-    CHiLS multiplies softmax over sub-classes with softmax over parents: logits add up, and what both are divided by is
-    the same for all classes.
-    """
-    parents = cosines[:, prompts.starts]
-    several = np.bincount(prompts.owners) > 1
+        return np.maximum.reduceat(cosines, starts, axis=1)
+    if pooling == "sum":
+        columns = np.split(cosines * logit_scale, starts[1:], axis=1)
+        return np.stack([logsumexp(c, axis=1) for c in columns], axis=1).astype(np.float32) / np.float32(logit_scale)
+    # CHiLS multiplies softmax over sub-classes with softmax over parents: logits add up, and what both are divided by
+    # is the same for all classes. A class with sub-classes is scored by them, never by its own prompt alone.
+    parents = cosines[:, starts]
     below = cosines.copy()
-    below[:, prompts.starts[several]] = -np.inf  # a parent that has sub-classes is none
-    return np.maximum.reduceat(below, prompts.starts, axis=1) + parents
+    below[:, np.asarray(starts)[np.bincount(prompts.owners) > 1]] = -np.inf
+    return np.maximum.reduceat(below, starts, axis=1) + parents
+
+
+def _deciding_prompts(
+    images: NDArray[np.float32], texts: NDArray[np.float32], prompts: ClassPrompts, best: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """For each picture find the nearest prompt of its best class; other classes' prompts are not looked at again."""
+    ends = [*prompts.starts[1:], len(texts)]
+    found = np.asarray(prompts.starts)[best]
+    order = np.argsort(best, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(best[order])) + 1):
+        own = slice(prompts.starts[k := best[rows[0]]], ends[k]) if len(rows) else slice(0)
+        if len(rows) and own.stop - own.start > 1:
+            found[rows] += (images[rows] @ texts[own].T).argmax(axis=1)
+    return found
 
 
 def class_weights(text_embeddings: np.ndarray, prompts: ClassPrompts) -> np.ndarray:
