@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from zsc.checks import check_choice, frozen
+from zsc.checks import check_choice, check_same_length, frozen
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import ON_ERROR, ImageEmbeddings, embed_images
@@ -45,6 +45,8 @@ class ZeroShotClassifier:
         the rule the prompts were published with, else "mean".
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
+    text_embeddings
+        Shape (M, D), one row per prompt, where they are known already; None encodes the prompts.
 
     Attributes
     ----------
@@ -67,12 +69,16 @@ class ZeroShotClassifier:
         *,
         pooling: str | None = None,
         truncate: bool = False,
+        text_embeddings: np.ndarray | None = None,
     ) -> None:
         self.prompts = as_prompts(prompts)
         check_pooling(pooling, optional=True)
         self.pooling = pooling or self.prompts.pooling or "mean"
         self.model = as_encoder(model)
-        self.text_embeddings = frozen(self.model.encode_texts(self.prompts.prompts, truncate=truncate))
+        if text_embeddings is None:
+            text_embeddings = self.model.encode_texts(self.prompts.prompts, truncate=truncate)
+        self.text_embeddings = frozen(text_embeddings)
+        check_same_length(text_embeddings=self.text_embeddings, prompts=self.prompts)
         if self.pooling == "mean":
             self.class_weights  # noqa: B018  # prompts that cancel each other out are refused here
 
