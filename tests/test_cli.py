@@ -141,7 +141,7 @@ def test_datasets(capsys, animals):
     assert {line.split()[0] for line in lines} == set(zsc.datasets.dataset_names()), "all that --dataset takes"
     assert "1000 pictures, 2 classes, split test, drawn on the spot" in lines["drawn-glasses"]
     assert code == 0 and "6 pictures, 3 classes" in lines["afhq 1"] and "17 pictures" in lines["samples"]
-    assert "data/glasses.md" in lines["glasses"] and "zsc download imagenette" in lines["imagenette 320px"]
+    assert "https://www.kaggle.com/datasets" in lines["glasses"] and "zsc download imagenette" in lines["imagenette 320px"]
     rows = {r["dataset"]: r for r in json.loads(run(capsys, "datasets", "--data-root", animals, "--json")[1])}
     assert rows["afhq 1"]["pictures"] == 6 and rows["glasses"]["pictures"] == 0
 

@@ -27,7 +27,7 @@ from servers import FileServer
 
 import zsc
 from zsc import cli
-from zsc.datasets.published import PUBLISHED
+from zsc.datasets import PUBLISHED
 from zsc.evaluation import evaluate
 from zsc.files import digest_of
 from zsc.models.weights import OPENAI_WEIGHTS
@@ -633,7 +633,7 @@ class TestRun:
 PATCH = """
 import json, os
 if os.environ.get("ZSC_REHEARSAL"):
-    from zsc.datasets.published import PUBLISHED
+    from zsc.datasets import PUBLISHED
     from zsc.models.weights import OPENAI_WEIGHTS
     said = json.loads(os.environ["ZSC_REHEARSAL"])
     for name, sha256 in said["weights"].items():

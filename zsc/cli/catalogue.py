@@ -11,7 +11,7 @@ from zsc.cli.printing import print_json, records, say, say_table
 from zsc.datasets import check_dataset, dataset_names, download_dataset, load_dataset
 from zsc.datasets.check import DatasetCheck
 from zsc.datasets.drawn import CLASS_NAMES, draw_dataset
-from zsc.datasets.published import PUBLISHED
+from zsc.datasets import PUBLISHED
 from zsc.models import model_table
 
 

@@ -27,14 +27,15 @@ from zsc.checks import (
     frozen,
     short,
 )
-from zsc.datasets.names import fold, look_alikes
+from zsc.datasets.listing import Listed, fold, look_alikes, read_csv, read_folder, read_huggingface
+from zsc.images import local_path
 
 UNLABELLED = -1
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """N pictures, their labels, and the names of the K classes. Nobody can change it; what is passed in is copied.
+    """N pictures, their labels, and the names of the K classes; checked, copied and read-only.
 
     Attributes
     ----------
@@ -44,19 +45,16 @@ class ImageDataset:
         Index into `class_names` for each picture, shape (N,), int64; -1 for no label. None: no picture has one.
     class_names
         K different names, without white space around them.
-    name
-        The data set's name, such as "afhq".
-    split_name
-        The published split the pictures come from, such as "val"; may be empty.
+    name, split_name
+        Such as "afhq", and the published split that the pictures come from, such as "val"; the latter may be empty.
     notes
         What is known about the data: source, licence, label errors, what was passed over.
 
     Raises
     ------
-    TypeError
-        If pictures, labels or names have no order (sets), or are of another type.
-    ValueError
-        If their numbers differ, a label is out of range, or two names are one.
+    TypeError, ValueError
+        If pictures, labels or names are of another type or have no order; if their numbers differ, a label is out of
+        range, or two names are one.
     """
 
     paths: Sequence[Any]
@@ -113,17 +111,7 @@ class ImageDataset:
     def select(self, indices: Sequence[int] | np.ndarray | slice) -> ImageDataset:
         """Keep the pictures at `indices`, in that order; the class names stay.
 
-        Parameters
-        ----------
-        indices
-            Whole numbers, of which negative ones count from the end; a mask of N bools; or a slice.
-
-        Raises
-        ------
-        TypeError
-            If they are neither whole numbers nor bools.
-        ValueError
-            If one is out of range, or a mask has another length.
+        Indices are whole numbers, of which negative ones count from the end; a mask of N bools; or a slice.
         """
         rows = as_indices(indices, len(self))
         return replace(self, paths=[self.paths[i] for i in rows], labels=self.labels[rows])
@@ -138,15 +126,10 @@ class ImageDataset:
         return self.select(np.sort(rng.choice(len(self), check_count(n, "n", high=len(self)), replace=False)))
 
     def split(self, fraction: float, *, seed: int = 0) -> tuple[ImageDataset, ImageDataset]:
-        """Divide at random into two parts that hold the classes in the same shares.
+        """Divide at random into two parts that hold the classes in the same shares; the same seed gives the same parts.
 
-        Parameters
-        ----------
-        fraction
-            Share of the first part, between 0 and 1. It gets floor or ceil of `fraction` x N pictures, and of each
-            class floor or ceil of its share, give or take one.
-        seed
-            The same seed gives the same parts.
+        The first part gets floor or ceil of `fraction` x N pictures, and of each class floor or ceil of its share, give
+        or take one.
         """
         fraction, rng = check_fraction(fraction, "fraction"), np.random.default_rng(check_count(seed, "seed", low=0))
         order = np.lexsort((rng.random(len(self)), self.labels))  # class by class, shuffled within
@@ -164,24 +147,76 @@ class ImageDataset:
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
-        """Load a folder with one sub-folder per class; see `zsc.datasets.listing.from_folder`."""
-        from zsc.datasets.listing import from_folder
+        """Load a folder with one sub-folder per class; the notes say what was passed over, and why.
 
-        return from_folder(folder, name=name)
+        Parameters
+        ----------
+        folder
+            Its sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
+            them, and links are followed. Folders whose names differ in what cannot be seen are one class.
+        name
+            The data set's name; the folder's own where None.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the folder is missing or has no sub-folders, if pictures lie beside them, if one of them holds no
+            picture, or if links put a picture into two classes.
+        """
+        folder = local_path(folder)
+        return cls._of(read_folder(folder), name or fold(folder.resolve().name))
 
     @classmethod
-    def from_csv(cls, csv: str | Path, **options: Any) -> ImageDataset:
-        """Load pictures and labels listed in a CSV file; see `zsc.datasets.listing.from_csv`."""
-        from zsc.datasets.listing import from_csv
+    def from_csv(
+        cls,
+        csv: str | Path,
+        *,
+        image_column: str,
+        label_column: str | None,
+        image_pattern: str = "{}",
+        class_names: Sequence[str] | Mapping[Any, str] | None = None,
+        name: str | None = None,
+    ) -> ImageDataset:
+        """Load pictures and labels listed in a CSV file.
 
-        return from_csv(csv, **options)
+        Parameters
+        ----------
+        csv
+            The file, with a header line; comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
+            says. White space around names and labels does not count.
+        image_column, image_pattern
+            The picture of each row: the value in that column, put into a path from the CSV file's folder, such as
+            ``"faces/face-{}.png"``, or into a URL.
+        label_column, class_names
+            The class of each row: a class name, or an index into `class_names`, which may also be a mapping of the
+            values in the file to names. Names that are not given are the sorted values. No column: no labels.
+        name
+            The data set's name; the file's own where None.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the CSV file or a picture is missing, a column is missing or stands twice, a row is too long or too
+            short, a label is unknown or empty, or one picture has two labels; the message names the line.
+        """
+        csv = local_path(csv)
+        listed = read_csv(csv, image_column, label_column, image_pattern, class_names)
+        return cls._of(listed, name or fold(csv.stem))
 
     @classmethod
-    def from_huggingface(cls, hf_dataset: Any, **options: Any) -> ImageDataset:
-        """Take the pictures of a Hugging Face data set; see `zsc.datasets.listing.from_huggingface`."""
-        from zsc.datasets.listing import from_huggingface
+    def from_huggingface(
+        cls, hf_dataset: Any, *, image_column: str = "image", label_column: str = "label", name: str = "huggingface"
+    ) -> ImageDataset:
+        """Take the pictures of one split of a ``datasets.Dataset``; each is read, undecoded, when it is opened.
 
-        return from_huggingface(hf_dataset, **options)
+        The labels are a ``ClassLabel`` column, in which None becomes -1. A stream, several splits, a missing column and
+        labels without names are refused.
+        """
+        return cls._of(read_huggingface(hf_dataset, image_column, label_column), name)
+
+    @classmethod
+    def _of(cls, listed: Listed, name: str) -> ImageDataset:
+        return cls(listed.paths, listed.labels, listed.class_names, name=name, notes=listed.notes)  # type: ignore[arg-type]
 
 
 def _as_names(class_names: Any) -> list[str]:

@@ -1,345 +1,256 @@
-"""The user's own pictures as an ImageDataset: from a folder, from a CSV file, from a Hugging Face data set.
+"""Which pictures and labels there are, as plain lists: in a folder, in a CSV file, in a Hugging Face data set.
 
 Every file that is named but missing is an error, and so is a row that is too long or too short: labels can never shift
-against pictures. What a folder holds beside pictures stands in the data set's notes.
+against pictures. What a folder holds beside pictures is told in the notes. Class names are read as people read them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv as csv_module
 import io
 import mimetypes
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import unicodedata
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zsc.checks import as_list, short
-from zsc.datasets.base import UNLABELLED, ImageDataset
-from zsc.datasets.names import fold, name_order, natural_key
 from zsc.files import printable
-from zsc.images import HEIC_ADVICE, image_suffixes, is_picture_by_content, is_url, local_path
+from zsc.images import HEIC_ADVICE, as_utf8, image_suffixes, is_picture_by_content, is_url
 
-_DELIMITERS = ",;\t|"
+Passed = tuple[str, str, str]  # kind, reason and path of what is no picture
 _SEPARATOR = re.compile(r'\s*"?sep=(.)"?[\s,;|]*', re.IGNORECASE)  # how Excel names the delimiter, in a first line
+_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u180e\u200b\u2060\ufeff]")
+_MARKS = "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # join or turn: not at an end
+_NUMBER = re.compile(r"(?<![.\d])(\d+)\.(\d+)(?!\.?\d)|(\d+)")
+_WHOLE = re.compile(r"[-+\u2212]?\d+(\.\d+)?")
+_LITTER = frozenset({
+    "$recycle.bin", "#recycle", "@__thumb", "@eadir", "__macosx", "__pycache__", "desktop.ini", "ehthumbs.db", "icon\r",
+    "lost+found", "system volume information", "thumbs.db", "thumbs.db:encryptable",
+})  # fmt: skip
+_LEFT = "left by other programs"
+_REASONS = {  # of suffixes that are passed over
+    reason: frozenset(suffixes.split())
+    for reason, suffixes in (
+        (_LEFT, ".bak .crdownload .download .old .orig .part .partial .swp .tmp"),
+        (HEIC_ADVICE, ".heic .heics .heif .hif .avif .avifs"),
+        (
+            "camera raw: needs export as JPEG or PNG",
+            ".arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .raw .rw2 .srw .x3f",
+        ),
+        ("a drawing or document: needs export as PNG", ".ai .djvu .emf .eps .pdf .ps .svg .svgz .wmf"),
+    )
+}
 
 
-def from_folder(folder: str | Path, *, name: str | None = None) -> ImageDataset:
-    """Load a folder with one sub-folder per class.
+class Listed(NamedTuple):
+    """N pictures, their labels (N,), None where there are none, the K class names, and what is to be told."""
 
-    Parameters
-    ----------
-    folder
-        Its sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
-        them, and links are followed. Folders whose names differ in what cannot be seen are one class.
-    name
-        The data set's name; the folder's own where None.
+    paths: list[Any]
+    labels: np.ndarray | None
+    class_names: list[str]
+    notes: dict[str, str]
 
-    Returns
-    -------
-    ImageDataset
-        Its notes say what was passed over: "3 files: 2 .heic (needs conversion ...), 1 .pdf (...)".
 
-    Raises
-    ------
-    FileNotFoundError
-        If the folder is missing.
-    ValueError
-        If it has no sub-folders, if pictures lie beside them, if one of them holds no picture, or if links put a
-        picture into two classes.
+def fold(name: Any) -> str:
+    r"""Read a name as people do: without white space around it, without what cannot be seen, composed (NFC).
+
+    Examples
+    --------
+    >>> fold("\ufeffgas\u00a0pump ")
+    'gas pump'
     """
-    folder = local_path(folder)
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", as_utf8(str(name))))
+    return " ".join(" ".join(text.split()).strip(_MARKS).split())
+
+
+def name_order(name: str) -> tuple[bool, float, str, str]:
+    """Sort names: whole numbers by their value, then the others as `natural_key` does.
+
+    Examples
+    --------
+    >>> sorted(["class 10", "10", "class 2", "9", "0.5", "0.25"], key=name_order)
+    ['0.25', '0.5', '9', '10', 'class 2', 'class 10']
+    """
+    is_number = _WHOLE.fullmatch(name) is not None
+    return not is_number, float(name.replace("\u2212", "-")) if is_number else 0.0, natural_key(name), name
+
+
+def natural_key(text: str) -> str:
+    """Sort texts with their numbers by value; texts whose numbers are equally long sort as they did."""
+    return _NUMBER.sub(lambda m: _sortable(m[3]) if m[3] else f"{_sortable(m[1])}.{m[2]}", text)
+
+
+def _sortable(digits: str) -> str:
+    """Write a whole number so that texts compare as numbers do: its length before it; after a 0, as digits sort."""
+    value = "".join(str(unicodedata.decimal(d)) for d in digits).lstrip("0")
+    return f"0{chr(0x100 + len(value))}{value}"
+
+
+def look_alikes(names: Iterable[str]) -> str:
+    """Tell in one sentence which names differ only in case, or in what can hardly be seen; empty where none do."""
+    groups = defaultdict(list)
+    for name in names:
+        key = unicodedata.normalize("NFKC", name).casefold()
+        groups["".join(c for c in key if unicodedata.category(c) != "Cf")].append(repr(printable(name)))
+    found = [" and ".join(group) for group in groups.values() if len(group) > 1]
+    told = f"{_some(found, 3)} differ only in case or in what can hardly be seen; each counts as a class"
+    return told if found else ""
+
+
+def read_folder(folder: Path) -> Listed:
+    """List a folder with one sub-folder per class; see `ImageDataset.from_folder`."""
+    where = printable(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{printable(folder)}: no such folder; pass a folder with one sub-folder of pictures per class."
-        )
-    folders, loose, passed = look_at_top(folder)
-    _refuse_loose(folder, folders, loose)
-    groups: dict[str, list[Path]] = {}
+        raise FileNotFoundError(f"{where}: no such folder; pass a folder with one sub-folder of pictures per class.")
+    passed: list[Passed] = []
+    folders, loose = _look_at_top(folder, passed)
+    _refuse_loose(where, folders, loose)
+    groups = defaultdict(list)
     for inside in folders:
-        groups.setdefault(fold(inside.name), []).append(inside)
-    class_names = sorted(groups, key=name_order)
-    listings = [[list_pictures(f, base=folder) for f in groups[c]] for c in class_names]
-    _refuse_empty(folder, [(f, x) for c, some in zip(class_names, listings, strict=True)
-                           for f, x in zip(groups[c], some, strict=True)])  # fmt: skip
-    for listing in (x for some in listings for x in some):
-        passed.update(listing.passed)
-    found = [[picture for listing in some for picture in listing.pictures] for some in listings]
-    _refuse_two_classes(folder, class_names, found)
+        groups[fold(inside.name)].append(inside)
+    names = sorted(groups, key=name_order)
+    found: list[tuple[int, str, str]] = []
+    empty = []
+    for label, inside in ((label, inside) for label, name in enumerate(names) for inside in groups[name]):
+        here: list[Passed] = []
+        pictures = list_pictures(inside, here, base=folder)
+        found += [(label, *picture) for picture in pictures]
+        passed += here
+        if not pictures:
+            empty.append(printable(inside.name) + (f" ({tell(here, folder)})" if here else ""))
+    if empty:
+        raise ValueError(
+            f"{where}: no pictures in {_some(empty)}; add some, or take the folder away (or hide it with a dot)."
+        )
+    _refuse_two_classes(folder, names, found)
     merged = [" and ".join(repr(printable(f.name)) for f in some) for some in groups.values() if len(some) > 1]
-    notes = passed.notes | ({"read as one class": "; ".join(merged)} if merged else {})
-    paths = [Path(path) for some in found for path, _ in some]
-    labels = np.repeat(np.arange(len(found)), [len(some) for some in found])
-    return ImageDataset(paths, labels, class_names, name=name or fold(folder.resolve().name), notes=notes)
+    notes = notes_of(passed, folder) | ({"read as one class": "; ".join(merged)} if merged else {})
+    return Listed([Path(path) for _, path, _ in found], np.array([label for label, *_ in found]), names, notes)
 
 
-def from_csv(
-    csv: str | Path,
-    *,
+def _refuse_loose(where: str, folders: Sequence[Path], loose: Sequence[Path]) -> None:
+    n = f"{len(loose)} picture{'' if len(loose) == 1 else 's'}" if loose else "no pictures"
+    if not folders:
+        raise ValueError(
+            f"{where}: no sub-folders, and {n} in the folder itself; put the pictures of each class into a folder "
+            "named as the class."
+        )
+    if loose:
+        raise ValueError(
+            f"{where}: {n} {'lies' if len(loose) == 1 else 'lie'} beside the {len(folders)} class folders, such as "
+            f"{printable(loose[0].name)}; move them into a class folder, or elsewhere, so that none is left out."
+        )
+
+
+def _refuse_two_classes(folder: Path, names: Sequence[str], found: Iterable[tuple[int, str, str]]) -> None:
+    """Refuse a picture that links put into two classes."""
+    owner: dict[str, tuple[int, str]] = {}
+    for label, path, real in found:
+        its_label, other = owner.setdefault(real, (label, path))
+        if its_label != label:
+            one, two = (printable(os.path.relpath(p, folder)) for p in (other, path))
+            raise ValueError(
+                f"{printable(folder)}: {one} and {two} are one picture by a link, in the classes {names[its_label]!r} "
+                f"and {names[label]!r}; take one of them away."
+            )
+
+
+def read_csv(
+    csv: Path,
     image_column: str,
     label_column: str | None,
-    image_pattern: str = "{}",
-    class_names: Sequence[str] | Mapping[Any, str] | None = None,
-    name: str | None = None,
-) -> ImageDataset:
-    """Load pictures and labels listed in a CSV file.
-
-    Parameters
-    ----------
-    csv
-        The file, with a header line; comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
-        says. Only two columns are read. White space around names and labels does not count.
-    image_column
-        Names the picture of each row, put into `image_pattern`.
-    label_column
-        The class of each row: a class name, or an index where `class_names` is given. None: no labels.
-    image_pattern
-        Path with ``{}`` for the image column's value, from the CSV file's folder, such as ``"faces/face-{}.png"``; or
-        a URL, which is fetched when the picture is opened.
-    class_names
-        The names in label order; or a mapping of the values in the file to names. None: the sorted values.
-    name
-        The data set's name; the file's own where None.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the CSV file or a picture is missing; the first ten are named.
-    ValueError
-        If a column is missing or stands twice, a row is too long or too short, a label is unknown or empty, or one
-        picture has two labels; the message names the line.
-    """
-    csv = local_path(csv)
+    image_pattern: str,
+    class_names: Sequence[str] | Mapping[Any, str] | None,
+) -> Listed:
+    """List the pictures and labels of a CSV file; see `ImageDataset.from_csv`."""
     if image_pattern.count("{}") != 1:
         raise ValueError(f"image_pattern={image_pattern!r} must hold exactly one {{}} for the value of {image_column}.")
-    lines, columns = read_columns(csv, [c for c in (image_column, label_column) if c is not None])
-    for line, value in zip(lines, columns[0], strict=True):
-        if not value:
-            raise ValueError(
-                f"{printable(csv)}: line {line} names no picture in column {image_column!r}; fill it in, or take the "
-                "row out."
-            )
-    places = [image_pattern.replace("{}", value) for value in columns[0]]
+    lines, (values, *labelled) = read_columns(csv, [c for c in (image_column, label_column) if c is not None])
+    if "" in values:
+        raise ValueError(
+            f"{printable(csv)}: line {lines[values.index('')]} names no picture in column {image_column!r}; fill it "
+            "in, or take the row out."
+        )
+    places = [image_pattern.replace("{}", value) for value in values]
     paths = [place if is_url(place) else csv.parent / place for place in places]
     check_present([p for p in paths if isinstance(p, Path)], f"named in {printable(csv)}")
-    if label_column is None:
-        labels = np.full(len(paths), UNLABELLED)
-        names = [] if class_names is None else list(_known_names(class_names)[1])
-    else:
-        labels, names = _to_labels(columns[1], class_names, f"{printable(csv)}: column {label_column!r}", lines)
-    notes = _check_twice(csv, lines, paths, labels)
-    return ImageDataset(paths, labels, names, name=name or fold(csv.stem), notes=notes)
-
-
-def from_huggingface(
-    hf_dataset: Any, *, image_column: str = "image", label_column: str = "label", name: str = "huggingface"
-) -> ImageDataset:
-    """Take the pictures of a Hugging Face data set, each of which is read when it is opened.
-
-    Parameters
-    ----------
-    hf_dataset
-        One split of a ``datasets.Dataset``, with a column of images and a ``ClassLabel`` column; any format.
-    image_column, label_column
-        Their names. A label that is None becomes -1.
-    name
-        The data set's name.
-
-    Returns
-    -------
-    ImageDataset
-        Its pictures are read from the data set one at a time, undecoded: a broken one fails when it is opened.
-
-    Raises
-    ------
-    ValueError
-        If it is a stream or several splits, if a column is missing, or if the labels have no names.
-    """
-    if hasattr(hf_dataset, "keys"):
-        raise ValueError(f"this is a {type(hf_dataset).__name__} of {', '.join(map(str, hf_dataset))}; pass one split.")
-    if not hasattr(hf_dataset, "__len__") or not hasattr(hf_dataset, "with_format"):
-        raise ValueError(
-            f"a {type(hf_dataset).__name__} cannot be counted or read twice; load it with streaming=False, or make a "
-            "datasets.Dataset of the rows that you want."
-        )
-    features = getattr(hf_dataset, "features", None) or {}
-    missing = [c for c in (image_column, label_column) if c not in features]
-    if missing:
-        raise ValueError(f"the data set has no column {', '.join(missing)}; it has {', '.join(features)}.")
-    class_names = getattr(features[label_column], "names", None)
-    if not class_names:
-        raise ValueError(f"column {label_column!r} has no class names; cast it to datasets.ClassLabel first.")
-    plain = hf_dataset.with_format(None)
-    labels = np.array([UNLABELLED if k is None else k for k in plain[label_column]], dtype=np.int64)
-    pictures = plain.select_columns([image_column])
-    if hasattr(features[image_column], "decode"):
-        pictures = pictures.cast_column(image_column, type(features[image_column])(decode=False))
-    paths = [HuggingFacePicture(pictures, image_column, row) for row in range(len(pictures))]
-    without = int((labels == UNLABELLED).sum())
-    notes = {"without a label": f"{without} of {len(labels)} pictures"} if without else {}
-    return ImageDataset(paths, labels, class_names, name=name, notes=notes)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class HuggingFacePicture(Mapping[str, Any]):
-    """One row of a Hugging Face data set as a picture source: a mapping of bytes and path, read when it is used."""
-
-    rows: Any
-    column: str
-    row: int
-
-    @property
-    def name(self) -> str:
-        """What messages and tables call it."""
-        return f"{self.column} of row {self.row}"
-
-    def __getitem__(self, key: str) -> Any:
-        cell = self.rows[self.row][self.column]
-        if isinstance(cell, Mapping):
-            return cell[key]
-        if key == "path":
-            return cell if isinstance(cell, str) else None
-        return None if isinstance(cell, str) else cell
-
-    def __iter__(self) -> Any:
-        return iter(("bytes", "path"))
-
-    def __len__(self) -> int:
-        return 2
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-def check_present(paths: Sequence[Path], where: str) -> None:
-    """Refuse files that are not there, naming the first ten; each folder is listed once, so that it is fast."""
-    listed: dict[str, set[str]] = {}
-    missing = []
-    for path in map(str, paths):
-        parent, file = os.path.split(path)
-        if parent not in listed:
-            listed[parent] = set(os.listdir(parent or os.curdir)) if Path(parent).is_dir() else set()
-        if file not in listed[parent] and not _exists(path):  # a disk may spell names in other ways
-            missing.append(printable(path))
-    if missing:
-        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(paths)} pictures {where} are missing: {', '.join(missing[:10])}{more}; "
-            "put them there, or take their rows out."
-        )
+    texts = [fold(value) for value in labelled[0]] if labelled else []
+    known, names = _known_names(class_names, texts)
+    where = f"{printable(csv)}: column {label_column!r}"
+    labels = _to_labels(texts, lines, known, names, where) if labelled else None
+    return Listed(paths, labels, names, _check_twice(csv, lines, paths, labels))
 
 
 def read_columns(csv: Path, columns: Sequence[str]) -> tuple[list[int], list[list[str]]]:
-    """Read columns of a CSV file as texts, without white space around them.
+    """Read columns of a CSV file as texts, without white space around them; rows of nothing at all are left out.
 
-    Returns
-    -------
-    tuple
-        The line in which each of the N rows ends, and the N values of each column asked for. Rows of nothing at all
-        are passed over.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file is missing.
-    ValueError
-        If it is no CSV in UTF-8, has no rows, a column is missing or stands twice, or a row has more or fewer fields
-        than the header.
+    Returns the line in which each of the N rows ends, and the N values of each column. FileNotFoundError and ValueError
+    say what is wrong with the file, and in which line.
     """
+    where = printable(csv)
     if not csv.is_file():
-        raise FileNotFoundError(f"{printable(csv)}: no such file; pass a CSV file with a header line.")
+        raise FileNotFoundError(f"{where}: no such file; pass a CSV file with a header line.")
     try:
         text = csv.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{printable(csv)}: not UTF-8 text ({error.reason}); save it as CSV in UTF-8.") from error
+        raise ValueError(f"{where}: not UTF-8 text ({error.reason}); save it as CSV in UTF-8.") from error
     first, _, rest = text.replace("\r\n", "\n").replace("\r", "\n").partition("\n")
     said = _SEPARATOR.fullmatch(first)
-    body, start = (rest, 1) if said else (f"{first}\n{rest}", 0)
-    wanted = [fold(c) for c in columns]
-    delimiter, header = _find_header(body, said[1] if said else _DELIMITERS, wanted, csv)
-    places = [_place_of(column, header, csv) for column in wanted]
-    lines, found = [], []
-    for line, row in _rows(body, delimiter, csv)[1:]:
-        extra = any(field.strip() for field in row[len(header) :])  # a delimiter at the end of a row adds nothing
-        if extra or len(row) < len(header):
-            raise ValueError(
-                f"{printable(csv)}: line {line + start} has {len(row)} fields where the header has {len(header)}; put "
-                f"quotes around a value that holds {delimiter!r}, or mend the row."
-            )
-        lines.append(line + start)
-        found.append([fold(row[p]) if i else row[p].strip() for i, p in enumerate(places)])
-    if not lines:
-        raise ValueError(f"{printable(csv)}: no rows below the header; write one row per picture.")
-    return lines, [list(column) for column in zip(*found, strict=True)]
-
-
-def _rows(body: str, delimiter: str, csv: Path) -> list[tuple[int, list[str]]]:
-    """Cut a table into rows, each with the line it ends in; rows without any text are left out."""
-    reader = csv_module.reader(io.StringIO(body), delimiter=delimiter, skipinitialspace=True, strict=True)
+    wanted = [fold(column) for column in columns]
+    table, header = _open_table(rest if said else f"{first}\n{rest}", said[1] if said else ",;\t|", wanted, where)
+    twice = [column for column in wanted if header.count(column) > 1]
+    if twice:
+        raise ValueError(f"{where}: the header has the column {twice[0]!r} twice; rename one of them.")
+    lines, rows = [], []
     try:
-        return [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+        for row in table:
+            if any(map(str.strip, row)):
+                lines.append(table.line_num + bool(said))
+                rows.append(row)
     except csv_module.Error as error:
-        raise ValueError(
-            f"{printable(csv)}: cannot be read as CSV at line {reader.line_num} ({error}); save it again as CSV."
-        ) from error
+        line = table.line_num + bool(said)
+        raise ValueError(f"{where}: cannot be read as CSV at line {line} ({error}); save it again as CSV.") from error
+    if not rows:
+        raise ValueError(f"{where}: no rows below the header; write one row per picture.")
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) < len(header) or any(map(str.strip, row[len(header) :])):  # a delimiter at the end adds nothing
+            raise ValueError(
+                f"{where}: line {line} has {len(row)} fields where the header has {len(header)}; put quotes around a "
+                f"value that holds {table.dialect.delimiter!r}, or mend the row."
+            )
+    return lines, [[row[header.index(column)].strip() for row in rows] for column in wanted]
 
 
-def _find_header(body: str, delimiters: str, wanted: Sequence[str], csv: Path) -> tuple[str, list[str]]:
-    """Give the delimiter under which the header has the columns that are wanted, and the header."""
-    headers = {}
+def _open_table(text: str, delimiters: str, wanted: Sequence[str], where: str) -> tuple[Any, list[str]]:
+    """Open a table by the delimiter under which its header has the columns that are wanted; also return the header."""
+    longest: list[str] = []
     for delimiter in delimiters:
-        reader = csv_module.reader(io.StringIO(body), delimiter=delimiter, skipinitialspace=True)
-        headers[delimiter] = [fold(c) for c in next((row for row in reader if any(map(str.strip, row))), [])]
-        if set(wanted) <= set(headers[delimiter]):
-            return delimiter, headers[delimiter]
-    header = max(headers.values(), key=len)
-    missing = ", ".join(c for c in wanted if c not in header)
-    has = ", ".join(map(printable, header[:20])) or "nothing"
-    raise ValueError(f"{printable(csv)}: no column {missing}; the header has {has}.")
+        table = csv_module.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
+        header: list[str] = []
+        with contextlib.suppress(csv_module.Error):  # by a delimiter that is not this table's
+            header = next(([fold(c) for c in row] for row in table if any(map(str.strip, row))), [])
+        if set(wanted) <= set(header):
+            return table, header
+        longest = max(longest, header, key=len)
+    missing, has = ", ".join(c for c in wanted if c not in longest), ", ".join(map(printable, longest[:20]))
+    raise ValueError(f"{where}: no column {missing}; the header has {has or 'nothing'}.")
 
 
-def _place_of(column: str, header: Sequence[str], csv: Path) -> int:
-    if header.count(column) > 1:
-        raise ValueError(f"{printable(csv)}: the header has the column {column!r} twice; rename one of them.")
-    return header.index(column)
-
-
-def _to_labels(
-    values: Sequence[str], class_names: Sequence[str] | Mapping[Any, str] | None, where: str, lines: Sequence[int]
-) -> tuple[np.ndarray, list[str]]:
-    """Turn a column of texts into labels (N,) and class names (K)."""
-    if "" in values:
-        raise ValueError(f"{where} is empty in line {lines[values.index('')]}; write a label, or take the row out.")
-    if class_names is None:
-        names = sorted(set(values), key=name_order)
-        known = {n: i for i, n in enumerate(names)}
-    else:
-        known, names = _known_names(class_names)
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        some = ", ".join(repr(printable(u)) for u in unknown[:10])
-        line = lines[values.index(unknown[0])]
-        raise ValueError(
-            f"{where} holds unknown labels {some} (first in line {line}); labels must be one of "
-            f"{', '.join(map(repr, names))}."
-        )
-    return np.array([known[v] for v in values], dtype=np.int64), names
-
-
-def _known_names(class_names: Sequence[str] | Mapping[Any, str]) -> tuple[dict[str, int], list[str]]:
-    """Give the label of each value that may stand in a table, and the class names."""
+def _known_names(
+    class_names: Sequence[str] | Mapping[Any, str] | None, values: Iterable[str]
+) -> tuple[dict[str, int], list[str]]:
+    """Find the label of each value that may stand in a table, and the class names."""
     if not isinstance(class_names, Mapping):
-        names = [fold(n) for n in as_list(class_names, "class_names", "names")]
+        given = sorted(set(values), key=name_order) if class_names is None else class_names
+        names = [fold(name) for name in as_list(given, "class_names", "names")]
         return {str(i): i for i in range(len(names))} | {n: i for i, n in enumerate(names)}, names  # names win
     names = list(dict.fromkeys(map(fold, class_names.values())))
     known: dict[str, int] = {}
@@ -350,339 +261,205 @@ def _known_names(class_names: Sequence[str] | Mapping[Any, str]) -> tuple[dict[s
     return known, names
 
 
-def _check_twice(csv: Path, lines: Sequence[int], paths: Sequence[Any], labels: np.ndarray) -> dict[str, str]:
+def _to_labels(
+    values: Sequence[str], lines: Sequence[int], known: Mapping[str, int], names: Sequence[str], where: str
+) -> np.ndarray:
+    """Turn a column of texts into labels (N,)."""
+    if "" in values:
+        raise ValueError(f"{where} is empty in line {lines[values.index('')]}; write a label, or take the row out.")
+    if unknown := sorted(set(values) - set(known)):
+        raise ValueError(
+            f"{where} holds unknown labels {_some([repr(printable(u)) for u in unknown])} (first in line "
+            f"{lines[values.index(unknown[0])]}); labels must be one of {', '.join(map(repr, names))}."
+        )
+    return np.array([known[value] for value in values], dtype=np.int64)
+
+
+def _check_twice(
+    csv: Path, lines: Sequence[int], paths: Sequence[str | Path], labels: np.ndarray | None
+) -> dict[str, str]:
     """Refuse a picture with two labels; tell of pictures that stand twice with one."""
     first: dict[str, int] = {}
     twice = []
     for i, path in enumerate(paths):
         seen = first.setdefault(path if isinstance(path, str) else os.path.normpath(path), i)
-        if labels[seen] != labels[i]:
+        if labels is not None and labels[seen] != labels[i]:
             raise ValueError(
                 f"{printable(csv)}: {printable(path)} has one label in line {lines[seen]} and another in line "
                 f"{lines[i]}; keep one of the two rows."
             )
         if seen != i:
             twice.append(printable(path))
-    if not twice:
-        return {}
     rows = "1 row names a picture" if len(twice) == 1 else f"{len(twice)} rows name a picture"
-    return {"named twice": f"{rows} that another row names: {', '.join(twice[:3])}; each row counts"}
+    return {"named twice": f"{rows} that another row names: {_some(twice, 3)}; each row counts"} if twice else {}
 
 
-def _refuse_loose(folder: Path, folders: Sequence[Path], loose: Sequence[Path]) -> None:
-    if not folders:
-        has = f"{len(loose)} pictures" if loose else "no pictures"
-        raise ValueError(
-            f"{printable(folder)}: no sub-folders, and {has} in the folder itself; put the pictures of each class into "
-            "a folder named as the class."
-        )
-    if loose:
-        raise ValueError(
-            f"{printable(folder)}: {len(loose)} {'picture lies' if len(loose) == 1 else 'pictures lie'} beside the "
-            f"{len(folders)} class folders, such as {printable(loose[0].name)}; move them into a class folder, or "
-            "elsewhere, so that none is left out."
-        )
-
-
-def _refuse_empty(folder: Path, listings: Sequence[tuple[Path, Listing]]) -> None:
-    empty = [(f, listing.passed) for f, listing in listings if not listing.pictures]
-    if empty:
-        told = ", ".join(_empty(f, passed) for f, passed in empty[:10])
-        more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
-        raise ValueError(
-            f"{printable(folder)}: no pictures in {told}{more}; add some, or take the folder away (or hide it with a "
-            "dot)."
+def check_present(paths: Sequence[Path], where: str) -> None:
+    """Refuse files that are not there, naming the first ten; each folder is listed once, so that it is fast."""
+    names = [os.path.split(path) for path in paths]
+    listed = {folder: set(os.listdir(folder or ".")) for folder, _ in set(names) if Path(folder).is_dir()}
+    missing = [
+        printable(path)
+        for path, (folder, name) in zip(paths, names, strict=True)
+        if name not in listed.get(folder, ()) and not path.exists()  # a disk may spell names in other ways
+    ]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(paths)} pictures {where} are missing: {_some(missing)}; put them there, or take "
+            "their rows out."
         )
 
 
-def _empty(folder: Path, passed: PassedOver) -> str:
-    return printable(folder.name) + (f" ({passed})" if str(passed) else "")
+def read_huggingface(hf_dataset: Any, image_column: str, label_column: str) -> Listed:
+    """List the pictures of a Hugging Face data set; see `ImageDataset.from_huggingface`."""
+    kind = type(hf_dataset).__name__
+    if hasattr(hf_dataset, "keys"):
+        raise ValueError(f"this is a {kind} of {', '.join(map(str, hf_dataset))}; pass one split.")
+    if not hasattr(hf_dataset, "__len__") or not hasattr(hf_dataset, "with_format"):
+        raise ValueError(
+            f"a {kind} cannot be counted or read twice; load it with streaming=False, or make a datasets.Dataset of "
+            "the rows that you want."
+        )
+    features = getattr(hf_dataset, "features", None) or {}
+    missing = [c for c in (image_column, label_column) if c not in features]
+    if missing:
+        raise ValueError(f"the data set has no column {', '.join(missing)}; it has {', '.join(features)}.")
+    class_names = getattr(features[label_column], "names", None)
+    if not class_names:
+        raise ValueError(f"column {label_column!r} has no class names; cast it to datasets.ClassLabel first.")
+    plain = hf_dataset.with_format(None)
+    labels = np.array([-1 if k is None else k for k in plain[label_column]], dtype=np.int64)
+    pictures = plain.select_columns([image_column])
+    if hasattr(features[image_column], "decode"):
+        pictures = pictures.cast_column(image_column, type(features[image_column])(decode=False))
+    without = int((labels < 0).sum())
+    notes = {"without a label": f"{without} of {len(labels)} pictures"} if without else {}
+    paths = [HuggingFacePicture(pictures, image_column, row) for row in range(len(pictures))]
+    return Listed(paths, labels, class_names, notes)
 
 
-def _refuse_two_classes(folder: Path, class_names: Sequence[str], found: Sequence[Sequence[tuple[str, str]]]) -> None:
-    """Refuse a picture that links put into two classes."""
-    if all(path == real for some in found for path, real in some) and not folder.is_symlink():
-        return
-    owner: dict[str, tuple[str, str]] = {}
-    for class_name, some in zip(class_names, found, strict=True):
-        for path, real in some:
-            other, its_class = owner.setdefault(real, (path, class_name))
-            if its_class != class_name:
-                one, two = (printable(os.path.relpath(p, folder)) for p in (other, path))
-                raise ValueError(
-                    f"{printable(folder)}: {one} and {two} are one picture by a link, in the classes {its_class!r} and "
-                    f"{class_name!r}; take one of them away."
-                )
+@dataclass(frozen=True, eq=False)
+class HuggingFacePicture:
+    """One row of a Hugging Face data set, as a picture source that is read when it is opened."""
 
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):
-        return False
-
-
-_LITTER = frozenset({
-    "$recycle.bin", "#recycle", "@__thumb", "@eadir", "__macosx", "__pycache__", "desktop.ini", "ehthumbs.db", "icon\r",
-    "lost+found", "system volume information", "thumbs.db", "thumbs.db:encryptable",
-})  # fmt: skip
-_LEFT_OVER = (".bak", ".crdownload", ".download", ".old", ".orig", ".part", ".partial", ".swp", ".tmp", "~")
-_HEIF = (".heic", ".heics", ".heif", ".hif", ".avif", ".avifs")
-_RAW = (".arw", ".cr2", ".cr3", ".crw", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw", ".x3f")
-_DRAWN = (".ai", ".djvu", ".emf", ".eps", ".pdf", ".ps", ".svg", ".svgz", ".wmf")
-_ADVICE = (
-    dict.fromkeys(_HEIF, HEIC_ADVICE)
-    | dict.fromkeys(_RAW, "camera raw: needs export as JPEG or PNG")
-    | dict.fromkeys(_DRAWN, "a drawing or document: needs export as PNG")
-)
-
-
-@dataclass
-class PassedOver:
-    """What a listing left out: for each kind and reason how many, and up to three examples."""
-
-    folder: Path
-    _found: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    _counts: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def add(self, kind: str, reason: str, path: str) -> None:
-        """Count one file or folder."""
-        self._counts[kind, reason] = self._counts.get((kind, reason), 0) + 1
-        examples = self._found.setdefault((kind, reason), [])
-        if len(examples) < 3:
-            examples.append(printable(os.path.relpath(path, self.folder)))
-
-    def update(self, other: PassedOver) -> None:
-        """Add what another listing of the same folder left out."""
-        for what, count in other._counts.items():
-            self._counts[what] = self._counts.get(what, 0) + count
-            self._found[what] = (self._found.get(what, []) + other._found[what])[:3]
+    rows: Any
+    column: str
+    row: int
 
     @property
-    def notes(self) -> dict[str, str]:
-        """The note for a data set; empty where nothing was left out."""
-        return {"passed over": str(self)} if self._counts else {}
+    def name(self) -> str:
+        """What messages and tables call it."""
+        return f"{self.column} of row {self.row}"
 
-    def __str__(self) -> str:
-        folders = sum(n for (kind, _), n in self._counts.items() if kind.endswith("folder"))
-        files = sum(self._counts.values()) - folders
-        total = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((files, "file"), (folders, "folder")) if n]
-        kinds = []
-        for (kind, reason), n in sorted(self._counts.items(), key=lambda item: (-item[1], item[0])):
-            many = "s" if n > 1 and kind.endswith(("file", "folder", "link", "picture")) else ""
-            such_as = "; such as" if n > len(self._found[kind, reason]) else ":"
-            kinds.append(f"{n} {kind}{many} ({reason}{such_as} {', '.join(self._found[kind, reason])})")
-        return f"{' and '.join(total)}: {', '.join(kinds)}" if total else ""
+    def __call__(self) -> Any:
+        """Read the cell: a mapping of bytes and path, bytes, or a path."""
+        return self.rows[self.row][self.column]
+
+    def __repr__(self) -> str:
+        return self.name
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The pictures of a folder and the folders below it.
+def list_classes(folder: Path, names: Sequence[str], passed: list[Passed]) -> dict[str, list[Path]]:
+    """List the pictures of published class folders, whatever the case of their names, each sorted by name as text.
 
-    Attributes
-    ----------
-    pictures
-        Path of each picture, and where it really lies; the two differ where links lead.
-    passed
-        What was passed over.
+    A folder that is missing is left out; `passed` gets what is passed over. ValueError names two folders of one class.
     """
+    folders, loose = _look_at_top(folder, passed) if folder.is_dir() else ([], [])
+    passed += [("loose picture", "in none of the class folders", str(picture)) for picture in loose]
+    wanted, present = {name.lower(): name for name in names}, dict[str, Path]()
+    for inside in folders:
+        name = wanted.get(fold(inside.name).lower())
+        if name is None:
+            passed.append(("folder", "no class of this data set", str(inside)))
+        elif present.setdefault(name, inside) is not inside:
+            one, two = (repr(printable(p.name)) for p in (present[name], inside))
+            raise ValueError(
+                f"{folder}: the folders {one} and {two} are one class, {name}; put their pictures into one folder."
+            )
+    listings = {n: list_pictures(present[n], passed, base=folder, order=str) for n in names if n in present}
+    return {name: [Path(path) for path, _ in pictures] for name, pictures in listings.items()}
 
-    pictures: list[tuple[str, str]]
-    passed: PassedOver
 
+def list_pictures(
+    folder: Path, passed: list[Passed], *, base: Path | None = None, order: Callable[[str], str] = natural_key
+) -> list[tuple[str, str]]:
+    """List the pictures in a folder and the folders below it: the path of each, and where it really lies.
 
-@dataclass(frozen=True)
-class _Level:
-    """One folder's own entries: folders to look into, pictures, and pictures that are links."""
-
-    folders: list[os.DirEntry[str]]
-    files: list[str]
-    links: list[str]
-
-
-def list_pictures(folder: Path, *, base: Path | None = None, order: Callable[[str], str] = natural_key) -> Listing:
-    """List the pictures in a folder and the folders below it.
-
-    Parameters
-    ----------
-    folder
-        Where to look.
-    base
-        What examples of what is passed over are named from, and not looked into again; the folder itself where None.
-    order
-        What paths are sorted by.
-
-    Returns
-    -------
-    Listing
-        A picture that is reached twice by links is listed once, where it really lies.
+    Links are followed, but not into `base` or where one has been already, and a picture that links lead to as well is
+    listed once. `passed` gets what is passed over.
     """
-    base = base or folder
-    passed = PassedOver(base)
-    seen = {_identity(base)} if base != folder else set()
-    waiting, linked = [(str(folder), os.path.realpath(folder))], list[tuple[str, str]]()
+    seen = {os.path.realpath(base)} if base else set()
+    waiting, linked = deque([str(folder)]), deque[str]()
     found: dict[str, str] = {}  # where it really lies -> path
     links: list[str] = []
     while waiting or linked:
-        place, real = waiting.pop() if waiting else linked.pop(0)  # links last: what lies here is listed as lying here
-        identity = _identity(place)
-        if identity in seen:
-            passed.add("folder", "a link to one that is listed already", place)
+        place = waiting.popleft() if waiting else linked.popleft()  # what lies here is listed as lying here
+        real = os.path.realpath(place)
+        if real in seen:
+            passed.append(("folder", "a link to one that is listed already", place))
             continue
-        seen.add(identity)
-        level = _look_into(place, passed)
-        found |= {os.path.join(real, file.rpartition(os.sep)[2]): file for file in level.files}
-        links += level.links
-        for entry in reversed(level.folders):
-            if entry.is_symlink():
-                linked.append((entry.path, os.path.realpath(entry.path)))
-            else:
-                waiting.append((entry.path, os.path.join(real, entry.name)))
+        seen.add(real)
+        folders, files = _look_into(place, passed)
+        for entry in folders:
+            (linked if entry.is_symlink() else waiting).append(entry.path)
+        links += [entry.path for entry in files if entry.is_symlink()]
+        found |= {os.path.join(real, entry.name): entry.path for entry in files if not entry.is_symlink()}
     for link in sorted(links, key=order):
-        target = os.path.realpath(link)
-        if target in found:
-            passed.add("link", "to a picture that is listed already", link)
-        else:
-            found[target] = link
-    return Listing(sorted(((path, real) for real, path in found.items()), key=lambda two: (order(two[0]), two)), passed)
+        if found.setdefault(os.path.realpath(link), link) != link:
+            passed.append(("link", "to a picture that is listed already", link))
+    return sorted(((path, real) for real, path in found.items()), key=lambda two: (order(two[0]), two))
 
 
-def look_at_top(folder: Path) -> tuple[list[Path], list[Path], PassedOver]:
-    """Give the sub-folders of a folder, the pictures that lie in it directly, and what else was passed over."""
+def _look_at_top(folder: Path, passed: list[Passed]) -> tuple[list[Path], list[Path]]:
+    """List the sub-folders of a folder and the pictures that lie in it directly, both sorted by name."""
     if not os.access(folder, os.R_OK | os.X_OK):
         raise PermissionError(f"{printable(folder)}: the folder cannot be read; check its rights.")
-    passed = PassedOver(folder)
-    level = _look_into(str(folder), passed)
-    return [Path(e.path) for e in level.folders], [Path(p) for p in sorted(level.files + level.links)], passed
+    folders, files = _look_into(str(folder), passed)
+    return [Path(e.path) for e in folders], [Path(e.path) for e in files]
 
 
-def image_files(folder: Path) -> list[Path]:
-    """List the pictures in a folder and the folders below it, sorted as text, as published data sets are."""
-    return [Path(path) for path, _ in list_pictures(folder, order=str).pictures]
-
-
-def class_folders(folder: Path) -> list[Path]:
-    """List the sub-folders of a folder that may be classes, sorted by name."""
-    return look_at_top(folder)[0]
-
-
-def read_classes(folder: Path, names: Sequence[str], how_to_get: str) -> tuple[list[Path], np.ndarray, dict[str, str]]:
-    """Read the pictures of published class folders.
-
-    Parameters
-    ----------
-    folder
-        Holds one folder per class; the case of their names does not matter.
-    names
-        The K folder names, in the order of the labels.
-    how_to_get
-        One sentence for the error: how to get the data set.
-
-    Returns
-    -------
-    tuple
-        N paths, class by class, each class sorted by name as text; their labels, shape (N,); notes on what was passed
-        over.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a folder is missing or holds no picture.
-    ValueError
-        If two folders are one class, such as "cat" and "CAT".
-    """
-    folders, loose, passed = look_at_top(folder) if folder.is_dir() else ([], [], PassedOver(folder))
-    present = by_class(folders, names)
-    missing = [n for n in names if n not in present]
-    if missing:
-        some = f", missing {', '.join(missing)}" if len(missing) < len(names) else ""
-        raise FileNotFoundError(f"no images under {folder}; expected folders {', '.join(names)}{some}. {how_to_get}")
-    for picture in loose:
-        passed.add("loose picture", "in none of the class folders", str(picture))
-    for other in set(folders) - set(present.values()):
-        passed.add("folder", "no class of this data set", str(other))
-    paths, labels = [], []
-    for label, name in enumerate(names):
-        listing = list_pictures(present[name], base=folder, order=str)
-        if not listing.pictures:
-            raise FileNotFoundError(f"no images under {present[name]}; the class is empty. {how_to_get}")
-        passed.update(listing.passed)
-        paths += [Path(path) for path, _ in listing.pictures]
-        labels += [label] * len(listing.pictures)
-    return paths, np.array(labels, dtype=np.int64), passed.notes
-
-
-def by_class(folders: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
-    """Find the folder of each published class, whatever the case of its name; refuse two folders of one class."""
-    wanted = {name.lower(): name for name in names}
-    present: dict[str, Path] = {}
-    for folder in folders:
-        name = wanted.get(fold(folder.name).lower())
-        if name in present:
-            raise ValueError(
-                f"{folder.parent}: the folders {printable(present[name].name)!r} and {printable(folder.name)!r} are "
-                f"one class, {name}; put their pictures into one folder."
-            )
-        if name is not None:
-            present[name] = folder
-    return present
-
-
-def first_existing(candidates: Sequence[Path], marker: str) -> Path | None:
-    """Give the first folder that holds `marker`, or None."""
-    return next((c for c in candidates if (c / marker).exists()), None)
-
-
-def check_split(split: str | None, accepted: Sequence[str], default: str) -> str:
-    """Give the split, or the default for None; refuse a name that was not published."""
-    if split is not None and split not in accepted:
-        raise ValueError(f"split={split!r}; split must be one of {', '.join(accepted)}.")
-    return split or default
-
-
-def _look_into(place: str, passed: PassedOver) -> _Level:
+def _look_into(place: str, passed: list[Passed]) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
     """Sort the entries of one folder, by name, into folders, pictures and what is passed over."""
-    suffixes, level = image_suffixes(), _Level([], [], [])
+    suffixes = image_suffixes()
     try:
         with os.scandir(place) as entries:
-            here = sorted(entries, key=lambda e: e.name)
+            here = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        passed.add("folder", f"cannot be read, {error.strerror}", place)
-        return level
+        passed.append(("folder", f"cannot be read, {error.strerror}", place))
+        return [], []
+    if not here and _suffix(place) in suffixes:
+        passed.append(("folder", "empty, and named like a picture", place))
+    folders, files = list[os.DirEntry[str]](), list[os.DirEntry[str]]()
     for entry in here:
         is_folder = _is(entry.is_dir)
-        why = _why_not(entry, is_folder, suffixes)
-        if why:
-            passed.add(*why, entry.path)
-        elif is_folder:
-            level.folders.append(entry)
+        if why := _why_not(entry, is_folder, suffixes):
+            passed.append((*why, entry.path))
         else:
-            (level.links if entry.is_symlink() else level.files).append(entry.path)
-    if not here and _suffix(place) in suffixes:
-        passed.add("folder", "empty, and named like a picture", place)
-    return level
+            (folders if is_folder else files).append(entry)
+    return folders, files
 
 
 def _why_not(entry: os.DirEntry[str], is_folder: bool, suffixes: frozenset[str]) -> tuple[str, str] | None:
     """Say of what kind an entry is that is passed over, and why; None for a picture and for a folder to look into."""
-    what, suffix = "folder" if is_folder else "file", _suffix(entry.name)
-    if entry.name.startswith("."):
+    what, name, suffix = "folder" if is_folder else "file", entry.name.lower(), _suffix(entry.name)
+    if name.startswith("."):
         return f"hidden {what}", "the name begins with a dot"
-    is_lock = entry.name.startswith("~$") and suffix not in suffixes  # of an office program
-    if entry.name.lower() in _LITTER or (not is_folder and (is_lock or entry.name.lower().endswith(_LEFT_OVER))):
-        return what, "left by other programs"
+    if name in _LITTER:
+        return what, _LEFT
     if is_folder:
         return None
     if not _is(entry.is_file):
         is_broken = entry.is_symlink() and not Path(entry.path).exists()
         return ("link", "to a file that is not there") if is_broken else ("file", "a device, pipe or socket")
-    if suffix in suffixes or (_says_nothing(suffix) and is_picture_by_content(entry.path)):
+    if suffix in suffixes:
         return None
-    return suffix or "without a suffix", _ADVICE.get(suffix, "no picture")
-
-
-def _says_nothing(suffix: str) -> bool:
-    return suffix not in _ADVICE and mimetypes.guess_type(f"x{suffix}")[0] is None
+    if name.startswith("~$") or name.endswith("~"):  # a lock of an office program, a copy of an editor
+        return what, _LEFT
+    reason = next((why for why, theirs in _REASONS.items() if suffix in theirs), "no picture")
+    says_nothing = reason == "no picture" and mimetypes.guess_type(f"x{suffix}")[0] is None
+    if says_nothing and is_picture_by_content(entry.path):
+        return None
+    return what if reason == _LEFT else suffix or "without a suffix", reason
 
 
 def _is(question: Callable[[], bool]) -> bool:
@@ -692,13 +469,36 @@ def _is(question: Callable[[], bool]) -> bool:
         return False
 
 
-def _identity(place: str | Path) -> tuple[int, int] | str:
-    try:
-        status = Path(place).stat()
-    except OSError:
-        return os.path.realpath(place)
-    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(place)
-
-
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
+
+
+def notes_of(passed: Sequence[Passed], base: Path) -> dict[str, str]:
+    """Make a data set's note of what was passed over; empty where nothing was."""
+    return {"passed over": tell(passed, base)} if passed else {}
+
+
+def tell(passed: Sequence[Passed], base: Path) -> str:
+    """Say how many files and folders were passed over, of which kinds and why, with three examples of each."""
+    groups = defaultdict(list)
+    for kind, reason, path in passed:
+        groups[kind, reason].append(path)
+    folders = sum(kind.endswith("folder") for kind, *_ in passed)
+    counts = ((len(passed) - folders, "file"), (folders, "folder"))
+    kinds = []
+    for (kind, reason), paths in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        many = "s" if len(paths) > 1 and kind.endswith(("file", "folder", "link", "picture")) else ""
+        examples = ", ".join(printable(os.path.relpath(path, base)) for path in paths[:3])
+        kinds.append(f"{len(paths)} {kind}{many} ({reason}{'; such as' if len(paths) > 3 else ':'} {examples})")
+    return f"{' and '.join(f'{n} {what}' + 's' * (n > 1) for n, what in counts if n)}: {', '.join(kinds)}"
+
+
+def check_split(split: str | None, possible: Sequence[str]) -> str:
+    """Choose the first split for None; refuse a name that was not published."""
+    if split is not None and split not in possible:
+        raise ValueError(f"split={split!r}; split must be one of {', '.join(possible)}.")
+    return split or possible[0]
+
+
+def _some(texts: Sequence[str], n: int = 10) -> str:
+    return ", ".join(texts[:n]) + (f" and {len(texts) - n} more" if len(texts) > n else "")

@@ -39,15 +39,15 @@ NOTES = {
 }
 
 
-def load_samples(root: Path | None = None, split: str | None = None) -> ImageDataset:
-    """Load the sample photographs from the installed packages; `root` is not used.
+def load_samples(split: str | None = None) -> ImageDataset:
+    """Load the sample photographs from the installed packages.
 
     Raises
     ------
     FileNotFoundError
         If a package does not carry its pictures.
     """
-    check_split(split, ("all",), default="all")
+    check_split(split, ("all",))
     paths = [_locate(photo) for photo in _PHOTOS]
     return ImageDataset(paths, np.arange(len(paths)), list(_PHOTOS.values()), name="samples", notes=NOTES)
 

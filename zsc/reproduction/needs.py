@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zsc.datasets import load_dataset
-from zsc.datasets.published import find_published
+from zsc.datasets import find_published
 from zsc.files import digest_of
 from zsc.models.weights import OPENAI_WEIGHTS, weights_path, weights_url
 from zsc.reproduction.tutorials import Tutorial

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from zsc.datasets import download_dataset
-from zsc.datasets.published import find_published
+from zsc.datasets import find_published
 from zsc.evaluation import Evaluation, environment
 from zsc.files import digest_of, locked, write_whole
 from zsc.models.weights import get_weights

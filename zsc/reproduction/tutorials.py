@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from zsc.checks import short
-from zsc.datasets.published import find_published
+from zsc.datasets import find_published
 from zsc.models.weights import OPENAI_WEIGHTS
 from zsc.prompts import prompt_set_names
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from zsc.checks import short
-from zsc.datasets.published import find_published
+from zsc.datasets import find_published
 from zsc.evaluation import Evaluation, wilson_interval
 from zsc.models.weights import OPENAI_WEIGHTS
 from zsc.prompts import prompt_set
