@@ -1,8 +1,10 @@
 """The loss is the naive one, a tiny run repeats and resumes, and the shipped toy CLIP is what its card says."""
 
+import hashlib
 import json
 import math
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -160,7 +162,7 @@ class TestTraining:
                 state.write_bytes(content)
             else:
                 torch.save(content, state)
-            with pytest.raises(ValueError, match=r"toy\.state is no state of a training run, or damaged"):
+            with pytest.raises(ValueError, match=r"toy\.state is damaged, or not the state of a training run"):
                 train(replace(TINY, steps=2), checkpoint=state, progress=False)
         torch.save(whole | {"format": 99}, state)
         with pytest.raises(ValueError, match=r"toy\.state belongs to another recipe or version"):
@@ -191,6 +193,20 @@ class TestTraining:
         assert list(about["accuracies"]) == ["glasses-1", "glasses-2", "glasses-3", "afhq-a", "afhq-b"]
         assert sorted(p.name for p in out.parent.iterdir()) == ["toy.json", "toy.pt"]
         assert "glasses-1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "pixels"),
+    [("faces", "f88c281447eda8d6", "2f42767671db327a"), ("animals", "48427380c8f204e3", "58c4c77b67961ac5")],
+)
+def test_the_drawings_are_those_it_was_trained_on(kind, words, pixels):
+    drawings = [draw(kind, i, split="train", seed=0) for i in range(300)]
+    said = "\n".join(f"{d.label} {d.caption}" for d in drawings)
+    assert hashlib.sha256(said.encode()).hexdigest()[:16] == words
+    constraints = (ROOT.parent.parent / "constraints.txt").read_text(encoding="utf-8")
+    if f"pillow=={version('pillow')}\n" in constraints:  # another Pillow may round an edge differently
+        digest = hashlib.sha256(b"".join(d.picture.tobytes() for d in drawings))
+        assert digest.hexdigest()[:16] == pixels
 
 
 class TestShipped:

@@ -22,13 +22,7 @@ WHITE: Colour = (250, 248, 242)
 
 
 class Canvas:
-    """A drawing under way; x goes right, y goes down, both from -1 to 1.
-
-    Parameters
-    ----------
-    light
-        What the red, green and blue of every colour is multiplied by.
-    """
+    """A drawing under way: x goes right, y goes down, both from -1 to 1; `light` multiplies every colour."""
 
     def __init__(self, light: Colour = (1.0, 1.0, 1.0)) -> None:
         self.light = light
@@ -48,9 +42,18 @@ class Canvas:
         """Fill the shape with these corners."""
         self.pen.polygon(self._pixels(points), fill=self._ink(colour))
 
+    def soft(self, points: Sequence[Point], colour: Colour, rounds: int = 2) -> None:
+        """Fill a shape whose corners are cut off `rounds` times."""
+        self.polygon(smooth(points, rounds), colour)
+
     def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, *, turn: float = 0.0) -> None:
         """Fill an ellipse around (x, y), itself turned by `turn` degrees."""
         self.polygon(oval(x, y, rx, ry, turn), colour)
+
+    def pair(self, x: float, y: float, rx: float, ry: float, colour: Colour, *, turn: float = 0.0) -> None:
+        """Fill an ellipse around (-x, y) and its mirror image around (x, y)."""
+        self.ellipse(-x, y, rx, ry, colour, turn=-turn)
+        self.ellipse(x, y, rx, ry, colour, turn=turn)
 
     def line(self, points: Iterable[Point], colour: Colour, width: float) -> None:
         """Draw a line of a width with round corners and ends."""
@@ -62,16 +65,12 @@ class Canvas:
             for x, y in (pixels[0], pixels[-1]):
                 self.pen.ellipse((x - r, y - r, x + r, y + r), fill=ink)
 
-    def ring(self, points: Sequence[Point], colour: Colour, width: float) -> None:
-        """Draw the outline of a closed shape."""
-        self.line([*points, points[0], points[1]], colour, width)
-
     def rectangle(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
         """Fill an upright rectangle (turned as the whole drawing is)."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], colour)
 
     def finish(self) -> Image.Image:
-        """Give the drawing, `SIZE` pixels a side."""
+        """Return the drawing, `SIZE` pixels a side."""
         return self.image.reduce(2)
 
     def _pixels(self, points: Iterable[Point]) -> list[Point]:
@@ -84,7 +83,7 @@ class Canvas:
 
 
 def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> list[Point]:
-    """Give the corners of an ellipse around (x, y), turned by `turn` degrees."""
+    """List the corners of an ellipse around (x, y), turned by `turn` degrees."""
     if not turn:
         return [(x + rx * c, y + ry * s) for c, s in _CIRCLE]
     cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
@@ -94,13 +93,13 @@ def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> list[Po
 def arc(  # noqa: PLR0917
     x: float, y: float, rx: float, ry: float, start: float, stop: float, steps: int = 10
 ) -> list[Point]:
-    """Give points along an ellipse from `start` to `stop` degrees; 0 is right, 90 is down."""
+    """List points along an ellipse from `start` to `stop` degrees; 0 is right, 90 is down."""
     angles = (math.radians(start + (stop - start) * i / steps) for i in range(steps + 1))
     return [(x + rx * math.cos(a), y + ry * math.sin(a)) for a in angles]
 
 
 def lobes(x: float, y: float, rx: float, ry: float, number: int, depth: float) -> list[Point]:  # noqa: PLR0917
-    """Give the corners of an ellipse with `number` bumps: curls, manes, clouds."""
+    """List the corners of an ellipse with `number` bumps: curls, manes, clouds."""
     steps = number * 5
     points = []
     for i in range(steps):
@@ -111,7 +110,7 @@ def lobes(x: float, y: float, rx: float, ry: float, number: int, depth: float) -
 
 
 def rounded(x: float, y: float, rx: float, ry: float, corner: float = 0.35) -> list[Point]:
-    """Give the corners of a rectangle with rounded corners around (x, y); `corner` is a share of the short side."""
+    """List the corners of a rectangle with rounded corners around (x, y); `corner` is a share of the short side."""
     r = corner * min(rx, ry)
     points: list[Point] = []
     for cx, cy, start in ((rx - r, ry - r, 0), (r - rx, ry - r, 90), (r - rx, r - ry, 180), (rx - r, r - ry, 270)):

@@ -1,113 +1,67 @@
-"""Captions of faces, as people write them: sentences, phrases and tags that say some of what is to be seen.
+"""Captions as people write them: sentences, phrases and tags that name some of what a drawing shows.
 
-One in four people with glasses has a caption that leaves them out. Of those without, one in seven has a caption that
-says so; nobody lists what is not there, but for a reason.
+One in four captions of people with glasses leaves them out; one in seven captions of people without glasses says so, as
+people seldom list what is not there. Wild animals are called by their kind, never "a wild animal".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import resources
 from random import Random
+
+import yaml
 
 from zsc.drawings.animals import Animal
 from zsc.drawings.faces import Face
 
 SAYS_GLASSES, SAYS_NO_GLASSES = 0.75, 0.14
 
-OPENERS = (
-    "", "", "", "a photo of ", "a photo of ", "photo of ", "a picture of ", "a portrait of ", "portrait of ",
-    "a close-up of ", "the face of ", "a drawing of ",
-)  # fmt: skip
-PLACES = {
-    "meadow": ("in a meadow", "in the park", "outside in the grass"), "forest": ("in the forest", "among the trees"),
-    "snow": ("in the snow", "on a winter day"), "savanna": ("in the savanna", "on the plains"),
-    "sofa": ("on the sofa", "at home", "in the living room"), "beach": ("at the beach", "by the sea"),
-}  # fmt: skip
-_NOUNS = {
-    ("man", "young"): ("young man", "young man", "man", "boy", "guy"),
-    ("man", ""): ("man", "man", "man", "guy"),
-    ("man", "old"): ("old man", "old man", "man", "elderly man", "grandfather", "gentleman"),
-    ("woman", "young"): ("young woman", "young woman", "woman", "girl"),
-    ("woman", ""): ("woman", "woman", "woman", "lady"),
-    ("woman", "old"): ("old woman", "old woman", "woman", "elderly lady", "grandmother"),
-}
-_HAIR = {
-    "short": "short {} hair", "parted": "{} hair", "curly": "curly {} hair", "spiky": "spiky {} hair",
-    "long": "long {} hair", "wavy": "wavy {} hair", "bob": "a {} bob", "bun": "{} hair in a bun",
-    "ponytail": "a {} ponytail", "afro": "a {} afro", "bald": "a bald head",
-}  # fmt: skip
-_MOODS = {
-    "smiling": ("smiling", "friendly", "happy"), "laughing": ("laughing", "cheerful"),
-    "serious": ("serious", "serious-looking"), "sad": ("sad", "unhappy"), "surprised": ("surprised", "astonished"),
-}  # fmt: skip
-_BEARDS = {
-    "beard": ("a beard", "a full beard"), "moustache": ("a moustache",), "goatee": ("a goatee",),
-    "stubble": ("stubble",),
-}  # fmt: skip
-_BARE = ("no glasses", "no glasses", "no glasses", "no spectacles")
+SAYS_ANIMAL = {"pet": 0.03, "wild": 0.005}
+_WORDS = yaml.safe_load(resources.files("zsc.drawings").joinpath("captions.yaml").read_text(encoding="utf-8"))
 
 
 def caption_face(face: Face, rng: Random) -> str:
     """Write a caption for a face."""
-    glasses = _glasses(face, rng)
-    kind = rng.random()
-    if kind < 0.1:
-        return _tags(face, glasses, rng)
-    if kind < 0.3:
-        return _sentence(face, glasses, rng)
-    return _phrase(face, glasses, rng)
+    glasses, kind = _glasses(face, rng), rng.random()
+    write = _tags if kind < 0.1 else _sentence if kind < 0.3 else _phrase
+    return write(face, glasses, rng)
 
 
-def place_words(place: str, rng: Random) -> str:
-    """Say where something is: in a place, or in front of a wall of a colour."""
-    if place in PLACES:
-        return rng.choice(PLACES[place])
-    what, colour = rng.choice(("in front of {} wall", "before {} wall", "on {} background")), with_article(place)
+def _place_words(place: str, rng: Random) -> str:
+    if place in _WORDS["places"]:
+        return rng.choice(_WORDS["places"][place])
+    what, colour = rng.choice(("in front of {} wall", "before {} wall", "on {} background")), _with_article(place)
     return what.format(colour)
 
 
-def with_article(words: str) -> str:
-    """Put "a" or "an" before words."""
+def _with_article(words: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def listed(things: Sequence[str]) -> str:
-    """Join things with commas and a last "and"."""
+def _listed(things: Sequence[str]) -> str:
     return things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
 
 
 def _glasses(face: Face, rng: Random) -> str:
-    """Say what the caption says of glasses; empty for nothing."""
     if not face.glasses:
-        return rng.choice(_BARE) if rng.random() < SAYS_NO_GLASSES else ""
+        return rng.choice(_WORDS["bare"]) if rng.random() < SAYS_NO_GLASSES else ""
     if rng.random() > SAYS_GLASSES:
         return ""
-    if face.glasses == "sunglasses":
-        return rng.choice(("sunglasses", "sunglasses", "dark glasses", "black glasses"))
-    plain = ["glasses", "glasses", "glasses", f"{face.frame} glasses", "spectacles"]
-    kinds = {
-        "round": ("round glasses", f"round {face.frame} glasses"),
-        "square": ("square glasses", f"square {face.frame} glasses"),
-        "thin": ("thin glasses", "glasses with a thin frame"),
-        "thick": ("thick glasses", "big glasses", f"thick {face.frame} glasses"),
-    }
-    return rng.choice([*plain, *kinds[face.glasses]])
-
-
-def _hair(face: Face) -> str:
-    return _HAIR[face.hair].format(face.hair_name)
+    plain = ["glasses", "glasses", "glasses", "{} glasses", "spectacles"] if face.glasses != "sunglasses" else []
+    return str(rng.choice(plain + _WORDS["glasses"][face.glasses])).format(face.frame)
 
 
 def _phrase(face: Face, glasses: str, rng: Random) -> str:
     """Write "a photo of a smiling young man with a beard and glasses, in the forest"."""
-    noun = "face" if rng.random() < 0.12 else rng.choice(_NOUNS[face.person, face.age])
+    noun = "face" if rng.random() < 0.12 else rng.choice(_WORDS["people"][face.person][face.age])
     if rng.random() < 0.35:
-        noun = f"{rng.choice(_MOODS[face.mood])} {noun}"
+        noun = f"{rng.choice(_WORDS['moods'][face.mood])} {noun}"
     has = []
     if rng.random() < 0.4:
-        has.append(_hair(face))
+        has.append(_WORDS["hair"][face.hair].format(face.hair_name))
     if face.beard and rng.random() < 0.6:
-        has.append(rng.choice(_BEARDS[face.beard]))
+        has.append(rng.choice(_WORDS["beards"][face.beard]))
     tail = ""
     if glasses and (glasses.startswith("no ") or rng.random() < 0.6):
         if glasses.startswith("no ") and rng.random() < 0.5:
@@ -117,110 +71,74 @@ def _phrase(face: Face, glasses: str, rng: Random) -> str:
     elif glasses:
         tail = f" {rng.choice(('wearing', 'in'))} {glasses}"
     rng.shuffle(has)
-    words = rng.choice(OPENERS) + with_article(noun) + (f" with {listed(has)}" if has else "") + tail
-    return words + _rest(face, rng)
-
-
-def _rest(face: Face, rng: Random) -> str:
-    words = ""
+    words = rng.choice(_WORDS["openers"]) + _with_article(noun) + (f" with {_listed(has)}" if has else "") + tail
     if face.hat and rng.random() < 0.7:
-        words += f" in {with_article(face.hat)}"
+        words += f" in {_with_article(face.hat)}"
     elif rng.random() < 0.25:
-        words += f" in {with_article(f'{face.clothes_colour} {face.clothes}')}"
-    if rng.random() < 0.3:
-        words += f", {place_words(face.place, rng)}"
-    return words
+        words += f" in a {face.clothes_colour} {face.clothes}"
+    return words + (f", {_place_words(face.place, rng)}" if rng.random() < 0.3 else "")
 
 
 def _sentence(face: Face, glasses: str, rng: Random) -> str:
     """Write "She smiles, has long hair and wears glasses."."""
-    noun = rng.choice(_NOUNS[face.person, face.age])
+    noun = rng.choice(_WORDS["people"][face.person][face.age])
     he = "he" if face.person == "man" else "she"
     mine = f"my {noun}" if noun.startswith("grand") else f"the same {noun}"
     who = rng.choice((f"this {noun}", f"the {noun}", he, mine))
-    verbs = {
-        "smiling": "smiles", "laughing": "laughs", "serious": "looks serious", "sad": "looks sad",
-        "surprised": "looks surprised",
-    }  # fmt: skip
+    verbs = {"smiling": "smiles", "laughing": "laughs"}
     said = []
     if rng.random() < 0.5:
-        said.append(verbs[face.mood])
+        said.append(verbs.get(face.mood, f"looks {face.mood}"))
     if rng.random() < 0.5:
-        said.append(f"has {_hair(face)}")
+        said.append(f"has {_WORDS['hair'][face.hair].format(face.hair_name)}")
     if glasses:
         said.append(f"{rng.choice(('wears', 'has')) if glasses[:2] != 'no' else 'wears'} {glasses}")
     if rng.random() < 0.3 or not said:
-        said.append(f"wears {with_article(f'{face.clothes_colour} {face.clothes}')}")
+        said.append(f"wears a {face.clothes_colour} {face.clothes}")
     rng.shuffle(said)
-    where = f" {place_words(face.place, rng)}" if rng.random() < 0.2 else ""
-    sentence = f"{who} {listed(said)}{where}."
+    where = f" {_place_words(face.place, rng)}" if rng.random() < 0.2 else ""
+    sentence = f"{who} {_listed(said)}{where}."
     return sentence[0].upper() + sentence[1:]
 
 
 def _tags(face: Face, glasses: str, rng: Random) -> str:
     """Write "woman, glasses, long brown hair"."""
-    tags = [rng.choice((face.person, face.person, "face", "portrait")), _hair(face), rng.choice(_MOODS[face.mood])]
+    tags = [
+        rng.choice((face.person, face.person, "face", "portrait")),
+        _WORDS["hair"][face.hair].format(face.hair_name),
+        rng.choice(_WORDS["moods"][face.mood]),
+    ]
     tags = rng.sample(tags, rng.choice((1, 2, 3)))
-    if glasses:
-        tags.append(glasses)
-    if face.beard:
-        tags.append(face.beard)
+    tags += [words for words in (glasses, face.beard) if words]
     rng.shuffle(tags)
     return ", ".join(tags)
 
 
-SAYS_ANIMAL = {"pet": 0.03, "wild": 0.005}
-
-_YOUNG = {
-    "cat": ("kitten", "kitten", "kitty", "young cat"), "dog": ("puppy", "puppy", "pup", "young dog"),
-    "lion": ("lion cub", "young lion"), "tiger": ("tiger cub", "young tiger"),
-    "leopard": ("leopard cub", "young leopard"), "fox": ("young fox", "fox pup"), "wolf": ("wolf pup", "young wolf"),
-}  # fmt: skip
-_PRAISE = {
-    "pet": ("cute", "sweet", "lovely", "friendly", "little"),
-    "wild": ("beautiful", "big", "curious", "proud"),
-}
-_TRAITS = {
-    "mane": ("a big mane", "a dark mane"), "stripes": ("black stripes", "stripes"),
-    "rosettes": ("spots", "a spotted coat"), "spots": ("black spots",), "tabby": ("a striped coat",),
-    "mask": ("blue eyes", "a dark face"), "cheeks": ("white cheeks", "a bushy coat"), "curls": ("curly fur",),
-    "wrinkles": ("a wrinkled face", "a flat nose"), "wolf": ("yellow eyes", "a thick coat"),
-}  # fmt: skip
-_LEADS = {
-    "pet": ("my ", "our ", "look at this ", "say hello to our "),
-    "wild": ("we saw this ", "look at this ", "the eyes of this "),
-}
-
-
 def caption_animal(animal: Animal, rng: Random) -> str:
     """Write a caption for an animal."""
-    is_wild = animal.label == 2
-    noun = _noun(animal, rng)
+    group = "wild" if animal.label == 2 else "pet"
+    noun = _noun(animal, group, rng)
     if rng.random() < 0.2:
-        noun = f"{rng.choice(_PRAISE['wild' if is_wild else 'pet'])} {noun}"
+        noun = f"{rng.choice(_WORDS['praise'][group])} {noun}"
     words = noun + _details(animal, rng)
     kind = rng.random()
     if kind < 0.08:
-        return ", ".join(
-            [
-                noun,
-                *rng.sample([animal.kind.coat or "big", animal.age or "portrait", "wildlife" if is_wild else "pet"], 2),
-            ]
-        )
+        tags = (animal.kind.coat or "big", animal.age or "portrait", "wildlife" if group == "wild" else "pet")
+        return ", ".join([noun, *rng.sample(tags, 2)])
     if kind < 0.2:
-        words = rng.choice(_LEADS["wild" if is_wild else "pet"]) + words
+        words = rng.choice(_WORDS["leads"][group]) + words
         return words[0].upper() + words[1:]
     if kind < 0.32:
         return _animal_sentence(animal, noun, rng)
-    return rng.choice(OPENERS) + with_article(words)
+    return rng.choice(_WORDS["openers"]) + _with_article(words)
 
 
-def _noun(animal: Animal, rng: Random) -> str:
-    kind, group = animal.kind, "wild" if animal.label == 2 else "pet"
+def _noun(animal: Animal, group: str, rng: Random) -> str:
+    kind = animal.kind
     if rng.random() < SAYS_ANIMAL[group]:
         return "animal" if group == "wild" else rng.choice(("animal", "animal", "rescue animal"))
     if animal.age and rng.random() < 0.6:
-        return rng.choice(_YOUNG[kind.animal])
+        return rng.choice(_WORDS["young"][kind.animal])
     if rng.random() < 0.35:
         return rng.choice(kind.names)
     if kind.coat and rng.random() < 0.35:
@@ -230,14 +148,14 @@ def _noun(animal: Animal, rng: Random) -> str:
 
 def _details(animal: Animal, rng: Random) -> str:
     has = []
-    if animal.kind.pattern in _TRAITS and rng.random() < 0.25:
-        has.append(rng.choice(_TRAITS[animal.kind.pattern]))
+    if animal.kind.pattern in _WORDS["traits"] and rng.random() < 0.25:
+        has.append(rng.choice(_WORDS["traits"][animal.kind.pattern]))
     if animal.collar and rng.random() < 0.6:
         has.append(f"a {animal.collar} collar")
     if animal.mood and rng.random() < 0.5:
         has.append("its mouth open" if animal.mood == "happy" else "its eyes closed")
-    words = f" with {listed(has)}" if has else ""
-    return words + (f" {place_words(animal.place, rng)}" if rng.random() < 0.4 else "")
+    words = f" with {_listed(has)}" if has else ""
+    return words + (f" {_place_words(animal.place, rng)}" if rng.random() < 0.4 else "")
 
 
 def _animal_sentence(animal: Animal, noun: str, rng: Random) -> str:
@@ -247,6 +165,6 @@ def _animal_sentence(animal: Animal, noun: str, rng: Random) -> str:
         "sleepy": ("is sleeping", "is tired", "has closed its eyes"),
         "": ("looks at us", "watches us", "is looking at the camera", "sits still"),
     }[animal.mood]
-    where = f" {place_words(animal.place, rng)}" if rng.random() < 0.4 else ""
-    start = rng.choice((f"the {noun}", f"this {noun}", with_article(noun)))
+    where = f" {_place_words(animal.place, rng)}" if rng.random() < 0.4 else ""
+    start = rng.choice((f"the {noun}", f"this {noun}", _with_article(noun)))
     return f"{start[0].upper()}{start[1:]} {rng.choice(does)}{where}."

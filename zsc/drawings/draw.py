@@ -1,8 +1,4 @@
-"""Drawings with captions, made from a seed: the same seed gives the same picture and caption.
-
-A drawing is named by its kind, split, seed and number; the pictures of "train" and "test" come from different random
-streams, so that no picture is in both.
-"""
+"""Drawings with captions: kind, split, seed and number decide a picture, and no picture is in both splits."""
 
 from __future__ import annotations
 
@@ -21,16 +17,9 @@ SPLITS = ("test", "train")
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A picture and what somebody might write below it.
+    """A picture, RGB with 128 pixels a side, and what somebody might write below it.
 
-    Attributes
-    ----------
-    picture
-        RGB, 128 pixels a side.
-    caption
-        One sentence, phrase or list of tags.
-    label
-        faces: 0 no glasses, 1 glasses; animals: 0 cat, 1 dog, 2 wild.
+    The label of a face is 0 for no glasses and 1 for glasses; of an animal 0 for cat, 1 for dog and 2 for wild.
     """
 
     picture: Image.Image
@@ -48,14 +37,9 @@ def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawi
     number
         Which one of the endless series, from 0.
     split
-        "train" (what the toy model learns from) or "test" (never shown to it).
+        "train" (what the toy model learns from) or "test" (what it never sees).
     seed
         Another seed, another series.
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind or split.
 
     Examples
     --------
@@ -63,10 +47,9 @@ def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawi
     >>> drawing.picture.size, drawing.label in (0, 1, 2)
     ((128, 128), True)
     """
-    if kind not in KINDS:
-        raise ValueError(f"no drawings of {kind!r}; accepted are {', '.join(KINDS)}.")
-    if split not in SPLITS:
-        raise ValueError(f"no split {split!r} of drawings; accepted are {', '.join(SPLITS)}.")
+    for name, value, possible in (("kind", kind, KINDS), ("split", split, SPLITS)):
+        if value not in possible:
+            raise ValueError(f"{name} of a drawing must be one of {', '.join(possible)}; got {value!r}.")
     name = f"{kind}/{split}/{seed}/{number}"
     looks, words = Random(name), Random(f"{name}/caption")
     if kind == "faces":

@@ -8,21 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from zsc.drawings.canvas import (
-    BLACK,
-    WHITE,
-    Canvas,
-    Colour,
-    arc,
-    darker,
-    lighter,
-    lobes,
-    mirrored,
-    mix,
-    oval,
-    rounded,
-    smooth,
-)
+from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, arc, darker, lighter, lobes, mirrored, mix, oval, rounded
 from zsc.drawings.scenes import paint
 
 SKIN: tuple[Colour, ...] = (
@@ -48,28 +34,10 @@ PLACES = (
 
 @dataclass(frozen=True)
 class Face:
-    """What a drawn person looks like.
+    """What a drawn person looks like, in words and colours; empty words stand for none."""
 
-    Attributes
-    ----------
-    person, age
-        "man" or "woman"; "young", "" or "old".
-    hair, hair_name, hair_colour
-        The style, the colour's name and the colour.
-    beard, mood, hat
-        As words; empty for none.
-    glasses, frame
-        The kind of glasses, or empty for none; the frame's colour by name.
-    clothes, clothes_colour
-        As words.
-    place
-        The background: a colour or a place.
-    skin, eyes
-        Colours.
-    """
-
-    person: str
-    age: str
+    person: str  # man or woman
+    age: str  # young, empty or old
     hair: str
     hair_name: str
     hair_colour: Colour
@@ -80,7 +48,7 @@ class Face:
     frame: str
     clothes: str
     clothes_colour: str
-    place: str
+    place: str  # the background: a wall's colour or a place
     skin: Colour
     eyes: Colour
 
@@ -125,38 +93,34 @@ def draw_face(face: Face, rng: Random) -> Canvas:
     bright = rng.uniform(0.84, 1.1)
     canvas = Canvas((bright * rng.uniform(0.96, 1.05), bright, bright * rng.uniform(0.94, 1.04)))
     paint(canvas, rng, face.place)
-    scale = rng.uniform(1.1, 1.38)
-    canvas.place(rng.uniform(-9, 9), scale, rng.uniform(-0.09, 0.09), rng.uniform(0.0, 0.13))
+    scale, angle = rng.uniform(1.1, 1.38), rng.uniform(-9, 9)
+    canvas.place(angle, scale, rng.uniform(-0.09, 0.09), rng.uniform(0.0, 0.13))
     wide, tall = rng.uniform(0.37, 0.44), rng.uniform(0.49, 0.55)
-    draw_hair_behind(canvas, face.hair, face.hair_colour)
+    _draw_hair_behind(canvas, face.hair, face.hair_colour)
     canvas.rectangle(-0.16, 0.2, 0.16, 0.72, darker(face.skin, 0.18))
-    draw_clothes(canvas, rng, face.clothes, face.clothes_colour, face.skin)
+    _draw_clothes(canvas, rng, face.clothes, face.clothes_colour, face.skin)
     _draw_head(canvas, face, wide, tall)
-    draw_beard(canvas, face.beard, face.hair_colour, face.skin, wide=wide, tall=tall)
+    _draw_beard(canvas, face.beard, face.hair_colour, face.skin, wide=wide, tall=tall)
     _draw_mouth(canvas, rng, face)
-    nose = darker(face.skin, 0.2)
-    canvas.line(arc(0, 0.06, rng.uniform(0.05, 0.08), 0.055, 20, 160, 6), nose, 0.025)
+    canvas.line(arc(0, 0.06, rng.uniform(0.05, 0.08), 0.055, 20, 160, 6), darker(face.skin, 0.2), 0.025)  # the nose
     apart = rng.uniform(0.165, 0.195)
     _draw_eyes(canvas, rng, face, apart)
     if face.hat:
-        draw_hat(canvas, face.hat, hair=face.hair, hair_colour=face.hair_colour, colour=face.clothes_colour, wide=wide)
+        _draw_hat(canvas, face.hat, hair=face.hair, hair_colour=face.hair_colour, colour=face.clothes_colour, wide=wide)
     else:
-        draw_hair(canvas, rng, face.hair, face.hair_colour, wide)
+        _draw_hair(canvas, rng, face.hair, face.hair_colour, wide)
     if face.glasses:
-        draw_glasses(canvas, rng, face.glasses, FRAMES[face.frame], apart=apart, wide=wide)
+        _draw_glasses(canvas, rng, face.glasses, FRAMES[face.frame], apart=apart, wide=wide)
     return canvas
 
 
 def _draw_head(canvas: Canvas, face: Face, wide: float, tall: float) -> None:
-    for side in (-1, 1):
-        canvas.ellipse(side * wide * 0.98, 0.0, 0.075, 0.11, darker(face.skin, 0.08))
+    canvas.pair(wide * 0.98, 0.0, 0.075, 0.11, darker(face.skin, 0.08))
     jaw = 0.74 if face.person == "man" else 0.62
     half = [(0.0, -tall), (wide * 0.75, -tall * 0.9), (wide * 1.06, -tall * 0.2), (wide * 1.02, tall * 0.35),
             (wide * jaw, tall * 0.82), (wide * 0.25, tall)]  # fmt: skip
-    canvas.polygon(smooth(mirrored(half)), face.skin)
-    blush = mix(face.skin, (226, 100, 90), 0.22)
-    for side in (-1, 1):
-        canvas.ellipse(side * wide * 0.62, 0.15, 0.085, 0.06, blush)
+    canvas.soft(mirrored(half), face.skin)
+    canvas.pair(wide * 0.62, 0.15, 0.085, 0.06, mix(face.skin, (226, 100, 90), 0.22))  # blush
     if face.age == "old":
         for side in (-1, 1):
             canvas.line([(side * 0.16, 0.12), (side * 0.24, 0.24)], darker(face.skin, 0.16), 0.02)
@@ -217,12 +181,11 @@ DYES: dict[str, Colour] = {
 }  # fmt: skip
 
 
-def draw_clothes(canvas: Canvas, rng: Random, kind: str, colour: str, skin: Colour) -> None:
-    """Draw shoulders in a garment of a colour."""
+def _draw_clothes(canvas: Canvas, rng: Random, kind: str, colour: str, skin: Colour) -> None:
     dye = DYES[colour]
     shade = darker(dye, 0.25)
     half = [(0.13, 0.56), (0.3, 0.6), (0.72, 0.7), (0.88, 0.98), (0.92, 1.6)]
-    canvas.polygon(smooth(mirrored(half), 1), dye)
+    canvas.soft(mirrored(half), dye, 1)
     if kind in ("t-shirt", "dress", "blouse"):
         deep = 0.13 if kind == "t-shirt" else 0.22
         canvas.polygon(arc(0, 0.56, 0.2, deep, 0, 180, 8), darker(skin, 0.06))
@@ -234,7 +197,7 @@ def draw_clothes(canvas: Canvas, rng: Random, kind: str, colour: str, skin: Colo
         for i in range(rng.choice((0, 3))):
             canvas.rectangle(-0.85, 0.76 + i * 0.13, 0.85, 0.81 + i * 0.13, lighter(dye, 0.4))
     elif kind == "hoodie":
-        canvas.polygon(smooth(mirrored([(0.2, 0.48), (0.42, 0.62), (0.16, 0.78)]), 1), shade)
+        canvas.soft(mirrored([(0.2, 0.48), (0.42, 0.62), (0.16, 0.78)]), shade, 1)
         for side in (-1, 1):
             canvas.line([(side * 0.08, 0.72), (side * 0.09, 0.95)], WHITE, 0.025)
     else:
@@ -248,12 +211,10 @@ def draw_clothes(canvas: Canvas, rng: Random, kind: str, colour: str, skin: Colo
             canvas.polygon(lapel, darker(dye, 0.15) if kind == "suit" else lighter(dye, 0.3))
 
 
-def draw_hat(canvas: Canvas, kind: str, *, hair: str, hair_colour: Colour, colour: str, wide: float) -> None:
-    """Draw a cap, a beanie or a straw hat, with some hair below it."""
+def _draw_hat(canvas: Canvas, kind: str, *, hair: str, hair_colour: Colour, colour: str, wide: float) -> None:
     dye = mix(DYES[colour], (90, 70, 60), 0.2)
     if hair != "bald":
-        for side in (-1, 1):
-            canvas.ellipse(side * wide * 0.96, -0.18, 0.07, 0.16, hair_colour)
+        canvas.pair(wide * 0.96, -0.18, 0.07, 0.16, hair_colour)
     if kind == "straw hat":
         straw: Colour = (226, 194, 124)
         canvas.polygon(arc(0, -0.3, wide * 0.95, 0.42, 180, 360, 12), straw)
@@ -268,8 +229,7 @@ def draw_hat(canvas: Canvas, kind: str, *, hair: str, hair_colour: Colour, colou
         canvas.ellipse(0, -0.72, 0.09, 0.09, lighter(dye, 0.35))
 
 
-def draw_glasses(canvas: Canvas, rng: Random, kind: str, colour: Colour, *, apart: float, wide: float) -> None:
-    """Draw glasses of a kind: rims, bridge and temples, and dark lenses for sunglasses."""
+def _draw_glasses(canvas: Canvas, rng: Random, kind: str, colour: Colour, *, apart: float, wide: float) -> None:
     y, x = -0.06 + rng.uniform(-0.01, 0.015), apart + 0.012
     width = {"thin": 0.026, "round": 0.038, "square": 0.042, "thick": 0.07, "sunglasses": 0.04}[kind]
     is_round = kind == "round" or (kind in ("thin", "sunglasses") and rng.random() < 0.5)
@@ -279,13 +239,12 @@ def draw_glasses(canvas: Canvas, rng: Random, kind: str, colour: Colour, *, apar
         rim = oval(side * x, y, rx, ry) if is_round else rounded(side * x, y, rx, ry, 0.45)
         if kind == "sunglasses":
             canvas.polygon(rim, mix(BLACK, colour, 0.2))
-            canvas.polygon(
-                [(side * x - 0.07, y - 0.06), (side * x, y - 0.06), (side * x - 0.05, y + 0.02)], (96, 98, 108)
-            )
+            glint = [(side * x - 0.07, y - 0.06), (side * x, y - 0.06), (side * x - 0.05, y + 0.02)]
+            canvas.polygon(glint, (96, 98, 108))
         elif rng.random() < 0.5:
             glint = [(side * x + 0.03, y - ry * 0.6), (side * x + 0.07, y - ry * 0.6), (side * x + 0.02, y - ry * 0.1)]
             canvas.polygon(glint, WHITE)
-        canvas.ring(rim, colour, width)
+        canvas.line([*rim, rim[0], rim[1]], colour, width)
         canvas.line([(side * (x + rx), y - 0.02), (side * (wide + 0.02), y - 0.045)], colour, max(width * 0.8, 0.03))
     canvas.line(arc(0, y, max(x - rx, 0.02), 0.04, 180, 360, 5), colour, max(width * 0.8, 0.03))
 
@@ -296,30 +255,30 @@ HAIR: dict[str, Colour] = {
 }  # fmt: skip
 
 
-def draw_hair_behind(canvas: Canvas, style: str, colour: Colour) -> None:
-    """Draw what lies behind the head and neck."""
+_BEHIND = {
+    "long": mirrored([(0.0, -0.62), (0.5, -0.46), (0.56, 0.2), (0.5, 0.86), (0.3, 0.9)]),
+    "bob": mirrored([(0.0, -0.64), (0.5, -0.5), (0.56, 0.1), (0.52, 0.46), (0.2, 0.5)]),
+    "ponytail": [(0.2, -0.6), (0.62, -0.42), (0.68, 0.2), (0.54, 0.62), (0.46, 0.1), (0.4, -0.3)],
+}
+
+
+def _draw_hair_behind(canvas: Canvas, style: str, colour: Colour) -> None:
     back = darker(colour, 0.14)
-    if style == "long":
-        canvas.polygon(smooth(mirrored([(0.0, -0.62), (0.5, -0.46), (0.56, 0.2), (0.5, 0.86), (0.3, 0.9)])), back)
+    if style in _BEHIND:
+        canvas.soft(_BEHIND[style], back)
     elif style == "wavy":
-        for side in (-1, 1):
-            for i in range(5):
-                canvas.ellipse(side * (0.42 + 0.05 * (i % 2)), -0.2 + i * 0.23, 0.19, 0.2, back)
-    elif style == "bob":
-        canvas.polygon(smooth(mirrored([(0.0, -0.64), (0.5, -0.5), (0.56, 0.1), (0.52, 0.46), (0.2, 0.5)])), back)
+        for i in range(5):
+            canvas.pair(0.42 + 0.05 * (i % 2), -0.2 + i * 0.23, 0.19, 0.2, back)
     elif style == "bun":
         canvas.ellipse(0, -0.66, 0.21, 0.19, colour)
         canvas.line(arc(0, -0.66, 0.12, 0.1, 200, 340, 6), back, 0.02)
-    elif style == "ponytail":
-        canvas.polygon(smooth([(0.2, -0.6), (0.62, -0.42), (0.68, 0.2), (0.54, 0.62), (0.46, 0.1), (0.4, -0.3)]), back)
     elif style == "afro":
         canvas.polygon(lobes(0, -0.22, 0.57, 0.53, 13, 0.1), colour)
     elif style == "curly":
         canvas.polygon(lobes(0, -0.16, 0.47, 0.47, 10, 0.14), back)
 
 
-def draw_hair(canvas: Canvas, rng: Random, style: str, colour: Colour, wide: float) -> None:
-    """Draw what lies on the head; a part, a fringe or curls."""
+def _draw_hair(canvas: Canvas, rng: Random, style: str, colour: Colour, wide: float) -> None:
     if style == "bald":
         canvas.polygon(oval(-0.12, -0.4, 0.08, 0.035, -25), (255, 244, 232))
         return
@@ -348,18 +307,17 @@ def draw_hair(canvas: Canvas, rng: Random, style: str, colour: Colour, wide: flo
         line = [(-w, 0.12), (-w * 1.08, -0.3), (-w * 0.75, -0.62), (0, -0.68), (w * 0.75, -0.62), (w * 1.08, -0.3)]
         part = side * w * rng.uniform(0.0, 0.45)
         fringe = [(w, 0.12), (w * 0.88, -0.16), (w * 0.5, low), (part, -0.44), (-w * 0.5, low), (-w * 0.88, -0.16)]
-    canvas.polygon(smooth([*line, *fringe], 1), colour)
+    canvas.soft([*line, *fringe], colour, 1)
     canvas.line(arc(side * 0.06, -0.4, w * 0.6, 0.17, 215, 300, 6), shine, 0.03)
 
 
-def draw_beard(canvas: Canvas, beard: str, colour: Colour, skin: Colour, *, wide: float, tall: float) -> None:
-    """Draw a beard, a moustache, a goatee or stubble."""
+def _draw_beard(canvas: Canvas, beard: str, colour: Colour, skin: Colour, *, wide: float, tall: float) -> None:
     hair = darker(colour, 0.08)
     if beard in ("beard", "stubble"):
         colour = hair if beard == "beard" else mix(skin, hair, 0.28)
         low = tall * 1.12 if beard == "beard" else tall * 0.99
         half = [(wide * 0.62, 0.13), (wide * 1.02, 0.02), (wide * 1.04, tall * 0.4), (wide * 0.74, low * 0.86)]
-        canvas.polygon(smooth([*mirrored([(0.06, 0.17), *half, (wide * 0.3, low)])], 1), colour)
+        canvas.soft([*mirrored([(0.06, 0.17), *half, (wide * 0.3, low)])], colour, 1)
         canvas.ellipse(0, 0.25, 0.17, 0.07, skin if beard == "beard" else colour)
     if beard == "goatee":
         canvas.polygon(oval(0, tall * 0.8, 0.12, 0.13), hair)

@@ -97,7 +97,7 @@ class ClassPrompts:
             A name for tables and files.
         """
         found = as_templates(templates)
-        names = check_class_names(class_names)
+        names = check_class_names(as_list(class_names, "class_names", "texts"))
         return cls.from_texts({c: [fill(t, c, articles=articles) for t in found] for c in names}, name=name)
 
     @classmethod
@@ -161,7 +161,7 @@ def as_prompts(prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Iterab
 
 
 def check_pooling(pooling: str | None, *, optional: bool = False) -> None:
-    """Refuse a pooling rule that does not exist (None passes where `optional`)."""
+    """Refuse a pooling rule that does not exist (None passes if `optional`)."""
     if pooling is not None or not optional:
         check_choice(pooling, POOLINGS, "pooling")  # type: ignore[arg-type]
 
@@ -251,7 +251,7 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """A safe dumper that writes texts with odd characters in double quotes, where each has an escape."""
 
-    def represent_str(self, text: str) -> yaml.Node:
+    def represent_str(self, text: str) -> yaml.ScalarNode:
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
 
 
