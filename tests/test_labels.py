@@ -145,7 +145,7 @@ class TestMatchKnown:
             looked_at = position <= row.at
             assert row.precision == pytest.approx(precision_score(truth, looked_at))
             assert row.recall == pytest.approx(recall_score(truth, looked_at))
-        assert table.attrs["average_precision"] == pytest.approx(average_precision_score(truth, -position))
+        assert table["average_precision"].tolist() == 5 * [pytest.approx(average_precision_score(truth, -position))]
         assert table["recall"].iloc[-1] == 1 and table["precision"].iloc[-1] == table["chance"].iloc[-1]
 
     def test_random_rankings_are_not_taken_for_good_ones(self):
@@ -192,7 +192,7 @@ class TestMatchKnown:
             ({"index": [0, 1]}, [1], {"ids": "ab"}, TypeError, "ids is the one text"),
             ({"index": [0, 1]}, "ab", {}, TypeError, "known_ids is the str 'ab'"),
             ({"rank": [1, 2]}, [1], {}, TypeError, "pass a table of suspect_labels"),
-            ({"index": [0, 0]}, [0], {}, ValueError, "holds a picture twice"),
+            ({"index": [0, 0]}, [0], {}, ValueError, "holds 0 more than once"),
             ({"index": [0.5, 1]}, [1], {}, ValueError, "holds float64 values"),
         ],
     )
@@ -210,7 +210,7 @@ class TestMatchKnown:
             ([1], {"at": [1, 1.5]}, "at=1.5; at must be"),
             ([1], {"at": True}, "at=True; at must be"),
             ([1], {"at": []}, "at is empty; pass whole numbers from 1 to 4"),
-            ([1], {"ids": [1, 2]}, "ids holds 2 and ranking holds 4"),
+            ([1], {"ids": [1, 2]}, "ids .*2.* ranking .*4"),
         ],
     )
     def test_wrong_input(self, known, options, message):
@@ -221,15 +221,15 @@ class TestMatchKnown:
 @pytest.mark.parametrize(
     ("y_true", "proba", "options", "error", "message"),
     [
-        ([0, 1], [[0.5, 0.5]], {}, ValueError, "y_true holds 2 and proba holds 1"),
-        ([0, 2], [[0.5, 0.5]] * 2, {}, ValueError, "y_true runs from 0 to 2; accepted are 0 to 1"),
-        ([0, 1], [[0.5, 0.4]] * 2, {}, ValueError, "proba adds up to 0.9"),
+        ([0, 1], [[0.5, 0.5]], {}, ValueError, "y_true .*2.* proba .*1"),
+        ([0, 2], [[0.5, 0.5]] * 2, {}, ValueError, "y_true runs from 0 to 2.* 0 to 1"),
+        ([0, 1], [[0.5, 0.4]] * 2, {}, ValueError, "proba .* 0.9"),
         ([0, 1], [[0.5, np.nan]] * 2, {}, ValueError, "proba holds NaN"),
-        ([0, 1], [[0.5, 0.5]] * 2, {"images": ["a"]}, ValueError, "y_true holds 2 and images holds 1"),
-        ([0, 1], [[0.5, 0.5]] * 2, {"method": "guess"}, ValueError, "method='guess'; accepted are margin, confident"),
-        ([0, 0], [[0.5, 0.5]] * 2, {"method": "confident"}, ValueError, "y_true holds no label of class 1"),
+        ([0, 1], [[0.5, 0.5]] * 2, {"images": ["a"]}, ValueError, "y_true .*2.* images .*1"),
+        ([0, 1], [[0.5, 0.5]] * 2, {"method": "guess"}, ValueError, "method.*margin, confident"),
+        ([0, 0], [[0.5, 0.5]] * 2, {"method": "confident"}, ValueError, "y_true .*class 1"),
         ([0, 1], None, {}, TypeError, "proba is missing; pass it beside y_true"),
-        (pd.DataFrame({"a": [1]}), None, {}, ValueError, "expected y_true and a proba_<class> each"),
+        (pd.DataFrame({"a": [1]}), None, {}, ValueError, "expected y_true, and one proba_<class> per class"),
     ],
 )
 def test_wrong_input(y_true, proba, options, error, message):

@@ -195,7 +195,7 @@ def test_holm():
         (lambda: holm({0.2, 0.5}), "p_values is a set, where order decides"),
         (lambda: compare_right({}), "right is {}; pass a mapping of name"),
         (lambda: compare_right([[True]]), r"right is \[\[True\]\]; pass a mapping of name"),
-        (lambda: compare_right({"a": [True], "b": [True, False]}), r"right\['a'\] holds 1 and right\['b'\] 2"),
+        (lambda: compare_right({"a": [True], "b": [True, False]}), r"right\['a'\] holds 1 and right\['b'\] .*2"),
         (lambda: compare_right({"a": [True], "b": [0.5]}), r"right\['b'\] has shape \(1,\) and holds float64"),
         (lambda: compare_right({1: [True], "1": [False]}), "right holds '1' more than once"),
         (lambda: compare_right({"a": [True]}, seed=-1), "seed=-1; seed must be"),
@@ -267,7 +267,7 @@ def test_the_comparison_table():
     assert row["verdict"] == "better than base"
     assert table.loc["copy", "verdict"] == "400 images cannot tell it from base"
     other = compare_right({"base": base, "better": better}, reference="better")
-    assert other.loc["base", "verdict"] == "worse than better" and other.attrs["reference"] == "better"
+    assert other.loc["base", "verdict"] == "worse than better" and (other["reference"] == "better").all()
     with pytest.raises(ValueError, match="reference='none'; .* base, better"):
         compare_right({"base": base, "better": better}, reference="none")
 

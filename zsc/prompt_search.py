@@ -1,4 +1,4 @@
-"""Greedy forward selection of templates, as OpenAI's notebook on prompt engineering found 7 of its 80."""
+"""Searches over prompts: greedy selection of templates, and random words as the control for descriptions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import pandas as pd
 from zsc.checks import check_class_names, check_count, check_texts, short
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings
+from zsc.models import as_encoder
 from zsc.probes.labelled import LabelledRows, as_rows, tell_shared
 from zsc.prompts import ClassPrompts
 from zsc.prompts.templates import as_templates, fill
 from zsc.scoring import cosine_scores
-from zsc.selection import class_names_of, evaluations
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def greedy_templates(
@@ -30,7 +32,7 @@ def greedy_templates(
     max_templates: int | None = None,
     class_names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Add, step by step, the template that helps the ensemble most.
+    """Add, step by step, the template that helps the ensemble most, as OpenAI's notebook found 7 of its 80.
 
     Parameters
     ----------
@@ -78,13 +80,17 @@ def greedy_templates(
     return pd.DataFrame(rows)
 
 
+def class_names_of(embeddings: ImageEmbeddings, name: str = "embeddings") -> list[str]:
+    """Return the class names of embedded pictures; anything else than embeddings is refused."""
+    if not isinstance(embeddings, ImageEmbeddings):
+        raise TypeError(f"{name} is a {type(embeddings).__name__}; pass embeddings: zsc.embed_images(model, dataset).")
+    return embeddings.class_names
+
+
 def _accuracy(rows: LabelledRows, total: np.ndarray) -> float:
     weights = total / np.linalg.norm(total, axis=1, keepdims=True)  # (K, D): the mean's direction
     predicted = cosine_scores(rows.values, weights).argmax(axis=1)
     return float((predicted == rows.labels).mean())
-
-
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def random_words_control(
@@ -113,11 +119,9 @@ def random_words_control(
     template
         A text with two ``{}``: the first for the class, the second for random words.
     words
-        Words to draw from; none draws strings of random letters, as long as common words.
-    draws
-        How many random ensembles.
-    per_class
-        How many random descriptions each has; all classes get the same ones.
+        Words to draw from; without any, strings of random letters are drawn, as long as common words.
+    draws, per_class
+        How many random ensembles, and how many random descriptions each has; all classes get the same ones.
     seed
         For the draws.
 
@@ -135,15 +139,14 @@ def random_words_control(
     spoken = names if class_names is None else check_class_names(class_names, len(names))
     words = check_texts(words, "words")
     rng = np.random.default_rng(check_count(seed, "seed", low=0))
-    candidates, first = {}, []
+    encoder = as_encoder(model)
     head, _, tail = template.rpartition("{}")
-    for draw in range(check_count(draws, "draws")):
+    rows = []
+    for _ in range(check_count(draws, "draws")):
         descriptions = [_description(rng, words) for _ in range(per_class)]
-        first.append(descriptions[0])
         texts = {n: [fill(head + d + tail, s) for d in descriptions] for n, s in zip(names, spoken, strict=True)}
-        candidates[str(draw)] = ClassPrompts.from_texts(texts)
-    judged = evaluations(embeddings, candidates, model, "mean").values()
-    rows = [(text, e.accuracy, e.macro_recall) for text, e in zip(first, judged, strict=True)]
+        judged = ZeroShotClassifier(ClassPrompts.from_texts(texts), encoder, pooling="mean").evaluate(embeddings)
+        rows.append((descriptions[0], judged.accuracy, judged.macro_recall))
     return pd.DataFrame(rows, columns=["description", "accuracy", "macro_recall"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,9 +12,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zsc.checks import check_count
+from zsc.checks import check_choice, check_count
 from zsc.images import thumbnail
-from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, TITLE, WRONG, put_title, wrap, wrap_names
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, TITLE, WRONG, heading, put_title, view, wrap, wrap_names
+
+if TYPE_CHECKING:
+    from zsc.datasets import ImageDataset
+    from zsc.embeddings import ImageEmbeddings
+    from zsc.evaluation import Evaluation
 
 MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
@@ -23,19 +28,19 @@ MOST_PICTURES = 200  # pictures in a figure
 _SELECTIONS = ("errors", "correct", "unsure")
 
 
-def sample_grid(dataset: Any, *, max_images: int = 20, columns: int = 5, title: str | None = None) -> Figure:
+def sample_grid(
+    dataset: ImageDataset | ImageEmbeddings, *, max_images: int = 20, columns: int = 5, title: str | None = None
+) -> Figure:
     """Draw the first pictures of a data set with their labels; draw `dataset.sample(20)` for some at random.
 
     Parameters
     ----------
     dataset
-        An `ImageDataset` or `ImageEmbeddings`.
-    max_images
-        How many pictures at most; never more than 200, and the title says how many are shown.
-    columns
-        Pictures per row, 1 to 40.
+        A data set or embeddings.
+    max_images, columns
+        How many pictures, at most 200, and how many of them per row, at most 40; the title says how many are shown.
     title
-        Above the figure; names the data set where None.
+        Above the figure; None: the name of the data set.
     """
     n = min(len(dataset), _most_pictures(columns, max_images))
     names = [*dataset.class_names, "no label"]  # -1 picks the last
@@ -43,12 +48,13 @@ def sample_grid(dataset: Any, *, max_images: int = 20, columns: int = 5, title: 
     figure, axes = _grid(texts, columns)
     for ax, path, text in zip(axes, dataset.paths[:n], texts, strict=False):
         _draw_picture(ax, path, text, "black")
-    about = f"{_dataset_name(dataset)}: {n} of {len(dataset)} pictures with their labels"
-    return _finish(figure, title or about)
+    name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
+    name = name or f"{getattr(dataset, 'name', 'pictures')} {getattr(dataset, 'split_name', '')}".strip()
+    return _finish(figure, title or f"{name}: {n} of {len(dataset)} pictures with their labels")
 
 
 def gallery(
-    df_results: pd.DataFrame,
+    results: pd.DataFrame | Evaluation,
     only: str | None = None,
     *,
     class_names: Sequence[str] | None = None,
@@ -60,28 +66,24 @@ def gallery(
 
     Parameters
     ----------
-    df_results
-        A table of `ZeroShotClassifier.predict` or `validate`.
+    results
+        An `Evaluation`, or a table of `ZeroShotClassifier.predict` or `validate`.
     only
-        None: in the table's order. "errors": the wrong ones, most confident first. "correct": the right ones, most
+        None: in the given order. "errors": the wrong ones, most confident first. "correct": the right ones, most
         confident first. "unsure": least probable first.
     class_names
-        The names behind the indices; taken from `df_results.attrs` where None.
-    max_images
-        How many pictures at most; never more than 200, and the title says how many are shown.
-    columns
-        Pictures per row, 1 to 40.
+        The names behind the indices; None takes those of the evaluation, or of the table's columns proba_<class>.
+    max_images, columns
+        How many pictures, at most 200, and how many of them per row, at most 40; the title says how many are shown.
     title
-        Above the figure; names model and data where None.
-
-    Raises
-    ------
-    ValueError
-        If `only` is none of the accepted ones, or the class names are not known.
+        Above the figure; None: model and data of an evaluation, and how many pictures are shown.
     """
+    if only is not None:
+        check_choice(only, _SELECTIONS, "only")
     most = _most_pictures(columns, max_images)
-    names = _class_names(df_results, class_names)
-    chosen = _select(df_results, only)
+    table = view(results, "table")
+    names = _class_names(table) if class_names is None else list(class_names)
+    chosen = _select(table, only)
     rows = [row for _, row in chosen.head(most).iterrows()]
     captions = [caption(row, names) for row in rows]
     figure, axes = _grid([text for text, _ in captions], columns)
@@ -89,24 +91,25 @@ def gallery(
         _draw_picture(ax, row["image"], text, colour, MARKS.get(colour, ""))
     if chosen.empty:
         axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
-    return _finish(figure, title or _title(df_results.attrs, only, len(rows), len(chosen), len(df_results)))
+    n, found = len(table), len(chosen)
+    words = {"errors": f"{found} wrong of {n}", "correct": f"{found} right of {n}"}.get(only or "", f"{n} pictures")
+    words += ", least sure first" if only == "unsure" else ""
+    words += f"; the first {len(rows)} are shown" if len(rows) < found else ""
+    what = heading(None, "", results).removeprefix(", ")
+    return _finish(figure, title or f"{what or 'pictures'}: {words}")
 
 
 def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the probabilities of one picture as bars, highest on top, with the picture beside them.
-
-    Of more than 40, the highest; the title says so.
 
     Parameters
     ----------
     image
         Anything that `zsc.open_image` opens.
     scores
-        Class name or prompt -> probability.
-    ax
-        Where to draw the bars; a new figure where None.
-    title
-        Above the bars: name the model.
+        Class name or prompt -> probability; of more than 40 the highest are drawn, and the title says so.
+    ax, title
+        Where to draw the bars (None: a new figure, with the picture), and what stands above: name the model.
     """
     shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST][::-1]  # bars are drawn upwards
     texts = wrap_names((name for name, _ in shown), 28)
@@ -126,35 +129,31 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
 
 
 def caption(row: pd.Series, names: Sequence[str]) -> tuple[str, str]:
-    """Word one result, and give its colour: "right: cat" or "wrong: cat → dog", its probability, the second choice."""
+    """Word one result (right: cat; wrong: cat → dog), its probability and the second choice; choose its colour."""
     if pd.isna(row["y_pred"]):
         return "cannot be opened", NEUTRAL
-    predicted, proba = names[int(row["y_pred"])], f"p = {row['proba']:.2f}{_second(row, names)}"
-    if pd.isna(row["y_true"]):
-        return f"{wrap(predicted, CAPTION_WIDTH)}\n{proba}", NEUTRAL
-    if row["y_true"] == row["y_pred"]:
-        return f"{wrap('right: ' + predicted, CAPTION_WIDTH)}\n{proba}", RIGHT
-    true = names[int(row["y_true"])]
-    return f"{wrap('wrong: ' + true + ' → ' + predicted, CAPTION_WIDTH)}\n{proba}", WRONG
-
-
-def _second(row: pd.Series, names: Sequence[str]) -> str:
-    """Name the second choice and its probability, where the table has a column a class."""
-    others = {n: row[f"proba_{n}"] for k, n in enumerate(names) if f"proba_{n}" in row and k != int(row["y_pred"])}
-    if not others:
-        return ""
-    best = max(others, key=lambda name: others[name])
-    return "\n" + wrap(f"then {best}, {others[best]:.2f}", CAPTION_WIDTH)
+    k = int(row["y_pred"])
+    words, colour = names[k], NEUTRAL
+    if pd.notna(row["y_true"]):
+        right = row["y_true"] == k
+        words = f"right: {names[k]}" if right else f"wrong: {names[int(row['y_true'])]} → {names[k]}"
+        colour = RIGHT if right else WRONG
+    lines = [wrap(words, CAPTION_WIDTH), f"p = {row['proba']:.2f}"]
+    others = {name: row[f"proba_{name}"] for j, name in enumerate(names) if f"proba_{name}" in row and j != k}
+    if others:
+        second = max(others, key=lambda name: others[name])
+        lines.append(wrap(f"then {second}, {others[second]:.2f}", CAPTION_WIDTH))
+    return "\n".join(lines), colour
 
 
 def _most_pictures(columns: int, max_images: int) -> int:
-    """Check the sizes of a grid, and give how many pictures it can hold."""
+    """Check the sizes of a grid, and say how many pictures it can hold."""
     check_count(columns, "columns", high=MOST)
     return min(check_count(max_images, "max_images"), MOST_PICTURES)
 
 
 def _grid(texts: Sequence[str], columns: int) -> tuple[Figure, list[Axes]]:
-    """Make room for a picture a text, as high as the longest text asks; a last row may stay empty in part."""
+    """Make room for one picture per text, as high as the longest text asks; a last row may stay empty in part."""
     rows = max(1, math.ceil(len(texts) / columns))
     lines = max((1 + text.count("\n") for text in texts), default=1)
     size = (CELL * columns, (CELL + LINE * lines) * rows + 0.5)
@@ -173,9 +172,8 @@ def _draw_picture(ax: Axes, image: Any, text: str, colour: str, mark: str = "") 
     ax.set_xlabel(text, fontsize=SMALL, color=colour)
     if mark:
         box = {"boxstyle": "square,pad=0.2", "facecolor": colour, "edgecolor": "white"}
-        ax.text(
-            0.94, 0.93, mark, transform=ax.transAxes, ha="center", va="center", color="white", fontsize=11, bbox=box
-        )
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": "white", "fontsize": 11, "bbox": box}
+        ax.text(0.94, 0.93, mark, transform=ax.transAxes, **style)
 
 
 def _show(ax: Axes, image: Any) -> None:
@@ -191,34 +189,18 @@ def _finish(figure: Figure, title: str) -> Figure:
     return figure
 
 
-def _select(df_results: pd.DataFrame, only: str | None) -> pd.DataFrame:
-    if only is not None and only not in _SELECTIONS:
-        raise ValueError(f"only={only!r}; it must be None or one of {', '.join(_SELECTIONS)}.")
+def _select(table: pd.DataFrame, only: str | None) -> pd.DataFrame:
     if only is None:
-        return df_results
+        return table
     if only == "unsure":
-        return df_results.dropna(subset="proba").sort_values("proba", kind="stable")
-    right = (df_results["y_true"] == df_results["y_pred"]).fillna(False).astype(bool)
-    judged = df_results["y_true"].notna() & df_results["y_pred"].notna()
-    chosen = df_results[right if only == "correct" else judged & ~right]
-    return chosen.sort_values("proba", ascending=False, kind="stable")
+        return table.dropna(subset="proba").sort_values("proba", kind="stable")
+    judged = table.dropna(subset=["y_true", "y_pred"])
+    right = (judged["y_true"] == judged["y_pred"]).astype(bool)
+    return judged[right if only == "correct" else ~right].sort_values("proba", ascending=False, kind="stable")
 
 
-def _class_names(df_results: pd.DataFrame, class_names: Sequence[str] | None) -> Sequence[str]:
-    names = class_names if class_names is not None else df_results.attrs.get("class_names")
-    if names is None:
-        raise ValueError("the table does not carry its class names any more; pass class_names=clf.class_names.")
-    return list(names)
-
-
-def _title(about: Mapping[Any, Any], only: str | None, shown: int, chosen: int, total: int) -> str:
-    what = {None: f"{total} pictures", "errors": f"{chosen} wrong of {total}", "correct": f"{chosen} right of {total}"}
-    words = what.get(only, f"{total} pictures, least sure first")
-    rest = "" if shown == chosen else f"; the first {shown} are shown"
-    return f"{about.get('dataset') or 'pictures'}, classified by {about.get('model') or 'a model'}: {words}{rest}"
-
-
-def _dataset_name(dataset: Any) -> str:
-    """Name the data of a data set (name and split) or of embeddings (`dataset`)."""
-    kept = getattr(dataset, "dataset", None)
-    return str(kept or f"{getattr(dataset, 'name', 'pictures')} {getattr(dataset, 'split_name', '')}").strip()
+def _class_names(table: pd.DataFrame) -> list[str]:
+    names = [c.removeprefix("proba_") for c in map(str, table.columns) if c.startswith("proba_")]
+    if not names:
+        raise ValueError("the table has no columns proba_<class> to name its classes; pass class_names=.")
+    return names

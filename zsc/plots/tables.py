@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from zsc.checks import check_unique, short
-from zsc.plots.style import (
-    MOST,
-    NEUTRAL,
-    RIGHT,
-    SMALL,
-    WRONG,
-    check_columns,
-    heading,
-    new_axes,
-    put_title,
-    share_axis,
-    wrap,
-    wrap_names,
-)
+from zsc.checks import check_choice, check_unique, short
+from zsc.plots import style
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, WRONG
+
+if TYPE_CHECKING:
+    from zsc.evaluation import Evaluation
 
 METRICS = ("recall", "precision", "f1")
 
 
 def before_after(
-    before: pd.DataFrame,
-    after: pd.DataFrame,
+    before: pd.DataFrame | Evaluation,
+    after: pd.DataFrame | Evaluation,
     *,
     metric: str = "recall",
     names: tuple[str, str] = ("before", "after"),
@@ -39,94 +30,46 @@ def before_after(
 ) -> Axes:
     """Draw a dumb-bell for each class: an open circle before, a full one after, and the change in words.
 
-    Of more than 40 classes, those that change most.
+    Of more than 40 classes, those that change most are drawn.
 
     Parameters
     ----------
     before, after
-        Two `Evaluation.report` tables of the same classes.
+        Two evaluations, or their `report` tables, of the same classes.
     metric
         "recall", "precision" or "f1".
     names
         What the two stand for, such as ("prompts A", "prompts B").
-    ax
-        Where to draw; a new figure where None.
-    title
-        Above; names what the table's `attrs` know where None.
-
-    Raises
-    ------
-    ValueError
-        If a table lacks the metric, or the two have different classes.
+    ax, title
+        Where to draw, and what stands above; None: a new figure, and what the results know of model and data.
     """
-    if metric not in METRICS:
-        raise ValueError(f"metric={metric!r}; it must be one of {', '.join(METRICS)}.")
-    for table in (before, after):
-        check_columns(table, [metric], "before_after")
-    if set(before.index) != set(after.index):
+    check_choice(metric, METRICS, "metric")
+    first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
+    if set(first.index) != set(second.index):
         raise ValueError(
-            f"before has the classes {short(list(before.index))}, after {short(list(after.index))}; compare the same."
+            f"before has the classes {short(list(first.index))}, after {short(list(second.index))}; compare the same."
         )
-    check_unique(list(before.index), "before")
-    check_unique(list(after.index), "after")
-    change = (after.loc[before.index, metric] - before[metric]).abs().to_numpy()
+    check_unique(list(first.index), "before")
+    check_unique(list(second.index), "after")
+    change = (second[first.index] - first).abs().to_numpy()
     shown = np.sort(np.argsort(-change, kind="stable")[:MOST])  # in the order of the table
-    classes = list(before.index[shown])
-    labels = wrap_names(classes, 26)
-    ax = ax or new_axes(1.5 + sum(max(0.5, 0.18 * (1 + label.count("\n"))) for label in labels))
+    classes = list(first.index[shown])
+    labels = style.wrap_names(classes, 26)
+    ax = ax or style.new_axes(1.5 + sum(max(0.5, 0.18 * (1 + label.count("\n"))) for label in labels))
     for place, name in enumerate(classes):
-        _dumb_bell(ax, place, float(before.loc[name, metric]), float(after.loc[name, metric]))
+        _dumb_bell(ax, place, float(first[name]), float(second[name]))
     ax.set_yticks(range(len(classes)), labels)
     ax.set_ylim(len(classes) - 0.5, -0.5)
-    share_axis(ax, "x", metric)
-    circle: dict[str, Any] = {
-        "marker": "o",
-        "markersize": 9,
-        "linestyle": "",
-        "markeredgecolor": NEUTRAL,
-        "markeredgewidth": 2,
-    }
-    fills = ("white", NEUTRAL)
+    style.share_axis(ax, "x", metric)
+    circle: dict[str, Any] = {"marker": "o", "markersize": 9, "linestyle": "", "markeredgecolor": NEUTRAL}
     handles = [
-        Line2D([], [], label=wrap(name, 40), markerfacecolor=fill, **circle)
-        for name, fill in zip(names, fills, strict=True)
+        Line2D([], [], label=style.wrap(name, 40), markerfacecolor=fill, markeredgewidth=2, **circle)
+        for name, fill in zip(names, ("white", NEUTRAL), strict=True)
     ]
     ax.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL)
-    note = "" if len(classes) == len(before) else f"the {len(classes)} of {len(before)} classes that change most"
-    put_title(ax, heading(title, f"{metric.capitalize()} of each class, {names[0]} and {names[1]}", after.attrs), note)
-    return ax
-
-
-def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Draw candidates, the most accurate on top, each with its interval and its numbers; of more than 40, the best.
-
-    Parameters
-    ----------
-    table
-        One row per candidate, its name in the index; columns accuracy, low, high, as `compare_prompts` gives them.
-    ax
-        Where to draw; a new figure where None.
-    title
-        Above; names what the table's `attrs` know where None.
-    """
-    check_columns(table, ["accuracy", "low", "high"], "ranking")
-    ordered = table.sort_values("accuracy", ascending=False, kind="stable").head(MOST)
-    labels = wrap_names(ordered.index, 34)
-    lines = sum(1 + label.count("\n") for label in labels)
-    ax = ax or new_axes(1.3 + 0.16 * lines + 0.26 * len(labels))
-    middle = ordered["accuracy"].to_numpy(dtype=float)
-    ends = np.abs(ordered[["low", "high"]].to_numpy(dtype=float).T - middle)  # (2, candidates)
-    ax.errorbar(middle, range(len(middle)), xerr=ends, fmt="o", color=RIGHT, ecolor=NEUTRAL, capsize=4, markersize=7)
-    for place, row in enumerate(ordered.itertuples()):
-        text = f"{row.accuracy:.3f} ({row.low:.3f} to {row.high:.3f})"
-        ax.annotate(
-            text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=SMALL, annotation_clip=False
-        )
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_ylim(len(labels) - 0.5, -0.5)
-    share_axis(ax, "x", "accuracy, with its 95 % interval")
-    note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
-    put_title(ax, heading(title, "Prompts in the order of their accuracy", table.attrs), note)
+    what = f"{metric.capitalize()} of each class, {names[0]} and {names[1]}"
+    note = "" if len(classes) == len(first) else f"the {len(classes)} of {len(first)} classes that change most"
+    style.put_title(ax, style.heading(title, what, after), note)
     return ax
 
 
@@ -138,5 +81,38 @@ def _dumb_bell(ax: Axes, place: int, start: float, end: float) -> None:
     ax.plot(end, place, "o", markersize=9, color=colour, zorder=3)
     amount = f"{change:+.2f}" if abs(change) >= 0.005 else f"{change:+.3f}"
     words = "no change" if colour == NEUTRAL else f"{amount} {'better' if change > 0 else 'worse'}"
+    _write_beside(ax, place, words, color=colour)
+
+
+def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw candidates, the most accurate on top, each with its interval and its numbers; of more than 40, the best.
+
+    Parameters
+    ----------
+    table
+        One row per candidate, its name in the index; columns accuracy, low, high, as `compare_prompts` returns them.
+    ax, title
+        Where to draw, and what stands above; None: a new figure, and what the table knows of model and data.
+    """
+    style.view(table, "ranking", ["accuracy", "low", "high"])
+    ordered = table.sort_values("accuracy", ascending=False, kind="stable").head(MOST)
+    labels = style.wrap_names(ordered.index, 34)
+    lines = sum(1 + label.count("\n") for label in labels)
+    ax = ax or style.new_axes(1.3 + 0.16 * lines + 0.26 * len(labels))
+    middle = ordered["accuracy"].to_numpy(dtype=float)
+    ends = np.abs(ordered[["low", "high"]].to_numpy(dtype=float).T - middle)  # (2, candidates)
+    ax.errorbar(middle, range(len(middle)), xerr=ends, fmt="o", color=RIGHT, ecolor=NEUTRAL, capsize=4, markersize=7)
+    for place, row in enumerate(ordered.itertuples()):
+        _write_beside(ax, place, f"{row.accuracy:.3f} ({row.low:.3f} to {row.high:.3f})")
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    style.share_axis(ax, "x", "accuracy, with its 95 % interval")
+    note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
+    style.put_title(ax, style.heading(title, "Prompts in the order of their accuracy", table), note)
+    return ax
+
+
+def _write_beside(ax: Axes, place: int, text: str, **marks: Any) -> None:
+    """Write to the right of the Axes, at the height of a row."""
     spot: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
-    ax.annotate(words, (1.02, place), color=colour, fontsize=SMALL, **spot)
+    ax.annotate(text, (1.02, place), fontsize=SMALL, **spot, **marks)

@@ -9,13 +9,6 @@ from zsc.probes.fit import LinearProbe, TipAdapter, linear_probe, tip_adapter
 from zsc.probes.heads import LinearHead, mix_curve, mix_weights, zero_shot_head
 
 __all__ = [
-    "LinearHead",
-    "LinearProbe",
-    "TipAdapter",
-    "few_shot_curve",
-    "linear_probe",
-    "mix_curve",
-    "mix_weights",
-    "tip_adapter",
-    "zero_shot_head",
-]
+    "LinearHead", "LinearProbe", "TipAdapter", "few_shot_curve", "linear_probe", "mix_curve", "mix_weights",
+    "tip_adapter", "zero_shot_head",
+]  # fmt: skip

@@ -1,6 +1,6 @@
-"""Linear probe: a logistic regression on kept embeddings, its regularisation chosen on a validation part.
+"""Heads that learn from labelled embeddings: the linear probe and Tip-Adapter. A validation part chooses settings.
 
-The yardstick for zero-shot results: what labelled pictures would have bought. scikit-learn fits it.
+The linear probe is the yardstick for zero-shot results: what labelled pictures would have bought. scikit-learn fits it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,36 +20,29 @@ from sklearn.linear_model import LogisticRegression
 
 from zsc.checks import check_embeddings, check_labels, check_same_length, frozen
 from zsc.evaluation import Evaluation
-from zsc.probes.heads import Head, LinearHead, check_head
+from zsc.probes.heads import Head, LinearHead, check_dim, check_head
 from zsc.probes.labelled import LabelledRows, Part, check_numbers, judging_part, training_parts
 
 STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001, 1e-5, 1e-6)
-STRENGTH = 0.01  # on unit rows: light, as 16 pictures per class already fix a probe
+STRENGTH = 0.01  # weak: on unit rows 16 pictures per class already determine the weights
 TOLERANCE = 1e-12  # of the gradient, which on unit rows is 0.003 at the start: scikit-learn's 1e-4 ends far too early
 NEAR_ENOUGH = 1e-8  # of the gradient: a line search that ends here has met the limits of float64
 MAX_ITER = 300  # Newton's steps; 10 to 20 are usual
+ALPHA, BETA = 1.0, 5.5  # the paper's settings for ImageNet
+ALPHAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # 0 is zero-shot: the search may find that the shots do not help
+BETAS = (1.0, 3.0, 5.5, 10.0, 30.0)
+CHUNK_CELLS = 2**24  # affinities in memory at once: 64 MB
+AnyHead = TypeVar("AnyHead", bound=Head)
 
 
 @dataclass(frozen=True, eq=False)
 class LinearProbe(LinearHead):
-    """A linear head learned from labelled embeddings. Made by `linear_probe`.
+    """A linear head learned from labelled embeddings. Made by `linear_probe`."""
 
-    Attributes
-    ----------
-    strength
-        The penalty that was chosen, or given.
-    validation
-        What the choice rests on, one row per strength: strength, accuracy, log_loss; None without a validation part.
-    evaluation
-        The judgement on the test part, or None.
-    note
-        What to know of the choice, such as that the chosen strength is the end of what was offered; or empty.
-    """
-
-    strength: float = STRENGTH
-    validation: pd.DataFrame | None = None
-    evaluation: Evaluation | None = None
-    note: str = ""
+    strength: float = STRENGTH  # the penalty that was chosen, or passed
+    validation: pd.DataFrame | None = None  # what the choice rests on: strength, accuracy, log_loss
+    evaluation: Evaluation | None = None  # the judgement on the test part
+    note: str = ""  # what to know of the choice, such as that the strength is the end of what was offered
 
 
 def linear_probe(
@@ -60,6 +54,8 @@ def linear_probe(
     seed: int = 0,
 ) -> LinearProbe:
     """Learn a linear classifier on embeddings.
+
+    The accuracy of the chosen row on the validation part is too good by the choice; the test part's is not.
 
     Parameters
     ----------
@@ -75,38 +71,16 @@ def linear_probe(
         lightest is chosen, `note` says so.
     seed
         Decides the fraction.
-
-    Returns
-    -------
-    LinearProbe
-        The head, with the table of its choice and its `evaluation`. The accuracy of the chosen row on the validation
-        part is too good by the choice; the test part's is not.
-
-    Raises
-    ------
-    ValueError
-        If a part is wrong, a class is empty, or there are several strengths and nothing to choose them on.
     """
-    strengths = _check_strengths(strengths, validation)
-    rows, fitting, choosing = training_parts(train, validation, seed=seed)
-    judged, shared = (None, "") if test is None else judging_part(test, rows, choosing)
-    candidates = [{"strength": s} for s in strengths]
-    best, table = choose(candidates, lambda settings: fit_head(fitting, **settings), choosing)
-    note = " ".join(filter(None, (shared, at_the_end(best, candidates))))
-    head = fit_head(rows, **best)
-    about = best | ({"note": note} if note else {})
-    evaluation = None if judged is None else head.judge(judged, method="linear probe", **about)
-    return LinearProbe(
-        head.weights,
-        head.intercepts,
-        head.class_names,
-        1.0,
-        head.fingerprint,
-        best["strength"],
-        table,
-        evaluation,
-        note,
-    )
+    candidates = grid(validation, strength=check_numbers(strengths, "strengths", above=True))
+    parts = training_parts(train, validation, seed=seed)
+    judged, shared = (None, "") if test is None else judging_part(test, parts[0], parts[2])
+    head, best, table, end = fit_best(fit_head, candidates, parts)
+    note = " ".join(filter(None, (shared, end)))
+    about = {"method": "linear probe"} | best | ({"note": note} if note else {})
+    evaluation = None if judged is None else head.judge(judged, **about)
+    learned: dict[str, Any] = best | {"validation": table, "evaluation": evaluation, "note": note}
+    return LinearProbe(head.weights, head.intercepts, head.class_names, 1.0, head.fingerprint, **learned)
 
 
 def fit_head(rows: LabelledRows, strength: float) -> LinearHead:
@@ -132,11 +106,11 @@ def fit_head(rows: LabelledRows, strength: float) -> LinearHead:
     weights, intercepts = model.coef_, model.intercept_ - model.coef_ @ centre
     if len(rows.class_names) == 2:  # scikit-learn gives one row; half of it each way has the same probabilities
         weights, intercepts = np.concatenate([-weights, weights]) / 2, np.concatenate([-intercepts, intercepts]) / 2
-    return LinearHead(weights, intercepts, rows.class_names, 1.0, rows.fingerprint)
+    return LinearHead(weights, intercepts, rows.class_names, 1.0, rows.made_by.fingerprint)
 
 
 def _gradient(model: LogisticRegression, values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Give the largest slope of the mean loss that scikit-learn minimises; 0 at its optimum."""
+    """Compute the largest slope of the mean loss that scikit-learn minimises; 0 at its optimum."""
     errors = model.predict_proba(values)
     errors[np.arange(len(labels)), labels] -= 1
     errors = errors[:, -len(model.coef_) :]  # two classes: scikit-learn's one row is that of the second
@@ -144,102 +118,61 @@ def _gradient(model: LogisticRegression, values: NDArray[np.float64], labels: ND
     return float(max(np.abs(slopes).max(), np.abs(errors.sum(axis=0)).max()) / len(values))
 
 
-def choose(
+def grid(validation: object, **settings: Sequence[float]) -> list[dict[str, float]]:
+    """List all combinations of settings; several candidates need something to choose on."""
+    for name, values in settings.items():
+        if len(values) > 1 and validation is None:
+            raise ValueError(
+                f"{name}s holds {len(values)} candidates and validation is None; pass a fraction or a part to choose "
+                "on, or one candidate."
+            )
+    return [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
+
+
+def fit_best(
+    build: Callable[..., AnyHead],
     candidates: Sequence[dict[str, float]],
-    build: Callable[[dict[str, float]], Head],
-    rows: LabelledRows | None,
+    parts: tuple[LabelledRows, LabelledRows, LabelledRows | None],
     *,
     by_accuracy: bool = False,
-) -> tuple[dict[str, float], pd.DataFrame | None]:
-    """Choose the settings of a head on a validation part.
+) -> tuple[AnyHead, dict[str, float], pd.DataFrame | None, str]:
+    """Choose settings by the lowest log loss on the validation part, and build a head with them from all rows.
 
-    Parameters
-    ----------
-    candidates
-        The settings to compare.
-    build
-        Makes a head from settings.
-    rows
-        The validation part; None takes the first candidate.
-    by_accuracy
-        Prefer the highest accuracy, and of these the lowest log loss; for scores that make no good probabilities. The
-        log loss alone is the steadier judge: few pictures give many equal accuracies.
-
-    Returns
-    -------
-    tuple
-        The best settings, and the table of all.
+    Returned are the head, its settings, the table of all candidates, and a note on settings at the end of their grid.
+    Without a validation part the first candidate is taken. `by_accuracy` prefers the highest accuracy, and of these the
+    lowest log loss, for logits that make no good probabilities: few pictures give many equal accuracies.
     """
-    if rows is None:
-        return candidates[0], None
-    grades: list[dict[str, Any]] = [build(c).grade(rows) for c in candidates]
-    table = pd.DataFrame([c | g for c, g in zip(candidates, grades, strict=True)])
-    best = min(range(len(candidates)), key=lambda i: (-grades[i]["accuracy"] * by_accuracy, grades[i]["log_loss"]))
-    return candidates[best], table
+    rows, fitting, choosing = parts
+    best, table = candidates[0], None
+    if choosing is not None:
+        table = pd.DataFrame([settings | build(fitting, **settings).grade(choosing) for settings in candidates])
+        ranks = list(zip(-table["accuracy"] * by_accuracy, table["log_loss"], strict=True))
+        best = candidates[ranks.index(min(ranks))]
+    return build(rows, **best), best, table, _at_the_end(best, candidates)
 
 
-def at_the_end(best: dict[str, float], candidates: Sequence[dict[str, float]], *, natural: float = np.nan) -> str:
-    """Say which of the chosen settings is the end of its grid, so that one beyond might do better; or nothing.
-
-    Parameters
-    ----------
-    best, candidates
-        As `choose` gives and takes them.
-    natural
-        An end that nothing lies beyond.
-    """
+def _at_the_end(best: dict[str, float], candidates: Sequence[dict[str, float]]) -> str:
+    """Say which of the chosen settings is the end of its grid, so that one beyond might do better (none is below 0)."""
     notes = []
     for name, value in best.items():
-        grid = sorted({c[name] for c in candidates})
-        if len(grid) > 1 and value in (grid[0], grid[-1]) and value != natural:
-            end = "smallest" if value == grid[0] else "largest"
+        offered = sorted({candidate[name] for candidate in candidates})
+        if len(offered) > 1 and value in (offered[0], offered[-1]) and value != 0:
+            end = "smallest" if value == offered[0] else "largest"
             notes.append(f"{name} {value:g} is the {end} of those offered; one beyond it might do better.")
     return " ".join(notes)
 
 
-def _check_strengths(strengths: Sequence[float], validation: Part | float | None) -> list[float]:
-    strengths = check_numbers(strengths, "strengths", above=True)
-    if validation is None and len(strengths) > 1:
-        raise ValueError(
-            f"strengths holds {len(strengths)} candidates and validation is None; pass a fraction or a part to choose "
-            "on, or a single strength."
-        )
-    return strengths
-
-
-ALPHA, BETA = 1.0, 5.5  # the paper's settings for ImageNet
-ALPHAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # 0 is zero-shot: the search may find that the shots do not help
-BETAS = (1.0, 3.0, 5.5, 10.0, 30.0)
-CHUNK_CELLS = 2**24  # affinities in memory at once: 64 MB
-
-
 @dataclass(frozen=True, eq=False)
 class TipAdapter(Head):
-    """Zero-shot scores plus the votes of kept shots. Made by `tip_adapter`.
-
-    Attributes
-    ----------
-    zero_shot
-        The head that the votes are added to.
-    keys
-        The shots' embeddings, shape (M, D).
-    labels
-        Their classes, shape (M,).
-    alpha, beta
-        The weight of the votes, and how sharply they fall with the distance.
-    validation
-        What their choice rests on: alpha, beta, accuracy, log_loss; None without a validation part.
-    note
-        Which of the chosen settings is the end of what was offered; or empty.
-    """
+    """Zero-shot logits plus the votes of kept shots. Made by `tip_adapter`."""
 
     zero_shot: LinearHead
-    keys: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    alpha: float = ALPHA
-    beta: float = BETA
-    validation: pd.DataFrame | None = None
-    note: str = ""
+    keys: NDArray[np.float32]  # the shots' embeddings, (M, D)
+    labels: NDArray[np.int64]  # their classes, (M,)
+    alpha: float = ALPHA  # the weight of the votes
+    beta: float = BETA  # how sharply they fall with the distance
+    validation: pd.DataFrame | None = None  # what the choice rests on: alpha, beta, accuracy, log_loss
+    note: str = ""  # which of the chosen settings is the end of what was offered
 
     def __post_init__(self) -> None:
         head = check_head(self.zero_shot, "zero_shot")
@@ -248,27 +181,14 @@ class TipAdapter(Head):
             check_embeddings(self.keys, "keys", head.dim)
             check_labels(self.labels, len(head.class_names), "labels")
             check_same_length(keys=self.keys, labels=self.labels)
-        object.__setattr__(self, "keys", frozen(self.keys))
-        object.__setattr__(self, "labels", frozen(self.labels))
+        checked = {"keys": frozen(self.keys), "labels": frozen(self.labels)}
+        same = {"class_names": head.class_names, "dim": head.dim, "fingerprint": head.fingerprint}
+        for name, value in {**checked, **same}.items():
+            object.__setattr__(self, name, value)
 
-    @property
-    def fingerprint(self) -> str:  # type: ignore[override]
-        """The model whose embeddings it takes; empty where it is not known."""
-        return self.zero_shot.fingerprint
-
-    @property
-    def class_names(self) -> list[str]:  # type: ignore[override]
-        """K names."""
-        return self.zero_shot.class_names
-
-    @property
-    def dim(self) -> int:
-        """D, the length of the embeddings it takes."""
-        return self.zero_shot.dim
-
-    def scores(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Score checked embeddings (N, D): (N, K), on the scale of the softmax."""
-        return self.zero_shot.scores(values) + self.alpha * self.votes(values)
+    def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Compute the logits, shape (N, K), of checked embeddings (N, D)."""
+        return self.zero_shot.logits(values) + self.alpha * self.votes(values)
 
     def votes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Add up the affinities of checked embeddings (N, D) to the shots of each class: (N, K)."""
@@ -293,7 +213,7 @@ def tip_adapter(
     betas: Sequence[float] | None = None,
     seed: int = 0,
 ) -> TipAdapter:
-    """Make a Tip-Adapter.
+    """Make a Tip-Adapter: a head with all of `train` as its shots.
 
     Parameters
     ----------
@@ -303,52 +223,29 @@ def tip_adapter(
         The head from `zero_shot_head`; of the same model as `train`.
     validation
         Where alpha and beta are chosen, by accuracy, then by log loss: a part of its own, or a fraction of `train`,
-        held out of each class for the choice. None asks for one of each.
+        held out of each class for the choice. None takes one of each.
     alphas, betas
         Candidates. None stands for the paper's 1 and 5.5, and for a grid around them where there is a validation part;
         alpha 0 is zero-shot.
     seed
         Decides the fraction.
 
-    Returns
-    -------
-    TipAdapter
-        A head with all of `train` as its shots.
-
     References
     ----------
     Zhang et al., Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification, ECCV 2022.
     """
-    searched = validation is not None
-    alphas = _check_settings(alphas, ALPHAS if searched else (ALPHA,), searched, "alphas")
-    betas = _check_settings(betas, BETAS if searched else (BETA,), searched, "betas")
+    offered = ((ALPHA,), (BETA,)) if validation is None else (ALPHAS, BETAS)
+    alphas, betas = (new if given is None else given for given, new in zip((alphas, betas), offered, strict=True))
+    candidates = grid(validation, alpha=check_numbers(alphas, "alphas"), beta=check_numbers(betas, "betas"))
     fingerprint = check_head(zero_shot, "zero_shot").fingerprint
-    rows, fitting, choosing = training_parts(train, validation, seed=seed, fingerprint=fingerprint)
-    start = zero_shot.reorder(rows.class_names)
-    candidates = [{"alpha": a, "beta": b} for a, b in product(alphas, betas)]
-    best, table = choose(
-        candidates, lambda settings: with_shots(start, fitting, **settings), choosing, by_accuracy=True
-    )
-    return replace(with_shots(start, rows, **best), validation=table, note=at_the_end(best, candidates, natural=0.0))
+    parts = training_parts(train, validation, seed=seed, fingerprint=fingerprint)
+    start = zero_shot.reorder(parts[0].class_names)
+    head, _, table, note = fit_best(partial(with_shots, start), candidates, parts, by_accuracy=True)
+    return replace(head, validation=table, note=note)
 
 
-def with_shots(zero_shot: LinearHead, rows: LabelledRows, alpha: float = ALPHA, beta: float = BETA) -> TipAdapter:
-    """Put checked rows beside a zero-shot head; no rows leave it as it is."""
-    if zero_shot.dim != rows.values.shape[1]:
-        raise ValueError(
-            f"zero_shot takes {zero_shot.dim} numbers per row and train has {rows.values.shape[1]}; both must be of "
-            "one model."
-        )
-    head = replace(zero_shot, fingerprint=zero_shot.fingerprint or rows.fingerprint)
+def with_shots(zero_shot: LinearHead, rows: LabelledRows, alpha: float, beta: float) -> TipAdapter:
+    """Put checked rows beside a zero-shot head."""
+    check_dim(zero_shot, rows.values.shape[1], "train")
+    head = replace(zero_shot, fingerprint=zero_shot.fingerprint or rows.made_by.fingerprint)
     return TipAdapter(head, rows.values, rows.labels, alpha, beta)
-
-
-def _check_settings(
-    values: Sequence[float] | None, default: Sequence[float], searched: bool, name: str
-) -> Sequence[float]:
-    given = check_numbers(default if values is None else values, name)
-    if len(given) > 1 and not searched:
-        raise ValueError(
-            f"{name} holds {len(given)} candidates and validation is None; pass a part to choose on, or one."
-        )
-    return given
