@@ -241,8 +241,10 @@ def as_indices(indices: Any, n: int, name: str = "indices") -> NDArray[np.int64]
     return np.where(array < 0, array.astype(np.int64) + n, array.astype(np.int64))
 
 
-def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Copy an array into one that nobody can change."""
+def frozen(array: NDArray[Any] | None) -> Any:
+    """Copy an array into one that nobody can change; None stays None."""
+    if array is None:
+        return None
     copy = np.array(array, copy=True)
     copy.flags.writeable = False
     return copy

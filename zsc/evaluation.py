@@ -35,6 +35,7 @@ from zsc.checks import (
     check_labels,
     check_proba,
     check_same_length,
+    check_texts,
     from_json,
     frozen,
     frozen_json,
@@ -43,7 +44,7 @@ from zsc.checks import (
 )
 from zsc.datasets.base import UNLABELLED
 from zsc.files import digest_of, write_whole
-from zsc.images import describe
+from zsc.images import as_utf8, describe
 from zsc.statistics import (
     CONFIDENCE,
     NO_BETTER,
@@ -72,14 +73,13 @@ __all__ = [
 COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
 NORMALISE = (None, "true", "predicted", "all")
 KIND = "zsc evaluation"
-FORMAT = 1  # files without one are of the time before it, and the same otherwise
-INLINE = 500_000  # numbers that a JSON file holds itself; more of them go into a Parquet file beside it
-EXACT = 10_000_000  # numbers that are kept to the last digit; more of them to seven digits
+FORMAT = 1  # files without a number are older, and otherwise the same
+INLINE = 500_000  # a JSON file holds this many probabilities itself; more go into a Parquet file beside it
+EXACT = 10_000_000  # this many probabilities are kept to the last digit; more are kept to seven digits
 SMALLEST = np.finfo(np.float64).tiny  # what a probability of 0 for the true class counts as in the log loss
 PACKAGES = ("numpy", "pillow", "torch", "torchvision", "clip", "clip-anytorch", "open_clip_torch", "transformers",
             "openvino")  # fmt: skip
-_KINDS = {"str": (str,), "int": (int,), "float": (int, float, type(None)), "Sequence": (list,), "Mapping": (dict,)}
-_LISTS = {"y_true": (int,), "proba": (list, type(None))}
+_KINDS = {"str": str, "int": int, "float": (int, float, type(None)), "Sequence": list, "Mapping": dict}
 
 
 @dataclass(frozen=True)
@@ -128,16 +128,15 @@ class Provenance:
     def __post_init__(self) -> None:
         for one in fields(self):
             value = frozen_json(getattr(self, one.name), one.name)
-            kinds = _KINDS[re.split(r"\W", str(one.type))[0]]
-            if not isinstance(value, kinds):
-                raise TypeError(f"{one.name} is {short(value)}; {one.name} must be a {kinds[0].__name__}.")
+            kind = re.split(r"\W", str(one.type))[0]
+            if not isinstance(value, _KINDS[kind]):
+                raise TypeError(f"{one.name} must be a {kind.lower()}; got {short(value)}.")
             object.__setattr__(self, one.name, value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields that hold something, and what `other` holds, as one mapping that JSON can hold."""
-        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "other"}
-        found = {name: value for name, value in found.items() if value not in ("", None, 0, [], {})}
-        return found | {key: value for key, value in self.other.items() if key not in found}
+        """Return the fields that are filled in, and what `other` holds, as one mapping that JSON can hold."""
+        filled = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name)}
+        return filled.pop("other", {}) | filled
 
     @classmethod
     def from_dict(cls, about: Mapping[str, Any]) -> Provenance:
@@ -183,17 +182,13 @@ class Evaluation:
         names = check_class_names(self.class_names)
         labels = check_labels(self.y_true, len(names), partial=True)
         proba = check_proba(self.proba, len(names), partial=True)
-        check_same_length(y_true=labels, proba=proba)
-        per_picture: list[list[Any] | None] = []
-        for name in ("images", "tokens"):
-            values = getattr(self, name)
-            per_picture.append(None if values is None else as_list(values, name))
-            if values is not None:
-                check_same_length(**{"y_true": labels, name: per_picture[-1]})
-        images, tokens = per_picture
         made_by = self.made_by if isinstance(self.made_by, Provenance) else Provenance.from_dict(self.made_by)
-        checked = (frozen(labels), frozen(proba), FrozenList(names), images and FrozenList(images), made_by,
-                   None if tokens is None else _object_array(tokens))  # fmt: skip
+        images = None if self.images is None else FrozenList(as_list(self.images, "images", "pictures"))
+        tokens = None if self.tokens is None else np.array(as_list(self.tokens, "tokens", "prompts"), dtype=object)
+        for name, values in (("proba", proba), ("images", images), ("tokens", tokens)):
+            if values is not None:
+                check_same_length(y_true=labels, **{name: values})
+        checked = (frozen(labels), frozen(proba), FrozenList(names), images, made_by, frozen(tokens))
         for one, value in zip(fields(self), checked, strict=True):
             object.__setattr__(self, one.name, value)
 
@@ -227,17 +222,17 @@ class Evaluation:
         Columns image (paths and URLs as texts), y_true and y_pred (indices into `class_names`; <NA> without a label, or
         without an answer), y_pred_token (the prompt that decided), proba (of y_pred), and proba_<class> for each class.
         """
-        tokens = pd.Series([None] * self.n if self.tokens is None else self.tokens, dtype=object)
+        nothing = [None] * self.n
         values = (
-            as_cells([None] * self.n if self.images is None else self.images),
+            as_cells(nothing if self.images is None else self.images),
             _nullable(self.y_true),
             _nullable(self.y_pred),
-            tokens.mask(self.failed, None),
+            pd.Series(nothing if self.tokens is None else self.tokens, dtype=object).mask(self.failed, None),
             self.proba[np.arange(self.n), self.y_pred],
         )
         columns = [*COLUMNS, *(f"proba_{name}" for name in self.class_names)]
         table = pd.DataFrame(dict(enumerate([*values, *self.proba.T])))
-        return table.set_axis(pd.Index(columns, dtype=object), axis=1)  # a name may hold bytes that are no UTF-8
+        return table.set_axis(_index(columns), axis=1)
 
     def select(self, rows: ArrayLike | slice) -> Evaluation:
         """Keep some pictures: their indices, in that order; or a mask of N bools, or a slice."""
@@ -249,14 +244,12 @@ class Evaluation:
     @cached_property
     def _unjudged(self) -> str:
         """Why nothing can be judged: a sentence, empty where everything can."""
-        for count, problem in (
-            (self.n == 0 and 1, "there are no pictures to judge"),
-            ((self.y_true == UNLABELLED).sum(), "have no label; select those with y_true >= 0"),
-            (self.failed.sum(), "could not be opened; select those that are not failed"),
-        ):
-            if count:
-                return f"{problem}." if self.n == 0 else f"{count} of {self.n} pictures {problem}."
-        return ""
+        if not self.n:
+            return "there are no pictures to judge."
+        if missing := int((self.y_true == UNLABELLED).sum()):
+            return f"{missing} of {self.n} pictures have no label; select those with y_true >= 0."
+        failed = int(self.failed.sum())
+        return f"{failed} of {self.n} pictures could not be opened; select those not failed." if failed else ""
 
     @property
     def _labels(self) -> NDArray[np.int64]:
@@ -334,21 +327,15 @@ class Evaluation:
     @property
     def report(self) -> pd.DataFrame:
         """One row per class: precision, recall, f1 (0 where undefined) and support, as scikit-learn's report."""
-        return self._report.copy()
-
-    @cached_property
-    def _report(self) -> pd.DataFrame:
         labels = np.arange(len(self.class_names))
         columns = precision_recall_fscore_support(self._labels, self.y_pred, labels=labels, zero_division=0)
         names = ("precision", "recall", "f1", "support")
-        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=self._index("class"))
+        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=_index(self.class_names, "class"))
 
     @property
     def _seen(self) -> pd.DataFrame:
-        return self._report[self._report["support"] > 0]
-
-    def _index(self, name: str) -> pd.Index:
-        return pd.Index(list(self.class_names), dtype=object, name=name)  # object takes bytes that are no UTF-8
+        report = self.report
+        return report[report["support"] > 0]
 
     @property
     def confusion(self) -> pd.DataFrame:
@@ -369,28 +356,8 @@ class Evaluation:
         labels = np.arange(len(self.class_names))
         how = "pred" if normalise == "predicted" else normalise
         counts = confusion_matrix(self._labels, self.y_pred, labels=labels, normalize=how)
-        return pd.DataFrame(counts, index=self._index("true"), columns=self._index("predicted"))
-
-    @cached_property
-    def _errors(self) -> pd.DataFrame:
-        wrong = np.flatnonzero(~self.right)
-        proba, names = self.proba[wrong], np.array(self.class_names, dtype=object)
-        order = np.argsort(-proba, axis=1, kind="stable")  # (wrong, K)
-        rows = np.arange(len(wrong))
-        top, second = proba[rows, order[:, 0]], proba[rows, order[:, 1]]
-        columns = {
-            "index": wrong,
-            "true": pd.Series(names[self.y_true[wrong]], dtype=object),
-            "predicted": pd.Series(names[order[:, 0]], dtype=object),
-            "proba": top,
-            "proba_true": proba[rows, self.y_true[wrong]],
-            "margin": top - second,
-            "second": pd.Series(names[order[:, 1]], dtype=object),
-        }
-        frame = pd.DataFrame(columns)
-        if self.images is not None:
-            frame.insert(1, "image", as_cells(self.images[i] for i in wrong))
-        return frame.iloc[np.argsort(-top, kind="stable")].reset_index(drop=True)
+        rows, columns = (_index(self.class_names, name) for name in ("true", "predicted"))
+        return pd.DataFrame(counts, index=rows, columns=columns)
 
     @property
     def errors(self) -> pd.DataFrame:
@@ -399,7 +366,22 @@ class Evaluation:
         Columns index, image (where sources are known), true, predicted, proba (of the predicted class), proba_true,
         margin (proba less that of the runner-up) and second (the runner-up).
         """
-        return self._errors.copy()
+        wrong = np.flatnonzero(~self.right)
+        wrong = wrong[np.argsort(-self.proba[wrong].max(axis=1), kind="stable")]
+        proba, names = self.proba[wrong], np.array(self.class_names, dtype=object)
+        first, second = np.argsort(-proba, axis=1, kind="stable")[:, :2].T
+        rows, true = np.arange(len(wrong)), self.y_true[wrong]
+        columns = {
+            "index": wrong,
+            "image": None if self.images is None else as_cells(self.images[i] for i in wrong),
+            "true": pd.Series(names[true], dtype=object),
+            "predicted": pd.Series(names[first], dtype=object),
+            "proba": proba[rows, first],
+            "proba_true": proba[rows, true],
+            "margin": proba[rows, first] - proba[rows, second],
+            "second": pd.Series(names[second], dtype=object),
+        }
+        return pd.DataFrame({name: column for name, column in columns.items() if column is not None})
 
     def top_k(self, k: int) -> float:
         """Return the share of pictures whose true class is among the k most probable (ties: the lower index)."""
@@ -435,8 +417,8 @@ class Evaluation:
         )
         if low <= baseline:
             text += f" This is {NO_BETTER}."
-        if seen["recall"].min() < seen["recall"].max():
-            worst = seen.iloc[int(seen["recall"].argmin())]
+        worst = seen.iloc[int(seen["recall"].argmin())]
+        if worst["recall"] < seen["recall"].max():
             text += f" Weakest: {worst.name}, recall {worst['recall']:.3f} of {int(worst['support'])}."
         if made_by.left_out:
             text += f" Left out, as they cannot be opened: {made_by.left_out} pictures."
@@ -446,7 +428,7 @@ class Evaluation:
         """Return the results as plain values that JSON can hold: what made them, the numbers, report, confusion."""
         numbers = ("n", "correct", "accuracy", "macro_recall", "majority_baseline", "log_loss", "brier",
                    "calibration_error")  # fmt: skip
-        rows = zip(self.class_names, self._report.to_dict("records"), strict=True)
+        rows = zip(self.class_names, self.report.to_dict("records"), strict=True)
         return {
             **self.about,
             **{name: getattr(self, name) for name in numbers},
@@ -472,36 +454,33 @@ class Evaluation:
             The file.
         """
         path = Path(path)
+        head = {"kind": KIND, "format": FORMAT, "about": self.about, "class_names": self.class_names}
+        names = None if self.images is None else [_exact_name(source) for source in self.images]
         if path.suffix == ".parquet":
-            return write_whole(path, self._write_parquet)
-        head = {"kind": KIND, "format": FORMAT, "results": None if self._unjudged else self.to_dict()}
-        head |= {"about": self.about, "class_names": self.class_names}
+            table = self._columns().replace_schema_metadata({"zsc": to_json(head | {"images": names})})
+            texts, numbers = table.column_names[:3], table.column_names[3:]
+            options = {"use_dictionary": texts, "column_encoding": dict.fromkeys(numbers, "BYTE_STREAM_SPLIT")}
+            return write_whole(path, lambda file: pq.write_table(table, file, compression="zstd", **options))
+        results = {"results": None if self._unjudged else self.to_dict()}
+        lists: dict[str, Any] = {"y_true": self.y_true.tolist(), "images": names}
+        lists["tokens"] = None if self.tokens is None else list(self.tokens)
         if self.proba.size > INLINE:
             arrays = self.save(path.with_name(f"{path.name}.parquet"))
-            return write_whole(path, to_json(head | {"arrays": arrays.name, "sha256": digest_of(arrays)}, indent=1))
-        proba = [None if failed else row for failed, row in zip(self.failed, self.proba.tolist(), strict=True)]
-        tokens = None if self.tokens is None else list(self.tokens)
-        lists = {"y_true": self.y_true.tolist(), "proba": proba, "images": self._names, "tokens": tokens}
-        return write_whole(path, to_json(head, indent=1).removesuffix("\n}") + ",\n" + to_json(lists)[1:])
+            lists = {"arrays": arrays.name, "sha256": digest_of(arrays)}
+        else:
+            lists["proba"] = [None if np.isnan(row[0]) else row for row in self.proba.tolist()]
+        return write_whole(path, f"{to_json(results | head, indent=1)[:-2]},\n{to_json(lists)[1:]}\n")
 
-    @property
-    def _names(self) -> list[str] | None:
-        """The pictures by name, so that a path or URL comes back, also where it is no UTF-8."""
-        if self.images is None:
-            return None
-        return [os.fsdecode(s) if isinstance(s, (str, os.PathLike)) else describe(s) for s in self.images]
-
-    def _write_parquet(self, file: Any) -> None:
+    def _columns(self) -> pa.Table:
+        """Lay the result out as `table` is, without what can be computed."""
         proba = self.proba if self.proba.size <= EXACT else self.proba.astype(np.float32)
-        columns = {"y_true": pa.array(self.y_true)}
-        for name, values in (("image", self._names), ("y_pred_token", self.tokens)):
-            if values is not None:
-                columns[name] = _text_column(values)
-        columns["proba"] = pa.FixedSizeListArray.from_arrays(pa.array(proba.ravel()), proba.shape[1])
-        head = {"kind": KIND, "format": FORMAT, "about": self.about, "class_names": self.class_names}
-        table = pa.table(columns).replace_schema_metadata({"zsc": to_json(head)})
-        texts = [name for name in columns if name in ("image", "y_pred_token")]
-        pq.write_table(table, file, compression="zstd", use_dictionary=texts, use_byte_stream_split=[_LEAF])
+        columns = {
+            "image": pa.nulls(self.n) if self.images is None else pa.array(map(describe, self.images)),
+            "y_true": pa.array(self.y_true, mask=self.y_true == UNLABELLED),
+            "y_pred_token": pa.nulls(self.n) if self.tokens is None else pa.array(self.tokens),
+        }
+        names = [*columns, *(as_utf8(f"proba_{name}") for name in self.class_names)]
+        return pa.table([*columns.values(), *map(pa.array, np.ascontiguousarray(proba.T))], names=names)
 
     @classmethod
     def load(cls, path: str | Path) -> Evaluation:
@@ -520,8 +499,7 @@ class Evaluation:
                 f"{path}: no such evaluation; write one with evaluation.save or 'zsc evaluate --save'."
             )
         try:
-            found = _read_parquet(path) if path.suffix == ".parquet" else _read_json(path)
-            return cls(**found)
+            return cls(**(_read_parquet(path) if path.suffix == ".parquet" else _read_json(path)))
         except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
             reason = str(error).removesuffix(".")
             raise ValueError(f"{path}: no evaluation to be read ({reason}); write one with evaluation.save.") from error
@@ -565,13 +543,6 @@ def evaluate(
     return Evaluation(labels, values, names, images, about or {})  # type: ignore[arg-type]
 
 
-def result_table(
-    images: Sequence[Any], y_true: Any, proba: Any, tokens: Any, class_names: Sequence[str]
-) -> pd.DataFrame:
-    """Lay out N predictions as `Evaluation.table` does."""
-    return Evaluation(y_true, proba, list(class_names), images, tokens=tokens).table
-
-
 def log_loss(y_true: NDArray[np.int64], proba: NDArray[np.float64]) -> float:
     """Return the mean of -log of the true class's probability, in nats: the one log loss of the package.
 
@@ -594,80 +565,55 @@ def _nullable(labels: NDArray[np.int64]) -> pd.Series:
     return pd.Series(labels, dtype="Int64").mask(missing) if missing.any() else pd.Series(labels)
 
 
-def _object_array(values: Sequence[Any]) -> NDArray[np.object_]:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return frozen(array)
+def _index(names: Sequence[str], name: str | None = None) -> pd.Index:
+    return pd.Index(list(names), dtype=object, name=name)  # object takes bytes that are no UTF-8
 
 
-_LEAF = "proba.list.element"  # Parquet's name of the column that holds the probabilities
-
-
-def _text_column(texts: Iterable[str | None]) -> pa.Array:
-    """Return texts as a column of strings, or of bytes where one is no UTF-8."""
-    try:
-        return pa.array(texts, pa.string())
-    except UnicodeEncodeError:
-        return pa.array([text and text.encode("utf-8", "surrogatepass") for text in texts], pa.binary())
+def _exact_name(source: Any) -> str:
+    """Name a picture so that its path or URL comes back, also where it is no UTF-8."""
+    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else describe(source)
 
 
 def _read_parquet(path: Path) -> dict[str, Any]:
     table = pq.read_table(path, partitioning=None)
-    head = _check_head(record_of(table.schema))
-    if not {"y_true", "proba"} <= set(table.column_names):
-        raise ValueError("it has no columns y_true and proba")
-    found: dict[str, Any] = {"images": None, "tokens": None}
-    for field_name, column in (("images", "image"), ("tokens", "y_pred_token")):
-        if column in table.column_names:
-            texts = table[column].to_pylist()
-            found[field_name] = [t.decode("utf-8", "surrogatepass") if isinstance(t, bytes) else t for t in texts]
-    proba = table["proba"].combine_chunks()
-    shape = len(table), proba.type.list_size
-    return head | found | {"y_true": table["y_true"].to_numpy(), "proba": np.asarray(proba.flatten()).reshape(shape)}
+    record = record_of(table.schema)
+    found = _read_head(record)
+    if table.column_names[:3] != ["image", "y_true", "y_pred_token"]:
+        raise ValueError(f"its columns are {short(table.column_names)}")
+    tokens = table["y_pred_token"].to_pylist()
+    return found | {
+        "y_true": table["y_true"].fill_null(UNLABELLED).to_numpy(),
+        "proba": np.array([column.to_numpy() for column in table.columns[3:]]).T,
+        "images": record.get("images"),
+        "tokens": None if table["y_pred_token"].type == pa.null() else tokens,
+    }
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Check what a file holds before any of it becomes an array, in which other types would pass for numbers."""
     content = from_json(path.read_text(encoding="utf-8-sig"))
-    head = _check_head(content)
+    found = _read_head(content)
     if "arrays" in content:
         arrays = path.with_name(Path(str(content["arrays"])).name)
         if not arrays.is_file() or digest_of(arrays) != content.get("sha256"):
             raise ValueError(f"its arrays in {arrays.name} are missing, or those of another evaluation")
         return _read_parquet(arrays)
-    for key, kinds in _LISTS.items():
-        _check_list(content.get(key), key, kinds)
-    failed = [math.nan] * len(head["class_names"])
-    proba = [failed if row is None else row for row in content["proba"]]
-    for row in proba:
-        _check_list(row, "a row of proba", (float, int))
-    for key, kinds in (("images", (str,)), ("tokens", (str, type(None)))):
-        if content.get(key) is not None:
-            _check_list(content[key], key, kinds)
-            check_same_length(**{key: content[key], "y_true": content["y_true"]})
-    return head | {"y_true": content["y_true"], "proba": proba} | {k: content.get(k) for k in ("images", "tokens")}
+    proba = content.get("proba")
+    if isinstance(proba, list):
+        proba = [[math.nan] * len(found["class_names"]) if row is None else row for row in proba]
+    return found | {"proba": proba} | {key: content.get(key) for key in ("y_true", "images", "tokens")}
 
 
-def _check_head(content: Any) -> dict[str, Any]:
+def _read_head(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("kind") != KIND:
         kind = content.get("kind") if isinstance(content, dict) else content
         raise ValueError(f"kind is {short(kind)}, not {KIND!r}")
     written = content.get("format", FORMAT)
     if type(written) is not int or written > FORMAT:
         raise ValueError(f"format is {short(written)}, this version of zsc reads {FORMAT}: install a newer one")
-    if not isinstance(content.get("about"), dict):
-        raise TypeError(f"about is {short(content.get('about'))}, not a mapping")
-    _check_list(content.get("class_names"), "class_names", (str,))
-    return {"class_names": content["class_names"], "made_by": Provenance.from_dict(content["about"])}
-
-
-def _check_list(values: Any, name: str, kinds: tuple[type, ...]) -> None:
-    if not isinstance(values, list):
-        raise TypeError(f"{name} is {short(values)}, not a list")
-    wrong = set(map(type, values)) - set(kinds)
-    if wrong:
-        first = next(value for value in values if type(value) in wrong)
-        raise ValueError(f"{name} holds {short(first)}, which is no {kinds[0].__name__}")
+    names = check_class_names(content.get("class_names"))
+    if content.get("images") is not None:
+        check_texts(content["images"], "images")
+    return {"class_names": names, "made_by": Provenance.from_dict(content.get("about"))}
 
 
 def environment() -> dict[str, Any]:
