@@ -171,7 +171,7 @@ def test_long_prompts_are_cut_only_on_request(colours):
 
 
 def test_an_unknown_pooling(colours):
-    with pytest.raises(ValueError, match="pooling='best'; accepted are mean, max, sum"):
+    with pytest.raises(ValueError, match="pooling='best'; pooling must be one of mean, max, sum"):
         ZeroShotClassifier(RGB, colours, pooling="best")
 
 
@@ -240,7 +240,7 @@ class TestPicturesThatCannotBeOpened:
         for call in (clf.predict, clf.evaluate, clf.validate):
             with pytest.raises(zsc.ImageError, match=r"1\.png: no such file"):
                 call(broken)
-            with pytest.raises(ValueError, match="on_error='ignore'; accepted are raise, skip, record"):
+            with pytest.raises(ValueError, match="on_error='ignore'; on_error must be one of raise, skip, record"):
                 call(broken, on_error="ignore")
         with pytest.raises(zsc.ImageError):
             clf.classify(broken.paths[1])

@@ -72,18 +72,18 @@ def test_the_intervals_of_the_tutorial():
     [
         ([0, 1], np.eye(2), ["a"], "class_names holds 1; pass two or more"),
         ([], np.empty((0, 2)), ["a", "b"], "y_true has shape (0,)"),
-        ([0, 1, 1], np.eye(2), ["a", "b"], "y_true holds 3 and proba holds 2; accepted is the same number"),
-        ([0, 2], np.eye(2), ["a", "b"], "y_true runs from 0 to 2; accepted are 0 to 1"),
+        ([0, 1, 1], np.eye(2), ["a", "b"], "y_true holds 3 and proba holds 2; both must hold the same number"),
+        ([0, 2], np.eye(2), ["a", "b"], "y_true runs from 0 to 2; labels must lie in 0 to 1"),
         ([0, -1], np.eye(2), ["a", "b"], "-1 marks no label"),
         ([0.0, 1.0], np.eye(2), ["a", "b"], "y_true holds float64 values; pass whole numbers"),
         ([0, 1], np.array([[0.9, 0.9], [0, 1]]), ["a", "b"], "proba adds up to 1.8 in row 0"),
-        ([0, 1], np.eye(3)[:2], ["a", "b"], "proba has 3 columns; accepted is one for each of the 2 classes"),
+        ([0, 1], np.eye(3)[:2], ["a", "b"], "proba has 3 columns; pass one for each of the 2 classes"),
         ([0, 1], np.array([[np.nan, 1], [0, 1]]), ["a", "b"], "proba holds NaN or infinity in 1 of 2 rows"),
         (
             [0, 1],
             np.array([[-0.1, 1.1], [0, 1]]),
             ["a", "b"],
-            "proba runs from -0.1 to 1.1; accepted are",
+            "proba runs from -0.1 to 1.1; probabilities must",
         ),
         ([0, 1], np.eye(2), ["a", "a"], "class_names holds 'a' more than once"),
     ],
@@ -157,7 +157,7 @@ def test_abstaining():
         assert part.images == list(np.flatnonzero(kept))
     with pytest.raises(ValueError, match="threshold=1; no prediction reaches it, the highest is 0"):
         evaluation.abstain(1)
-    with pytest.raises(ValueError, match="threshold=50; accepted is a fraction"):
+    with pytest.raises(ValueError, match="threshold=50; threshold must be a fraction"):
         evaluation.abstain(50)
 
 

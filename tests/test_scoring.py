@@ -86,7 +86,7 @@ def test_scores_in_blocks_are_the_matrix_product(monkeypatch):
 
 def test_an_unknown_pooling():
     images, texts, prompts = build(([1, 1], 0))
-    with pytest.raises(ValueError, match="pooling='median'; accepted are mean, max, sum"):
+    with pytest.raises(ValueError, match="pooling='median'; pooling must be one of mean, max, sum"):
         pooled_scores(images, texts, prompts, pooling="median", logit_scale=1.0)
 
 

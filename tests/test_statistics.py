@@ -177,9 +177,9 @@ def test_holm():
     [
         (lambda: images_needed(0.9, 0.9), "no number of pictures tells equal accuracies apart"),
         (lambda: images_needed(0.9, 0.8, disagreement=0.05), "allow 0.100 to 0.300"),
-        (lambda: images_needed(1.2, 0.8), "first=1.2; accepted is a fraction, 0 to 1"),
-        (lambda: images_needed(0.9, 0.8, power=1), "power=1; accepted is a fraction"),
-        (lambda: wilson_interval(3, 5, 95), "confidence=95; accepted is a fraction"),
+        (lambda: images_needed(1.2, 0.8), "first=1.2; first must be a fraction, from 0 to 1"),
+        (lambda: images_needed(0.9, 0.8, power=1), "power=1; power must be a fraction"),
+        (lambda: wilson_interval(3, 5, 95), "confidence=95; confidence must be a fraction"),
         (lambda: mcnemar([True], [True, False]), "first holds 1 and second holds 2"),
         (lambda: mcnemar([1, 0], [True, False]), "first has shape .* and holds int64; pass one bool per picture"),
         (lambda: mcnemar([], []), r"first has shape \(0,\)"),
@@ -241,7 +241,7 @@ class TestChoosing:
     @pytest.mark.parametrize(
         ("options", "reason"),
         [
-            ({"share": 0}, "share=0; accepted is a fraction"),
+            ({"share": 0}, "share=0; share must be a fraction"),
             ({"repeats": 0}, "repeats=0; repeats must be a whole number of 1 or more"),
             ({"repeats": 1.5}, "repeats=1.5"),
             ({"seed": "q"}, "seed='q'; seed must be a whole number from 0 to"),

@@ -1,7 +1,7 @@
 """ZeroShotClassifier: class names or prompts in, predictions out, without training.
 
-The text is encoded once, when the classifier is made; pictures go through in batches. Results carry the tutorial's
-columns: image, y_true, y_pred, y_pred_token, proba.
+The text is encoded once, when the classifier is made; pictures go through in batches. `answer` is the one way through;
+`predict`, `classify`, `validate` and `evaluate` show parts of its `Evaluation`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from zsc.checks import check_choice, check_same_length, frozen
 from zsc.datasets import ImageDataset
@@ -21,7 +22,7 @@ from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
 from zsc.models import as_encoder
 from zsc.prompts import ClassPrompts, as_prompts, check_pooling, check_prompts
-from zsc.scoring import ClassMismatchError, Match, class_weights, match_by, score_classes, to_proba
+from zsc.scoring import ClassMismatchError, class_weights, match_by, score_classes, to_proba
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
@@ -39,10 +40,10 @@ class ZeroShotClassifier:
         A `ClassPrompts`; or K texts, each a class and its only prompt, used as they are; or a mapping of class name to
         prompt or prompts. `advice` says what is known to go wrong with them.
     model
-        An encoder, or a name for `load_model`; "auto" takes what is on this machine and downloads nothing.
+        An encoder, or a name for `load_model`; "auto" chooses what is on this machine and downloads nothing.
     pooling
-        How several prompts of a class count together: "mean", "max", "sum" or "chils" (see `zsc.scoring`). None takes
-        the rule the prompts were published with, else "mean".
+        How several prompts of a class count together: "mean", "max", "sum" or "chils" (see `zsc.scoring`). None means
+        the rule that the prompts were published with, else "mean".
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
     text_embeddings
@@ -69,7 +70,7 @@ class ZeroShotClassifier:
         *,
         pooling: str | None = None,
         truncate: bool = False,
-        text_embeddings: np.ndarray | None = None,
+        text_embeddings: NDArray[np.float32] | None = None,
     ) -> None:
         self.prompts = as_prompts(prompts)
         check_pooling(pooling, optional=True)
@@ -88,7 +89,7 @@ class ZeroShotClassifier:
         return list(self.prompts.class_names)
 
     @cached_property
-    def class_weights(self) -> np.ndarray:
+    def class_weights(self) -> NDArray[np.float32]:
         """The mean text embedding of each class, normalised again: shape (K, D), read-only."""
         return frozen(class_weights(self.text_embeddings, self.prompts))
 
@@ -113,17 +114,19 @@ class ZeroShotClassifier:
         pictures
             A data set, embeddings, or any pictures that `zsc.open_image` opens.
         batch_size
-            Pictures that go through the encoder at once.
+            How many pictures go through the encoder at once.
         on_error
-            What a picture that cannot be opened does: "raise" ends the run, "skip" leaves it out, "record" keeps its
-            row, without an answer. The result says how many there are.
+            What to do with a picture that cannot be opened: "raise" ends the run, "skip" leaves it out, "record" keeps
+            its row, without an answer. The result says how many there are.
         progress
             Show a bar with the rate and the time left.
         """
         check_choice(on_error, ON_ERROR, "on_error")
         if not isinstance(pictures, ImageEmbeddings):
-            dataset = pictures if isinstance(pictures, ImageDataset) else _unlabelled(pictures)
-            return embed_images(self.model, dataset, batch_size=batch_size, on_error=on_error, progress=progress)
+            if not isinstance(pictures, ImageDataset):
+                sources = as_sources(pictures)
+                pictures = ImageDataset(sources, np.full(len(sources), UNLABELLED), [], name="pictures")
+            return embed_images(self.model, pictures, batch_size=batch_size, on_error=on_error, progress=progress)
         if pictures.fingerprint != self.model.fingerprint:
             raise ValueError(
                 f"the embeddings were made by {pictures.model} ({pictures.fingerprint}), the classifier uses "
@@ -131,22 +134,28 @@ class ZeroShotClassifier:
             )
         return pictures.without_failed() if on_error == "skip" else pictures
 
-    def predict_scores(self, pictures: Pictures) -> np.ndarray:
+    def _scores(self, embeddings: ImageEmbeddings) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        scale = self.model.logit_scale
+        return score_classes(
+            embeddings.values, self.text_embeddings, self.prompts, pooling=self.pooling, logit_scale=scale
+        )
+
+    def predict_scores(self, pictures: Pictures) -> NDArray[np.float32]:
         """Score pictures: pooled cosines, before the logit scale, shape (N, K)."""
         return self._scores(self.embed(pictures))[0]
 
-    def predict_logits(self, pictures: Pictures) -> np.ndarray:
+    def predict_logits(self, pictures: Pictures) -> NDArray[np.float32]:
         """Score pictures: `predict_scores` times the model's logit scale, shape (N, K)."""
         return self.predict_scores(pictures) * np.float32(self.model.logit_scale)
 
-    def predict_proba(self, pictures: Pictures) -> np.ndarray:
+    def predict_proba(self, pictures: Pictures) -> NDArray[np.float64]:
         """Compute probabilities, shape (N, K): relative to these prompts, rows sum to 1."""
         return to_proba(self.predict_scores(pictures), self.model.logit_scale)
 
     def answer(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
     ) -> Evaluation:
-        """Classify pictures, with or without labels: the result that all other methods show a part of.
+        """Classify pictures, with or without labels.
 
         Parameters
         ----------
@@ -156,64 +165,41 @@ class ZeroShotClassifier:
         Returns
         -------
         Evaluation
-            One row per picture; `table`, `made_by` and `select` always work, the metrics where every picture has a
-            label. Labels are indices into this classifier's `class_names`, whatever order the data set has them in, and
-            -1 where the data set has other classes; `made_by.matched_by` says how they were matched.
+            One row per picture. Labels are indices into this classifier's `class_names`, whatever order the data set
+            has them in, and -1 where it has other classes; `made_by.matched_by` says how they were matched.
         """
         embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
-        scores, deciding = self._scores(embeddings)
         labels, matched_by = embeddings.labels, ""
         if (labels != UNLABELLED).any():
             try:
-                match = self._match(embeddings)
-                labels, matched_by = np.where(labels == UNLABELLED, UNLABELLED, match.index[labels]), match.by
+                match = match_by(embeddings.class_names, self.class_names)
                 match.tell()
+                labels, matched_by = np.where(labels == UNLABELLED, UNLABELLED, match.index[labels]), match.by
             except ClassMismatchError as error:
                 labels, matched_by = np.full(len(embeddings), UNLABELLED), f"not at all: {error}"
+        scores, deciding = self._scores(embeddings)
         tokens = np.array(self.prompts.prompts, dtype=object)[deciding]
-        proba = to_proba(scores, self.model.logit_scale)
-        return Evaluation(
-            labels, proba, self.class_names, embeddings.paths, self._made_by(embeddings, matched_by), tokens
-        )
+        proba, made_by = to_proba(scores, self.model.logit_scale), self._made_by(embeddings, matched_by)
+        return Evaluation(labels, proba, self.class_names, embeddings.paths, made_by, tokens)
 
     def classify(self, image: ImageSource, y_true: int | None = None, *, on_error: str = "raise") -> pd.DataFrame:
-        """Classify one picture.
-
-        Parameters
-        ----------
-        image
-            Anything that `zsc.open_image` opens.
-        y_true
-            Its label, where it is known.
-        on_error
-            As in `embed`.
+        """Classify one picture, whose label is `y_true` if it is known.
 
         Returns
         -------
         pd.DataFrame
             One row: image, y_true, y_pred (index of the class), y_pred_token (its best prompt), proba.
         """
-        label = UNLABELLED if y_true is None else y_true
-        one = ImageDataset([image], np.array([label]), self.class_names, name="picture")
+        label = np.array([UNLABELLED if y_true is None else y_true])
+        one = ImageDataset([image], label, self.class_names, name="picture")
         return self.predict(one, on_error=on_error)[list(COLUMNS)]
 
     def predict(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
     ) -> pd.DataFrame:
-        """Classify many pictures.
+        """Classify pictures, as `answer` does, and return its `table`: one row per picture.
 
-        Parameters
-        ----------
-        pictures, batch_size, on_error, progress
-            As in `embed`.
-
-        Returns
-        -------
-        pd.DataFrame
-            One row per picture: the columns of `classify`, then proba_<class> for each class. `y_true` and `y_pred` are
-            indices into this classifier's `class_names`, whatever order the data set has them in; `y_true` is <NA>
-            where a picture has no label, or the data set has other classes. A picture that failed and was recorded
-            keeps its row, with <NA> for its prediction.
+        Columns image, y_true, y_pred, y_pred_token, proba, and proba_<class> for each class; see `Evaluation.table`.
         """
         return self.answer(pictures, batch_size=batch_size, on_error=on_error, progress=progress).table
 
@@ -230,9 +216,9 @@ class ZeroShotClassifier:
         Parameters
         ----------
         dataset
-            Labelled pictures; its class names must be the classifier's, in any order, or stand for them one by one.
+            Labelled pictures, as for `evaluate`.
         max_images
-            How many of the first pictures; None takes all.
+            How many of the first pictures; None means all.
         batch_size, on_error
             As in `embed`; the accuracy is that of the pictures that could be opened.
 
@@ -241,9 +227,7 @@ class ZeroShotClassifier:
         tuple
             The accuracy in [0, 1], and the table of `predict`.
         """
-        self._check_labelled(dataset)
-        part = dataset if max_images is None else dataset.head(max_images)
-        answer = self._answer_of_some(part, batch_size=batch_size, on_error=on_error, progress=True)
+        answer = self._answer_labelled(dataset, max_images, batch_size=batch_size, on_error=on_error, progress=True)
         return answer.select(~answer.failed).accuracy, answer.table
 
     def evaluate(
@@ -262,54 +246,36 @@ class ZeroShotClassifier:
             Labelled pictures; their class names must be the classifier's, in any order and spelling, or stand for them
             one by one.
         batch_size, on_error, progress
-            As in `embed`. Pictures that cannot be opened are not judged: "skip" and "record" leave them out, and
-            `about` and `summary` of the result say how many.
+            As in `embed`. "skip" and "record" both leave out the pictures that cannot be opened, and `made_by` and
+            `summary` of the result say how many.
 
         Raises
         ------
         ClassMismatchError
             If it is not clear which class is which.
         ValueError
-            If a picture has no label, or none can be opened.
+            If a picture has no label, or no picture can be opened.
         """
-        self._check_labelled(pictures)
-        answer = self._answer_of_some(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
+        answer = self._answer_labelled(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
         return answer.select(~answer.failed)
 
-    def _answer_of_some(self, pictures: Pictures, **options: Any) -> Evaluation:
-        """Classify pictures of which at least one can be opened."""
-        embeddings = self.embed(pictures, **options)
+    def _answer_labelled(self, pictures: Any, max_images: int | None = None, **options: Any) -> Evaluation:
+        """Classify the first pictures; refuse what cannot be judged, before the work of embedding it."""
+        if not isinstance(pictures, (ImageDataset, ImageEmbeddings)):
+            raise TypeError(f"a {type(pictures).__name__} has no labels; pass an ImageDataset, or use predict.")
+        if not len(pictures):
+            raise ValueError("there are no pictures to judge; pass at least one with its label.")
+        if missing := int((np.asarray(pictures.labels) == UNLABELLED).sum()):
+            raise ValueError(f"{missing} of {len(pictures)} pictures have no label; use predict for them.")
+        match_by(pictures.class_names, self.class_names)
+        embeddings = self.embed(pictures if max_images is None else pictures.head(max_images), **options)
         if embeddings.failed.all():
             reasons = [f"; first: {text}" for text in embeddings.failures["error"].head(1)]
             raise ValueError(f"none of the {_left_out(embeddings)} pictures can be opened{''.join(reasons)}")
         return self.answer(embeddings)
 
-    def _scores(self, embeddings: ImageEmbeddings) -> tuple[np.ndarray, np.ndarray]:
-        return score_classes(
-            embeddings.values,
-            self.text_embeddings,
-            self.prompts,
-            pooling=self.pooling,
-            logit_scale=self.model.logit_scale,
-        )
-
-    def _check_labelled(self, pictures: ImageDataset | ImageEmbeddings) -> None:
-        """Refuse what cannot be judged, before the work of embedding it; say which class is which."""
-        if not isinstance(pictures, (ImageDataset, ImageEmbeddings)):
-            raise TypeError(f"a {type(pictures).__name__} has no labels; pass an ImageDataset, or use predict.")
-        if not len(pictures):
-            raise ValueError("there are no pictures to judge; pass at least one with its label.")
-        missing = int((np.asarray(pictures.labels) == UNLABELLED).sum())
-        if missing:
-            raise ValueError(f"{missing} of {len(pictures)} pictures have no label; use predict for them.")
-        self._match(pictures)
-
-    def _match(self, pictures: ImageDataset | ImageEmbeddings) -> Match:
-        return match_by(pictures.class_names, self.class_names)
-
     def _made_by(self, embeddings: ImageEmbeddings, matched_by: str) -> Provenance:
-        info, left_out = self.model.info, _left_out(embeddings)
-        examples = {"left_out_examples": embeddings.failures["error"].head(EXAMPLES).tolist()} if left_out else {}
+        left_out, info = _left_out(embeddings), self.model.info
         return Provenance(
             model=info.name,
             library=info.library,
@@ -317,17 +283,17 @@ class ZeroShotClassifier:
             device=info.device,
             engine=info.engine,
             fingerprint=self.model.fingerprint,
-            weights_sha256=info.weights_sha256 or "",
+            weights_sha256=info.weights_sha256,
             logit_scale=self.model.logit_scale,
             dataset=embeddings.dataset,
             data_digest=embeddings.data_digest,
             prompts=self.prompts.texts,
-            prompts_name=self.prompts.name or "",
+            prompts_name=self.prompts.name,
             pooling=self.pooling,
             matched_by=matched_by,
             left_out=left_out,
             advice=self._advice["advice"].tolist(),
-            other=examples,
+            other={"left_out_examples": embeddings.failures["error"].head(EXAMPLES).tolist()} if left_out else {},
             **environment(),
         )
 
@@ -338,8 +304,3 @@ class ZeroShotClassifier:
 def _left_out(embeddings: ImageEmbeddings) -> int:
     """Count the pictures that have no embedding: those whose rows are empty, or those that were skipped."""
     return int(embeddings.failed.sum()) or len(embeddings.failures)
-
-
-def _unlabelled(pictures: Any) -> ImageDataset:
-    sources = as_sources(pictures)
-    return ImageDataset(sources, np.full(len(sources), UNLABELLED), [], name="pictures")
