@@ -9,7 +9,7 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, precision_score, recall_score
 
 from zsc.datasets.glasses import suspect_ids
-from zsc.evaluation import evaluate, result_table
+from zsc.evaluation import Evaluation, evaluate
 from zsc.labels import match_known, suspect_labels
 
 CLEANLAB = "cleanlab is an extra"
@@ -43,10 +43,10 @@ def test_evaluations_and_tables_of_predictions_bring_their_own():
     names, images = list("abcd"), [f"{i}.png" for i in range(60)]
     expected = suspect_labels(y_true, proba, images=images)
     evaluation = evaluate(y_true, proba, names, images=images)
-    table = result_table(images, y_true, proba, np.full(60, "a"), names)
+    table = evaluation.table
     pd.testing.assert_frame_equal(suspect_labels(evaluation), expected)
     pd.testing.assert_frame_equal(suspect_labels(table), expected)
-    table = result_table(images, np.where(np.arange(60) < 3, -1, y_true), proba, np.full(60, "a"), names)
+    table = Evaluation(np.where(np.arange(60) < 3, -1, y_true), proba, names, images).table
     with pytest.raises(ValueError, match="y_true lacks 3 labels; leave out pictures without one"):
         suspect_labels(table)
 
@@ -62,7 +62,7 @@ def test_pictures_from_a_generator_a_series_and_nullable_labels():
 
 
 def test_labels_of_a_table_are_never_cut():
-    table = result_table(["a", "b"], np.array([0, 1]), np.eye(2), np.array(["x", "y"]), ["x", "y"])
+    table = evaluate([0, 1], np.eye(2), ["x", "y"]).table
     with pytest.raises(ValueError, match="y_true holds float64 values; pass whole numbers"):
         suspect_labels(table.assign(y_true=[0.7, 1.9]))
     with pytest.raises(ValueError, match="y_true holds bool values"):

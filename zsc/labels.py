@@ -155,7 +155,10 @@ def match_known(
             f"known_ids holds {len(wanted)} ids and none of the {n} pictures in ranking; pass indices, or the ids of "
             "all pictures as ids=."
         )
-    depths = _depths(known if at is None else at, n)
+    numbers = as_list(at, "at", "whole numbers") if isinstance(at, Iterable) else [known if at is None else at]
+    if not numbers:
+        raise ValueError(f"at is empty; pass whole numbers from 1 to {n}.")
+    depths = np.array([check_count(number, "at", high=n) for number in numbers])
     found = hit.cumsum()[depths - 1]
     table = pd.DataFrame({"at": depths, "found": found, "known": known})
     table["precision"] = found / depths
@@ -176,10 +179,3 @@ def _ranked(ranking: Any, names: list[Any] | None) -> list[int]:
     index: list[Any] = labels.tolist()
     check_unique(index, "the column index of ranking")
     return index
-
-
-def _depths(at: int | Iterable[int], n: int) -> NDArray[np.int64]:
-    numbers = as_list(at, "at", "whole numbers") if isinstance(at, Iterable) else [at]
-    if not numbers:
-        raise ValueError(f"at is empty; pass whole numbers from 1 to {n}.")
-    return np.array([check_count(number, "at", high=n) for number in numbers], dtype=np.int64)

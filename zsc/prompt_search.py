@@ -56,8 +56,7 @@ def greedy_templates(
         One row per step: template, accuracy (on the choosing part, with all templates so far), and held_out_accuracy
         where there is a held-out part. Of equal templates the first in order is taken.
     """
-    names = class_names_of(embeddings)
-    spoken = names if class_names is None else check_class_names(class_names, len(names))
+    names, spoken = _names(embeddings, class_names)
     if held_out is not None and class_names_of(held_out, "held_out") != names:
         raise ValueError(
             f"held_out has the classes {short(held_out.class_names)}; they must be {short(names)}, in this order."
@@ -87,6 +86,11 @@ def class_names_of(embeddings: ImageEmbeddings, name: str = "embeddings") -> lis
     return embeddings.class_names
 
 
+def _names(embeddings: ImageEmbeddings, spoken: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    names = class_names_of(embeddings)
+    return names, names if spoken is None else check_class_names(spoken, len(names))
+
+
 def _accuracy(rows: LabelledRows, total: np.ndarray) -> float:
     weights = total / np.linalg.norm(total, axis=1, keepdims=True)  # (K, D): the mean's direction
     predicted = cosine_scores(rows.values, weights).argmax(axis=1)
@@ -110,20 +114,14 @@ def random_words_control(
 
     Parameters
     ----------
-    embeddings
-        Labelled pictures, embedded by `model`.
-    model
-        The encoder that made the embeddings, or its name.
-    class_names
-        K names for the prompts, in the order of the data set's; None takes those.
+    embeddings, model, class_names
+        As in `greedy_templates`.
     template
         A text with two ``{}``: the first for the class, the second for random words.
     words
         Words to draw from; without any, strings of random letters are drawn, as long as common words.
-    draws, per_class
-        How many random ensembles, and how many random descriptions each has; all classes get the same ones.
-    seed
-        For the draws.
+    draws, per_class, seed
+        How many random ensembles; how many random descriptions each has, the same for all classes; the draws' seed.
 
     Returns
     -------
@@ -135,8 +133,7 @@ def random_words_control(
             f"template={template!r}; it must be a text with two {{}}: one for the class, then one for the words."
         )
     check_count(per_class, "per_class")
-    names = class_names_of(embeddings)
-    spoken = names if class_names is None else check_class_names(class_names, len(names))
+    names, spoken = _names(embeddings, class_names)
     words = check_texts(words, "words")
     rng = np.random.default_rng(check_count(seed, "seed", low=0))
     encoder = as_encoder(model)

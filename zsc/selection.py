@@ -22,7 +22,6 @@ from zsc.models import as_encoder
 from zsc.prompt_search import class_names_of, greedy_templates, random_words_control
 from zsc.prompts import ClassPrompts, as_prompts
 from zsc.prompts.prompts import load_many as load_candidates
-from zsc.prompts.templates import template_set_names
 from zsc.statistics import as_right, holm, mcnemar, paired_interval, wilson_interval
 
 if TYPE_CHECKING:
@@ -97,15 +96,8 @@ def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = No
     ----------
     right
         Name -> which predictions are right: N bools, the same pictures in the same order for all.
-    reference
-        The one that the others are tested against; None takes the first.
-    seed
-        Without effect, as in `compare_prompts`.
-
-    Returns
-    -------
-    pd.DataFrame
-        The table of `compare_prompts` up to the column reference, without macro_recall and baseline.
+    reference, seed
+        As in `compare_prompts`, whose table is returned up to the column reference, without macro_recall and baseline.
     """
     check_count(seed, "seed", low=0)
     arrays = _as_rights(right)
@@ -120,14 +112,12 @@ def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = No
 def _row(name: str, right: np.ndarray, base: np.ndarray, is_reference: bool) -> dict[str, Any]:
     n, correct = len(right), int(right.sum())
     low, high = wilson_interval(correct, n)
-    row: dict[str, Any] = {"candidate": name, "n": n, "correct": correct, "accuracy": correct / n}
-    row |= {"low": low, "high": high}
+    row = {"candidate": name, "n": n, "correct": correct, "accuracy": correct / n, "low": low, "high": high}
     if is_reference:
         return row | dict.fromkeys(_AGAINST, np.nan)
-    low, high = paired_interval(right, base)
     won, lost = int((right & ~base).sum()), int((~right & base).sum())
-    values = (float(right.mean() - base.mean()), low, high, won, lost, mcnemar(right, base))
-    return row | dict(zip(_AGAINST, values, strict=True))
+    against = (float(right.mean() - base.mean()), *paired_interval(right, base), won, lost, mcnemar(right, base))
+    return row | dict(zip(_AGAINST, against, strict=True))
 
 
 def _verdict(row: pd.Series, base: str, tests: int) -> str:
@@ -143,22 +133,14 @@ def _verdict(row: pd.Series, base: str, tests: int) -> str:
 class Choice:
     """What was chosen, and how good it is on pictures that had no say.
 
-    Attributes
-    ----------
-    name, prompts
-        The chosen candidate: the best of the choosing part; of repeated splits, the one chosen most often.
-    evaluation
-        With one split, the chosen candidate on the part that had no say. None with several (`repeats` above 1, or
-        `cross_fit`): there every picture had a say in which candidate is chosen most often.
-    splits
-        One row per split and choosing part: repeat, part (which half chose), chosen, chosen_accuracy (on the part that
-        chose), held_out_accuracy (of the same candidate on the other part), optimism (their difference), n_chosen,
-        n_held_out.
+    `splits` has one row per split and choosing part: repeat, part (which half chose), chosen, chosen_accuracy (on the
+    part that chose), held_out_accuracy (of the same candidate on the other part), optimism (their difference),
+    n_chosen, n_held_out.
     """
 
-    name: str
+    name: str  # the best of the choosing part; of several splits, the one chosen most often
     prompts: ClassPrompts
-    evaluation: Evaluation | None
+    evaluation: Evaluation | None  # on the part that had no say; None with several splits, where every picture had one
     splits: pd.DataFrame
 
     @property
@@ -209,20 +191,14 @@ def choose_prompts(
 
     Parameters
     ----------
-    embeddings
-        Labelled pictures, embedded by `model`.
-    candidates
-        Name -> prompts in any form (see `zsc.selection.as_candidates`).
-    model
-        The encoder that made the embeddings, or its name.
+    embeddings, candidates, model, pooling
+        As in `compare_prompts`.
     share
         The share of the pictures that chooses; the classes keep their shares in both parts.
     repeats
         How many splits; more than one tells how much the choice depends on the split.
     cross_fit
         Let each part of a split choose for the other; with `share` 0.5 every picture is held out once per split.
-    pooling
-        One rule for all; None takes each candidate's own, else "mean".
     seed
         For the splits.
     """
@@ -250,21 +226,10 @@ def choose_repeatedly(
     cross_fit: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Choose among classifiers of any kind by which pictures they get right; of equal ones the first is chosen.
+    """Choose among classifiers of any kind by which pictures they get right; return the table `splits` of `Choice`.
 
-    Parameters
-    ----------
-    right
-        Name -> which of the N predictions are right: N bools.
-    y_true
-        Labels, shape (N,), so that both parts have the same shares of the classes.
-    share, repeats, cross_fit, seed
-        As in `choose_prompts`.
-
-    Returns
-    -------
-    pd.DataFrame
-        The table `splits` of `Choice`.
+    `right` holds N bools under each name, as in `compare_right`; of equal candidates the first is chosen. The labels
+    `y_true` serve to keep the shares of the classes in both parts. The other arguments are those of `choose_prompts`.
     """
     _check_splits(share, repeats, seed)
     arrays, y_true = _as_rights(right), check_labels(y_true)
@@ -330,15 +295,10 @@ def evaluations(
 
 
 def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str]) -> dict[str, ClassPrompts]:
-    """Read candidates in any form.
+    """Read candidates: name -> prompts in any form.
 
-    Parameters
-    ----------
-    candidates
-        Name -> a `ClassPrompts`, a mapping of class to prompts, a template or a template set's name, a list of
-        templates, or a text for each class in order.
-    class_names
-        The K classes, for templates.
+    A form is a `ClassPrompts`, a mapping of class to prompts, a template or a template set's name, a list of templates,
+    or a list with one text for each of the K classes in order.
     """
     if not isinstance(candidates, Mapping) or not candidates:
         raise ValueError("candidates is empty or no mapping; pass {name: prompts, ...}, such as {'bare': '{}'}.")
@@ -347,18 +307,16 @@ def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str
 
 
 def _as_candidate(name: str, given: Any, class_names: Sequence[str]) -> ClassPrompts:
-    is_list = isinstance(given, Sequence) and not isinstance(given, str)
-    templates = [given] if isinstance(given, str) else list(given) if is_list else []
     try:
-        if isinstance(given, str) and given in template_set_names():
+        if isinstance(given, str) or (
+            isinstance(given, Sequence) and given and all("{}" in str(text) for text in given)
+        ):
             return ClassPrompts.from_names(class_names, given, name=name)
-        if templates and all(isinstance(t, str) and "{}" in t for t in templates):
-            return ClassPrompts.from_names(class_names, templates, name=name)
-        if is_list:
-            if len(templates) != len(class_names):
-                raise ValueError(f"{len(templates)} texts for {len(class_names)} classes")
-            return ClassPrompts.from_texts(dict(zip(class_names, templates, strict=True)), name=name)
-        return as_prompts(given)
+        if not isinstance(given, Sequence):
+            return as_prompts(given)
+        if len(given) != len(class_names):
+            raise ValueError(f"{len(given)} texts for {len(class_names)} classes")
+        return ClassPrompts.from_texts(dict(zip(class_names, given, strict=True)), name=name)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"candidate {name!r}: {str(error).removesuffix('.')}; a candidate must be ClassPrompts, a mapping of class "

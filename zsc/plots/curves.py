@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,16 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from zsc.plots import style
-from zsc.plots.style import MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, SMALL, TITLE, WIDTH, WRONG
-
-if TYPE_CHECKING:
-    from zsc.evaluation import Evaluation
+from zsc.plots.style import MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, SMALL, TITLE, WIDTH, WRONG, Result
 
 _FEW = 10  # methods whose legend lies inside
 _BINS = ["confidence", "accuracy", "count"]
 
 
-def reliability(result: pd.DataFrame | Evaluation, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+def reliability(result: Result, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw how often predictions of a given confidence are right, with the number of pictures at each point.
 
     Parameters
@@ -52,7 +49,7 @@ def reliability(result: pd.DataFrame | Evaluation, *, ax: Axes | None = None, ti
     return ax
 
 
-def coverage(result: pd.DataFrame | Evaluation, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+def coverage(result: Result, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw the accuracy on the pictures that are answered, when the model may abstain below a threshold.
 
     Parameters

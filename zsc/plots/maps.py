@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,7 @@ from matplotlib.patches import Rectangle
 
 from zsc.checks import check_choice
 from zsc.plots import style
-from zsc.plots.style import MARKERS, MOST, MOST_CELLS, NEUTRAL, PALETTE, SMALL
-
-if TYPE_CHECKING:
-    from zsc.evaluation import Evaluation
+from zsc.plots.style import MARKERS, MOST, MOST_CELLS, NEUTRAL, PALETTE, SMALL, Result
 
 SHOWS = ("counts", "shares")
 _FEW, _SOME = 4, 10  # so many names of columns stand upright; so many cells are wide
@@ -42,10 +39,8 @@ def similarity(
 
     Parameters
     ----------
-    values
-        Shape (rows, columns), such as pictures x prompts.
-    row_labels, column_labels
-        One name per row, one per column.
+    values, row_labels, column_labels
+        Shape (rows, columns), such as pictures x prompts; one name per row, one per column.
     ax, title
         Where to draw (None: a new figure), and what stands above: name model and data.
     """
@@ -55,16 +50,14 @@ def similarity(
             f"values has shape {values.shape} for {len(row_labels)} row labels and {len(column_labels)} column "
             "labels; pass one row per row label and one column per column label."
         )
-    cells = np.char.mod("%.2f", values) if _has_texts(values) else None
+    cells = np.char.mod("%.2f", values) if max(values.shape) <= MOST_CELLS else None
     ax = _heat(values, row_labels, column_labels, cells, ax, cmap="cividis", label="cosine")
     note = "" if cells is not None else f"{len(values)} x {len(values.T)} cosines; some of the names are shown"
     style.put_title(ax, title, note)
     return ax
 
 
-def confusion(
-    result: pd.DataFrame | Evaluation, *, show: str = "counts", ax: Axes | None = None, title: str | None = None
-) -> Axes:
+def confusion(result: Result, *, show: str = "counts", ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw a confusion table: one row per true class, one column per predicted class; right predictions are framed.
 
     The colour is the share of the row, so that classes of different sizes can be compared. More than 30 classes are
@@ -85,8 +78,10 @@ def confusion(
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)  # (K, K); a class without pictures keeps zeros
     note, cells = "", None
-    if not _has_texts(counts):
-        note = f"{len(table)} classes; {_confused_in_words(confused_pairs(result))}"
+    if max(counts.shape) > MOST_CELLS:
+        pairs = confused_pairs(result).head(5).itertuples()
+        words = ", ".join(f"{style.cut(p.true)} → {style.cut(p.predicted)} ({p.pictures})" for p in pairs)
+        note = f"{len(table)} classes; " + (f"most confused: {words}" if words else "no mistakes")
     elif show == "counts":
         cells = counts.astype(int).astype(str)
     else:
@@ -100,13 +95,10 @@ def confusion(
     return ax
 
 
-def confused_pairs(result: pd.DataFrame | Evaluation) -> pd.DataFrame:
+def confused_pairs(result: Result) -> pd.DataFrame:
     """Count which classes are taken for which: columns true, predicted, pictures; the most frequent pairs first.
 
-    Parameters
-    ----------
-    result
-        An `Evaluation` (the work grows with its mistakes, not with the square of the classes), or a confusion table.
+    With an `Evaluation` the work grows with its mistakes, with a confusion table with the square of the classes.
     """
     if isinstance(result, pd.DataFrame):
         counts = result.to_numpy(copy=True)
@@ -122,11 +114,6 @@ def confused_pairs(result: pd.DataFrame | Evaluation) -> pd.DataFrame:
     true, predicted = pairs[order].T
     names = {"true": rows.to_numpy(object)[true], "predicted": columns.to_numpy(object)[predicted]}
     return pd.DataFrame(names, dtype=object).assign(pictures=pictures[order].astype(int))
-
-
-def _confused_in_words(pairs: pd.DataFrame, most: int = 5) -> str:
-    words = [f"{style.cut(p.true)} → {style.cut(p.predicted)} ({p.pictures})" for p in pairs.head(most).itertuples()]
-    return f"most confused: {', '.join(words)}" if words else "no mistakes"
 
 
 def embedding_map(
@@ -184,9 +171,9 @@ def embedding_map(
 def _codes(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str] | None) -> tuple[np.ndarray, list[str], int]:
     """Turn the class of each point into a number; return the names too, and how many have a look of their own."""
     if class_names is None:
-        codes, found = pd.factorize(np.array([str(label) for label in labels], dtype=object))
-        return codes, list(found), len(found)
-    names, n = [str(name) for name in class_names], len(class_names)
+        labels = [str(label) for label in labels]
+    names = [str(name) for name in (dict.fromkeys(labels) if class_names is None else class_names)]
+    n = len(names)
     place = {name: k for k, name in reversed(list(enumerate(names)))}
     other = {"no label": n}  # texts that are no class come after it
     codes = []
@@ -215,11 +202,6 @@ def _legend(ax: Axes, names: Sequence[tuple[str, int]], kinds: Sequence[str]) ->
         marks: dict[str, Any] = {"marker": "o", "markersize": size, "markeredgecolor": edge, "color": "#BBBBBB"}
         entries.append(Line2D([], [], linestyle="", label=words, **marks))
     style.legend_beside(ax, entries, n=len(entries))
-
-
-def _has_texts(values: np.ndarray) -> bool:
-    """Tell whether a map has so few cells that a text in each can be read."""
-    return max(values.shape) <= MOST_CELLS
 
 
 def _heat(
@@ -257,7 +239,7 @@ def _heat(
 
 
 def _map_axes(rows: Sequence[str], columns: Sequence[str]) -> Axes:
-    """Make room for the cells, and for the names beside and below them."""
+    """Make room for the cells and the names."""
     lines = max(1 + name.count("\n") for name in rows)
     width = 3.4 + (1.25 if len(columns) <= _FEW else 0.62 if len(columns) <= _SOME else 0.45) * len(columns)
     below = 0.6 if len(columns) <= _FEW else 1.4

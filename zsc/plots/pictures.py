@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 
 from zsc.checks import check_choice, check_count
 from zsc.images import thumbnail
-from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, TITLE, WRONG, heading, put_title, view, wrap, wrap_names
+from zsc.plots import style
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, TITLE, WRONG, Result, wrap
 
 if TYPE_CHECKING:
     from zsc.datasets import ImageDataset
     from zsc.embeddings import ImageEmbeddings
-    from zsc.evaluation import Evaluation
 
 MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
@@ -45,16 +45,14 @@ def sample_grid(
     n = min(len(dataset), _most_pictures(columns, max_images))
     names = [*dataset.class_names, "no label"]  # -1 picks the last
     texts = [wrap(names[int(label)], CAPTION_WIDTH) for label in dataset.labels[:n]]
-    figure, axes = _grid(texts, columns)
-    for ax, path, text in zip(axes, dataset.paths[:n], texts, strict=False):
-        _draw_picture(ax, path, text, "black")
     name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
     name = name or f"{getattr(dataset, 'name', 'pictures')} {getattr(dataset, 'split_name', '')}".strip()
-    return _finish(figure, title or f"{name}: {n} of {len(dataset)} pictures with their labels")
+    title = title or f"{name}: {n} of {len(dataset)} pictures with their labels"
+    return _grid(dataset.paths[:n], [(text, "black") for text in texts], columns, title)
 
 
 def gallery(
-    results: pd.DataFrame | Evaluation,
+    results: Result,
     only: str | None = None,
     *,
     class_names: Sequence[str] | None = None,
@@ -81,22 +79,20 @@ def gallery(
     if only is not None:
         check_choice(only, _SELECTIONS, "only")
     most = _most_pictures(columns, max_images)
-    table = view(results, "table")
+    table = style.view(results, "table")
     names = _class_names(table) if class_names is None else list(class_names)
     chosen = _select(table, only)
     rows = [row for _, row in chosen.head(most).iterrows()]
-    captions = [caption(row, names) for row in rows]
-    figure, axes = _grid([text for text, _ in captions], columns)
-    for ax, row, (text, colour) in zip(axes, rows, captions, strict=False):
-        _draw_picture(ax, row["image"], text, colour, MARKS.get(colour, ""))
-    if chosen.empty:
-        axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
     n, found = len(table), len(chosen)
     words = {"errors": f"{found} wrong of {n}", "correct": f"{found} right of {n}"}.get(only or "", f"{n} pictures")
     words += ", least sure first" if only == "unsure" else ""
     words += f"; the first {len(rows)} are shown" if len(rows) < found else ""
-    what = heading(None, "", results).removeprefix(", ")
-    return _finish(figure, title or f"{what or 'pictures'}: {words}")
+    what = style.heading(None, "", results).removeprefix(", ")
+    title = title or f"{what or 'pictures'}: {words}"
+    figure = _grid([row["image"] for row in rows], [caption(row, names) for row in rows], columns, title)
+    if chosen.empty:
+        figure.axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
+    return figure
 
 
 def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = None, title: str = "") -> Axes:
@@ -112,7 +108,7 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
         Where to draw the bars (None: a new figure, with the picture), and what stands above: name the model.
     """
     shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST][::-1]  # bars are drawn upwards
-    texts = wrap_names((name for name, _ in shown), 28)
+    texts = style.wrap_names((name for name, _ in shown), 28)
     if ax is None:
         lines = sum(1 + text.count("\n") for text in texts)
         size = (9, max(3.2, 1.2 + 0.22 * lines + 0.12 * len(texts)))
@@ -124,7 +120,7 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     ax.bar_label(bars, fmt="%.2f", padding=3)
     ax.set(xlim=(0, 1.14), xlabel="probability, relative to these prompts", xticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
     ax.spines[["top", "right"]].set_visible(False)
-    put_title(ax, title, "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}")
+    style.put_title(ax, title, "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}")
     return ax
 
 
@@ -152,28 +148,27 @@ def _most_pictures(columns: int, max_images: int) -> int:
     return min(check_count(max_images, "max_images"), MOST_PICTURES)
 
 
-def _grid(texts: Sequence[str], columns: int) -> tuple[Figure, list[Axes]]:
-    """Make room for one picture per text, as high as the longest text asks; a last row may stay empty in part."""
-    rows = max(1, math.ceil(len(texts) / columns))
-    lines = max((1 + text.count("\n") for text in texts), default=1)
+def _grid(images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str) -> Figure:
+    """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
+    rows = max(1, math.ceil(len(images) / columns))
+    lines = max((1 + text.count("\n") for text, _ in captions), default=1)
     size = (CELL * columns, (CELL + LINE * lines) * rows + 0.5)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for ax in axes.flat:
+    for ax in axes.flat[len(images) :]:
         ax.axis("off")
-    return figure, list(axes.flat)
-
-
-def _draw_picture(ax: Axes, image: Any, text: str, colour: str, mark: str = "") -> None:
-    ax.axis("on")
-    _show(ax, image)
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(color=colour, linewidth=3 if mark else 1)
-    ax.set_xlabel(text, fontsize=SMALL, color=colour)
-    if mark:
-        box = {"boxstyle": "square,pad=0.2", "facecolor": colour, "edgecolor": "white"}
-        style: dict[str, Any] = {"ha": "center", "va": "center", "color": "white", "fontsize": 11, "bbox": box}
-        ax.text(0.94, 0.93, mark, transform=ax.transAxes, **style)
+    for ax, image, (text, colour) in zip(axes.flat, images, captions, strict=False):
+        _show(ax, image)
+        ax.set(xticks=[], yticks=[])
+        ax.set_xlabel(text, fontsize=SMALL, color=colour)
+        mark = MARKS.get(colour, "")
+        for spine in ax.spines.values():
+            spine.set(color=colour, linewidth=3 if mark else 1)
+        if mark:
+            box = {"boxstyle": "square,pad=0.2", "facecolor": colour, "edgecolor": "white"}
+            look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white", "fontsize": 11, "bbox": box}
+            ax.text(0.94, 0.93, mark, transform=ax.transAxes, **look)
+    figure.suptitle(wrap(title, max(24, round(size[0] * 10))), fontsize=TITLE)
+    return figure
 
 
 def _show(ax: Axes, image: Any) -> None:
@@ -182,11 +177,6 @@ def _show(ax: Axes, image: Any) -> None:
         ax.text(0.5, 0.5, "cannot be opened", ha="center", va="center", transform=ax.transAxes, fontsize=SMALL)
         pixels = np.full((8, 8, 3), 235, np.uint8)
     ax.imshow(pixels)
-
-
-def _finish(figure: Figure, title: str) -> Figure:
-    figure.suptitle(wrap(title, max(24, round(figure.get_figwidth() * 10))), fontsize=TITLE)
-    return figure
 
 
 def _select(table: pd.DataFrame, only: str | None) -> pd.DataFrame:

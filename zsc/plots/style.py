@@ -10,7 +10,7 @@ import os
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,6 +24,7 @@ from zsc.files import printable, write_whole
 if TYPE_CHECKING:
     from zsc.evaluation import Evaluation
 
+Result: TypeAlias = "pd.DataFrame | Evaluation"  # a table, or the result that knows its tables, its model and its data
 RIGHT, WRONG, NEUTRAL = "#0072B2", "#D55E00", "#555555"  # Okabe and Ito's blue and vermilion
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
@@ -37,7 +38,7 @@ _HIGHEST = 40.0  # inches
 _DATES = {"pdf": "CreationDate", "svg": "Date"}  # what makes two files of one figure differ
 
 
-def view(result: pd.DataFrame | Evaluation, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Take a table as it is, and of an `Evaluation` the table of that name; refuse one that lacks columns or rows."""
     table: pd.DataFrame = result if isinstance(result, pd.DataFrame) else getattr(result, name)
     missing = [column for column in columns if column not in table.columns]
@@ -51,7 +52,7 @@ def view(result: pd.DataFrame | Evaluation, name: str, columns: Sequence[str] = 
     return table
 
 
-def heading(title: str | None, what: str, result: pd.DataFrame | Evaluation) -> str:
+def heading(title: str | None, what: str, result: Result) -> str:
     """Return the given title; else what is drawn, of which data, by which model.
 
     An `Evaluation` knows data and model; a table does where it has the columns dataset and model.

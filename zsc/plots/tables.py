@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,17 +11,14 @@ from matplotlib.lines import Line2D
 
 from zsc.checks import check_choice, check_unique, short
 from zsc.plots import style
-from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, WRONG
-
-if TYPE_CHECKING:
-    from zsc.evaluation import Evaluation
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, WRONG, Result
 
 METRICS = ("recall", "precision", "f1")
 
 
 def before_after(
-    before: pd.DataFrame | Evaluation,
-    after: pd.DataFrame | Evaluation,
+    before: Result,
+    after: Result,
     *,
     metric: str = "recall",
     names: tuple[str, str] = ("before", "after"),

@@ -35,14 +35,12 @@ def few_shot_curve(
 
     Parameters
     ----------
-    train
-        The labelled embeddings that shots are drawn from; each class must have as many as `shots` asks for.
-    test
-        Other labelled embeddings, that every row is judged on.
+    train, test
+        The labelled embeddings that shots are drawn from, and others that every row is judged on.
     zero_shot
         The head from `zero_shot_head`; of the same model as `train`.
     shots
-        Pictures of each class, 0 or more; 0 is zero-shot.
+        Pictures of each class, 0 or more, as many as `train` has at most; 0 is zero-shot.
     seeds
         The seeds of the draws, or how many (0, 1, ...).
     method

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 
-from zsc.checks import check_embeddings, check_labels, check_same_length, frozen
+from zsc.checks import frozen
 from zsc.evaluation import Evaluation
 from zsc.probes.heads import Head, LinearHead, check_dim, check_head
 from zsc.probes.labelled import LabelledRows, Part, check_numbers, judging_part, training_parts
@@ -55,8 +55,6 @@ def linear_probe(
 ) -> LinearProbe:
     """Learn a linear classifier on embeddings.
 
-    The accuracy of the chosen row on the validation part is too good by the choice; the test part's is not.
-
     Parameters
     ----------
     train
@@ -64,13 +62,14 @@ def linear_probe(
     test
         Other labelled embeddings, to judge the probe on.
     validation
-        Where the strength with the lowest log loss is chosen: a fraction of `train`, held out of each class (the probe
-        is then fitted again on all of `train`), or a part of its own. None with a single strength.
+        Where the strength with the lowest log loss is chosen: a fraction of `train`, held out of each class as `seed`
+        decides (the probe is then fitted again on all of `train`), or a part of its own; None with a single strength.
+        The accuracy of the chosen row there is too good by the choice; the test part's is not.
     strengths
         Candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. Where the heaviest or the
         lightest is chosen, `note` says so.
     seed
-        Decides the fraction.
+        For the fraction.
     """
     candidates = grid(validation, strength=check_numbers(strengths, "strengths", above=True))
     parts = training_parts(train, validation, seed=seed)
@@ -176,14 +175,8 @@ class TipAdapter(Head):
 
     def __post_init__(self) -> None:
         head = check_head(self.zero_shot, "zero_shot")
-        check_numbers([self.alpha, self.beta], "alpha and beta")
-        if len(self.keys):
-            check_embeddings(self.keys, "keys", head.dim)
-            check_labels(self.labels, len(head.class_names), "labels")
-            check_same_length(keys=self.keys, labels=self.labels)
-        checked = {"keys": frozen(self.keys), "labels": frozen(self.labels)}
         same = {"class_names": head.class_names, "dim": head.dim, "fingerprint": head.fingerprint}
-        for name, value in {**checked, **same}.items():
+        for name, value in {"keys": frozen(self.keys), "labels": frozen(self.labels), **same}.items():
             object.__setattr__(self, name, value)
 
     def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -213,26 +206,18 @@ def tip_adapter(
     betas: Sequence[float] | None = None,
     seed: int = 0,
 ) -> TipAdapter:
-    """Make a Tip-Adapter: a head with all of `train` as its shots.
+    """Make a Tip-Adapter (Zhang et al., ECCV 2022): a head with all of `train` as its shots.
 
     Parameters
     ----------
-    train
-        The shots: labelled embeddings, at least one of every class.
-    zero_shot
-        The head from `zero_shot_head`; of the same model as `train`.
-    validation
+    train, zero_shot
+        The shots: labelled embeddings, at least one of every class; and the head from `zero_shot_head`, of one model.
+    validation, seed
         Where alpha and beta are chosen, by accuracy, then by log loss: a part of its own, or a fraction of `train`,
-        held out of each class for the choice. None takes one of each.
+        held out of each class for the choice as `seed` decides. None takes one of each.
     alphas, betas
         Candidates. None stands for the paper's 1 and 5.5, and for a grid around them where there is a validation part;
         alpha 0 is zero-shot.
-    seed
-        Decides the fraction.
-
-    References
-    ----------
-    Zhang et al., Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification, ECCV 2022.
     """
     offered = ((ALPHA,), (BETA,)) if validation is None else (ALPHAS, BETAS)
     alphas, betas = (new if given is None else given for given, new in zip((alphas, betas), offered, strict=True))

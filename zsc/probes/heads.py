@@ -125,12 +125,10 @@ def zero_shot_head(
     ----------
     class_weights
         A classifier, which brings all the rest; or the class weights alone, shape (K, D), unit rows.
-    logit_scale
-        The model's own.
+    logit_scale, fingerprint
+        The model's own; with its fingerprint, embeddings of another model are refused.
     class_names
-        K names. Given, classes are matched by name with those of a training part; None says that the order is theirs.
-    fingerprint
-        The model's; with it, embeddings of another model are refused.
+        K names, by which classes are matched with those of a training part; None says that the order is theirs.
     """
     if isinstance(class_weights, ZeroShotClassifier):
         clf = class_weights
@@ -165,7 +163,7 @@ def check_dim(head: LinearHead, dim: int, name: str) -> None:
 
 
 def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> LinearHead:
-    """Mix the zero-shot weights with a probe's, in the manner of WiSE-FT.
+    """Mix the zero-shot weights with a probe's, in the manner of WiSE-FT (Wortsman et al., CVPR 2022).
 
     Both are linear, so mixed weights give mixed logits. Little of the probe is often better than either end, and loses
     less than the probe does on pictures from elsewhere.
@@ -176,10 +174,6 @@ def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> Linea
         The two heads, for the same classes in any order; the result has the probe's order.
     share
         The probe's share, in [0, 1]: 0 is the zero-shot head exactly, 1 the probe up to rounding.
-
-    References
-    ----------
-    Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
     """
     check_fraction(share, "share", ends=True)
     start = check_head(zero_shot, "zero_shot").reorder(check_head(probe, "probe").class_names)

@@ -118,14 +118,15 @@ def training_parts(
     check_class_names(rows.class_names, name="the classes of train")
     check_every_class(rows.labels, len(rows.class_names), "train.labels")
     check_count(seed, "seed", low=0)
-    rows = _known(rows, fingerprint)
+    rows = replace(rows, made_by=replace(rows.made_by, fingerprint=rows.made_by.fingerprint or fingerprint))
     if validation is None:
         return rows, rows, None
     if isinstance(validation, (int, float, np.integer, np.floating)):
         return rows, *split_rows(rows, float(validation), seed=seed)
     choosing = _like(validation, "validation", rows)
     tell_shared(choosing, rows, "validation", "train")
-    rows = _known(rows, choosing.made_by.fingerprint)
+    known = check_model(choosing.made_by.fingerprint, rows.made_by.fingerprint, "validation")
+    rows = replace(rows, made_by=replace(rows.made_by, fingerprint=known))
     return rows, rows, choosing
 
 
@@ -136,10 +137,6 @@ def judging_part(test: Part, rows: LabelledRows, choosing: LabelledRows | None) 
     if choosing is not None and not note:
         note = tell_shared(judged, choosing, "test", "validation")
     return judged, note
-
-
-def _known(rows: LabelledRows, fingerprint: str) -> LabelledRows:
-    return replace(rows, made_by=replace(rows.made_by, fingerprint=rows.made_by.fingerprint or fingerprint))
 
 
 def _like(part: Part, name: str, rows: LabelledRows) -> LabelledRows:
