@@ -1,7 +1,8 @@
-"""Scores (N, K) and probabilities from embeddings: cosines, pooling of several prompts a class, softmax.
+"""Scores (N, K) and probabilities from embeddings: cosines, pooling of several prompts per class, softmax.
 
-Every pooling rule gives scores on the cosine's scale ("chils": sums of two), so that `softmax(logit_scale * scores)` is
-its probability. Probabilities are relative to the given prompts: they sum to one whatever the picture shows.
+Also which class of a data set is which class of a classifier (`match_by`). Every pooling rule keeps the cosine's scale
+("chils": sums of two), so that `softmax(logit_scale * scores)` is its probability. Probabilities are relative to the
+given prompts: they sum to one whatever the picture shows.
 """
 
 from __future__ import annotations
@@ -21,14 +22,13 @@ from scipy import sparse
 from scipy.special import logsumexp, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from zsc.checks import as_list, check_count, check_same_length, frozen, short
+from zsc.checks import as_list, check_same_length, frozen, short
 from zsc.prompts import ClassPrompts, check_pooling
 from zsc.prompts.advice import NEGATIONS
 
 CHUNK_ROWS = 65_536
 CELLS = 2**26  # cosines of prompts that are held at once
 NOWHERE = 1e-5  # a mean of unit rows that is shorter is what rounding leaves of opposite ones
-SMALL_CHUNK = 4096  # rows whose scores fit the processor's cache: to look through them costs less than to make them
 
 
 def score_classes(
@@ -75,18 +75,6 @@ def score_classes(
             cosines = image_embeddings[start : start + step] @ text_embeddings.T  # (B, M)
             scores[start : start + step] = _pool(cosines, prompts, pooling, logit_scale)
     return scores, _deciding_prompts(image_embeddings, text_embeddings, prompts, scores.argmax(axis=1))
-
-
-def pooled_scores(
-    image_embeddings: NDArray[np.float32],
-    text_embeddings: NDArray[np.float32],
-    prompts: ClassPrompts,
-    *,
-    pooling: str,
-    logit_scale: float,
-) -> NDArray[np.float32]:
-    """Return the scores of `score_classes` alone, shape (N, K)."""
-    return score_classes(image_embeddings, text_embeddings, prompts, pooling=pooling, logit_scale=logit_scale)[0]
 
 
 def _pool(cosines: NDArray[np.float32], prompts: ClassPrompts, pooling: str, logit_scale: float) -> NDArray[np.float32]:
@@ -148,48 +136,6 @@ def cosine_scores(image_embeddings: np.ndarray, weights: np.ndarray) -> np.ndarr
         block = slice(start, start + CHUNK_ROWS)
         np.matmul(image_embeddings[block], weights.T, out=scores[block])
     return scores
-
-
-def top_classes(image_embeddings: np.ndarray, weights: np.ndarray, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k nearest classes of each picture without ever holding all scores.
-
-    Parameters
-    ----------
-    image_embeddings
-        Shape (N, D), unit rows; may be a memory-mapped file.
-    weights
-        Shape (K, D), unit rows.
-    k
-        From 1 to K.
-
-    Returns
-    -------
-    tuple
-        Classes (N, k), int64, nearest first, and their cosines (N, k), float32; of equal ones the lower index.
-    """
-    _check_pair(image_embeddings, weights)
-    k = check_count(k, "k", high=len(weights))
-    classes = np.empty((len(image_embeddings), k), np.int64)
-    cosines = np.empty((len(image_embeddings), k), np.float32)
-    buffer = np.empty((min(SMALL_CHUNK, len(classes)), len(weights)), np.float32)
-    for start in range(0, len(classes), SMALL_CHUNK):
-        block = slice(start, min(start + SMALL_CHUNK, len(classes)))
-        scores = np.matmul(image_embeddings[block], weights.T, out=buffer[: block.stop - start])
-        best = scores.argmax(axis=1)[:, None] if k == 1 else _best(scores, k)
-        found = np.take_along_axis(scores, best, axis=1)
-        order = np.lexsort((best, -found), axis=1)
-        classes[block], cosines[block] = (np.take_along_axis(a, order, axis=1) for a in (best, found))
-    return classes, cosines
-
-
-def _best(scores: np.ndarray, k: int) -> np.ndarray:
-    """Find the k highest of each row, in any order; where the last of them has equals outside, the lower indices."""
-    best = np.argpartition(scores, -k, axis=1)[:, -k:]
-    found = np.take_along_axis(scores, best, axis=1)
-    last = found.min(axis=1, keepdims=True)
-    tied = np.flatnonzero((scores == last).sum(axis=1) > (found == last).sum(axis=1))
-    best[tied] = np.argsort(-scores[tied], axis=1, kind="stable")[:, :k]
-    return best
 
 
 def to_proba(scores: np.ndarray, logit_scale: float) -> np.ndarray:
