@@ -1,5 +1,6 @@
 """Small data sets in the published layouts, as folders and as archives."""
 
+import os
 import tarfile
 import zipfile
 import zlib
@@ -23,9 +24,9 @@ FORMS = {  # form -> the options of load_dataset
 
 
 def picture(path, seed=None):
-    """Write a small picture whose content no other path has."""
+    """Write a small picture whose content no other path below the same folder has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed if seed is not None else zlib.crc32(str(path).encode()))
+    rng = np.random.default_rng(seed if seed is not None else zlib.crc32(os.fsencode("/".join(path.parts[-3:]))))
     kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
     Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(path, format=kind)
 

@@ -22,8 +22,7 @@ from layouts import FORMS, make, make_classes, pack, picture
 from servers import FileServer
 
 import zsc
-from zsc import cli
-from zsc import files
+from zsc import cli, files
 from zsc.datasets import PUBLISHED, check_dataset, download_dataset
 from zsc.datasets import download as downloading
 from zsc.datasets.archives import ArchiveError
@@ -131,14 +130,6 @@ def test_cut_again_and_again_then_a_second_run(serve, server, tmp_path, monkeypa
     get("imagenette-320px", tmp_path / "data")
     assert server.requests[-1][1] is not None  # it went on from the part
     assert len(load("imagenette-320px", tmp_path / "data")) == 30
-
-
-@every_form
-def test_503_twice(form, serve, server, tmp_path):
-    serve(form)
-    server.faults = [503, 503]
-    get(form, tmp_path / "data")
-    assert len(load(form, tmp_path / "data")) > 0
 
 
 def test_a_wrong_checksum_then_a_second_run(serve, server, tmp_path):
@@ -596,8 +587,8 @@ def test_a_full_size_table(tmp_path):
     assert len(zsc.load_dataset("glasses", tmp_path)) == 4500
 
 
-class TestReviewed:
-    """What a review found, each kept from coming back."""
+class TestWholeArchives:
+    """Only the published archive, whole to its last byte, becomes a data set."""
 
     def test_another_archive_than_the_published_one(self, tmp_path):
         archive = pack("imagenette-160px", make("imagenette-160px", tmp_path / "origin"), tmp_path / "mine.tgz")
@@ -641,6 +632,10 @@ class TestReviewed:
         get("afhq", tmp_path / "data")
         assert server.requests[-1][1] == f"bytes={len(body)}-"  # asked whether there is more; there is not
         assert len(load("afhq", tmp_path / "data")) == 9
+
+
+class TestLogins:
+    """Credentials of any shape are read or told; they go to Kaggle alone, and stand in no message and no log."""
 
     def test_the_reason_stands_in_the_error(self, serve, server, tmp_path):
         serve("imagenette-160px")
@@ -764,6 +759,10 @@ class TestReviewed:
         none, name, here, error = done.stdout.splitlines()
         assert (none, name, here) == ("None", "me", "False")
         assert "it has no home directory" in error and "set ZSC_WEIGHTS to a folder" in error
+
+
+class TestOthers:
+    """Servers that lie, and other processes that fetch the same."""
 
     def test_a_server_that_sends_another_part(self, tmp_path):
         server = FileServer({"/w.bin": b"0123456789" * 1000})

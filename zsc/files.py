@@ -654,7 +654,7 @@ def reason(error: requests.RequestException) -> str:
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
+def unlogged() -> Iterator[None]:
     """Keep urllib3 from logging addresses, which may be signed."""
 
     def nothing(record: logging.LogRecord) -> bool:
@@ -670,7 +670,7 @@ def _unlogged() -> Iterator[None]:
 
 @contextmanager
 def _session(auth: AuthBase | None) -> Iterator[requests.Session]:
-    with requests.Session() as session, _unlogged():
+    with requests.Session() as session, unlogged():
         session.auth = auth
         session.mount("http://", HTTPAdapter(max_retries=_RETRY))
         session.mount("https://", HTTPAdapter(max_retries=_RETRY))

@@ -24,7 +24,7 @@ import requests
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from zsc.checks import as_list
-from zsc.files import expanded, printable, reason, shown
+from zsc.files import expanded, printable, reason, shown, unlogged
 
 ImageSource = (
     Any  # path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or what gives one
@@ -36,16 +36,11 @@ MAX_FILE_BYTES = 2**30
 THUMBNAIL = 256
 HEIC_ADVICE = "needs conversion to JPEG or PNG, or the package pillow-heif"
 _POSSIBLE = 'pass a path, a URL, bytes, an open binary file, {"bytes", "path"}, a PIL image or a uint8 array'
+_UNFETCHED = "could not be fetched ({}); check the address and the network, or pass a file."
 _ORIENTATION = 0x0112  # EXIF
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_T = Image.Transpose
+_TURNS = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE, 6: _T.ROTATE_270,
+          7: _T.TRANSVERSE, 8: _T.ROTATE_90}  # fmt: skip
 _FOREIGN = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})  # known to Pillow, drawn by other programs
 _JPEG_METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})  # Adobe's segment says what the colours mean
 _quiet = threading.Lock()  # filters of warnings belong to the whole process
@@ -80,13 +75,16 @@ def open_image(
     Raises
     ------
     ImageError
-        If the picture is missing, damaged, cut short, too large or no picture; one sentence that names it. Nothing else
-        is raised for a picture's sake, whatever a decoder does.
+        If the picture is missing, damaged, too large or no picture; nothing else is raised, whatever a decoder does.
     """
-    fill, content = _colour(background), None
+    try:
+        ImageColor.getrgb(background)
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"background={background!r} is no colour; pass a name or #rrggbb.") from error
+    content = None
     try:
         content = _read(source, timeout)
-        return _to_rgb(*_decoded(content), fill)
+        return _to_rgb(*_decoded(content), background)
     except Exception as error:  # decoders raise whatever they like; a run over many pictures must go on
         raise _named(error, source, name, content) from error
 
@@ -94,10 +92,7 @@ def open_image(
 def read_source(source: ImageSource, *, timeout: float = 30.0) -> ImageSource:
     """Read the bytes of a path, URL, open file or mapping; bytes, PIL images and arrays pass through.
 
-    Raises
-    ------
-    ImageError
-        If it is missing, a folder, a device, empty, too large, cannot be read or fetched, or is no picture at all.
+    ImageError says what is missing, a folder, a device, empty, too large, cannot be fetched, or is no picture at all.
     """
     try:
         return _read(source, timeout)
@@ -106,13 +101,7 @@ def read_source(source: ImageSource, *, timeout: float = 30.0) -> ImageSource:
 
 
 def as_sources(images: Any) -> list[ImageSource]:
-    """List picture sources: a single one becomes a list of one; arrays, Series, generators and data sets unroll.
-
-    Raises
-    ------
-    TypeError
-        If it is a set, which has no order.
-    """
+    """List picture sources: a single one becomes a list of one; arrays, Series, generators and data sets unroll."""
     if hasattr(images, "paths"):
         return list(images.paths)
     if isinstance(images, np.ndarray):
@@ -169,13 +158,7 @@ def as_utf8(text: str) -> str:
 
 
 def thumbnail(image: ImageSource, size: int = THUMBNAIL) -> np.ndarray | None:
-    """Open a picture and cut its centre to a square of at most `size` pixels a side.
-
-    Returns
-    -------
-    np.ndarray or None
-        Shape (S, S, 3), uint8; None where the picture cannot be opened.
-    """
+    """Open a picture and cut its centre to (S, S, 3), uint8, S at most `size`; None where it cannot be opened."""
     try:
         picture = _open_small(image, size)
     except ImageError:
@@ -197,14 +180,6 @@ def _open_small(image: ImageSource, size: int) -> Image.Image:
             return open_image(opened, name=describe(image))
     except Exception:  # Pillow raises many kinds, warnings of large pictures among them
         return open_image(image)  # a clear error, or a path that only open_image understands
-
-
-def _colour(background: str) -> str:
-    try:
-        ImageColor.getrgb(background)
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"background={background!r} is no colour; pass a name or #rrggbb.") from error
-    return background
 
 
 @cache
@@ -233,8 +208,12 @@ def _read(source: ImageSource, timeout: float) -> ImageSource:
         if found is None:
             raise _Problem("a mapping without bytes and path is no picture; fill one of them in.")
         return _read(found, timeout)
+    if isinstance(source, io.TextIOBase):
+        raise _Problem("the file was opened as text; open it with mode 'rb'.")
     if hasattr(source, "read"):
-        return _read_file(source)
+        with contextlib.suppress(OSError, AttributeError):  # a pipe cannot go back
+            source.seek(0)
+        return _all_of(iter(lambda: source.read(2**20), b""), MAX_FILE_BYTES)
     if isinstance(source, (Image.Image, np.ndarray, bytes, bytearray, memoryview)):
         return source
     if callable(source):
@@ -258,14 +237,6 @@ def _read_path(source: str | os.PathLike[str]) -> bytes:
         return _all_of(iter(lambda: file.read(2**20), b""), MAX_FILE_BYTES)
 
 
-def _read_file(source: Any) -> bytes:
-    if isinstance(source, io.TextIOBase):
-        raise _Problem("the file was opened as text; open it with mode 'rb'.")
-    with contextlib.suppress(OSError, AttributeError):  # a pipe cannot go back
-        source.seek(0)
-    return _all_of(iter(lambda: source.read(2**20), b""), MAX_FILE_BYTES)
-
-
 def _all_of(blocks: Iterable[bytes], limit: int) -> bytes:
     """Join what comes block by block: it may be far less, or more, than the limit."""
     content = bytearray()
@@ -280,33 +251,28 @@ def _all_of(blocks: Iterable[bytes], limit: int) -> bytes:
 
 def _download(url: str, timeout: float) -> bytes:
     """Fetch a picture in a thread, so that a server that sends a byte now and then cannot exceed the time."""
-    answers: SimpleQueue[bytes | _Problem] = SimpleQueue()
+    answers = SimpleQueue[bytes | _Problem]()
     threading.Thread(target=lambda: answers.put(_fetched(url, timeout)), daemon=True).start()
     try:
         answer = answers.get(timeout=timeout)
     except Empty:
-        answer = _unfetched("timed out")
+        answer = _Problem(_UNFETCHED.format("timed out"))
     if isinstance(answer, _Problem):
         raise answer
     return answer
 
 
 def _fetched(url: str, timeout: float) -> bytes | _Problem:
-    headers = {"User-Agent": "zsc", "Accept-Encoding": "identity"}
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
+        headers = {"User-Agent": "zsc", "Accept-Encoding": "identity"}
+        with unlogged(), requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
             reply.raise_for_status()
             return _all_of(reply.iter_content(2**16), MAX_URL_BYTES)
     except _Problem as error:
         return error
-    except requests.RequestException as error:
-        return _unfetched(reason(error))
-    except Exception as error:  # of an address or a header that makes no sense
-        return _unfetched(type(error).__name__)
-
-
-def _unfetched(why: str) -> _Problem:
-    return _Problem(f"could not be fetched ({why}); check the address and the network, or pass a file.")
+    except Exception as error:  # the libraries raise many kinds for an address or an answer that makes no sense
+        why = reason(error) if isinstance(error, requests.RequestException) else type(error).__name__
+        return _Problem(_UNFETCHED.format(why))
 
 
 def _decoded(content: Any) -> tuple[Image.Image, int]:

@@ -47,23 +47,20 @@ def load_dataset(
     name
         "samples" (photographs that scikit-image and scikit-learn carry; needs no files), "glasses", "afhq",
         "imagenette", or "drawn-glasses" and "drawn-animals" (drawn on the spot; no files either).
-    root
-        The folder that holds the data sets, each in its published layout.
+    root, download
+        The folder that holds the data sets, each in its published layout; and whether to fetch the data set first where
+        it is missing (see `download_dataset`).
     split
         As published; None takes the one that is evaluated: glasses "train", afhq "val" (version 2: "test"),
         imagenette "val", the drawn ones "test".
-    download
-        Fetch the data set first where it is missing (see `download_dataset`).
     options
         glasses: ``drop_suspects``. afhq: ``version`` 1 or 2. imagenette: ``size`` "320px", "160px" or "full". The drawn
         ones: ``n`` pictures from ``seed``.
 
     Raises
     ------
-    ValueError
-        If the name, the split or an option is unknown.
-    FileNotFoundError
-        If the files are not there; the message says how to get them.
+    ValueError, FileNotFoundError
+        If the name, the split or an option is unknown, or the files are not there; the message says how to get them.
     """
     if name in _MADE:
         make, known = _MADE[name]
@@ -80,13 +77,7 @@ def load_dataset(
 
 
 def find_published(name: str, **options: Any) -> Published:
-    """Find what was published of a data set, by the name and options of `load_dataset`; an option may be None.
-
-    Raises
-    ------
-    ValueError
-        If there is no such name, option or value; the message says what there is.
-    """
+    """Find what was published of a data set, by the name and options of `load_dataset`; an option may be None."""
     forms = [form for form in PUBLISHED.values() if form.dataset == name]
     if not forms:
         names = ", ".join(dataset_names(published=True))
@@ -119,19 +110,14 @@ def download_dataset(
         As `load_dataset` takes them; an option that is left out is the first that was published.
     source, from_file
         Only this source, or an archive that was fetched by hand; None tries all sources, in their order.
-    report
-        Called with a line for each attempt, and if another process is at it; None logs them.
-    progress
-        Show bars.
+    report, progress
+        Called with a line for each attempt, and if another process is at it (None logs them); and whether to show bars.
 
     Raises
     ------
-    DownloadError
-        If no source gave it whole, or it cannot be written; the message says what was tried and three ways on.
-    ArchiveError
-        If `from_file` is damaged, dangerous or another archive.
-    ValueError
-        If there is no such name, option or source.
+    DownloadError, ArchiveError
+        If no source gave it whole, or it cannot be written: what was tried, and three ways on; or what is wrong with
+        `from_file`.
     """
     form = find_published(name, **options)
     return download_published(form, local_path(root), source, from_file, report=report, progress=progress)

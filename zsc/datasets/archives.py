@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import errno
 import gzip
-import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,18 +21,9 @@ from tqdm.auto import tqdm
 
 from zsc.files import printable, refuse_full_disk
 
-_DAMAGED = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    lzma.LZMAError,
-    zlib.error,
-    EOFError,
-    OSError,
-    RuntimeError,
-    ValueError,
-)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 _NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+_PLAIN = (0, 4, 8)  # neither a link nor a device
 _FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # 3.14's default, had early
 
 
@@ -45,29 +34,20 @@ class ArchiveError(ValueError):
 class _Member(NamedTuple):
     name: str
     size: int
-    is_file: bool
-    is_folder: bool
+    is_plain: bool  # a file or a folder
     entry: Any
 
 
 def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], None], progress: bool = True) -> Path:
-    """Unpack a zip, or a tar of any compression, so that `folder` is the folder in it that holds `marker`.
+    """Unpack a zip, or a tar of any compression, so that `folder` is the highest folder in it that holds `marker`.
 
-    `folder` must not exist yet; however deep the archive has it, the highest one counts. `check` is called with the
-    unpacked folder before it is put in place, and raises where the data set is not complete.
-
-    Raises
-    ------
-    ArchiveError
-        If the archive cannot be read whole, has members that would leave the folder, or holds no such data set.
-    OSError
-        If the disk is full.
+    `folder` must not exist yet. `check` is called with the unpacked folder before it is put in place, and raises where
+    the data set is not complete. ArchiveError says what is wrong with the archive, OSError that the disk is full.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _opened(archive) as (members, _):
         for member in members:
-            if fault := _fault(member):
-                raise _refused(archive, member, fault)
+            _refuse_dangerous(archive, member)
         if archive.suffix in (".tgz", ".gz"):
             with gzip.open(archive) as stream:
                 while stream.read(1 << 20):  # to the end, where gzip keeps its checksum
@@ -96,35 +76,32 @@ def _opened(archive: Path) -> Iterator[tuple[list[_Member], Callable[[Any, Path]
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
-                yield [_zipped(info) for info in opened.infolist()], opened.extract  # checks each file's CRC
+                infos = opened.infolist()  # the upper bits of the Unix mode say what a member is
+                members = [_Member(i.filename, i.file_size, i.external_attr >> 28 & 0xF in _PLAIN, i) for i in infos]
+                yield members, opened.extract
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as tar:
-                members = [_Member(m.name or ".", m.size, m.isreg(), m.isdir(), m) for m in tar]
+                members = [_Member(m.name, m.size, m.isreg() or m.isdir(), m) for m in tar]
                 yield members, partial(tar.extract, set_attrs=False, **_FILTER)
         else:
             size = archive.stat().st_size
             raise ArchiveError(f"{printable(archive)}: no archive, or cut short ({size:,} bytes); fetch it again.")
     except ArchiveError:
         raise
-    except _DAMAGED as error:
+    except Exception as error:  # the modules raise many kinds for what is damaged
         if isinstance(error, OSError) and error.errno in _DISK:  # not the archive's fault
             raise
         raise _unreadable(archive, error) from error
 
 
-def _zipped(info: zipfile.ZipInfo) -> _Member:
-    kind = (info.external_attr >> 28) & 0xF  # the upper bits of the Unix mode: 0xA is a link
-    return _Member(info.filename or ".", info.file_size, kind in (0, 4, 8) and not info.is_dir(), info.is_dir(), info)
-
-
-def _fault(member: _Member) -> str:
-    """Say why a member is not unpacked; empty where nothing speaks against it."""
+def _refuse_dangerous(archive: Path, member: _Member) -> None:
     path = PurePosixPath(member.name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
-        return "would leave the folder"
+        raise _refused(archive, member, "would leave the folder")
     if ":" in member.name:
-        return "has a colon, which names a drive on Windows and would leave the folder there"
-    return "" if member.is_file or member.is_folder else "is a link or a device"
+        raise _refused(archive, member, "has a colon, which names a drive on Windows and would leave the folder there")
+    if not member.is_plain:
+        raise _refused(archive, member, "is a link or a device")
 
 
 def _refused(archive: Path, member: _Member, fault: str) -> ArchiveError:
@@ -144,7 +121,7 @@ def _unreadable(archive: Path, error: Exception) -> ArchiveError:
 
 
 def _extract(archive: Path, staging: Path, progress: bool) -> None:
-    """Extract all members, and see that each file came out at its size."""
+    """Extract all members; both kinds of archive tell of a file that does not come out whole."""
     with _opened(archive) as (members, extract):
         for member in tqdm(members, desc="unpacking", unit="files", disable=not progress):
             try:
@@ -154,7 +131,3 @@ def _extract(archive: Path, staging: Path, progress: bool) -> None:
                     raise
                 fault = f"has a name that cannot be used here ({error.strerror}): too long, or twice in the archive"
                 raise _refused(archive, member, fault) from error
-        for member in {m.name: m for m in members}.values():  # of two of one name, the last one stays
-            file = staging / member.name
-            if member.is_file and (not file.is_file() or file.stat().st_size != member.size):
-                raise ValueError(f"{member.name!r} did not come out whole")

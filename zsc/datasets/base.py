@@ -22,6 +22,8 @@ from zsc.checks import (
     as_list,
     check_count,
     check_fraction,
+    check_labels,
+    check_same_length,
     check_texts,
     check_unique,
     frozen,
@@ -66,15 +68,16 @@ class ImageDataset:
 
     def __post_init__(self) -> None:
         paths, names = as_list(self.paths, "paths", "pictures"), _as_names(self.class_names)
-        labels = _as_labels(self.labels, len(paths), len(names))
+        labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
+        labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
+        labels = check_labels(labels, len(names), "labels", partial=True)
+        check_same_length(paths=paths, labels=labels)
         for value, what in ((self.name, "name"), (self.split_name, "split_name")):
             if not isinstance(value, str):
                 raise TypeError(f"{what}={short(value)}; {what} must be a text.")
         if not isinstance(self.notes, Mapping):
             raise TypeError(f"notes is a {type(self.notes).__name__}; pass a mapping of texts.")
-        notes = dict(self.notes)
-        if alike := look_alikes(names):
-            notes["class names"] = alike
+        notes = {what: note for what, note in {**self.notes, "class names": look_alikes(names)}.items() if note}
         object.__setattr__(self, "paths", FrozenList(paths))
         object.__setattr__(self, "labels", frozen(labels))
         object.__setattr__(self, "class_names", FrozenList(names))
@@ -227,22 +230,3 @@ def _as_names(class_names: Any) -> list[str]:
     check_texts(names, "class_names")
     check_unique(names, "class_names")
     return names
-
-
-def _as_labels(labels: Any, n: int, n_classes: int) -> np.ndarray:
-    """Check N labels of K classes."""
-    if labels is None:
-        return np.full(n, UNLABELLED, dtype=np.int64)
-    array = np.asarray(labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers"))
-    if array.dtype == object and all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in array.flat):
-        array = array.astype(np.int64)  # a nullable column of pandas
-    if array.shape != (n,):
-        raise ValueError(f"{n} pictures for labels of shape {array.shape}; pass one label per picture.")
-    if n and array.dtype.kind not in "iu":
-        raise TypeError(f"labels hold {array.dtype} values; pass indices into class_names, -1 for no label.")
-    if n and (int(array.min()) < UNLABELLED or int(array.max()) >= n_classes):
-        raise ValueError(
-            f"labels run from {array.min()} to {array.max()}; with {n_classes} class names they must lie in 0 to "
-            f"{n_classes - 1}, or be -1 for no label."
-        )
-    return array.astype(np.int64)

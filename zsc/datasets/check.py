@@ -96,9 +96,15 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
         for _, equal in files.groupby("digest", sort=False)
         if len(equal) > 1
     ]
+    there = files.groupby(["split", "class"]).size()
+    counts = [
+        {"split": split, "class": name, "found": int(there.get((split, name), 0)), "published": published}
+        for split, classes in form.counts.items()
+        for name, published in classes.items()
+    ]
     return DatasetCheck(
         folder,
-        _count(files, form),
+        pd.DataFrame(counts),
         missing,
         unreadable.reset_index(drop=True),
         pd.DataFrame(duplicates, columns=["splits", "classes", "images"]),
@@ -115,13 +121,3 @@ def _examine(path: Path) -> tuple[int, str | None, str | None]:
     except ImageError as error:
         return len(content), sha256(content).hexdigest() if content else None, str(error)
     return len(content), sha256(content).hexdigest(), None
-
-
-def _count(files: pd.DataFrame, form: Published) -> pd.DataFrame:
-    found = files.groupby(["split", "class"]).size()
-    rows = [
-        {"split": split, "class": name, "found": int(found.get((split, name), 0)), "published": published}
-        for split, counts in form.counts.items()
-        for name, published in counts.items()
-    ]
-    return pd.DataFrame(rows)

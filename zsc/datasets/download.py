@@ -25,7 +25,7 @@ from urllib3.util import parse_url
 
 from zsc.datasets.archives import ArchiveError, unpack
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.listing import Passed, list_classes, notes_of
+from zsc.datasets.listing import Passed, list_classes, tell
 from zsc.files import FULL, DownloadError, digest_of, expanded, fetch, forget, locked, printable, shown
 
 Report = Callable[[str], object]
@@ -37,16 +37,10 @@ _log = logging.getLogger("zsc")
 
 @dataclass(frozen=True)
 class Source:
-    """One place that serves a data set's archive.
+    """One place that serves a data set's archive: what `--source` calls it, and its address.
 
-    Attributes
-    ----------
-    name
-        What `--source` calls it.
-    base, path
-        The address: the environment variable that changes its base, for mirrors, and the base; and what comes after it.
-    login
-        Send the user's Kaggle credentials; the source is passed over where there are none.
+    `base` is the environment variable that changes the beginning of the address, for mirrors, and that beginning.
+    `login` sends the user's Kaggle credentials; the source is passed over where there are none.
     """
 
     name: str
@@ -79,17 +73,14 @@ class Published:
     Attributes
     ----------
     dataset, options, extras, name
-        What `load_dataset` is given: the name, and what tells this form from others, such as the version; further
+        What `load_dataset` is given: the name, what tells this form from others, such as the version, and further
         options of `read`; and what the `ImageDataset` is called, if it is not the same.
     folder, marker, elsewhere
-        Its folder under the root, what lies right inside of it, and other places under the root or on Kaggle. An
-        archive is searched for the folder that holds the marker.
+        Its folder under the root, what lies right inside of it, and other places under the root or on Kaggle.
     page, sources, checksum
-        Where its authors say how to get it; where to get it, in the order in which they are tried; and the archive's
-        checksum as "md5:...", if one was published.
+        Where its authors say how to get it; where to get it, in order; the archive's "md5:...", if one was published.
     counts, class_names
-        Split -> class name -> number of pictures, as published, the split to evaluate first; and class folder -> class
-        name, in the order of the labels.
+        Split -> class name -> number of pictures, the split to evaluate first; class folder -> class name, in order.
     notes
         Source, licence and label errors.
     """
@@ -133,7 +124,7 @@ class Published:
             raise FileNotFoundError(f"no images under {printable(place)}; {expected}. {self.how_to_get}")
         labels = np.repeat(np.arange(len(listed)), [len(paths) for paths in listed.values()])
         paths = [path for paths in listed.values() for path in paths]
-        return self.dataset_of(paths, labels, split, notes_of(passed, place))
+        return self.dataset_of(paths, labels, split, {"passed over": tell(passed, place)})
 
     def look(self, folder: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
         """List split, class and path of each picture that is there, and what is named by a table and not there."""
@@ -272,14 +263,14 @@ def _unpack(archive: Path, form: Published, folder: Path, progress: bool) -> Pat
     return unpack(archive, folder, form.marker, check=check, progress=progress)
 
 
+@dataclass(frozen=True)
 class _Token(AuthBase):
     """An access token; requests drops the header where an address redirects to another host."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    token: str = field(repr=False)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
+        request.headers["Authorization"] = f"Bearer {self.token}"
         return request
 
 
@@ -297,10 +288,7 @@ def kaggle_login(report: Report) -> AuthBase | None:
         if not token and bool(username) != bool(key):
             raise ValueError("one of the two is empty")
     except (ValueError, OSError, TypeError, KeyError, AttributeError):
-        report(
-            f"kaggle: {printable(file)} cannot be read as Kaggle's credentials; fetch it again from your Kaggle "
-            "settings."
-        )
+        report(f"kaggle: {printable(file)} cannot be read as Kaggle's credentials; fetch it again from Kaggle.")
         return None
     if not all(text.isascii() and text.isprintable() for text in (token, username, key)):
         report("kaggle: the credentials hold letters that no credentials have; copy them again from Kaggle.")

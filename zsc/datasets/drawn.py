@@ -24,7 +24,7 @@ WILD = {"labels": f"{NOTES['labels']}; 'wild' holds lion, tiger, leopard, fox an
 
 
 def draw_dataset(name: str, split: str | None = None, *, n: int = 1000, seed: int = 1) -> ImageDataset:
-    """Draw a data set.
+    """Draw N pictures in memory, RGB, 128 pixels a side; the labels are drawn too, so that classes are about equal.
 
     Parameters
     ----------
@@ -32,20 +32,8 @@ def draw_dataset(name: str, split: str | None = None, *, n: int = 1000, seed: in
         "drawn-glasses" or "drawn-animals".
     split
         "test" (the default), or "train": what the toy model learned from, where the seed is 0.
-    n
-        N, the number of pictures; the first hundred of a thousand are those of a hundred.
-    seed
-        Another seed, other pictures.
-
-    Returns
-    -------
-    ImageDataset
-        N pictures in memory, RGB, 128 pixels a side. Labels are drawn by chance: the classes are about equally large.
-
-    Raises
-    ------
-    ValueError
-        If the split is unknown, N is not positive, or the seed is negative.
+    n, seed
+        The first hundred pictures of a thousand are those of a hundred; another seed, other pictures.
     """
     split = check_split(split, SPLITS)
     check_count(n, "n")

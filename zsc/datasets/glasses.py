@@ -41,9 +41,8 @@ class Glasses(Published):
             frame = frame[~frame["id"].isin(suspect_ids())]
         paths = [_faces_folder(folder) / f"face-{i}.png" for i in frame["id"]]
         check_present(paths, f"named in {csv}")
-        is_thinned = drop_suspects and split == "train"
-        notes = {"left out": "the 523 suspect ids of one team's list"} if is_thinned else {}
-        return self.dataset_of(paths, frame["glasses"].to_numpy(), split, notes)
+        left_out = "the 523 suspect ids of one team's list" if drop_suspects and split == "train" else ""
+        return self.dataset_of(paths, frame["glasses"].to_numpy(), split, {"left out": left_out})
 
     def look(self, folder: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
         """List the faces that are there, and the tables, and faces that these name, that are not."""
@@ -84,8 +83,7 @@ FORMS = {
 def suspect_ids() -> frozenset[int]:
     """Read the 523 ids whose labels one team took for doubtful (matteolimoncini/glasses_or_no_glasses, 2021).
 
-    One team's opinion, not the truth: they removed these by hand, and a network's test accuracy rose from .885 to .990
-    on the rest.
+    Their opinion, not the truth; without these a network's test accuracy rose from .885 to .990.
     """
     text = resources.files("zsc.datasets").joinpath("glasses_suspects.json").read_text(encoding="utf-8")
     return frozenset(json.loads(text)["ids"])

@@ -36,22 +36,20 @@ _LITTER = frozenset({
     "lost+found", "system volume information", "thumbs.db", "thumbs.db:encryptable",
 })  # fmt: skip
 _LEFT = "left by other programs"
-_REASONS = {  # of suffixes that are passed over
-    reason: frozenset(suffixes.split())
-    for reason, suffixes in (
-        (_LEFT, ".bak .crdownload .download .old .orig .part .partial .swp .tmp"),
-        (HEIC_ADVICE, ".heic .heics .heif .hif .avif .avifs"),
-        (
-            "camera raw: needs export as JPEG or PNG",
-            ".arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .raw .rw2 .srw .x3f",
-        ),
-        ("a drawing or document: needs export as PNG", ".ai .djvu .emf .eps .pdf .ps .svg .svgz .wmf"),
-    )
+_REASONS = {  # why a file of a suffix is passed over
+    suffix: reason
+    for reason, suffixes in {
+        _LEFT: ".bak .crdownload .download .old .orig .part .partial .swp .tmp",
+        HEIC_ADVICE: ".heic .heics .heif .hif .avif .avifs",
+        "camera raw: needs export as JPEG": ".arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .raw .rw2 .srw .x3f",
+        "a drawing or document: needs export as PNG": ".ai .djvu .emf .eps .pdf .ps .svg .svgz .wmf",
+    }.items()
+    for suffix in suffixes.split()
 }
 
 
 class Listed(NamedTuple):
-    """N pictures, their labels (N,), None where there are none, the K class names, and what is to be told."""
+    """N pictures, their labels (N,) or None, the K class names, and what is to be told; an empty note is none."""
 
     paths: list[Any]
     labels: np.ndarray | None
@@ -60,25 +58,13 @@ class Listed(NamedTuple):
 
 
 def fold(name: Any) -> str:
-    r"""Read a name as people do: without white space around it, without what cannot be seen, composed (NFC).
-
-    Examples
-    --------
-    >>> fold("\ufeffgas\u00a0pump ")
-    'gas pump'
-    """
+    r"""Read a name as people do: "\ufeffgas\u00a0pump " is "gas pump", and letters are composed (NFC)."""
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", as_utf8(str(name))))
     return " ".join(" ".join(text.split()).strip(_MARKS).split())
 
 
 def name_order(name: str) -> tuple[bool, float, str, str]:
-    """Sort names: whole numbers by their value, then the others as `natural_key` does.
-
-    Examples
-    --------
-    >>> sorted(["class 10", "10", "class 2", "9", "0.5", "0.25"], key=name_order)
-    ['0.25', '0.5', '9', '10', 'class 2', 'class 10']
-    """
+    """Sort names: whole numbers by value, then the others as `natural_key` does: 0.5, 9, 10, class 2, class 10."""
     is_number = _WHOLE.fullmatch(name) is not None
     return not is_number, float(name.replace("\u2212", "-")) if is_number else 0.0, natural_key(name), name
 
@@ -117,10 +103,9 @@ def read_folder(folder: Path) -> Listed:
     for inside in folders:
         groups[fold(inside.name)].append(inside)
     names = sorted(groups, key=name_order)
-    found: list[tuple[int, str, str]] = []
-    empty = []
+    found, empty = list[tuple[int, str, str]](), []
     for label, inside in ((label, inside) for label, name in enumerate(names) for inside in groups[name]):
-        here: list[Passed] = []
+        here = list[Passed]()
         pictures = list_pictures(inside, here, base=folder)
         found += [(label, *picture) for picture in pictures]
         passed += here
@@ -132,7 +117,7 @@ def read_folder(folder: Path) -> Listed:
         )
     _refuse_two_classes(folder, names, found)
     merged = [" and ".join(repr(printable(f.name)) for f in some) for some in groups.values() if len(some) > 1]
-    notes = notes_of(passed, folder) | ({"read as one class": "; ".join(merged)} if merged else {})
+    notes = {"passed over": tell(passed, folder), "read as one class": "; ".join(merged)}
     return Listed([Path(path) for _, path, _ in found], np.array([label for label, *_ in found]), names, notes)
 
 
@@ -183,10 +168,9 @@ def read_csv(
     paths = [place if is_url(place) else csv.parent / place for place in places]
     check_present([p for p in paths if isinstance(p, Path)], f"named in {printable(csv)}")
     texts = [fold(value) for value in labelled[0]] if labelled else []
-    known, names = _known_names(class_names, texts)
-    where = f"{printable(csv)}: column {label_column!r}"
-    labels = _to_labels(texts, lines, known, names, where) if labelled else None
-    return Listed(paths, labels, names, _check_twice(csv, lines, paths, labels))
+    labels, names = _to_labels(texts, class_names, lines, f"{printable(csv)}: column {label_column!r}")
+    twice = _check_twice(csv, lines, paths, labels if labelled else np.zeros(len(paths)))
+    return Listed(paths, labels if labelled else None, names, {"named twice": twice})
 
 
 def read_columns(csv: Path, columns: Sequence[str]) -> tuple[list[int], list[list[str]]]:
@@ -209,24 +193,21 @@ def read_columns(csv: Path, columns: Sequence[str]) -> tuple[list[int], list[lis
     twice = [column for column in wanted if header.count(column) > 1]
     if twice:
         raise ValueError(f"{where}: the header has the column {twice[0]!r} twice; rename one of them.")
-    lines, rows = [], []
     try:
-        for row in table:
-            if any(map(str.strip, row)):
-                lines.append(table.line_num + bool(said))
-                rows.append(row)
+        rows = [(table.line_num + bool(said), row) for row in table if any(map(str.strip, row))]
     except csv_module.Error as error:
         line = table.line_num + bool(said)
         raise ValueError(f"{where}: cannot be read as CSV at line {line} ({error}); save it again as CSV.") from error
     if not rows:
         raise ValueError(f"{where}: no rows below the header; write one row per picture.")
-    for line, row in zip(lines, rows, strict=True):
+    for line, row in rows:
         if len(row) < len(header) or any(map(str.strip, row[len(header) :])):  # a delimiter at the end adds nothing
             raise ValueError(
                 f"{where}: line {line} has {len(row)} fields where the header has {len(header)}; put quotes around a "
                 f"value that holds {table.dialect.delimiter!r}, or mend the row."
             )
-    return lines, [[row[header.index(column)].strip() for row in rows] for column in wanted]
+    places = [header.index(column) for column in wanted]
+    return [line for line, _ in rows], [[row[place].strip() for _, row in rows] for place in places]
 
 
 def _open_table(text: str, delimiters: str, wanted: Sequence[str], where: str) -> tuple[Any, list[str]]:
@@ -244,46 +225,36 @@ def _open_table(text: str, delimiters: str, wanted: Sequence[str], where: str) -
     raise ValueError(f"{where}: no column {missing}; the header has {has or 'nothing'}.")
 
 
-def _known_names(
-    class_names: Sequence[str] | Mapping[Any, str] | None, values: Iterable[str]
-) -> tuple[dict[str, int], list[str]]:
-    """Find the label of each value that may stand in a table, and the class names."""
-    if not isinstance(class_names, Mapping):
-        given = sorted(set(values), key=name_order) if class_names is None else class_names
-        names = [fold(name) for name in as_list(given, "class_names", "names")]
-        return {str(i): i for i in range(len(names))} | {n: i for i, n in enumerate(names)}, names  # names win
-    names = list(dict.fromkeys(map(fold, class_names.values())))
-    known: dict[str, int] = {}
-    for value, class_name in class_names.items():
-        label = names.index(fold(class_name))
-        if known.setdefault(fold(value), label) != label:
-            raise ValueError(f"class_names gives {short(fold(value))} two names; give each value one.")
-    return known, names
-
-
 def _to_labels(
-    values: Sequence[str], lines: Sequence[int], known: Mapping[str, int], names: Sequence[str], where: str
-) -> np.ndarray:
-    """Turn a column of texts into labels (N,)."""
+    values: Sequence[str], class_names: Sequence[str] | Mapping[Any, str] | None, lines: Sequence[int], where: str
+) -> tuple[np.ndarray, list[str]]:
+    """Turn a column of texts into labels (N,) and class names (K)."""
     if "" in values:
         raise ValueError(f"{where} is empty in line {lines[values.index('')]}; write a label, or take the row out.")
+    if isinstance(class_names, Mapping):
+        pairs = [(fold(value), fold(name)) for value, name in class_names.items()]
+        names = list(dict.fromkeys(name for _, name in pairs))
+        known = {value: names.index(name) for value, name in pairs}
+        if two := [value for value, name in pairs if names[known[value]] != name]:
+            raise ValueError(f"class_names gives {short(two[0])} two names; give each value one.")
+    else:
+        given = sorted(set(values), key=name_order) if class_names is None else class_names
+        names = [fold(name) for name in as_list(given, "class_names", "names")]
+        known = {str(i): i for i in range(len(names))} | {name: i for i, name in enumerate(names)}  # names win
     if unknown := sorted(set(values) - set(known)):
         raise ValueError(
             f"{where} holds unknown labels {_some([repr(printable(u)) for u in unknown])} (first in line "
             f"{lines[values.index(unknown[0])]}); labels must be one of {', '.join(map(repr, names))}."
         )
-    return np.array([known[value] for value in values], dtype=np.int64)
+    return np.array([known[value] for value in values], dtype=np.int64), names
 
 
-def _check_twice(
-    csv: Path, lines: Sequence[int], paths: Sequence[str | Path], labels: np.ndarray | None
-) -> dict[str, str]:
+def _check_twice(csv: Path, lines: Sequence[int], paths: Sequence[str | Path], labels: np.ndarray) -> str:
     """Refuse a picture with two labels; tell of pictures that stand twice with one."""
-    first: dict[str, int] = {}
-    twice = []
+    first, twice = dict[str, int](), []
     for i, path in enumerate(paths):
         seen = first.setdefault(path if isinstance(path, str) else os.path.normpath(path), i)
-        if labels is not None and labels[seen] != labels[i]:
+        if labels[seen] != labels[i]:
             raise ValueError(
                 f"{printable(csv)}: {printable(path)} has one label in line {lines[seen]} and another in line "
                 f"{lines[i]}; keep one of the two rows."
@@ -291,7 +262,7 @@ def _check_twice(
         if seen != i:
             twice.append(printable(path))
     rows = "1 row names a picture" if len(twice) == 1 else f"{len(twice)} rows name a picture"
-    return {"named twice": f"{rows} that another row names: {_some(twice, 3)}; each row counts"} if twice else {}
+    return f"{rows} that another row names: {_some(twice, 3)}; each row counts" if twice else ""
 
 
 def check_present(paths: Sequence[Path], where: str) -> None:
@@ -333,7 +304,7 @@ def read_huggingface(hf_dataset: Any, image_column: str, label_column: str) -> L
     if hasattr(features[image_column], "decode"):
         pictures = pictures.cast_column(image_column, type(features[image_column])(decode=False))
     without = int((labels < 0).sum())
-    notes = {"without a label": f"{without} of {len(labels)} pictures"} if without else {}
+    notes = {"without a label": f"{without} of {len(labels)} pictures" if without else ""}
     paths = [HuggingFacePicture(pictures, image_column, row) for row in range(len(pictures))]
     return Listed(paths, labels, class_names, notes)
 
@@ -431,55 +402,42 @@ def _look_into(place: str, passed: list[Passed]) -> tuple[list[os.DirEntry[str]]
         passed.append(("folder", "empty, and named like a picture", place))
     folders, files = list[os.DirEntry[str]](), list[os.DirEntry[str]]()
     for entry in here:
-        is_folder = _is(entry.is_dir)
-        if why := _why_not(entry, is_folder, suffixes):
+        real = Path(entry.path) if entry.is_symlink() else entry  # which survives a link that leads to itself
+        if why := _why_not(entry, real, suffixes):
             passed.append((*why, entry.path))
         else:
-            (folders if is_folder else files).append(entry)
+            (folders if real.is_dir() else files).append(entry)
     return folders, files
 
 
-def _why_not(entry: os.DirEntry[str], is_folder: bool, suffixes: frozenset[str]) -> tuple[str, str] | None:
+def _why_not(
+    entry: os.DirEntry[str], real: Path | os.DirEntry[str], suffixes: frozenset[str]
+) -> tuple[str, str] | None:
     """Say of what kind an entry is that is passed over, and why; None for a picture and for a folder to look into."""
-    what, name, suffix = "folder" if is_folder else "file", entry.name.lower(), _suffix(entry.name)
+    what, name, suffix = "folder" if real.is_dir() else "file", entry.name.lower(), _suffix(entry.name)
     if name.startswith("."):
         return f"hidden {what}", "the name begins with a dot"
     if name in _LITTER:
         return what, _LEFT
-    if is_folder:
-        return None
-    if not _is(entry.is_file):
+    if not real.is_dir() and not real.is_file():
         is_broken = entry.is_symlink() and not Path(entry.path).exists()
         return ("link", "to a file that is not there") if is_broken else ("file", "a device, pipe or socket")
-    if suffix in suffixes:
+    if real.is_dir() or suffix in suffixes:
         return None
-    if name.startswith("~$") or name.endswith("~"):  # a lock of an office program, a copy of an editor
-        return what, _LEFT
-    reason = next((why for why, theirs in _REASONS.items() if suffix in theirs), "no picture")
+    is_left = name.startswith("~$") or name.endswith("~")  # a lock of an office program, a copy of an editor
+    reason = _LEFT if is_left else _REASONS.get(suffix, "no picture")
     says_nothing = reason == "no picture" and mimetypes.guess_type(f"x{suffix}")[0] is None
     if says_nothing and is_picture_by_content(entry.path):
         return None
     return what if reason == _LEFT else suffix or "without a suffix", reason
 
 
-def _is(question: Callable[[], bool]) -> bool:
-    try:
-        return question()
-    except OSError:  # a link that leads to itself
-        return False
-
-
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def notes_of(passed: Sequence[Passed], base: Path) -> dict[str, str]:
-    """Make a data set's note of what was passed over; empty where nothing was."""
-    return {"passed over": tell(passed, base)} if passed else {}
-
-
 def tell(passed: Sequence[Passed], base: Path) -> str:
-    """Say how many files and folders were passed over, of which kinds and why, with three examples of each."""
+    """Say how many files and folders were passed over, of which kinds and why, with three examples; "" for none."""
     groups = defaultdict(list)
     for kind, reason, path in passed:
         groups[kind, reason].append(path)
@@ -490,7 +448,8 @@ def tell(passed: Sequence[Passed], base: Path) -> str:
         many = "s" if len(paths) > 1 and kind.endswith(("file", "folder", "link", "picture")) else ""
         examples = ", ".join(printable(os.path.relpath(path, base)) for path in paths[:3])
         kinds.append(f"{len(paths)} {kind}{many} ({reason}{'; such as' if len(paths) > 3 else ':'} {examples})")
-    return f"{' and '.join(f'{n} {what}' + 's' * (n > 1) for n, what in counts if n)}: {', '.join(kinds)}"
+    total = " and ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
+    return f"{total}: {', '.join(kinds)}" if passed else ""
 
 
 def check_split(split: str | None, possible: Sequence[str]) -> str:
