@@ -1,7 +1,8 @@
 """How sure a count of right answers is, and whether two classifiers on the same pictures differ.
 
-All of it speaks of pictures drawn like these; none of it knows of wrong labels, or of prompts that were chosen on the
-same pictures (for that, see `zsc.selection`).
+All of it holds for pictures drawn like these; none of it accounts for wrong labels, or for prompts that were chosen on
+the same pictures (for that, see `zsc.selection`). `first` and `second` say which predictions are right: N bools each,
+the same pictures in the same order.
 """
 
 from __future__ import annotations
@@ -24,22 +25,10 @@ Right = NDArray[np.bool_] | Sequence[bool]
 
 
 def wilson_interval(correct: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Give the Wilson score interval of a share.
+    """Compute the Wilson score interval of a share, `correct` of `n`: low and high, in [0, 1].
 
-    It holds the true share as often as stated on average over shares, not for every one: where the share is within
-    about 0.02 of 0 or 1, a 95 % interval may hold it in only 84 % of samples of 10 to 50 pictures (91 % of 500).
-
-    Parameters
-    ----------
-    correct, n
-        How many of how many; whole numbers.
-    confidence
-        How often the interval holds the true share.
-
-    Returns
-    -------
-    tuple
-        Low and high, in [0, 1].
+    It holds the true share as often as `confidence` says on average over shares, not for every one: where the share is
+    within about 0.02 of 0 or 1, a 95 % interval may hold it in only 84 % of samples of 10 to 50 pictures (91 % of 500).
 
     Examples
     --------
@@ -53,43 +42,21 @@ def wilson_interval(correct: int, n: int, confidence: float = CONFIDENCE) -> tup
 
 
 def mcnemar(first: Right, second: Right) -> float:
-    """Test whether two classifiers are equally often right on the same pictures: McNemar's exact p.
+    """Test whether two classifiers are equally often right on the same pictures: McNemar's exact two-sided p-value.
 
     Only pictures that one gets right and the other wrong count: under equal accuracy each falls to either side with
-    probability 1/2. Where there is none, p is 1.
-
-    Parameters
-    ----------
-    first, second
-        Which predictions are right: N bools, the same pictures in the same order.
-
-    Returns
-    -------
-    float
-        The two-sided p-value.
+    probability 1/2. Without any such picture p is 1.
     """
     won, lost, _ = _discordant(first, second)
     return _exact_p(won, lost)
 
 
 def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Give the interval of the difference of two accuracies on the same pictures, first minus second.
+    """Compute the interval of the difference of two accuracies, first minus second: low and high, in [-1, 1].
 
     Tango's score interval, which holds the true difference about as often as stated from 10 pictures on, and is never
     empty: two classifiers that agree on all of 17 pictures may still differ by .18. It never contradicts `mcnemar`:
     where the exact p is not below 1 - confidence, the interval is extended to 0 if it would end short of it.
-
-    Parameters
-    ----------
-    first, second
-        Which predictions are right: N bools, the same pictures in the same order.
-    confidence
-        How often the interval holds the true difference.
-
-    Returns
-    -------
-    tuple
-        Low and high, in [-1, 1].
 
     References
     ----------
@@ -115,27 +82,11 @@ def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDEN
 def paired_bootstrap(
     first: Right, second: Right, *, draws: int = 10_000, confidence: float = CONFIDENCE, seed: int = 0
 ) -> tuple[float, float]:
-    """Give the bootstrap interval of the difference of two accuracies on the same pictures, first minus second.
+    """Compute the bootstrap interval of the difference of two accuracies, from `draws` samples with replacement.
 
     `paired_interval` is the better one and needs no draws. By itself the bootstrap holds the true difference far too
     seldom where few pictures are right with just one of the two (18 to 87 % instead of 95 % at 10 pictures): it cannot
-    draw what it has not seen. It is therefore never given narrower than `paired_interval`.
-
-    Parameters
-    ----------
-    first, second
-        Which predictions are right: N bools, the same pictures in the same order.
-    draws
-        How many bootstrap samples: pictures with replacement, both answers to a picture together.
-    confidence
-        How often the interval holds the true difference.
-    seed
-        For the draws.
-
-    Returns
-    -------
-    tuple
-        Low and high, in [-1, 1].
+    draw what it has not seen. It is therefore never narrower than `paired_interval`.
     """
     won, lost, n = _discordant(first, second)
     rng = np.random.default_rng(check_count(seed, "seed", low=0))
@@ -168,7 +119,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
 def images_needed(
     first: float, second: float, *, disagreement: float | None = None, power: float = 0.8, alpha: float = 0.05
 ) -> int:
-    """Say how many pictures `mcnemar` needs to tell two accuracies apart.
+    """Compute how many pictures `mcnemar` needs to tell two accuracies apart.
 
     Connor's number (1987), which is for the test's approximation, is raised until the exact test reaches the power.
 
@@ -177,8 +128,8 @@ def images_needed(
     first, second
         The two accuracies, in [0, 1].
     disagreement
-        The share of pictures that just one of the two gets right; at least the difference. None takes errors that
-        know nothing of each other, which asks for more pictures than the errors of similar prompts do.
+        The share of pictures that just one of the two gets right; at least the difference. None assumes independent
+        errors, which is conservative: similar prompts err together and need fewer pictures.
     power
         How often the test should see the difference.
     alpha
@@ -220,7 +171,7 @@ def images_needed(
 
 
 def as_right(values: Any, name: str) -> NDArray[np.bool_]:
-    """Take which predictions are right: N bools of any one-dimensional kind, at least one; numbers are refused."""
+    """Return which predictions are right as an array: N bools, at least one; numbers are refused."""
     array = np.asarray(values if hasattr(values, "__array__") else as_list(values, name, "bools"))
     if array.dtype == object and array.ndim == 1 and all(isinstance(v, (bool, np.bool_)) for v in array):
         array = array.astype(bool)  # pandas' nullable booleans
