@@ -105,8 +105,8 @@ def _origin(made_by: Provenance) -> Iterator[tuple[str, Any]]:
             plain = f"{value:.4g}" if isinstance(value, float) else str(value)
             yield name, value if isinstance(value, (list, tuple)) else plain
     versions = made_by.versions or environment()["versions"]
-    when = "versions" if made_by.versions else "versions when this page was made"
-    yield when, ", ".join(f"{name} {number}" for name, number in versions.items())
+    words = ", ".join(f"{name} {number}" for name, number in versions.items())
+    yield "versions" if made_by.versions else "versions when this page was made", words
     if made_by.hardware:
         yield "hardware", ", ".join(str(value) for value in made_by.hardware.values() if value)
 

@@ -35,7 +35,6 @@ PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
 SUFFIXES = (".yaml", ".yml", ".json")
 STILL = ("about", "accuracy", "recall", "confusion", "gallery", "history")  # shown where widgets do not live
 WIDE, WRAP = {"width": "98%"}, {"flex_flow": "row wrap"}
-
 _KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "PIXELS": PIXELS, "MOST_CELLS": MOST_CELLS, "confused_pairs": confused_pairs}
 html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module  # a macro for each place
 
@@ -144,8 +143,7 @@ class PromptExplorer:
         return [self._pictures[id(image)][1] for image in images]
 
     def _make_widgets(self, texts: Mapping[str, str], templates: str, pooling: str) -> None:
-        w = self._w
-        hint = "one prompt per line; \\n within one breaks it"
+        w, hint = self._w, "one prompt per line; \\n within one breaks it"
         self.boxes = {name: self._box(text, hint) for name, text in texts.items()}
         self.templates = self._box(templates, "empty: lines are prompts; or: a photo of a {}")
         self.pooling = w.Dropdown(options=POOLINGS, value=pooling, description="pooling", layout={"width": "180px"})

@@ -73,6 +73,12 @@ class Answer:
         """The prompts, with their pooling rule."""
         return replace(self.classifier.prompts, pooling=self.classifier.pooling)
 
+    @cached_property
+    def scores(self) -> tuple[float, ...]:
+        """Accuracy, low and high end of its interval, macro recall; NaN without labels."""
+        found = self.evaluation
+        return (found.accuracy, *found.interval, found.macro_recall) if found else (float("nan"),) * 4
+
 
 class ExplorerSession:
     """Ask what prompts do, again and again, on the same embeddings.
@@ -144,8 +150,8 @@ class ExplorerSession:
         """
         begin = time.perf_counter()
         prompts = fill(texts, templates)
-        rows = self._encode(prompts.prompts)
-        classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, text_embeddings=rows)
+        known = self._encode(prompts.prompts)
+        classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, text_embeddings=known)
         has_labels = self.labelled is not None
         result = classifier.answer(self.embeddings) if self.labelled is None else classifier.evaluate(self.labelled)
         names = pd.Index(classifier.class_names, dtype=object, name="predicted")  # object: any text can be a name
@@ -176,8 +182,13 @@ class ExplorerSession:
 
         Counted from 1; `changed` holds the prompts that the try before did not have.
         """
-        befores = [{}, *(answer.prompts.texts for answer in self.tried)]
-        rows = [_history_row(answer, before) for answer, before in zip(self.tried, befores, strict=False)]
+        before: dict[str, list[str]] = {}
+        rows = []
+        for answer in self.tried:
+            texts = answer.prompts.texts
+            changed = {name: prompts for name, prompts in texts.items() if prompts != before.get(name)}
+            rows.append((*answer.scores, answer.classifier.pooling, _in_words(changed) or "pooling", _in_words(texts)))
+            before = texts
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
         return table.astype(dict.fromkeys(HISTORY_COLUMNS[:4], float))
@@ -185,9 +196,7 @@ class ExplorerSession:
 
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
     """Turn boxes into prompts: lines as they are, or every line in every template."""
-    chosen = from_lines(templates)
-    if not chosen:
-        return ClassPrompts.from_texts({name: from_lines(text) for name, text in texts.items()})
+    chosen = from_lines(templates) or ["{}"]
     ClassPrompts.from_names(["a", "b"], chosen)  # refuses a template without {}
     return ClassPrompts.from_texts(
         {name: [t.replace("{}", line) for line in from_lines(text) for t in chosen] for name, text in texts.items()}
@@ -232,16 +241,10 @@ def _unescape(found: re.Match[str]) -> str:
 def _cards(result: Evaluation, has_labels: bool) -> list[Card]:
     """Choose the most confident mistakes; without labels, the least sure pictures."""
     top, names, images = result.proba.max(axis=1), result.class_names, result.images or []
-    rows = (result.errors["index"] if has_labels else np.argsort(top, kind="stable"))[:CARDS]
+    rows = np.flatnonzero(~result.right) if has_labels else np.arange(result.n)
+    rows = rows[np.argsort(-top[rows] if has_labels else top, kind="stable")][:CARDS].tolist()
     true = [names[result.y_true[i]] if has_labels else None for i in rows]
     return [Card(images[i], name, names[result.y_pred[i]], float(top[i])) for i, name in zip(rows, true, strict=True)]
-
-
-def _history_row(answer: Answer, before: Mapping[str, Sequence[str]]) -> tuple[Any, ...]:
-    found, texts = answer.evaluation, answer.prompts.texts
-    scores = (found.accuracy, *found.interval, found.macro_recall) if found else (float("nan"),) * 4
-    changed = {name: prompts for name, prompts in texts.items() if prompts != before.get(name)}
-    return (*scores, answer.classifier.pooling, _in_words(changed) or "pooling", _in_words(texts))
 
 
 def _in_words(texts: Mapping[str, Sequence[str]]) -> str:
