@@ -23,6 +23,8 @@ import nbformat
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "06_your_own_classifier.ipynb"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [

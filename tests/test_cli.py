@@ -54,6 +54,7 @@ def animals(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_demo(capsys, tmp_path):
     code, out, _ = run(capsys, "demo", "--output", tmp_path / "demo.png")
     assert code == 0
@@ -68,6 +69,7 @@ def test_demo(capsys, tmp_path):
     assert f"({right} of 17)" in out
 
 
+@pytest.mark.slow
 def test_demo_as_data(capsys, tmp_path):
     code, out, _ = run(capsys, "demo", "--json", "--output", tmp_path / "demo.png")
     content = json.loads(out)
@@ -88,6 +90,7 @@ def test_classify(capsys):
     assert content["results"][0]["y_true"] is None and content["results"][0]["proba"] > 0.5
 
 
+@pytest.mark.slow
 def test_evaluate(capsys, animals, tmp_path):
     code, out, _ = run(capsys, "evaluate", "--dataset", "afhq", "--data-root", animals, "--model", "conse")
     assert code == 0
@@ -293,6 +296,7 @@ def test_evaluate_writes_what_is_asked_for(capsys, animals, tmp_path):
     assert code == 1 and "c.xyz" in err
 
 
+@pytest.mark.slow
 class TestCompare:
     words = ("--dataset", "afhq", "--model", "conse")
 
@@ -324,6 +328,7 @@ class TestCompare:
         assert code == 1 and "1 candidate given; name two or more" in err
 
 
+@pytest.mark.slow
 def test_search(capsys):
     code, out, _ = run(capsys, "search", "--dataset", "samples", "--model", "conse", "-k", 2, "a photo of a cat")
     assert code == 0 and "cat" in out.splitlines()[2] and len(out.splitlines()) == 4
@@ -371,6 +376,7 @@ def broken(folder):
     return path
 
 
+@pytest.mark.slow
 class TestStreams:
     @pytest.mark.parametrize(
         ("command", "code"),
@@ -540,6 +546,7 @@ class TestBeforeTheWork:
         assert code == 1 and "name the pictures before --prompts" in err
 
 
+@pytest.mark.slow
 class TestPicturesThatFail:
     prompts = ("--prompts", "a drawing of a cat", "a drawing of a dog", "--model", "toy")
 
@@ -639,6 +646,7 @@ class TestNamesAsTyped:
         assert code == 1 and f"{server.url}/gone.png" in err
 
 
+@pytest.mark.slow
 class TestWhatIsSaid:
     def test_advice_on_prompts(self, toys, capsys):
         (toys / "cat").rename(toys / "n01440764")

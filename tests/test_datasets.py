@@ -782,6 +782,7 @@ class TestHuggingFace:
         assert embeddings.failures["index"].tolist() == [1] and np.isfinite(embeddings.values[0]).all()
 
 
+@pytest.mark.slow
 def test_twenty_thousand_files(tmp_path):
     folder = tmp_path / "many/a"
     folder.mkdir(parents=True)

@@ -452,6 +452,7 @@ class TestOnError:
         assert sum(colours.image_batches) == 30 - 12  # what was embedded is kept
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_a_run_whose_picture_hangs(tmp_path):
     """One picture never ends to be read; what was embedded before is on the disk, and the process ends."""
     make_pictures(tmp_path / "pictures", n=12)

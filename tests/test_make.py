@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {}
 PYTHON = getattr(sys, "_base_executable", sys.executable)
-pytestmark = pytest.mark.skipif(os.name != "posix" or not shutil.which("make"), reason="needs make")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix" or not shutil.which("make"), reason="needs make")]
 
 VENV = """
 import os, pathlib, subprocess, sys

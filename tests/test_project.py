@@ -47,6 +47,7 @@ def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@pytest.mark.slow
 class TestImport:
     def test_it_loads_nothing_heavy(self):
         code = "import sys, zsc; print(*sorted(sys.modules))"

@@ -112,6 +112,7 @@ def test_kept_versions_are_those_of_the_evaluation():
     assert "when this page was made" not in page.text
 
 
+@pytest.mark.slow
 def test_many_classes_have_a_map_and_a_table_of_pairs():
     names = [f"class {i}" for i in range(200)]
     y_true = np.arange(200)
@@ -169,6 +170,7 @@ def test_the_path_is_checked_and_the_file_appears_whole(evaluation, tmp_path):
             write_report(evaluation, tmp_path / name)
 
 
+@pytest.mark.slow
 @NEEDS_BROWSER
 def test_a_browser_shows_it(evaluation, tmp_path):
     path = write_report(evaluation, tmp_path / "report.html")

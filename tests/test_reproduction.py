@@ -492,6 +492,7 @@ class TestOffline:
         assert [n["item"] for n in found] == ["weights of ViT-B/32", "data set afhq"]
 
 
+@pytest.mark.slow
 class TestRun:
     """The order of the work and the table, with notebooks that save evaluations made here."""
 
@@ -717,6 +718,7 @@ def rehearsal(tmp_path_factory, rn50_path, vit_path):
     return place, done.stdout
 
 
+@pytest.mark.slow
 class TestRehearsal:
     def test_the_table(self, rehearsal):
         place, out = rehearsal

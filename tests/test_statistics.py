@@ -42,6 +42,7 @@ def test_wilson_covers(n, accuracy):
     assert 0.93 <= np.mean([ends[k][0] <= accuracy <= ends[k][1] for k in counts]) <= 0.975
 
 
+@pytest.mark.slow
 class TestPairedInterval:
     SHARES = ((0.02, 0), (0.05, 0), (0.05, 0.01), (0.1, 0.02), (0.2, 0.05), (0.2, 0.2), (0.45, 0.45), (0.9, 0.02))
 
@@ -125,6 +126,7 @@ def test_mcnemar_is_the_binomial_test(pairs):
     assert mcnemar(second, first) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_mcnemar_seldom_cries_wolf_and_sees_what_is_there():
     rng = np.random.default_rng(2)
     alarms = np.mean([mcnemar(*agreeing(rng, 100, 0.9, 0.9, 0.12)) < 0.05 for _ in range(2000)])
@@ -145,6 +147,7 @@ def power(n, first, second, apart, alpha=0.05):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "disagreement"),
     [(0.89, 0.94, None), (0.89, 0.94, 0.09), (0.5, 0.9, None), (1.0, 0.0, None), (0.95, 0.05, None), (0.6, 0.5, 0.1),
@@ -159,6 +162,7 @@ def test_images_needed_reach_their_power_with_the_exact_test(first, second, disa
     assert power(strict, first, second, apart, 0.01) >= 0.95
 
 
+@pytest.mark.slow
 def test_images_needed_of_small_differences_come_at_once():
     assert images_needed(0.8, 0.81) == 24_839  # 24,644 by the approximation, whose exact power is .797
     assert 2_506_930 < images_needed(0.8, 0.801) < 2_510_000
@@ -207,6 +211,7 @@ def test_wrong_input(call, reason):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 class TestChoosing:
     def test_the_best_of_ten_equal_prompts_looks_four_points_better(self):
         """FACTS: the best of 10 equally good prompts (true .90) is expected to show .944 on 100 images."""

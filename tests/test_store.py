@@ -173,6 +173,7 @@ class TestFailures:
             zsc.embed_images(ColourEncoder(), dataset, on_error="ignore")
 
 
+@pytest.mark.slow
 class TestKilled:
     def run(self, tmp_path, store, log, *words):
         command = [

@@ -105,6 +105,7 @@ class TestModel:
         assert not torch.equal(one["token_embedding.weight"], other["token_embedding.weight"])
 
 
+@pytest.mark.slow
 class TestTraining:
     @pytest.fixture(scope="class")
     def whole(self):
@@ -209,6 +210,7 @@ def test_the_drawings_are_those_it_was_trained_on(kind, words, pixels):
         assert digest.hexdigest()[:16] == pixels
 
 
+@pytest.mark.slow
 class TestShipped:
     @pytest.fixture(scope="class")
     def toy(self):
