@@ -222,6 +222,7 @@ class TestContainers:
                 ClassPrompts(("cat", "dog"), ("a", "b"), owners)
 
 
+@pytest.mark.slow
 def test_many_classes_cost_no_square(tmp_path):
     names = [f"class {i}" for i in range(20_000)]  # seconds; a quarter of an hour where each is compared with each
     prompts = ClassPrompts.from_names(names)
@@ -269,7 +270,7 @@ def test_a_file_may_hold_names_and_templates(tmp_path):
         ("pooling: max\ntemplates: ['a {}']\n", "no classes: in it"),
         ("classes: {cat: a, dog: b}\ntemplates: ['a {}']\n", "templates: goes with a list of class names"),
         ("classes: cat\n", "classes: holds 'cat'"),
-        ("classes: {cat: a, dog: b}\npooling: best\n", "pooling='best'; accepted are mean, max, sum"),
+        ("classes: {cat: a, dog: b}\npooling: best\n", "pooling='best'; pooling must be one of mean, max, sum"),
     ],
 )
 def test_a_wrong_file_is_one_sentence_that_names_it(tmp_path, text, reason):
