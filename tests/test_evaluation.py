@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -387,3 +388,96 @@ class TestSaved:
         with pytest.raises(ZeroDivisionError):
             evaluation.save(path)
         assert path.read_bytes() == before
+
+
+class TestTheOneResult:
+    def answers(self, **options):
+        """Four pictures: one right, one wrong, one without a label, one that could not be opened."""
+        proba = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [np.nan, np.nan]])
+        fields = {
+            "images": ["a.png", Path("b.png"), "c.png", "d.png"],
+            "tokens": list("wxyz"),
+            "made_by": {"model": "m"},
+        }
+        return zsc.Evaluation([0, 1, -1, 1], proba, ["cat", "dog"], **fields | options)
+
+    def test_the_table_has_a_row_per_picture_and_is_never_shared(self):
+        evaluation = self.answers()
+        table = evaluation.table
+        assert list(table) == ["image", "y_true", "y_pred", "y_pred_token", "proba", "proba_cat", "proba_dog"]
+        assert table["image"].tolist() == ["a.png", "b.png", "c.png", "d.png"] and not table.attrs
+        assert table["y_true"].isna().tolist() == [False, False, True, False]
+        assert table["y_pred"].isna().tolist() == table["proba"].isna().tolist() == [False, False, False, True]
+        assert table["y_pred_token"].tolist() == ["w", "x", "y", None]
+        table["y_true"], table["proba_cat"] = 0, 5.0
+        assert evaluation.table["proba_cat"][0] == 0.9 and evaluation.y_true.tolist() == [0, 1, -1, 1]
+        bare = self.answers(images=None, tokens=None).table
+        assert bare["image"].isna().all() and bare["y_pred_token"].isna().all()
+
+    def test_metrics_need_a_label_and_an_answer_for_every_picture(self):
+        evaluation = self.answers()
+        for metric in ("accuracy", "interval", "macro_recall", "log_loss", "report", "confusion", "errors", "coverage"):
+            with pytest.raises(ValueError, match=r"^1 of 4 pictures have no label; select those with y_true >= 0\.$"):
+                getattr(evaluation, metric)
+        with pytest.raises(ValueError, match="1 of 3 pictures could not be opened"):
+            evaluation.select(evaluation.y_true >= 0).summary()
+        judged = evaluation.select([1, 0])
+        assert judged.accuracy == 0.5 and judged.images == [Path("b.png"), "a.png"]
+        assert judged.tokens.tolist() == ["x", "w"] and judged.made_by.model == "m"
+        with pytest.raises(ValueError, match="there are no pictures to judge"):
+            evaluation.select([]).summary()
+        assert evaluation.select(slice(0)).table.empty and "1 of 4 pictures have no label" in repr(evaluation)
+        assert evaluation.abstain(0.75).y_pred.tolist() == [0, 1]
+
+    def test_provenance_has_fields_and_takes_what_else_there_is(self):
+        made_by = zsc.evaluation.Provenance.from_dict({"model": "m", "left_out": 2, "method": "probe", "pooling": None})
+        assert (made_by.model, made_by.left_out, made_by.pooling) == ("m", 2, "") and made_by.other == {
+            "method": "probe"
+        }
+        assert made_by.to_dict() == {"model": "m", "left_out": 2, "method": "probe"}
+        assert made_by == zsc.evaluation.Provenance.from_dict(made_by.to_dict())
+        for about in ({"model": 3}, {"prompts": ["a"]}, {"left_out": "2"}, {"advice": "x"}):
+            with pytest.raises(TypeError, match=rf"^{next(iter(about))} must be a "):
+                evaluate([0, 1], np.eye(2), ["a", "b"], about=about)
+
+    @pytest.mark.parametrize("name", ["e.json", "e.parquet", "large.json"])
+    def test_what_is_saved_comes_back_equal(self, tmp_path, monkeypatch, name):
+        if name == "large.json":
+            monkeypatch.setattr("zsc.evaluation.INLINE", 3)
+        names = ["caf\udce9", "dog"]
+        for options in ({}, {"images": None, "tokens": None}, {"images": ["caf\udce9.png", *"bcd"]}):
+            first = replace(self.answers(**options), class_names=names)
+            second = zsc.Evaluation.load(first.save(tmp_path / name))
+            np.testing.assert_array_equal(first.proba, second.proba)
+            np.testing.assert_array_equal(first.y_true, second.y_true)
+            pd.testing.assert_frame_equal(first.table, second.table)
+            assert second.class_names == names and second.made_by == first.made_by
+        assert len(list(tmp_path.iterdir())) == (2 if name == "large.json" else 1)
+
+    def test_a_parquet_file_is_the_table(self, tmp_path):
+        evaluation = self.answers()
+        table = pd.read_parquet(evaluation.save(tmp_path / "e.parquet"))
+        assert table["image"].tolist() == ["a.png", "b.png", "c.png", "d.png"]
+        assert table["proba_dog"].tolist()[:3] == [0.1, 0.3, 0.8] and table["y_pred_token"][0] == "w"
+
+    def test_arrays_of_another_evaluation_are_told(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("zsc.evaluation.INLINE", 3)
+        self.answers().save(tmp_path / "e.json")
+        small().save(tmp_path / "e.json.parquet")
+        with pytest.raises(ValueError, match=r"e\.json: .*arrays in e\.json\.parquet are missing, or those of another"):
+            zsc.Evaluation.load(tmp_path / "e.json")
+
+    @pytest.mark.parametrize("content", [b"", b"PAR1", b"no table" * 100])
+    def test_a_file_that_is_no_parquet(self, tmp_path, content):
+        (tmp_path / "e.parquet").write_bytes(content)
+        with pytest.raises(ValueError, match=r"e\.parquet: no evaluation to be read \("):
+            zsc.Evaluation.load(tmp_path / "e.parquet")
+        pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "e.parquet")
+        with pytest.raises(ValueError, match=r"kind is None, not 'zsc evaluation'"):
+            zsc.Evaluation.load(tmp_path / "e.parquet")
+
+    def test_very_many_probabilities_are_kept_to_seven_digits(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("zsc.evaluation.EXACT", 3)
+        y_true, proba, names = random_case(50, 3, 0)
+        second = zsc.Evaluation.load(evaluate(y_true, proba, names).save(tmp_path / "e.parquet"))
+        np.testing.assert_array_equal(second.proba, proba.astype(np.float32))

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -84,25 +85,7 @@ _KINDS = {"str": str, "int": int, "float": (int, float, type(None)), "Sequence":
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a result; checked, copied and read-only. A field that nobody filled in has its default.
-
-    Attributes
-    ----------
-    model, library, precision, device, engine, fingerprint, weights_sha256, logit_scale
-        The model, as its `info` describes it.
-    dataset, data_digest, left_out
-        The pictures: name and split, digest of their contents, and how many could not be opened and were skipped.
-    prompts, prompts_name, pooling, advice
-        The prompts of each class, and what `check_prompts` says of them, one sentence each.
-    matched_by
-        How labels were tied to classes: "name", "position", "not at all: ..."; empty without labels.
-    part
-        Which part of the pictures was judged, such as "held out: 50 of 100 pictures".
-    versions, hardware
-        What computed it; see `environment`.
-    other
-        What a caller adds.
-    """
+    """What made a result; checked, copied and read-only. Fields that nobody filled in are empty."""
 
     model: str = ""
     library: str = ""
@@ -112,18 +95,18 @@ class Provenance:
     fingerprint: str = ""
     weights_sha256: str = ""
     logit_scale: float | None = None
-    dataset: str = ""
-    data_digest: str = ""
-    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    dataset: str = ""  # name and split
+    data_digest: str = ""  # of the pictures' contents
+    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of each class
     prompts_name: str = ""
     pooling: str = ""
-    matched_by: str = ""
-    part: str = ""
-    left_out: int = 0
-    advice: Sequence[str] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
+    matched_by: str = ""  # how labels were tied to classes: "name", "position", "not at all: ..."
+    part: str = ""  # of the pictures, such as "held out: 50 of 100 pictures"
+    left_out: int = 0  # how many pictures could not be opened
+    advice: Sequence[str] = ()  # what `check_prompts` says of the prompts, one sentence each
+    versions: Mapping[str, str] = field(default_factory=dict)  # and hardware: see `environment`
     hardware: Mapping[str, Any] = field(default_factory=dict)
-    other: Mapping[str, Any] = field(default_factory=dict)
+    other: Mapping[str, Any] = field(default_factory=dict)  # what a caller adds
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -390,20 +373,16 @@ class Evaluation:
         return float((top == self._labels[:, None]).any(axis=1).mean())
 
     def abstain(self, threshold: float) -> Evaluation:
-        """Judge only the predictions whose probability is at least `threshold`.
+        """Keep only the predictions whose probability is at least `threshold`; ValueError if there are none.
 
         The probability is relative to the prompts: a picture of none of the classes can pass. `made_by.other` holds
         the threshold and the coverage, the share of pictures that are left.
-
-        Raises
-        ------
-        ValueError
-            If no prediction reaches the threshold.
         """
-        top = self.proba.max(axis=1)
+        top = np.where(self.failed, -1, self.proba.max(axis=1))
         kept = np.flatnonzero(top >= check_fraction(threshold, "threshold", ends=True))
         if not len(kept):
-            raise ValueError(f"threshold={threshold}; no prediction reaches it, the highest is {top.max():.3f}.")
+            highest = top.max(initial=0)
+            raise ValueError(f"threshold={threshold}; no prediction reaches it, the highest is {highest:.3f}.")
         other = {**self.made_by.other, "threshold": threshold, "coverage": len(kept) / self.n}
         return replace(self.select(kept), made_by=replace(self.made_by, other=other))
 
@@ -439,28 +418,22 @@ class Evaluation:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write everything to a file that `load` reads, whole or not at all.
+        """Write everything to a file that `load` reads, whole or not at all; an older file is replaced.
 
-        Parameters
-        ----------
-        path
-            Ending in .parquet: one Parquet file. Else a JSON file that people can read; above 500,000 probabilities
-            these go into a Parquet file beside it, which `load` reads by itself. Above 10 million probabilities they
-            are kept to seven digits, below that to the last one. An older file is replaced.
-
-        Returns
-        -------
-        Path
-            The file.
+        A path that ends in .parquet becomes one Parquet file: the columns of `table`, and the rest in its metadata. Any
+        other becomes a JSON file that people can read; above 500,000 probabilities it names a Parquet file beside it
+        that holds them. Above 10 million they are kept to seven digits, below that to the last one.
         """
         path = Path(path)
         head = {"kind": KIND, "format": FORMAT, "about": self.about, "class_names": self.class_names}
         names = None if self.images is None else [_exact_name(source) for source in self.images]
         if path.suffix == ".parquet":
-            table = self._columns().replace_schema_metadata({"zsc": to_json(head | {"images": names})})
-            texts, numbers = table.column_names[:3], table.column_names[3:]
-            options = {"use_dictionary": texts, "column_encoding": dict.fromkeys(numbers, "BYTE_STREAM_SPLIT")}
-            return write_whole(path, lambda file: pq.write_table(table, file, compression="zstd", **options))
+            table = self._columns()
+            differ = names is not None and names != table["image"].to_pylist()  # some are no UTF-8
+            table = table.replace_schema_metadata({"zsc": to_json(head | {"images": names if differ else None})})
+            numbers = dict.fromkeys(table.column_names[3:], "BYTE_STREAM_SPLIT")
+            options = {"compression": "zstd", "use_dictionary": table.column_names[:3], "column_encoding": numbers}
+            return write_whole(path, lambda file: pq.write_table(table, file, **options))
         results = {"results": None if self._unjudged else self.to_dict()}
         lists: dict[str, Any] = {"y_true": self.y_true.tolist(), "images": names}
         lists["tokens"] = None if self.tokens is None else list(self.tokens)
@@ -486,12 +459,8 @@ class Evaluation:
     def load(cls, path: str | Path) -> Evaluation:
         """Read what `save` wrote; pictures that were in memory are known by name only.
 
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it holds something else, or was written by a newer version.
+        Raises FileNotFoundError if there is no such file, and ValueError if it holds something else, is damaged, or was
+        written by a newer version.
         """
         path = Path(path)
         if not path.is_file():
@@ -516,27 +485,14 @@ def evaluate(
     images: Iterable[Any] | None = None,
     about: Mapping[str, Any] | Provenance | None = None,
 ) -> Evaluation:
-    """Judge predictions.
+    """Judge predictions from plain arrays.
 
     Parameters
     ----------
-    y_true
-        N labels, each an index into `class_names`.
-    proba
-        Probabilities, shape (N, K), rows that sum to 1.
-    class_names
-        K names, at least two.
-    images
-        N picture sources, for the table of errors.
+    y_true, proba, class_names, images
+        As in `Evaluation`, but every picture must have a label and an answer.
     about
         What made the predictions: a `Provenance`; or a mapping of its fields and of whatever else JSON can hold.
-
-    Raises
-    ------
-    TypeError
-        If names or pictures have no order, or `about` holds what JSON cannot hold.
-    ValueError
-        If the arguments do not fit together; the message names the one that is off.
     """
     names = check_class_names(class_names)  # type: ignore[arg-type]
     labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
@@ -580,12 +536,12 @@ def _read_parquet(path: Path) -> dict[str, Any]:
     found = _read_head(record)
     if table.column_names[:3] != ["image", "y_true", "y_pred_token"]:
         raise ValueError(f"its columns are {short(table.column_names)}")
-    tokens = table["y_pred_token"].to_pylist()
+    images, tokens = (None if table[c].type == pa.null() else table[c].to_pylist() for c in ("image", "y_pred_token"))
     return found | {
         "y_true": table["y_true"].fill_null(UNLABELLED).to_numpy(),
         "proba": np.array([column.to_numpy() for column in table.columns[3:]]).T,
-        "images": record.get("images"),
-        "tokens": None if table["y_pred_token"].type == pa.null() else tokens,
+        "images": record.get("images") or images,
+        "tokens": tokens,
     }
 
 
@@ -616,32 +572,22 @@ def _read_head(content: Any) -> dict[str, Any]:
     return {"class_names": names, "made_by": Provenance.from_dict(content.get("about"))}
 
 
-def environment() -> dict[str, Any]:
-    """Return the versions of what a result depends on, and the machine: {"versions": ..., "hardware": ...}."""
-    return {"versions": dict(_versions()), "hardware": dict(_hardware())}
-
-
 @cache
-def _versions() -> dict[str, str]:
+def environment() -> Mapping[str, Any]:
+    """Return the versions of what a result depends on, and the machine: {"versions": ..., "hardware": ...}."""
     versions = {"zsc": version("zsc-clip"), "python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
-
-
-@cache
-def _hardware() -> dict[str, Any]:
-    try:
+    processors = []
+    with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return {
+        processors = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    hardware = {
         "machine": platform.machine(),
         "system": platform.system(),
-        "processor": next(names, platform.processor()),
+        "processor": [*processors, platform.processor()][0],
         "cores": os.cpu_count(),
     }
+    found: Mapping[str, Any] = frozen_json({"versions": versions, "hardware": hardware}, "environment")
+    return found
