@@ -39,7 +39,7 @@ def no_credentials(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "kaggle"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(files._RETRY, "backoff_factor", 0)
+    monkeypatch.setattr(files, "PAUSE", 0)
 
 
 @pytest.fixture

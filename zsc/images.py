@@ -20,11 +20,10 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
-import requests
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from zsc.checks import as_list
-from zsc.files import expanded, printable, reason, shown, unlogged
+from zsc.files import expanded, printable, quiet_session, reason, shown
 
 ImageSource = (
     Any  # path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or what gives one
@@ -265,14 +264,13 @@ def _download(url: str, timeout: float) -> bytes:
 def _fetched(url: str, timeout: float) -> bytes | _Problem:
     try:
         headers = {"User-Agent": "zsc", "Accept-Encoding": "identity"}
-        with unlogged(), requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
+        with quiet_session() as session, session.get(url, headers=headers, stream=True, timeout=timeout) as reply:
             reply.raise_for_status()
             return _all_of(reply.iter_content(2**16), MAX_URL_BYTES)
     except _Problem as error:
         return error
     except Exception as error:  # the libraries raise many kinds for an address or an answer that makes no sense
-        why = reason(error) if isinstance(error, requests.RequestException) else type(error).__name__
-        return _Problem(_UNFETCHED.format(why))
+        return _Problem(_UNFETCHED.format(reason(error)))
 
 
 def _decoded(content: Any) -> tuple[Image.Image, int]:
