@@ -44,7 +44,7 @@ def test_one_picture(colours):
     assert list(row) == COLUMNS and len(row) == 1
     assert row["y_pred"][0] == 1 and row["y_pred_token"][0] == "a blue thing" and pd.isna(row["y_true"][0])
     assert clf.classify(colour_picture(COLOURS["blue"]), y_true=0)["y_true"][0] == 0
-    with pytest.raises(ValueError, match="labels run from 5 to 5"):
+    with pytest.raises(ValueError, match="labels runs? from 5 to 5"):
         clf.classify(colour_picture(COLOURS["blue"]), y_true=5)
 
 

@@ -80,7 +80,7 @@ EXACT = 10_000_000  # this many probabilities are kept to the last digit; more a
 SMALLEST = np.finfo(np.float64).tiny  # what a probability of 0 for the true class counts as in the log loss
 PACKAGES = ("numpy", "pillow", "torch", "torchvision", "clip", "clip-anytorch", "open_clip_torch", "transformers",
             "openvino")  # fmt: skip
-_KINDS = {"str": str, "int": int, "float": (int, float, type(None)), "Sequence": list, "Mapping": dict}
+_KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float, type(None)), "Sequence": list, "Mapping": dict}
 
 
 @dataclass(frozen=True)
@@ -356,7 +356,7 @@ class Evaluation:
         rows, true = np.arange(len(wrong)), self.y_true[wrong]
         columns = {
             "index": wrong,
-            "image": None if self.images is None else as_cells(self.images[i] for i in wrong),
+            "image": None if self.images is None else as_cells(self.images[int(i)] for i in wrong),
             "true": pd.Series(names[true], dtype=object),
             "predicted": pd.Series(names[first], dtype=object),
             "proba": proba[rows, first],
@@ -566,10 +566,10 @@ def _read_head(content: Any) -> dict[str, Any]:
     written = content.get("format", FORMAT)
     if type(written) is not int or written > FORMAT:
         raise ValueError(f"format is {short(written)}, this version of zsc reads {FORMAT}: install a newer one")
-    names = check_class_names(content.get("class_names"))
+    names = check_class_names(content.get("class_names"))  # type: ignore[arg-type]
     if content.get("images") is not None:
         check_texts(content["images"], "images")
-    return {"class_names": names, "made_by": Provenance.from_dict(content.get("about"))}
+    return {"class_names": names, "made_by": Provenance.from_dict(content.get("about"))}  # type: ignore[arg-type]
 
 
 @cache

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -245,7 +246,7 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
     sides = [[_words(name) for name in names] for names in (ours, theirs)]
     known = {word for side in sides for words in side for word in words}
     sides = [[_unglued(words, known) for words in side] for side in sides]
-    stages = [(ours, theirs)]
+    stages: list[tuple[list[Any], ...]] = [(ours, theirs)]
     for pair in (sides, begun := [_without_beginning(side) for side in sides], [_without_end(side) for side in begun]):
         stages += [tuple([gap.join(words) for words in side] for side in pair) for gap in (" ", "")]
     for wanted, given in stages:
