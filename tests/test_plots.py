@@ -455,6 +455,7 @@ MANY = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:constrained_layout not applied")
 @pytest.mark.parametrize("draw", MANY.values(), ids=MANY)
 def test_many_classes_draw_what_can_be_read(draw, tmp_path):
@@ -495,6 +496,7 @@ def test_confused_pairs_are_the_same_of_an_evaluation_and_of_its_table():
     assert both.get_title() == "Few-shot against zero-shot, classified by m and n"
 
 
+@pytest.mark.slow
 def test_what_many_classes_leave_out_is_said():
     said = {
         "before and after of 200": "the 40 of 200 classes that change most",

@@ -65,7 +65,7 @@ class TestZeroShotHead:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((2 * TEXTS, 10.0), r"class_weights has a row of length 2 \(row 0\); accepted are unit rows"),
+            ((2 * TEXTS, 10.0), r"class_weights has a row of length 2 \(row 0\); rows must be of length 1"),
             ((TEXTS, 0.0), r"logit_scale=\[0.0\]; pass one or more numbers above 0"),
             ((TEXTS, np.nan), r"logit_scale=\[nan\]"),
             ((TEXTS, "ten"), r"logit_scale=\['ten'\]"),
@@ -220,11 +220,19 @@ class TestLinearProbe:
             ((TRAIN[0], TRAIN[1][:-1]), {}, "train holds 2400 and train.labels holds 2399"),
             ((TRAIN[0] * 3, TRAIN[1]), {}, "train has a row of length 3"),
             ((np.where(np.arange(D) == 3, np.nan, TRAIN[0]), TRAIN[1]), {}, "train holds NaN or infinity in 2400 of"),
-            ((TRAIN[0], TRAIN[1] - 1), {}, "train.labels runs from -1 to 2; accepted are 0 or more .-1 marks no label"),
+            (
+                (TRAIN[0], TRAIN[1] - 1),
+                {},
+                "train.labels runs from -1 to 2; labels must be 0 or more .-1 marks no label",
+            ),
             ((TRAIN[0], TRAIN[1] + 0.5), {}, "train.labels holds float64 values"),
-            ((TRAIN[0], 2 * TRAIN[1]), {}, "train.labels holds no label of class 1; accepted is at least one of each"),
+            (
+                (TRAIN[0], 2 * TRAIN[1]),
+                {},
+                "train.labels holds no label of class 1; each of the . classes must have one",
+            ),
             ((TRAIN[0], 0 * TRAIN[1]), {}, "the classes of train holds 1"),
-            (TRAIN, {"validation": 1.5}, "validation=1.5; accepted is a fraction"),
+            (TRAIN, {"validation": 1.5}, "validation=1.5; validation must be a fraction"),
             (TRAIN, {"validation": None}, "strengths holds 8 candidates and validation is None"),
             (TRAIN, {"strengths": [0]}, r"strengths=\[0\]; pass one or more numbers above 0"),
             (TRAIN, {"strengths": []}, r"strengths=\[\]"),
@@ -232,8 +240,8 @@ class TestLinearProbe:
             (TRAIN, {"strengths": [np.inf]}, r"strengths=\[inf\]"),
             (TRAIN, {"seed": "q"}, "seed='q'; seed must be a whole number of 0 or more"),
             (TRAIN, {"seed": 1.5, "validation": None, "strengths": [1]}, "seed=1.5; seed must be"),
-            (TRAIN, {"test": (TEST[0][:, :3], TEST[1])}, "test has 3 numbers .*16"),
-            (TRAIN, {"test": (TEST[0], TEST[1] + 1)}, "test.labels runs from 1 to 4; accepted are 0 to 3"),
+            (TRAIN, {"test": (TEST[0][:, :3], TEST[1])}, "test has 3 .*16"),
+            (TRAIN, {"test": (TEST[0], TEST[1] + 1)}, "test.labels runs from 1 to 4; labels must lie in 0 to 3"),
             (clusters(1, 0), {}, "validation=0.2 cannot be cut from the 1 pictures of class 'class 0'"),
         ],
     )
@@ -406,7 +414,7 @@ class TestMixWeights:
         assert np.mean(gains) > 0.02
 
     def test_wrong_input(self):
-        with pytest.raises(ValueError, match="share=1.5; accepted is a fraction, 0 to 1, ends included"):
+        with pytest.raises(ValueError, match="share=1.5; share must be a fraction, from 0 to 1, ends included"):
             mix_weights(HEAD, self.PROBE, 1.5)
         short = zero_shot_head(unit(TEXTS[:, :5]), KAPPA)
         with pytest.raises(
@@ -526,7 +534,7 @@ class TestFewShotCurve:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"method": "svm"}, "method='svm'; accepted are probe, tip-adapter, mix"),
+            ({"method": "svm"}, "method='svm'; method must be one of probe, tip-adapter, mix"),
             (
                 {"shots": (1, 601)},
                 re.escape("shots=601 asks for more than train has: 600 pictures of class 'class 0'."),

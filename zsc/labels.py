@@ -37,29 +37,21 @@ def suspect_labels(
 ) -> pd.DataFrame:
     """Rank pictures by how doubtful their labels are.
 
+    The table has the most doubtful first, and the columns rank (from 1), index (in the input), image (where known),
+    y_true, y_pred, proba_given (the label's probability), margin (in [-1, 1]), quality (in [0, 1], low is doubtful),
+    suspect (by "margin": another class is more probable; by "confident": cleanlab would remove it).
+
     Parameters
     ----------
     y_true
         An `Evaluation`; or a table of `ZeroShotClassifier.predict`, if every picture has a label; or N labels.
-    proba
-        Shape (N, K), rows that sum to 1; None where `y_true` brings them.
-    images
-        N picture sources; None takes those that `y_true` brings.
+    proba, images
+        Shape (N, K), rows that sum to 1; and N picture sources. None takes those that `y_true` brings.
     method
-        "margin": the label's probability minus the highest other one. "confident": confident learning by cleanlab
-        (`pip install cleanlab`), which asks how sure the model usually is of each class: the suspects it would remove
-        come first, and each probability is measured against the class's mean; every class must have a label.
-
-    Returns
-    -------
-    pd.DataFrame
-        Most doubtful first. rank (from 1), index (in the input), image (where known), y_true, y_pred, proba_given (the
-        label's probability), margin (in [-1, 1]), quality (in [0, 1], low is doubtful), suspect (by "margin": another
-        class is more probable; by "confident": cleanlab would remove it).
-
-    References
-    ----------
-    Northcutt et al., Confident learning: estimating uncertainty in dataset labels, JAIR 2021.
+        "margin": the label's probability minus the highest other one. "confident": confident learning (Northcutt et
+        al., JAIR 2021) by cleanlab (`pip install cleanlab`), which asks how sure the model usually is of each class:
+        the suspects it would remove come first, and each probability is measured against the class's mean; every class
+        must have a label.
     """
     check_choice(method, METHODS, "method")
     if isinstance(y_true, Evaluation):
@@ -122,6 +114,10 @@ def match_known(
 ) -> pd.DataFrame:
     """Measure how well a ranking finds labels that someone holds for wrong.
 
+    The table has one row per number: at, found, known (in the ranking), precision (found / at), recall (found / known),
+    chance (the precision of a random order), p_value (how often a random order finds as many or more), and
+    average_precision (over the whole ranking, the same in every row).
+
     Parameters
     ----------
     ranking
@@ -134,13 +130,6 @@ def match_known(
     ids
         The id of each picture, in the order of the labels that `suspect_labels` was given (of a Series: by place); None
         says that the id is the index. For Glasses: the numbers in the file names.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per number: at, found, known (in the ranking), precision (found / at), recall (found / known), chance
-        (the precision of a random order), p_value (how often a random order finds as many or more), and
-        average_precision (over the whole ranking, the same in every row).
     """
     names = None if ids is None else as_list(ids, "ids", "ids, one for each picture")
     index = _ranked(ranking, names)
@@ -161,12 +150,9 @@ def match_known(
     depths = np.array([check_count(number, "at", high=n) for number in numbers])
     found = hit.cumsum()[depths - 1]
     table = pd.DataFrame({"at": depths, "found": found, "known": known})
-    table["precision"] = found / depths
-    table["recall"] = found / known
-    table["chance"] = known / n
+    table = table.assign(precision=found / depths, recall=found / known, chance=known / n)
     table["p_value"] = hypergeom.sf(found - 1, n, known, depths)
-    table["average_precision"] = float(average_precision_score(hit, -np.arange(n)))
-    return table
+    return table.assign(average_precision=float(average_precision_score(hit, -np.arange(n))))
 
 
 def _ranked(ranking: Any, names: list[Any] | None) -> list[int]:

@@ -34,14 +34,15 @@ def greedy_templates(
 ) -> pd.DataFrame:
     """Add, step by step, the template that helps the ensemble most, as OpenAI's notebook found 7 of its 80.
 
+    The table has one row per step: template, accuracy (on the choosing part, with all templates so far), and
+    held_out_accuracy where there is a held-out part. Of equal templates the first in order is taken.
+
     Parameters
     ----------
-    embeddings
-        Labelled pictures that choose, embedded by `model`.
+    embeddings, model
+        Labelled pictures that choose, and the encoder that embedded them, or its name.
     templates
         T templates, or the name of a set such as "imagenet-80".
-    model
-        The encoder that made the embeddings, or its name.
     held_out
         Other labelled pictures of the same classes, which have no say; the accuracy to quote is theirs. A warning says
         where pictures are in both.
@@ -49,12 +50,6 @@ def greedy_templates(
         How many steps; None takes all T. The table shows where to stop.
     class_names
         K names for the prompts, in the order of the data set's; None takes those.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per step: template, accuracy (on the choosing part, with all templates so far), and held_out_accuracy
-        where there is a held-out part. Of equal templates the first in order is taken.
     """
     names, spoken = _names(embeddings, class_names)
     if held_out is not None and class_names_of(held_out, "held_out") != names:
@@ -112,21 +107,17 @@ def random_words_control(
 
     Descriptions written by hand or by a language model are worth something only where they beat these.
 
+    The table has one row per draw: description (the first), accuracy, macro_recall.
+
     Parameters
     ----------
     embeddings, model, class_names
         As in `greedy_templates`.
-    template
-        A text with two ``{}``: the first for the class, the second for random words.
-    words
-        Words to draw from; without any, strings of random letters are drawn, as long as common words.
+    template, words
+        A text with two ``{}``: the first for the class, the second for two of the words, drawn at random; without words
+        strings of random letters are drawn, as long as common words.
     draws, per_class, seed
         How many random ensembles; how many random descriptions each has, the same for all classes; the draws' seed.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per draw: description (the first), accuracy, macro_recall.
     """
     if not isinstance(template, str) or template.count("{}") != 2:
         raise ValueError(

@@ -37,26 +37,21 @@ def search(
 ) -> pd.DataFrame:
     """Find the k pictures nearest to a text, to a picture, or to one of their own.
 
+    The table has the nearest first, equal ones by index, and the columns index, image, class (where there is a label),
+    cosine. A cosine of a text and a picture is small even for a good match (the modality gap): compare, do not take it
+    for a probability.
+
     Parameters
     ----------
-    embeddings
-        Where to look.
+    embeddings, k
+        Where to look, and how many pictures to return; all where there are fewer.
     query
         The short way to ask: a str is taken as `text`, a whole number as `row`, anything else as `image`.
-    k
-        How many; all where there are fewer.
     text, image, row
         What to look for, one of the three: words; anything that `zsc.open_image` opens; or the number of a row of
         `embeddings`, which is left out of the answer and needs no model.
     model
         The encoder that made the embeddings, or its name; None loads the model that the embeddings name.
-
-    Returns
-    -------
-    pd.DataFrame
-        Nearest first, equal ones by index: index, image, class (where the picture has a label), cosine in [-1, 1]. A
-        cosine between a text and a picture is small even for a good match (the modality gap): compare, do not take it
-        for a probability.
 
     Examples
     --------
@@ -87,14 +82,9 @@ def search(
     nearest = np.argsort(-cosines, kind="stable")[:k]
     found = rows[nearest]
     names = [*embeddings.class_names, None]  # -1 picks the None
-    return pd.DataFrame(
-        {
-            "index": found,
-            "image": pd.Series([embeddings.paths[int(i)] for i in found], dtype=object),
-            "class": [names[label] for label in embeddings.labels[found]],
-            "cosine": cosines[nearest],
-        }
-    )
+    classes = [names[label] for label in embeddings.labels[found]]
+    images = pd.Series([embeddings.paths[i] for i in found], dtype=object)
+    return pd.DataFrame({"index": found, "image": images, "class": classes, "cosine": cosines[nearest]})
 
 
 def _cosines(values: np.ndarray, rows: np.ndarray, direction: np.ndarray) -> np.ndarray:

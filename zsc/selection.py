@@ -52,31 +52,26 @@ def compare_prompts(
     The p-values are for prompts that were fixed before these pictures were looked at; to choose the best one and
     report it, use `choose_prompts`.
 
+    The table has one row per candidate, in the given order, and the columns n, correct, accuracy, low and high (95 %
+    Wilson), macro_recall, baseline (the accuracy of always naming the most frequent class), difference (to the
+    reference) with its 95 % interval difference_low and difference_high (`paired_interval`), won and lost (pictures
+    that only this one, only the reference gets right), p_value (exact McNemar), p_adjusted (Holm, over all), verdict in
+    words: against the reference, and against the baseline where `low` is not above it. NaN in the reference's own row.
+    Then what made the row: reference, model, fingerprint, dataset, left_out (pictures that could not be opened),
+    matched_by (how the classes were matched), pooling, prompts.
+
     Parameters
     ----------
-    embeddings
-        Labelled pictures, embedded by `model`.
+    embeddings, model
+        Labelled pictures, and the encoder that embedded them, or its name.
     candidates
         Name -> prompts in any form (see `zsc.selection.as_candidates`).
-    model
-        The encoder that made the embeddings, or its name.
     reference
         The candidate that the others are tested against; None takes the first.
     pooling
         One rule for all; None takes each candidate's own, else "mean".
     seed
-        Without effect: no number of the table is drawn. It stays so that older calls go on working.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per candidate, in the given order: n, correct, accuracy, low and high (95 % Wilson), macro_recall,
-        baseline (the accuracy of always naming the most frequent class), difference (to the reference) with its 95 %
-        interval difference_low and difference_high (`paired_interval`), won and lost (pictures that only this one,
-        only the reference gets right), p_value (exact McNemar), p_adjusted (Holm, over all), verdict in words: against
-        the reference, and against the baseline where `low` is not above it. NaN in the reference's own row. Then what
-        made the row: reference, model, fingerprint, dataset, left_out (pictures that could not be opened), matched_by
-        (how the classes were matched), pooling, prompts.
+        Without effect; it stays so that older calls go on working.
     """
     judged = evaluations(embeddings, candidates, model, pooling)
     table = compare_right({name: e.right for name, e in judged.items()}, reference=reference, seed=seed)
@@ -195,12 +190,10 @@ def choose_prompts(
         As in `compare_prompts`.
     share
         The share of the pictures that chooses; the classes keep their shares in both parts.
-    repeats
-        How many splits; more than one tells how much the choice depends on the split.
+    repeats, seed
+        How many splits, and their seed; more than one tells how much the choice depends on the split.
     cross_fit
         Let each part of a split choose for the other; with `share` 0.5 every picture is held out once per split.
-    seed
-        For the splits.
     """
     _check_splits(share, repeats, seed)
     judged = evaluations(embeddings, candidates, model, pooling)
@@ -282,10 +275,7 @@ def _as_rights(right: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def evaluations(
     embeddings: ImageEmbeddings, candidates: Mapping[str, Candidate], model: Encoder | str, pooling: str | None = None
 ) -> dict[str, Evaluation]:
-    """Judge every candidate on the same pictures; nothing is embedded again, and pictures that failed are left out.
-
-    The arguments are those of `compare_prompts`.
-    """
+    """Judge every candidate on the same pictures, as `compare_prompts` does; no picture is embedded again."""
     asked = as_candidates(candidates, class_names_of(embeddings))
     encoder = as_encoder(model)
     return {

@@ -1,7 +1,8 @@
 """Pictures of results: figures that draw what they are given.
 
-Right and wrong are told apart by text, by a mark and by colour (Okabe and Ito's, safe for the colour-blind); titles
-name model and data where the results do. An Axes is returned, or a Figure where a drawing has several.
+Right and wrong are told apart by text, by a mark and by colour (Okabe and Ito's, safe for the colour-blind). `ax` says
+where to draw; None makes a new figure. `title` stands above; None names what is drawn, and the model and data of an
+`Evaluation`, or of a table with the columns model and dataset. An Axes is returned, or a Figure of several.
 """
 
 from zsc.images import THUMBNAIL, thumbnail

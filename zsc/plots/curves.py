@@ -21,16 +21,10 @@ _BINS = ["confidence", "accuracy", "count"]
 def reliability(result: Result, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw how often predictions of a given confidence are right, with the number of pictures at each point.
 
-    Parameters
-    ----------
-    result
-        An `Evaluation`, or a table with one row per bin: confidence (mean probability of the predicted class),
-        accuracy, count (or n). Empty bins are left out.
-    ax, title
-        Where to draw, and what stands above; None: a new figure, and what the result knows of model and data.
+    `result` is an `Evaluation`, or a table with one row per bin: confidence (mean probability of the predicted class),
+    accuracy, n (or count). Empty bins are left out.
     """
-    table = style.view(result, "reliability")
-    table = style.view(table if "count" in table else table.rename(columns={"n": "count"}), "reliability", _BINS)
+    table = style.view(style.view(result, "reliability").rename(columns={"n": "count"}), "reliability", _BINS)
     ax = ax or style.new_axes(5.2, 6.4)
     shown = table[table["count"] > 0]
     ax.plot([0, 1], [0, 1], "--", color=NEUTRAL, label="perfectly calibrated")
@@ -52,13 +46,8 @@ def reliability(result: Result, *, ax: Axes | None = None, title: str | None = N
 def coverage(result: Result, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw the accuracy on the pictures that are answered, when the model may abstain below a threshold.
 
-    Parameters
-    ----------
-    result
-        An `Evaluation`, or a table with one row per threshold of the probability: threshold, coverage (share
-        answered), accuracy (of those).
-    ax, title
-        Where to draw, and what stands above; None: a new figure, and what the result knows of model and data.
+    `result` is an `Evaluation`, or a table with one row per threshold of the probability: threshold, coverage (share
+    answered), accuracy (of those).
     """
     table = style.view(result, "coverage", ["threshold", "coverage", "accuracy"])
     ax = ax or style.new_axes(4.6)
@@ -81,14 +70,8 @@ def few_shot(
 ) -> Axes:
     """Draw accuracy against labelled pictures per class: one dot per seed, a line through their means.
 
-    Parameters
-    ----------
-    table
-        Columns shots, seed, accuracy; with a column method, one line per method.
-    zero_shot
-        The accuracy without any labelled picture: a dashed line; None takes the table's column zero_shot, if any.
-    ax, title
-        Where to draw, and what stands above; None: a new figure, and what the table knows of model and data.
+    `table` has the columns shots, seed, accuracy; with a column method, one line per method is drawn. `zero_shot`, the
+    accuracy without any labelled picture, is a dashed line; None takes the table's column zero_shot, if any.
     """
     style.view(table, "few_shot", ["shots", "seed", "accuracy"])
     methods = list(table.groupby("method", sort=False)) if "method" in table else [("few-shot, mean of seeds", table)]
@@ -122,12 +105,7 @@ def few_shot(
 def learning_curve(table: pd.DataFrame, *, title: str | None = None) -> Figure:
     """Draw loss and accuracy against the steps of training, one above the other.
 
-    Parameters
-    ----------
-    table
-        Columns step, loss, accuracy; rows without one of the two may hold NaN.
-    title
-        Above the figure; None: what the table knows of model and data.
+    `table` has the columns step, loss, accuracy; rows without one of the two may hold NaN.
     """
     style.view(table, "learning_curve", ["step", "loss", "accuracy"])
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True, layout="constrained")

@@ -37,12 +37,8 @@ def similarity(
 ) -> Axes:
     """Draw cosines as a heat map, with the numbers in the cells of up to 30 x 30.
 
-    Parameters
-    ----------
-    values, row_labels, column_labels
-        Shape (rows, columns), such as pictures x prompts; one name per row, one per column.
-    ax, title
-        Where to draw (None: a new figure), and what stands above: name model and data.
+    `values` has shape (rows, columns), such as pictures x prompts, with one label for each. The title should name model
+    and data.
     """
     values = np.asarray(values)
     if values.shape != (len(row_labels), len(column_labels)):
@@ -62,15 +58,8 @@ def confusion(result: Result, *, show: str = "counts", ax: Axes | None = None, t
 
     The colour is the share of the row, so that classes of different sizes can be compared. More than 30 classes are
     drawn without texts in the cells, with some of their names, and the title names the pairs that are confused most.
-
-    Parameters
-    ----------
-    result
-        An `Evaluation`, or counts as its `confusion` holds them: the same K names down and across.
-    show
-        What stands in the cells: "counts", or "shares" of the row.
-    ax, title
-        Where to draw, and what stands above; None: a new figure, and the model and data of the evaluation.
+    `result` is an `Evaluation`, or counts as in its `confusion`; `show` says what stands in the cells: "counts", or
+    "shares" of the row.
     """
     check_choice(show, SHOWS, "show")
     table = style.view(result, "confusion")
@@ -133,14 +122,12 @@ def embedding_map(
     ----------
     points
         Coordinates, shape (N, 2), as PCA or t-SNE returns them.
-    labels
-        N classes: names, or indices into `class_names` (-1 for no label).
-    class_names
-        The names behind indices; also the order of the legend.
+    labels, class_names
+        N classes: names, or indices (-1 for no label) into `class_names`, which is also the order of the legend.
     modality
         For each point "image" or "text"; None: all are pictures.
     ax, title
-        Where to draw (None: a new figure), and what stands above: name model, data and method.
+        See `zsc.plots`; name model, data and method.
     """
     points = np.asarray(points)
     kinds = np.array(["image"] * len(points) if modality is None else list(modality))

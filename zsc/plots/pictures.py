@@ -33,14 +33,7 @@ def sample_grid(
 ) -> Figure:
     """Draw the first pictures of a data set with their labels; draw `dataset.sample(20)` for some at random.
 
-    Parameters
-    ----------
-    dataset
-        A data set or embeddings.
-    max_images, columns
-        How many pictures, at most 200, and how many of them per row, at most 40; the title says how many are shown.
-    title
-        Above the figure; None: the name of the data set.
+    At most `max_images` and 200 are drawn, `columns` of them per row, at most 40; the title says how many of how many.
     """
     n = min(len(dataset), _most_pictures(columns, max_images))
     names = [*dataset.class_names, "no label"]  # -1 picks the last
@@ -71,22 +64,23 @@ def gallery(
         confident first. "unsure": least probable first.
     class_names
         The names behind the indices; None takes those of the evaluation, or of the table's columns proba_<class>.
-    max_images, columns
-        How many pictures, at most 200, and how many of them per row, at most 40; the title says how many are shown.
-    title
-        Above the figure; None: model and data of an evaluation, and how many pictures are shown.
+    max_images, columns, title
+        As in `sample_grid`.
     """
     if only is not None:
         check_choice(only, _SELECTIONS, "only")
     most = _most_pictures(columns, max_images)
     table = style.view(results, "table")
-    names = _class_names(table) if class_names is None else list(class_names)
+    found = [c.removeprefix("proba_") for c in map(str, table.columns) if c.startswith("proba_")]
+    names = found if class_names is None else list(class_names)
+    if not names:
+        raise ValueError("the table has no columns proba_<class> to name its classes; pass class_names=.")
     chosen = _select(table, only)
     rows = [row for _, row in chosen.head(most).iterrows()]
-    n, found = len(table), len(chosen)
-    words = {"errors": f"{found} wrong of {n}", "correct": f"{found} right of {n}"}.get(only or "", f"{n} pictures")
+    n, many = len(table), len(chosen)
+    words = {"errors": f"{many} wrong of {n}", "correct": f"{many} right of {n}"}.get(only or "", f"{n} pictures")
     words += ", least sure first" if only == "unsure" else ""
-    words += f"; the first {len(rows)} are shown" if len(rows) < found else ""
+    words += f"; the first {len(rows)} are shown" if len(rows) < many else ""
     what = style.heading(None, "", results).removeprefix(", ")
     title = title or f"{what or 'pictures'}: {words}"
     figure = _grid([row["image"] for row in rows], [caption(row, names) for row in rows], columns, title)
@@ -98,14 +92,8 @@ def gallery(
 def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the probabilities of one picture as bars, highest on top, with the picture beside them.
 
-    Parameters
-    ----------
-    image
-        Anything that `zsc.open_image` opens.
-    scores
-        Class name or prompt -> probability; of more than 40 the highest are drawn, and the title says so.
-    ax, title
-        Where to draw the bars (None: a new figure, with the picture), and what stands above: name the model.
+    `scores` maps class names or prompts to probabilities; of more than 40 the highest are drawn, and the title says so.
+    With `ax` the bars alone are drawn there. The title should name the model.
     """
     shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST][::-1]  # bars are drawn upwards
     texts = style.wrap_names((name for name, _ in shown), 28)
@@ -187,10 +175,3 @@ def _select(table: pd.DataFrame, only: str | None) -> pd.DataFrame:
     judged = table.dropna(subset=["y_true", "y_pred"])
     right = (judged["y_true"] == judged["y_pred"]).astype(bool)
     return judged[right if only == "correct" else ~right].sort_values("proba", ascending=False, kind="stable")
-
-
-def _class_names(table: pd.DataFrame) -> list[str]:
-    names = [c.removeprefix("proba_") for c in map(str, table.columns) if c.startswith("proba_")]
-    if not names:
-        raise ValueError("the table has no columns proba_<class> to name its classes; pass class_names=.")
-    return names

@@ -27,18 +27,8 @@ def before_after(
 ) -> Axes:
     """Draw a dumb-bell for each class: an open circle before, a full one after, and the change in words.
 
-    Of more than 40 classes, those that change most are drawn.
-
-    Parameters
-    ----------
-    before, after
-        Two evaluations, or their `report` tables, of the same classes.
-    metric
-        "recall", "precision" or "f1".
-    names
-        What the two stand for, such as ("prompts A", "prompts B").
-    ax, title
-        Where to draw, and what stands above; None: a new figure, and what the results know of model and data.
+    `before` and `after` are two evaluations, or their `report` tables, of the same classes; `names` tells them apart.
+    The metric is "recall", "precision" or "f1". Of more than 40 classes, those that change most are drawn.
     """
     check_choice(metric, METRICS, "metric")
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
@@ -84,12 +74,7 @@ def _dumb_bell(ax: Axes, place: int, start: float, end: float) -> None:
 def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw candidates, the most accurate on top, each with its interval and its numbers; of more than 40, the best.
 
-    Parameters
-    ----------
-    table
-        One row per candidate, its name in the index; columns accuracy, low, high, as `compare_prompts` returns them.
-    ax, title
-        Where to draw, and what stands above; None: a new figure, and what the table knows of model and data.
+    `table` has one row per candidate, its name in the index, and columns accuracy, low, high, as of `compare_prompts`.
     """
     style.view(table, "ranking", ["accuracy", "low", "high"])
     ordered = table.sort_values("accuracy", ascending=False, kind="stable").head(MOST)

@@ -33,6 +33,11 @@ def few_shot_curve(
 ) -> pd.DataFrame:
     """Judge a method with more and more shots, beside zero-shot.
 
+    The table has one row per number of shots and seed: method, shots, seed, accuracy, macro_recall, the settings, and a
+    note on their choice (may be empty). The spread over seeds is that of the draws. The same in all rows: zero_shot
+    (the accuracy without any picture: the horizontal line of the figure), baseline (the accuracy of always naming the
+    most frequent class), and model, fingerprint, dataset and left_out (pictures that failed) of `test`.
+
     Parameters
     ----------
     train, test
@@ -49,14 +54,6 @@ def few_shot_curve(
         Labelled embeddings that settings are chosen on, anew for each row: a part of its own, or a fraction of `train`
         that no shot is drawn from. They count as labelled pictures too, beside the shots. None takes fixed settings
         (strength 0.01; alpha 1, beta 5.5; share 0.5).
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per number of shots and seed: method, shots, seed, accuracy, macro_recall, the settings, and a note on
-        their choice (may be empty). The spread over seeds is that of the draws. The same in all rows: zero_shot (the
-        accuracy without any picture: the horizontal line of the figure), baseline (the accuracy of always naming the
-        most frequent class), and model, fingerprint, dataset and left_out (pictures that failed) of `test`.
     """
     check_choice(method, METHODS, "method")
     seeds, shots = _as_seeds(seeds), [check_count(n, "shots", low=0) for n in as_list(shots, "shots", "numbers")]

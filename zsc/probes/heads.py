@@ -166,14 +166,8 @@ def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> Linea
     """Mix the zero-shot weights with a probe's, in the manner of WiSE-FT (Wortsman et al., CVPR 2022).
 
     Both are linear, so mixed weights give mixed logits. Little of the probe is often better than either end, and loses
-    less than the probe does on pictures from elsewhere.
-
-    Parameters
-    ----------
-    zero_shot, probe
-        The two heads, for the same classes in any order; the result has the probe's order.
-    share
-        The probe's share, in [0, 1]: 0 is the zero-shot head exactly, 1 the probe up to rounding.
+    less than the probe does on pictures from elsewhere. `share`, in [0, 1], is the probe's: 0 is the zero-shot head
+    exactly, 1 the probe up to rounding. The classes are matched by name and have the probe's order.
     """
     check_fraction(share, "share", ends=True)
     start = check_head(zero_shot, "zero_shot").reorder(check_head(probe, "probe").class_names)
