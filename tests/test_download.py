@@ -17,7 +17,7 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(download._RETRY, "backoff_factor", 0)
+    monkeypatch.setattr(download, "PAUSE", 0)
     server = FileServer({"/weights.bin": BODY})
     yield server
     server.close()
