@@ -79,6 +79,6 @@ constraints: ## write constraints.txt from a fresh environment without constrain
 clean:  ## remove the environment and everything built; data sets stay
 	@if [ -e "$$VENV/.installed" ]; then rm -rf "$$VENV"; elif [ -e "$$VENV" ]; then echo "$$VENV stays: make has not made it."; fi
 	@rm -rf .venv-fresh .venv-fresh.?????? build dist *.egg-info .ruff_cache .mypy_cache .hypothesis tests/.cache
-	@rm -rf zsc-demo.png benchmark.json benchmark-part.json explorer-benchmark.json reproduction toy-again
-	@find zsc tests benchmarks notebooks .ci -exec test -e '{}/pyvenv.cfg' \; -prune -o \
+	@rm -rf zsc-demo.png benchmark.json benchmark-part.json explorer-benchmark.json reproduced toy-again
+	@find zsc tests benchmarks reproduction notebooks .ci -exec test -e '{}/pyvenv.cfg' \; -prune -o \
 	  -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

@@ -225,18 +225,24 @@ def check_proba(
     return values
 
 
-def check_embeddings(values: Any, name: str = "embeddings", dim: int | None = None) -> NDArray[np.float32]:
-    """Check embeddings: finite rows of length 1 (within 0.01), shape (N, D), N and D of at least 1; float32 out."""
+def check_embeddings(
+    values: Any, name: str = "embeddings", dim: int | None = None, *, partial: bool = False
+) -> NDArray[np.float32]:
+    """Check embeddings: finite rows of length 1 (within 0.01), shape (N, D), N and D of at least 1; float32 out.
+
+    `partial` allows rows of nothing but NaN (pictures that failed), and N of 0.
+    """
     rows = _as_numbers(values, name)
-    if rows.ndim != 2 or not rows.size:
+    if rows.ndim != 2 or not (rows.size or (partial and not len(rows))):
         raise ValueError(f"{name} has shape {rows.shape}; pass (N, D): one row per embedding, at least one.")
     if dim is not None and rows.shape[1] != dim:
         raise ValueError(f"{name} has {rows.shape[1]} columns; it must have {dim}: both must be of one model.")
-    _check_finite(rows, name)
+    _check_finite(rows, name, partial=partial)
     rows = rows.astype(np.float32, copy=False)
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-    worst = int(np.abs(lengths - 1).argmax())
-    if abs(lengths[worst] - 1) > UNIT_TOLERANCE:
+    wrong = np.flatnonzero(np.abs(lengths - 1) > UNIT_TOLERANCE)  # NaN is not
+    if len(wrong):
+        worst = wrong[np.abs(lengths[wrong] - 1).argmax()]
         raise ValueError(
             f"{name} has a row of length {lengths[worst]:.4g} (row {worst}); rows must be of length 1: divide each by "
             "its length."

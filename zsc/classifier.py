@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from zsc.checks import check_choice, check_same_length, frozen
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import ON_ERROR, ImageEmbeddings, embed_images
+from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images
 from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
 from zsc.models import as_encoder
@@ -127,11 +127,7 @@ class ZeroShotClassifier:
                 sources = as_sources(pictures)
                 pictures = ImageDataset(sources, np.full(len(sources), UNLABELLED), [], name="pictures")
             return embed_images(self.model, pictures, batch_size=batch_size, on_error=on_error, progress=progress)
-        if pictures.fingerprint != self.model.fingerprint:
-            raise ValueError(
-                f"the embeddings were made by {pictures.model} ({pictures.fingerprint}), the classifier uses "
-                f"{self.model.name} ({self.model.fingerprint}); embed the pictures with the same model."
-            )
+        check_made_by(pictures, self.model)
         return pictures.without_failed() if on_error == "skip" else pictures
 
     def _scores(self, embeddings: ImageEmbeddings) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -7,7 +7,6 @@ it is complete and its checksum is right; it gets its name last of all. No messa
 from __future__ import annotations
 
 import errno
-import gzip
 import hashlib
 import itertools
 import json
@@ -17,7 +16,6 @@ import re
 import shutil
 import socket
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -98,9 +96,10 @@ def write_whole(path: str | Path, content: bytes | str | Callable[[BinaryIO], ob
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
                 shutil.copymode(target, temporary)  # before anything is in it
             put(file)
-        _sync(temporary)
+        _sync(temporary, os.O_RDWR)
         temporary.replace(target)
-        _sync(target.parent)
+        with suppress(OSError):  # not every system can do so for folders
+            _sync(target.parent, os.O_RDONLY)
     except OSError as error:
         raise _told(error, path, temporary, target) from error
     finally:
@@ -119,15 +118,11 @@ def _encoded(path: Path, text: str) -> bytes:
 
 def _target(path: Path) -> Path:
     """Follow links to where the bytes shall lie."""
-    target = path
     try:
         target = Path(os.path.realpath(path))
-        is_folder = os.path.lexists(target) and os.lstat(target) and target.is_dir()
     except ValueError:
         raise ValueError(f"{printable(path)!r} cannot be the name of a file; choose another.") from None
-    except OSError as error:
-        raise _told(error, path, target) from error
-    if is_folder:
+    if os.path.isdir(target):  # noqa: PTH112  (pathlib's raises)
         raise IsADirectoryError(f"{printable(path)} is a folder; name a file in it.")
     return target
 
@@ -137,18 +132,12 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name.encode(errors='ignore')[:150].decode(errors='ignore')}{ending}")
 
 
-def _sync(path: Path) -> None:
-    """Let the disk have a file, or the names in a folder; a system that cannot do so for folders goes without."""
-    is_folder = path.is_dir()
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
-        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        if not is_folder:
-            raise
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _told(error: OSError, path: Path, *ours: Path) -> OSError:
@@ -270,29 +259,25 @@ def _parsed(url: str) -> Url | None:
 
 def reason(error: Exception) -> str:
     """Say in a few words why a transfer failed; never with an address, which may be signed."""
-    if isinstance(error, requests.HTTPError):
-        return f"HTTP {error.response.status_code}"
-    if _is_unreachable(error):
-        return "no network, or the host cannot be reached"
-    if isinstance(error, requests.Timeout) or isinstance(_cause(error), urllib3_errors.TimeoutError):
-        return "timed out"
-    if isinstance(error, _BrokenOffError):
-        return str(error)
-    if isinstance(error, (ValueError, urllib3_errors.HTTPError)):
-        return "the address, the login or the server's answer makes no sense"
-    return f"the connection broke off, {type(error).__name__}"
+    return _judged(error)[0]
 
 
-def _cause(error: Exception) -> object:
-    """Find what requests wrapped: urllib3's error, or the reason of its last attempt."""
+def _judged(error: Exception) -> tuple[str, bool]:
+    """Say why a transfer failed, and tell what may pass from an answer that would come again."""
     inner = error.args[0] if error.args else None
-    return getattr(inner, "reason", inner)
-
-
-def _is_unreachable(error: Exception) -> bool:
-    return isinstance(error, requests.exceptions.ProxyError) or isinstance(
-        _cause(error), urllib3_errors.NewConnectionError
-    )
+    cause = getattr(inner, "reason", inner)  # of the last attempt of urllib3, which requests wrapped
+    if isinstance(error, requests.HTTPError):
+        status = error.response.status_code
+        return f"HTTP {status}", status in (500, 502, 503, 504)
+    if isinstance(error, requests.exceptions.ProxyError) or isinstance(cause, urllib3_errors.NewConnectionError):
+        return "no network, or the host cannot be reached", False
+    if isinstance(error, requests.Timeout) or isinstance(cause, urllib3_errors.TimeoutError):
+        return "timed out", not isinstance(error, requests.Timeout)
+    if isinstance(error, _BrokenOffError):
+        return str(error), True
+    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        return f"the connection broke off, {type(error).__name__}", True
+    return "the address, the login or the server's answer makes no sense", False
 
 
 class _BrokenOffError(requests.ConnectionError):
@@ -399,11 +384,10 @@ class _Transfer:
 
     def get_whole(self, session: requests.Session, attempts: int, **options: Any) -> None:
         """Fetch what is missing until the checksum is right, and give the file its name."""
-        if self.path.exists() and self._known().get("validator"):  # fetched before: what it is can be asked
+        if self.path.exists() and self._begun_of():  # fetched before: what it is can be asked
             self.path.replace(self.part)
         for _ in range(2 if self.part.exists() else 1):  # an old beginning may have been another file's
             self._try_often(session, attempts, options)
-            self._unpack()
             wrong = self.wrong_digest(self.part)
             if not wrong:
                 self.part.replace(self.path)
@@ -423,8 +407,8 @@ class _Transfer:
         self.note.unlink(missing_ok=True)
 
     def disk_full(self) -> DownloadError:
-        """Say that the disk is full; what has come of a file of unknown length goes, since it may never fit."""
-        keep = self.part.exists() and self._known().get("total") and (self.checksum or self._known().get("validator"))
+        """Say that the disk is full; what could not be gone on from is removed."""
+        keep = self.part.exists() and self._can_tell()
         if not keep:
             self.drop()
         then = f"it goes on from {self.part.name} there" if keep else f"{self.part.name} there was removed"
@@ -432,13 +416,17 @@ class _Transfer:
         error.errno = errno.ENOSPC
         return error
 
-    def _known(self) -> dict[str, Any]:
-        """Read the note; empty if there is none for this address, or none that can be read."""
+    def _begun_of(self) -> str:
+        """Read from the note which state of the file was begun; empty if there is no note of this address."""
         try:
             known = json.loads(self.note.read_bytes())
-            return known if (known["format"], known["url"]) == (1, self._url_digest) else {}
+            return str(known["validator"]) if (known["format"], known["url"]) == (1, self._url_digest) else ""
         except (OSError, ValueError, TypeError, KeyError):
-            return {}
+            return ""
+
+    def _can_tell(self) -> bool:
+        """Tell whether a changed file would show, so that a part can be gone on from."""
+        return bool(self.checksum or self._begun_of())
 
     @property
     def _url_digest(self) -> str:
@@ -450,102 +438,75 @@ class _Transfer:
                 self._ask(session, **options)
                 return
             except (requests.RequestException, ValueError, urllib3_errors.HTTPError) as error:
-                if attempt == attempts or not _may_pass(error):
-                    raise self.error(f"could not be fetched ({reason(error)}).") from None
+                why, may_pass = _judged(error)
+                if attempt == attempts or not may_pass:
+                    raise self.error(f"could not be fetched ({why}).") from None
                 time.sleep(PAUSE * 2 ** (attempt - 1))
 
     def _ask(self, session: requests.Session, timeout: tuple[float, float], progress: bool) -> None:
         """Ask for what is missing, and write it down as it comes."""
-        known = self._known()
-        if not (self.checksum or known.get("validator")):  # nothing could tell a changed file
+        if not self._can_tell():
             self.drop()
-        have = self.part.stat().st_size if self.part.exists() else 0
+        have, begun = self.part.stat().st_size if self.part.exists() else 0, self._begun_of()
         headers = {"Accept-Encoding": "identity"}
         if have:
-            headers["Range"] = f"bytes={have}-"
-            headers |= {"If-Range": known["validator"]} if known.get("validator") else {}
+            headers |= {"Range": f"bytes={have}-"} | ({"If-Range": begun} if begun else {})
         with session.get(self.url, headers=headers, stream=True, timeout=timeout) as reply:
-            is_past_end = reply.status_code == requests.codes.requested_range_not_satisfiable
             is_rest = reply.status_code == requests.codes.partial_content
-            is_same = not have or not (is_past_end or is_rest) or _is_same(reply, have, known)
-            if is_same and not (have and is_past_end):
+            is_past_end = reply.status_code == requests.codes.requested_range_not_satisfiable
+            length, now = reply.headers.get("Content-Range", "").rpartition("/")[2], _validator(reply)
+            is_other = (is_past_end and length != str(have)) or (is_rest and begun and now and begun != now)
+            if not (have and (is_past_end or is_other)):
                 reply.raise_for_status()
                 self._receive(reply, have if is_rest else 0, progress)
-        if not is_same:
+        if have and is_other:  # than the one that was begun
             self.drop()
             self._ask(session, timeout, progress)
 
     def _receive(self, reply: requests.Response, start: int, progress: bool) -> None:
-        """Write a body behind the `start` bytes that are there; the rest of a file must begin where they end."""
-        encoding = reply.raw.headers.pop("Content-Encoding", "").strip().lower()  # so that the bytes stay as they come
-        rest = int(reply.headers.get("Content-Length", 0))
-        total = start + rest if rest else None
-        name = printable(self.path.name)
-        if encoding not in ("", "identity", "gzip", "x-gzip"):
-            raise self.error(f"the server sent {name} packed as {printable(encoding)}, which was not asked for and "
+        """Write a body behind the `start` bytes that are there; a compression that was not asked for is undone."""
+        if self.path.name.endswith((".gz", ".tgz")):  # a server may take the file's own compression for its own
+            reply.raw.headers.pop("Content-Encoding", "")
+        packed = reply.headers.get("Content-Encoding", "").strip().lower().replace("identity", "")
+        rest = 0 if packed else int(reply.headers.get("Content-Length", 0))
+        total, name = start + rest if rest else None, printable(self.path.name)
+        if packed not in ("", "gzip", "x-gzip", "deflate"):
+            raise self.error(f"the server sent {name} packed as {printable(packed)}, which was not asked for and "
                              "cannot be read here; use another source.")  # fmt: skip
         if start + rest > self.limit:
-            size, most = (start + rest) / 1e9, self.limit / 1e9
-            raise self.error(f"{name} would have {size:.1f} GB, more than the {most:.1f} GB that it can have; it is "
-                             "another file.")  # fmt: skip
-        if start and not reply.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            raise self._too_large()
+        if start and (packed or not reply.headers.get("Content-Range", "").startswith(f"bytes {start}-")):
+            self.drop()
             raise _BrokenOffError("the server sent another part than was asked for")
         refuse_full_disk(self.path.parent, rest, f"{name} needs another")
         if not start:
             self.drop()
-            known = {"format": 1, "url": self._url_digest, "validator": _validator(reply), "total": total}
-            write_whole(self.note, json.dumps(known | {"encoding": encoding}))
+            known = {"format": 1, "url": self._url_digest, "validator": "" if packed else _validator(reply)}
+            write_whole(self.note, json.dumps(known))
         bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, disable=not progress, desc=name)
         with bar, self.part.open("ab") as file:
-            for size in self._pour(reply.iter_content(CHUNK), file, self.limit - start):
-                bar.update(size)
+            self._pour(reply.iter_content(CHUNK), file, self.limit - start, bar.update)
         if total and self.part.stat().st_size != total:
             raise _BrokenOffError(f"broke off at {self.part.stat().st_size} of {total} bytes")
 
-    def _pour(self, blocks: Iterable[bytes], file: BinaryIO, limit: int) -> Iterator[int]:
-        """Write blocks to a file, with an eye on the limit and on the disk; yield the size of each."""
+    def _too_large(self) -> DownloadError:
+        self.drop()
+        return self.error(f"has more than {self.limit:,} bytes, the most that it can have; it is another file, and "
+                          f"what had come, {self.part.name}, was removed.")  # fmt: skip
+
+    def _pour(self, blocks: Iterable[bytes], file: BinaryIO, limit: int, tell: Callable[[float], object]) -> None:
+        """Write blocks to a file, with an eye on the limit and on the disk."""
         written = looked = 0
         for block in blocks:
             file.write(block)
             written += len(block)
+            tell(len(block))
             if written > limit:
-                self.drop()
-                raise self.error(f"had no end after {written:,} bytes; it is another file, and what had come, "
-                                 f"{self.part.name}, was removed.")  # fmt: skip
+                raise self._too_large()
             if written - looked >= LOOK:
                 looked = written
                 if shutil.disk_usage(self.path.parent).free < RESERVE:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            yield len(block)
-
-    def _unpack(self) -> None:
-        """Undo a server's compression that was not asked for; a file that is an archive itself stays as it is."""
-        is_packed = self._known().get("encoding") and not self.path.name.endswith((".gz", ".tgz"))
-        if is_packed and not (self.checksum and not self.wrong_digest(self.part)):
-            try:
-                with gzip.open(self.part) as packed:
-                    blocks = iter(lambda: packed.read(CHUNK), b"")
-                    write_whole(self.part, lambda file: sum(self._pour(blocks, file, self.limit)))
-            except (gzip.BadGzipFile, EOFError, zlib.error):
-                self.drop()
-                raise self.error("arrived compressed, and damaged; it was thrown away, try again.") from None
-
-
-def _may_pass(error: Exception) -> bool:
-    """Tell a connection that broke off, or a server that is busy, from an answer that would come again."""
-    if isinstance(error, requests.HTTPError):
-        return error.response.status_code in (500, 502, 503, 504)
-    broke_off = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
-    return isinstance(error, broke_off) and not isinstance(error, requests.Timeout) and not _is_unreachable(error)
-
-
-def _is_same(reply: requests.Response, have: int, known: dict[str, Any]) -> bool:
-    """Tell whether an answer about the rest of a file is about the file that was begun."""
-    total = reply.headers.get("Content-Range", "").rpartition("/")[2]
-    if reply.status_code == requests.codes.requested_range_not_satisfiable and total != str(have):
-        return False
-    pairs = (known.get("validator"), _validator(reply)), (known.get("total"), int(total) if total.isdigit() else None)
-    return all(not old or not new or old == new for old, new in pairs)
 
 
 def _validator(reply: requests.Response) -> str:

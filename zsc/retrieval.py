@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from zsc.checks import check_count, short
-from zsc.embeddings import ImageEmbeddings
+from zsc.embeddings import ImageEmbeddings, check_made_by
 from zsc.images import ImageSource
 from zsc.models import as_encoder
 
@@ -117,9 +117,5 @@ def _encoded(embeddings: ImageEmbeddings, wanted: Any, is_text: bool, model: Enc
     if model is None and not embeddings.model:
         raise ValueError("the embeddings name no model; pass model=, the encoder that made them.")
     encoder = as_encoder(embeddings.model if model is None else model)
-    if encoder.fingerprint != embeddings.fingerprint:
-        raise ValueError(
-            f"the embeddings were made by {embeddings.model} ({embeddings.fingerprint}), not by {encoder.name} "
-            f"({encoder.fingerprint}); pass model=, the encoder that made them."
-        )
+    check_made_by(embeddings, encoder)
     return np.asarray((encoder.encode_texts if is_text else encoder.encode_images)([wanted])[0])

@@ -1,6 +1,7 @@
-"""Where and how a model computes: device, precision, engine; and the same numbers in less time.
+"""The towers of OpenAI's CLIP in less time: the same numbers, for inference only.
 
-The torch engine stays within 1e-5 of the library's own numbers, OpenVINO within 1e-4; `make bench` measures both.
+The plain towers are the library's own, and the truth: in float32 these stay within 1e-5 of them (OpenVINO's within
+1e-4), as the tests hold; in float16 the plain ones are used as they are. `make bench` measures both.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import functools
 import io
 import platform
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,196 +18,52 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-PRECISIONS = ("float32", "float16")
-ENGINES = ("torch", "openvino")
+from zsc.models.base import Tower
+
+QUICK_GELU = 1.702  # openai/CLIP, clip/model.py: x * sigmoid(1.702 * x)
 
 
-def choose_device(device: str = "auto") -> str:
-    """Choose the device: for "auto" the first of cuda, mps and cpu that is there.
+def fast_towers(model: Any, *, engine: str, precision: str, image_size: int) -> tuple[Tower, Tower]:
+    """Return the image and the text encoder of a CLIP in OpenAI's format, as fast as they can be; `model` may change.
 
-    Raises
-    ------
-    ValueError
-        If the device is unknown or not on this machine.
+    The first goes from pixels (N, 3, S, S) to (N, D), where S is `image_size`; the second from ids (M, 77) to (M, D).
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return next(d for d, present in there.items() if present)
-    kind = device.partition(":")[0]
-    if kind not in there:
-        raise ValueError(f"device={device!r}; device must be one of auto, cuda (or cuda:0, ...), mps, cpu.")
-    if not there[kind]:
-        present = ", ".join(d for d, is_there in there.items() if is_there)
-        raise ValueError(f"device={device!r} is not on this machine; it has {present}. device='auto' takes the best.")
-    return device
-
-
-def choose_precision(precision: str, device: str) -> str:
-    """Choose the precision: for "auto" float16 on cuda, float32 elsewhere.
-
-    Raises
-    ------
-    ValueError
-        If it is unknown, or float16 is asked for on the CPU, which has no fast float16.
-    """
-    if precision == "auto":
-        return "float16" if device.startswith("cuda") else "float32"
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}; precision must be one of auto, {', '.join(PRECISIONS)}.")
-    if precision == "float16" and device == "cpu":
-        raise ValueError("precision='float16' on the CPU is slow or fails; use precision='float32' (or 'auto') there.")
-    return precision
-
-
-def check_engine(engine: str, device: str, precision: str) -> str:
-    """Refuse an engine that does not exist, or not for this device and precision.
-
-    Raises
-    ------
-    ValueError
-        If it is unknown, or "openvino" is asked for elsewhere than on the CPU in float32.
-    ImportError
-        If openvino is not installed.
-    """
-    if engine not in ENGINES:
-        raise ValueError(f"engine={engine!r}; engine must be one of {', '.join(ENGINES)}.")
-    if engine == "openvino":
-        if (device, precision) != ("cpu", "float32"):
-            raise ValueError(f"engine='openvino' computes in float32 on the CPU, not in {precision} on {device}.")
-        try:
-            import openvino  # noqa: F401
-        except ImportError as error:
-            raise ImportError("engine='openvino' needs the package openvino: pip install openvino.") from error
-    return engine
-
-
-def faster(visual: nn.Module, *, engine: str, precision: str, image_size: int) -> nn.Module:
-    """Give an image encoder that computes the same in less time.
-
-    Parameters
-    ----------
-    visual
-        From pixels (N, 3, S, S) to embeddings (N, D); it may be changed.
-    engine
-        "torch" or "openvino".
-    precision
-        In float16 nothing is changed.
-    image_size
-        S.
-
-    Returns
-    -------
-    nn.Module
-        For "torch": ResNets with their batch norms folded into the convolutions, in channels_last; vision
-        transformers as a `VisionTower`. For "openvino": as an `OpenVinoEncoder`.
-    """
-    if engine == "openvino":
-        return OpenVinoEncoder(visual, image_size)
+    visual = model.visual.eval()
     if precision != "float32":
-        return visual
-    if type(visual).__name__ == "ModifiedResNet":
-        return ChannelsLast(fold_batch_norms(visual.eval()))
-    return VisionTower(visual)
+        return visual, model.encode_text
+    if engine == "openvino":
+        return OpenVinoEncoder(visual, image_size), TextTower(model)
+    if hasattr(visual, "transformer"):
+        return VisionTower(visual), TextTower(model)
+    return fold_batch_norms(visual).to(memory_format=torch.channels_last), TextTower(model)
 
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
     """Fold every batch norm of a CLIP ResNet into the convolution before it (conv1, bn1; ...; downsample 0, 1)."""
     for child in module.children():
         fold_batch_norms(child)
-    pairs = [("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")]
-    for conv, norm in pairs:
-        if isinstance(module._modules.get(conv), nn.Conv2d) and isinstance(module._modules.get(norm), nn.BatchNorm2d):
-            module._modules[conv] = fuse_conv_bn_eval(module._modules[conv], module._modules[norm])
-            module._modules[norm] = nn.Identity()
+    layers = module._modules
+    for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
+        if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
+            layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
     return module
 
 
-class ChannelsLast(nn.Module):
-    """A convolutional encoder in the memory order in which CPU and GPU convolutions are fastest."""
-
-    def __init__(self, visual: nn.Module) -> None:
-        super().__init__()
-        self.visual = visual.to(memory_format=torch.channels_last)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed pixels (N, 3, S, S) as (N, D)."""
-        return self.visual(pixels.contiguous(memory_format=torch.channels_last))
-
-
-class OpenVinoEncoder(nn.Module):
-    """An image encoder compiled by OpenVINO for the CPU, float32, with as many threads as torch has; within 1e-4.
-
-    May be called from several threads. A copy, or one that is sent to another process, is compiled again there.
-    """
-
-    def __init__(self, visual: nn.Module, image_size: int) -> None:
-        super().__init__()
-        import openvino
-
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
-            example = torch.zeros(2, 3, image_size, image_size)
-            graph = openvino.convert_model(visual.eval(), example_input=example, input=[-1, 3, image_size, image_size])
-        self.compiled = openvino.Core().compile_model(graph, "CPU", _openvino_settings())
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed pixels (N, 3, S, S) as (N, D)."""
-        request = self.compiled.create_infer_request()  # of this call alone: a shared one mixes the threads' pictures
-        return torch.from_numpy(np.array(request.infer(pixels.numpy())[0]))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what was compiled as OpenVINO exports it."""
-        exported = io.BytesIO()
-        self.compiled.export_model(exported)
-        return _openvino_again, (exported.getvalue(),)
-
-
-def _openvino_again(exported: bytes) -> OpenVinoEncoder:
-    import openvino
-
-    encoder = OpenVinoEncoder.__new__(OpenVinoEncoder)
-    nn.Module.__init__(encoder)
-    encoder.compiled = openvino.Core().import_model(io.BytesIO(exported), "CPU", _openvino_settings())
-    return encoder
-
-
-def _openvino_settings() -> dict[str, Any]:
-    return {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-
-
-def as_dtype(precision: str) -> torch.dtype:
-    """Give torch's type for "float32" or "float16"."""
-    return {"float32": torch.float32, "float16": torch.float16}[precision]
-
-
-QUICK_GELU = 1.702  # openai/CLIP, clip/model.py: x * sigmoid(1.702 * x)
-
-Linear = Callable[[torch.Tensor], torch.Tensor]
-
-
 class VisionTower(nn.Module):
-    """A CLIP vision transformer.
-
-    Parameters
-    ----------
-    visual
-        The `visual` of a CLIP in OpenAI's format, a vision transformer.
-    """
+    """A CLIP vision transformer."""
 
     def __init__(self, visual: Any) -> None:
         super().__init__()
         self.patches = visual.conv1
         self.class_embedding, self.positions = visual.class_embedding, visual.positional_embedding
         self.norm_in, self.norm_out, self.projection = visual.ln_pre, visual.ln_post, visual.proj
-        self.blocks = nn.ModuleList(Block(b) for b in visual.transformer.resblocks)
+        self.blocks = nn.Sequential(*(Block(b) for b in visual.transformer.resblocks))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pixels (N, 3, S, S) as (N, D)."""
         patches = self.patches(pixels).flatten(2).transpose(1, 2)  # (N, tokens - 1, width)
         x = torch.cat([self.class_embedding.expand(len(patches), 1, -1), patches], dim=1)
-        x = self.norm_in(x + self.positions)
-        for block in self.blocks:
-            x = block(x)
+        x = self.blocks(self.norm_in(x + self.positions))
         return self.norm_out(x[:, 0]) @ self.projection
 
 
@@ -216,49 +72,35 @@ class TextTower(nn.Module):
 
     A token sees only those before it, and a text is read at its end token: what comes after the longest text of a
     batch changes nothing and is not computed. Prompts of ten tokens cost about an eighth of what 77 would.
-
-    Parameters
-    ----------
-    model
-        A CLIP in OpenAI's format.
     """
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.tokens, self.positions = model.token_embedding, model.positional_embedding
         self.norm_out, self.projection = model.ln_final, model.text_projection
-        self.blocks = nn.ModuleList(Block(b, is_causal=True) for b in model.transformer.resblocks)
+        self.blocks = nn.Sequential(*(Block(b, is_causal=True) for b in model.transformer.resblocks))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embed token ids (M, 77) as (M, D)."""
         ends = tokens.argmax(dim=1)  # the end token has the highest id
         length = int(ends.max()) + 1 if len(ends) else 1
         x = self.tokens(tokens[:, :length]) + self.positions[:length]  # (M, length, width)
-        for block in self.blocks:
-            x = block(x)
+        x = self.blocks(x)
         return self.norm_out(x[torch.arange(len(x), device=x.device), ends]) @ self.projection
 
 
 class Block(nn.Module):
-    """One layer of a transformer: attention, then two products with QuickGELU between, each added to what was there.
+    """One layer of a transformer: attention, then two products with QuickGELU between, each added to its input.
 
-    Parameters
-    ----------
-    block
-        The library's ResidualAttentionBlock.
-    is_causal
-        Whether a token sees only itself and those before it.
-
-    Raises
-    ------
-    ValueError
-        If the block computes another activation than OpenAI's.
+    It is made of the library's ResidualAttentionBlock; one that computes another activation is refused. Where it
+    `is_causal`, a token sees only itself and those before it.
     """
 
     def __init__(self, block: Any, *, is_causal: bool = False) -> None:
         super().__init__()
-        activation = type(block.mlp.gelu).__name__
-        if activation != "QuickGELU":
+        x = torch.linspace(-3, 3, 9)
+        if not torch.allclose(block.mlp.gelu(x), x * torch.sigmoid(QUICK_GELU * x), atol=1e-6):
+            activation = type(block.mlp.gelu).__name__
             raise ValueError(f"a model with {activation} is not in OpenAI's format; load it as 'open_clip:ARCH/PATH'.")
         self.heads, self.is_causal = block.attn.num_heads, is_causal
         self.norm_1, self.norm_2 = block.ln_1, block.ln_2
@@ -282,12 +124,18 @@ class Block(nn.Module):
         return self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width))
 
 
-def as_linear(weight: torch.Tensor, bias: torch.Tensor, *, silu: bool = False) -> Linear:
-    """Give x -> x W^T + b, with SiLU after it where asked; through oneDNN on CPUs where torch has it."""
+def as_linear(weight: torch.Tensor, bias: torch.Tensor, *, silu: bool = False) -> Tower:
+    """Return x -> x W^T + b, with SiLU after it where asked; through oneDNN on CPUs where torch has it."""
     weight, bias = weight.detach(), bias.detach()
     if has_onednn() and weight.device.type == "cpu" and weight.dtype == torch.float32:
         return OneDnnLinear(weight, bias, silu=silu)
-    return functools.partial(_plain_linear, weight=weight, bias=bias, silu=silu)
+    return functools.partial(plain_linear, weight=weight, bias=bias, silu=silu)
+
+
+def plain_linear(x: torch.Tensor, *, weight: torch.Tensor, bias: torch.Tensor, silu: bool) -> torch.Tensor:
+    """Compute x W^T + b by torch's own product: the truth that oneDNN's must equal."""
+    out = F.linear(x, weight, bias)
+    return F.silu(out) if silu else out
 
 
 class OneDnnLinear(nn.Module):
@@ -303,16 +151,12 @@ class OneDnnLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Go from (..., width in) to (..., width out)."""
-        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
-        return out
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle W as it was: torch can do neither with oneDNN's blocks, and another machine may have none."""
-        return _rebuild, (self.weight.to_dense(), self.bias, self.activation == "swish")
-
-
-def _rebuild(weight: torch.Tensor, bias: torch.Tensor, silu: bool) -> Linear:
-    return as_linear(weight, bias, silu=silu)
+        silu = self.activation == "swish"
+        return functools.partial(as_linear, silu=silu), (self.weight.to_dense(), self.bias)
 
 
 @functools.cache
@@ -326,9 +170,35 @@ def has_onednn() -> bool:
             ours = OneDnnLinear(weight, bias, silu=True)(x)
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return torch.allclose(ours, F.silu(F.linear(x, weight, bias)), atol=1e-5)
+    return torch.allclose(ours, plain_linear(x, weight=weight, bias=bias, silu=True), atol=1e-5)
 
 
-def _plain_linear(x: torch.Tensor, *, weight: torch.Tensor, bias: torch.Tensor, silu: bool) -> torch.Tensor:
-    out = F.linear(x, weight, bias)
-    return F.silu(out) if silu else out
+class OpenVinoEncoder:
+    """An image encoder, or the bytes of a compiled one, compiled by OpenVINO for the CPU with as many threads as torch.
+
+    May be called from several threads. A copy, or one that is sent to another process, is compiled again there.
+    """
+
+    def __init__(self, visual: nn.Module | bytes, image_size: int = 0) -> None:
+        import openvino
+
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        if isinstance(visual, bytes):
+            self.compiled = openvino.Core().import_model(io.BytesIO(visual), "CPU", settings)
+            return
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
+            example = torch.zeros(2, 3, image_size, image_size)
+            graph = openvino.convert_model(visual, example_input=example, input=[-1, 3, image_size, image_size])
+        self.compiled = openvino.Core().compile_model(graph, "CPU", settings)
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Embed pixels (N, 3, S, S) as (N, D)."""
+        request = self.compiled.create_infer_request()  # of this call alone: a shared one mixes the threads' pictures
+        return torch.from_numpy(np.array(request.infer(pixels.numpy())[0]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what was compiled as OpenVINO exports it."""
+        exported = io.BytesIO()
+        self.compiled.export_model(exported)
+        return OpenVinoEncoder, (exported.getvalue(),)

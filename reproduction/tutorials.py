@@ -1,9 +1,9 @@
-"""What the tutorials published, read from `data/reference/tutorials.yaml` of the checkout and checked while reading."""
+"""What the tutorials published, read from `data/reference/tutorials.yaml` and checked while reading."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,35 +15,26 @@ from zsc.datasets import find_published
 from zsc.models.weights import OPENAI_WEIGHTS
 from zsc.prompts import prompt_set_names
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[1]
 FILE = "data/reference/tutorials.yaml"
+METRICS = ("precision", "recall", "f1")
+_TUTORIAL = {"title": str, "model": str, "dataset": str, "split": str, "notebook": str, "results": list}
+_RESULT = {"file": str, "claim": str, "prompts": str, "pictures": int, "published": dict}
+_OPTIONAL = {"if it differs": str, "normalisation": str}
+_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a mapping"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """One result of a tutorial's notebook, and what was published of it.
+    """One result of a tutorial's notebook, and what was published of it."""
 
-    Attributes
-    ----------
-    file
-        The evaluation that the notebook saves.
-    claim
-        What it is of, in words.
-    prompts, pictures, normalisation
-        The prompt set, the number of pictures, and how the label embeddings are normalised where it is not row by row.
-    published
-        Metric ("accuracy", "recall of wild", ...) -> the number as it was printed, as a text; empty where none was.
-    reason
-        What is known to make a difference.
-    """
-
-    file: str
-    claim: str
-    prompts: str
-    pictures: int
-    published: dict[str, str]
-    reason: str = ""
-    normalisation: str | None = None
+    file: str  # the evaluation that the notebook saves
+    claim: str  # what it is of, in words
+    prompts: str  # the prompt set
+    pictures: int  # how many
+    published: dict[str, str]  # metric ("accuracy", "recall of wild", ...) -> the number as it was printed
+    reason: str = ""  # what is known to make a difference
+    normalisation: str | None = None  # of the label embeddings, where it is not row by row
 
 
 @dataclass(frozen=True)
@@ -65,13 +56,9 @@ def tutorials(names: Sequence[str] = ("all",)) -> list[Tutorial]:
     Raises
     ------
     ValueError
-        If there is none of a name, or the file is not as it should be; one sentence that names file, tutorial and key.
-    FileNotFoundError
-        If this is no checkout of the project: the notebooks and published numbers are not in the installed package.
+        If no tutorial has a name, or the file is not as it should be; one sentence that names file, tutorial and key.
     """
     path = CHECKOUT / FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not there; reproducing needs a checkout of the project, with its notebooks.")
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
         every = {name: _tutorial(name, given) for name, given in _mapping(content, "the file").items()}
@@ -79,8 +66,7 @@ def tutorials(names: Sequence[str] = ("all",)) -> list[Tutorial]:
         raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())}); mend it.") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    unknown = [name for name in names if name not in every and name != "all"]
-    if unknown:
+    if unknown := [name for name in names if name not in every and name != "all"]:
         raise ValueError(f"no tutorial {short(unknown[0])}; there are {', '.join(every)}, and all.")
     return [tutorial for name, tutorial in every.items() if "all" in names or name in names]
 
@@ -90,18 +76,10 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        doubled = {str(key) for key in keys if keys.count(key) > 1}
-        if doubled:
+        if doubled := [key for key in keys if keys.count(key) > 1]:
             line = node.start_mark.line + 1
-            raise ValueError(f"{doubled.pop()}: is given twice in the mapping that begins in line {line}; remove one.")
+            raise ValueError(f"{doubled[0]}: is given twice in the mapping that begins in line {line}; remove one.")
         return super().construct_mapping(node, deep)
-
-
-_TUTORIAL = {"title": str, "model": str, "dataset": str, "split": str, "notebook": str, "results": list}
-_RESULT = {"file": str, "claim": str, "prompts": str, "pictures": int, "published": dict}
-_OPTIONAL = {"if it differs": str, "normalisation": str}
-_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a mapping"}
-_METRICS = ("precision", "recall", "f1")
 
 
 def _tutorial(name: Any, given: Any) -> Tutorial:
@@ -119,9 +97,8 @@ def _tutorial(name: Any, given: Any) -> Tutorial:
     classes = [c for c in counts[given["split"]] if c != "all"]
     results = tuple(_result(r, f"{where}, result {k}", classes) for k, r in enumerate(given["results"], 1))
     files = [result.file for result in results]
-    for file in files:
-        if files.count(file) > 1:
-            raise ValueError(f"{where}, file: {file} is given twice; each result needs its own.")
+    if twice := [file for file in files if files.count(file) > 1]:
+        raise ValueError(f"{where}, file: {twice[0]} is given twice; each result needs its own.")
     notebook = CHECKOUT / "notebooks" / given["notebook"]
     return Tutorial(name, given["title"], given["model"], given["dataset"], given["split"], notebook, results)
 
@@ -132,24 +109,21 @@ def _result(given: Any, where: str, classes: Sequence[str]) -> Result:
     _one_of(given["prompts"], prompt_set_names(), f"{where}, prompts")
     if given["pictures"] < 1:
         raise ValueError(f"{where}, pictures: is {given['pictures']}; write 1 or more.")
-    published = _flat(given["published"], f"{where}, published", classes)
+    published = dict(_numbers(given["published"], f"{where}, published", classes))
     more = given.get("if it differs", ""), given.get("normalisation")
     return Result(given["file"], given["claim"], given["prompts"], given["pictures"], published, *more)
 
 
-def _flat(published: Mapping[Any, Any], where: str, classes: Sequence[str]) -> dict[str, str]:
-    """Turn {"wild": {"recall": "0.58"}} into {"recall of wild": "0.58"}."""
-    flat: dict[str, str] = {}
+def _numbers(published: Mapping[Any, Any], where: str, classes: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """Go through {"accuracy": "0.86", "wild": {"recall": "0.58"}} as "accuracy" and "recall of wild"."""
     for key, value in published.items():
-        place = f"{where}, {key}"
-        _one_of(key, ["accuracy", *classes], place)
+        _one_of(key, ["accuracy", *classes], f"{where}, {key}")
         if key == "accuracy":
-            flat[key] = _number(value, place)
+            yield key, _number(value, f"{where}, {key}")
             continue
-        for metric, number in _mapping(value, place).items():
-            _one_of(metric, _METRICS, f"{place}, {metric}")
-            flat[f"{metric} of {key}"] = _number(number, f"{place}, {metric}")
-    return flat
+        for metric, number in _mapping(value, f"{where}, {key}").items():
+            _one_of(metric, METRICS, f"{where}, {key}, {metric}")
+            yield f"{metric} of {key}", _number(number, f"{where}, {key}, {metric}")
 
 
 def _fields(given: Any, where: str, needed: Mapping[str, type], optional: Mapping[str, type] | None = None) -> None:
@@ -169,9 +143,9 @@ def _mapping(given: Any, where: str) -> dict[Any, Any]:
     return given
 
 
-def _one_of(value: Any, known: Sequence[str] | Mapping[str, Any], where: str) -> None:
-    if value not in list(known):
-        raise ValueError(f"{where}: {short(value)} is unknown; it must be one of {', '.join(known)}.")
+def _one_of(value: Any, known: Iterable[str], where: str) -> None:
+    if value not in (names := list(known)):
+        raise ValueError(f"{where}: {short(value)} is unknown; it must be one of {', '.join(names)}.")
 
 
 def _plain_name(value: str, suffix: str, where: str) -> None:
@@ -181,8 +155,5 @@ def _plain_name(value: str, suffix: str, where: str) -> None:
 
 def _number(value: Any, where: str) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"0\.[0-9]{2,}|1\.0{2,}", value):
-        raise ValueError(
-            f'{where}: is {short(value)}; write the share as it was printed, in quotes, such as "0.58": two digits or '
-            "more, no percent."
-        )
+        raise ValueError(f'{where}: is {short(value)}; write the share as it was printed, in quotes, such as "0.58".')
     return value

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zsc.datasets import load_dataset
-from zsc.datasets import find_published
+from reproduction.tutorials import Tutorial
+from zsc.datasets import find_published, load_dataset
 from zsc.files import digest_of
 from zsc.models.weights import OPENAI_WEIGHTS, weights_path, weights_url
-from zsc.reproduction.tutorials import Tutorial
 
 # What a download takes: as OpenAI's `clip` shows it for the weights, and fast.ai's page for Imagenette.
 SIZES = {"RN50": "244 MB", "ViT-B/32": "338 MB", "imagenette": "326 MB"}
@@ -20,30 +19,16 @@ SIZES = {"RN50": "244 MB", "ViT-B/32": "338 MB", "imagenette": "326 MB"}
 
 @dataclass(frozen=True)
 class Need:
-    """One thing that is needed.
-
-    Attributes
-    ----------
-    item, tutorials
-        What, and for which tutorials.
-    size, check
-        How much there is to fetch; the checksum or the counts to expect.
-    place, source
-        Where to put it, and where it comes from.
-    state
-        "here", "missing", or what is wrong with what is there.
-    is_archive
-        Whether the source serves an archive, to be unpacked at the place.
-    """
+    """One thing that is needed."""
 
     item: str
-    tutorials: tuple[str, ...]
-    size: str
-    check: str
-    place: Path
-    source: str
-    state: str
-    is_archive: bool = False
+    tutorials: tuple[str, ...]  # for which of them
+    size: str  # of what is to be fetched
+    check: str  # the checksum or the counts to expect
+    place: Path  # where to put it
+    source: str  # where it comes from
+    state: str  # "here", "missing", or what is wrong with what is there
+    is_archive: bool = False  # to be unpacked at the place
 
     @property
     def is_here(self) -> bool:
@@ -57,15 +42,7 @@ class Need:
 
 
 def needs(wanted: Sequence[Tutorial], root: str | Path = "data") -> list[Need]:
-    """List what tutorials need: weights first, then data sets, each once.
-
-    Parameters
-    ----------
-    wanted
-        The tutorials.
-    root
-        The folder that holds the data sets.
-    """
+    """List what tutorials need, with data sets in the folder `root`: weights first, then data sets, each once."""
     models = {t.model: tuple(o.name for o in wanted if o.model == t.model) for t in wanted}
     return [_weights(name, names) for name, names in models.items()] + [_dataset(t, Path(root)) for t in wanted]
 
@@ -86,25 +63,30 @@ def _dataset(tutorial: Tutorial, root: Path) -> Need:
     counts = form.counts[tutorial.split]
     check = f"{sum(counts.values())} pictures in {tutorial.split}: " + ", ".join(f"{n} {c}" for c, n in counts.items())
     rest = [f"{sum(other.values())} in {split}" for split, other in form.counts.items() if split != tutorial.split]
-    check += f" (the archive also holds {', '.join(rest)})" if any(form.counts.values()) and rest else ""
-    source = " or ".join(dict.fromkeys(s.url for s in form.sources))
-    state = _state(tutorial, root / form.folder, root, form.options)
-    size = SIZES.get(tutorial.dataset, "size not published")
-    item = f"data set {tutorial.dataset}"
-    return Need(item, (tutorial.name,), size, check, root / form.folder, source, state, is_archive=True)
+    check += f" (the archive also holds {', '.join(rest)})" if rest else ""
+    return Need(
+        item=f"data set {tutorial.dataset}",
+        tutorials=(tutorial.name,),
+        size=SIZES.get(tutorial.dataset, "size not published"),
+        check=check,
+        place=root / form.folder,
+        source=" or ".join(dict.fromkeys(s.url for s in form.sources)),
+        state=_state(tutorial, root),
+        is_archive=True,
+    )
 
 
-def _state(tutorial: Tutorial, folder: Path, root: Path, options: Mapping[str, Any]) -> str:
+def _state(tutorial: Tutorial, root: Path) -> str:
+    form = find_published(tutorial.dataset)
+    folder, expected = root / form.folder, form.counts[tutorial.split]
     try:
-        dataset = load_dataset(tutorial.dataset, root, tutorial.split, **options)
+        dataset = load_dataset(tutorial.dataset, root, tutorial.split, **dict[str, Any](form.options))
     except (FileNotFoundError, ValueError) as error:
         is_there = folder.exists() or folder.is_symlink() or not isinstance(error, FileNotFoundError)
         return f"there, but {str(error).removesuffix('.')}" if is_there else "missing"
-    expected = find_published(tutorial.dataset).counts[tutorial.split]
     names = Counter(dataset.class_names[int(k)] if "all" not in expected else "all" for k in dataset.labels)
     if len(dataset) < sum(expected.values()):
         return f"there, with {len(dataset)} of {sum(expected.values())} pictures"
-    wrong = [
-        f"{names[c]} {c}, not {expected.get(c, 0)}" for c in {**expected, **names} if names[c] != expected.get(c, 0)
-    ]
-    return f"there, with other pictures than published: {'; '.join(wrong)}" if wrong else "here"
+    wrong = [name for name in {**expected, **names} if names[name] != expected.get(name, 0)]
+    words = "; ".join(f"{names[name]} {name}, not {expected.get(name, 0)}" for name in wrong)
+    return f"there, with other pictures than published: {words}" if wrong else "here"

@@ -19,20 +19,20 @@ from typing import Any
 
 import pandas as pd
 
-from zsc.datasets import download_dataset
-from zsc.datasets import find_published
+from reproduction.needs import needs
+from reproduction.tutorials import CHECKOUT, Tutorial
+from reproduction.verdicts import rows
+from zsc.datasets import download_dataset, find_published
 from zsc.evaluation import Evaluation, environment
 from zsc.files import digest_of, locked, write_whole
 from zsc.models.weights import get_weights
 from zsc.report import write_report
-from zsc.reproduction.needs import Need, needs
-from zsc.reproduction.tutorials import CHECKOUT, Tutorial
-from zsc.reproduction.verdicts import rows
 
 Report = Callable[[str], None]
 KIND, FORMAT = "zsc reproduction", 1
 PARAMETERS = ("MODEL", "DATASET", "ROOT", "STORE", "LIMIT", "RESULTS")
-QUIET = ("--log-level=ERROR",)  # kernels warn that they listen on TCP without encryption; it is loopback
+ELSEWHERE = "move it away, or choose another --output."
+QUIET = ["--log-level=ERROR"]  # kernels warn that they listen on TCP without encryption; it is loopback
 _log = logging.getLogger("zsc")
 
 
@@ -47,7 +47,7 @@ class ReproductionError(RuntimeError):
 def reproduce(
     wanted: Sequence[Tutorial],
     root: str | Path = "data",
-    output: str | Path = "reproduction",
+    output: str | Path = "reproduced",
     *,
     report: Report | None = None,
     progress: bool = True,
@@ -63,17 +63,14 @@ def reproduce(
     output
         Gets a folder for each tutorial, with the executed notebook, the evaluations and their HTML reports; and
         `table.csv` and `table.json`, which keep the rows of tutorials that were run before.
-    report
-        Called with a line for each step; None logs them.
-    progress
-        Show bars.
+    report, progress
+        Called with a line for each step (None logs them); and whether to show bars.
 
     Returns
     -------
     pd.DataFrame
         One row per published number: tutorial, claim, metric, published, ours, low, high, difference, verdict, reason,
         n, model, library, fingerprint, weights_sha256, dataset, data_digest, seconds, notebook_sha256, finished.
-        `attrs` has versions and hardware.
 
     Raises
     ------
@@ -88,12 +85,13 @@ def reproduce(
     report = report or _log.info
     root, output = Path(root).resolve(), Path(output).resolve()
     check_first(wanted, root, output)
-    found, failed = [], []
+    found: list[dict[str, Any]] = []
+    failed = []
     with locked(output / "table.json", report=report):
         for tutorial in wanted:
             _keep(output, tutorial, [])  # no row of an earlier run is taken for this one's
             try:
-                new = _one(tutorial, root, output / tutorial.name, report=report, progress=progress)
+                new = _one(tutorial, root, output / tutorial.name, report, progress)
             except (RuntimeError, OSError, ValueError) as error:
                 failed.append(f"{tutorial.name}: {error}")
                 report(f"  failed: {error}")
@@ -101,7 +99,6 @@ def reproduce(
             _keep(output, tutorial, new)
             found += new
     table = pd.DataFrame(found)
-    table.attrs |= environment()
     if failed:
         done = ", ".join(dict.fromkeys(row["tutorial"] for row in found)) or "none"
         raise ReproductionError(f"{' '.join(failed)} Tutorials that ran to their end: {done}.", table)
@@ -114,14 +111,13 @@ def check_first(wanted: Sequence[Tutorial], root: Path, output: Path) -> None:
         if importlib.util.find_spec(package) is None:
             raise ImportError(f"running notebooks needs {package}: pip install 'zsc-clip[notebooks]'.")
     for tutorial in wanted:
-        missing = [name for name in PARAMETERS if name not in parameter_names(tutorial.notebook)]
-        if missing:
+        known = parameter_names(tutorial.notebook)
+        if missing := [name for name in PARAMETERS if name not in known]:
             raise ValueError(
                 f"{tutorial.notebook}: its cell tagged 'parameters' does not set {', '.join(missing)}; without it the "
                 "notebook would run on something else than the tutorial's; restore it."
             )
-    wrong = [need for need in needs(wanted, root) if not need.is_here and not need.is_missing]
-    if wrong:
+    if wrong := [need for need in needs(wanted, root) if not need.is_here and not need.is_missing]:
         words = " ".join(f"{need.item} in {need.place}: {need.state}." for need in wrong)
         raise ValueError(
             f"{words} What is there is neither judged nor replaced: complete it, or move it away and it is fetched."
@@ -136,7 +132,7 @@ def check_first(wanted: Sequence[Tutorial], root: Path, output: Path) -> None:
     _read_rows(output)
 
 
-def _one(tutorial: Tutorial, root: Path, output: Path, *, report: Report, progress: bool) -> list[dict[str, Any]]:
+def _one(tutorial: Tutorial, root: Path, output: Path, report: Report, progress: bool) -> list[dict[str, Any]]:
     report(f"{tutorial.name}: {tutorial.title}")
     report(f"  weights of {tutorial.model}: {get_weights(tutorial.model).name}")
     _get_data(tutorial, root, report, progress)
@@ -159,44 +155,31 @@ def _one(tutorial: Tutorial, root: Path, output: Path, *, report: Report, progre
 
 def _get_data(tutorial: Tutorial, root: Path, report: Report, progress: bool) -> None:
     """Fetch the data set where it is missing, and see that it is whole."""
-    data = _data_need(tutorial, root)
+    data = needs([tutorial], root)[-1]
     if data.is_missing:
         options: dict[str, Any] = dict(find_published(tutorial.dataset).options)
         download_dataset(tutorial.dataset, root, **options, report=report, progress=progress)
-        data = _data_need(tutorial, root)
+        data = needs([tutorial], root)[-1]
     if not data.is_here:
-        raise ValueError(f"{data.item} in {data.place}: {data.state}; expected are {data.check}.")
+        raise ValueError(f"{data.item} in {data.place}: {data.state}; it must hold {data.check}.")
     report(f"  {data.item} {tutorial.split}: {data.check.partition(' (')[0]}")
 
 
-def _data_need(tutorial: Tutorial, root: Path) -> Need:
-    return needs([tutorial], root)[-1]
-
-
 def _read_rows(output: Path) -> list[dict[str, Any]]:
-    """Read the rows of a table that an earlier run wrote; none where there is no table.
-
-    Raises
-    ------
-    ValueError
-        If the file is something else, or of a newer version.
-    """
+    """Read the rows of a table that an earlier run wrote; none where there is no table."""
     path = output / "table.json"
     if not path.exists():
         return []
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        found = content["rows"]
+        found = list(content["rows"])
         is_table = all(isinstance(row["tutorial"], str) for row in found) and content.get("kind", KIND) == KIND
         version = content.get("format", 0)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(
-            f"{path}: no table of 'zsc reproduce' ({error}); move it away, or choose another --output."
-        ) from error
+        raise ValueError(f"{path}: no table of 'zsc reproduce' ({error}); {ELSEWHERE}") from error
     if not is_table or version not in (0, FORMAT):
-        what = "of another version" if is_table else "of something else"
-        raise ValueError(f"{path}: a table {what}; move it away, or choose another --output.")
-    return list(found)
+        raise ValueError(f"{path}: a table of {'another version' if is_table else 'something else'}; {ELSEWHERE}")
+    return found
 
 
 def _keep(output: Path, tutorial: Tutorial, new: list[dict[str, Any]]) -> None:
@@ -208,66 +191,50 @@ def _keep(output: Path, tutorial: Tutorial, new: list[dict[str, Any]]) -> None:
     write_whole(output / "table.csv", pd.DataFrame(every).to_csv(index=False) if every else "")
 
 
-def run_notebook(tutorial: Tutorial, root: Path, output: Path, *, progress: bool = True) -> Path:
+def run_notebook(tutorial: Tutorial, root: Path, output: Path, *, progress: bool = True) -> None:
     """Run a tutorial's notebook with the real model and data set; keep it executed beside its results.
 
     Raises
     ------
-    ImportError
-        If papermill is not installed.
     RuntimeError
         If a cell fails; the message says which error, and the notebook is kept up to there.
     """
-    try:
-        import papermill
-    except ImportError as error:
-        raise ImportError("running notebooks needs papermill: pip install 'zsc-clip[notebooks]'.") from error
+    import papermill
+
     output.mkdir(parents=True, exist_ok=True)
     for result in tutorial.results:  # no result of an earlier run is taken for this one's
         for suffix in (".json", ".html"):
             (output / result.file).with_suffix(suffix).unlink(missing_ok=True)
     executed = output / tutorial.notebook.name
     values = (tutorial.model, tutorial.dataset, str(root), str(root / "embeddings"), None, str(output))
-    parameters = dict(zip(PARAMETERS, values, strict=True))
     try:
         papermill.execute_notebook(
             str(tutorial.notebook),
             str(executed),
-            parameters=parameters,
+            parameters=dict(zip(PARAMETERS, values, strict=True)),
             kernel_name="python3",
             language="python",
             cwd=str(CHECKOUT / "notebooks"),
             progress_bar=progress,
-            extra_arguments=list(QUIET),
+            extra_arguments=QUIET,
         )
     except papermill.PapermillExecutionError as error:
-        raise RuntimeError(
-            f"{tutorial.notebook.name} failed: {error.ename}: {error.evalue} (see {executed})."
-        ) from error
-    return executed
+        words = f"{tutorial.notebook.name} failed: {error.ename}: {error.evalue} (see {executed})."
+        raise RuntimeError(words) from error
 
 
 def parameter_names(notebook: Path) -> list[str]:
-    """List the names that a notebook's cell tagged `parameters` sets.
-
-    Raises
-    ------
-    ValueError
-        If the file is no notebook, or its cell is no Python; the message names the file.
-    """
+    """List the names that a notebook's cell tagged `parameters` sets; a ValueError names a file that is no notebook."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
         return assigned_names("\n".join("".join(c["source"]) for c in tagged))
-    except FileNotFoundError:
-        raise ValueError(f"{notebook}: no such notebook; restore it.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
         raise ValueError(f"{notebook}: cannot be read as a notebook ({error}); restore it.") from error
 
 
 def assigned_names(source: str) -> list[str]:
     """List the names that Python lines set, however they are spaced and typed."""
-    tree = ast.parse(source)
-    targets = [t for s in tree.body if isinstance(s, ast.Assign) for t in s.targets]
-    targets += [s.target for s in tree.body if isinstance(s, ast.AnnAssign) and s.value is not None]
-    return [t.id for t in targets if isinstance(t, ast.Name)]
+    nodes = [node for node in ast.parse(source).body if not (isinstance(node, ast.AnnAssign) and node.value is None)]
+    names = [name for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)]
+    return [name.id for name in names if isinstance(name.ctx, ast.Store)]
