@@ -395,7 +395,7 @@ def embed_images(
     check_choice(on_error, ON_ERROR, "on_error")
     check_count(batch_size, "batch_size")
     if workers is not None:
-        check_count(workers, "workers")
+        check_count(workers, "workers", low=0)
     if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
         raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
     if not len(dataset):

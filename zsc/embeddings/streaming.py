@@ -103,7 +103,7 @@ def stream_blocks(
         Digests that need no embedding; pictures of these are read but not decoded.
     """
     check_count(batch_size, "batch_size")
-    workers = min(os.cpu_count() or 1, 8) if workers is None else check_count(workers, "workers")
+    workers = check_count(workers or min(os.cpu_count() or 1, 8), "workers")
     blocks = _blocks(indices, batch_size)
     waiting: deque[list[Future[Prepared]]] = deque()
     openers = _Openers(workers if blocks else 0)
