@@ -22,10 +22,10 @@ CHECK = { command -v "$$PYTHON" >/dev/null || { echo "There is no Python called 
   exit 1; }; } && "$$PYTHON" -c '$(TOO_OLD)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lab browser notebooks toy bench data reproduce constraints clean
+.PHONY: help setup demo test test-quick lint lab browser notebooks toy bench data reproduce constraints clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup:  ## make .venv with everything (once: 2 to 5 minutes, 7 GB)
 	@if [ -z "$(NAMED)" ] && [ -x "$$VENV/bin/python" ]; then PYTHON="$$VENV/bin/python"; fi; \
@@ -34,8 +34,11 @@ setup:  ## make .venv with everything (once: 2 to 5 minutes, 7 GB)
 demo: setup  ## classify real photographs, and see what prompts change
 	@$(RUN) zsc demo
 
-test: setup  ## run the tests (no network; about 10 minutes on 2 cores)
-	@$(RUN) pytest
+test: setup  ## run all tests in parallel (no network; about 8 minutes on 2 cores)
+	@$(RUN) pytest -n auto --dist worksteal
+
+test-quick: setup  ## run the tests that cost little (about a minute)
+	@$(RUN) pytest -n auto --dist worksteal -m "not slow"
 
 lint: setup  ## check style and types
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy

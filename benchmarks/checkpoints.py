@@ -14,6 +14,8 @@ import packaging.version
 import torch
 import transformers
 
+from zsc.files import locked, write_whole
+
 # clip-anytorch asks for pkg_resources.packaging, which setuptools no longer offers; OpenAI's own clip does not
 stub = types.ModuleType("pkg_resources")
 stub.packaging = packaging
@@ -30,17 +32,16 @@ _ARCHITECTURES = {  # OpenAI's own sizes, as arguments of clip.model.CLIP
 def random_checkpoint(name: str) -> Path:
     """Build a full-size checkpoint with random weights in OpenAI's format (float16 state dict), once."""
     path = CACHE / f"{name}.pt"
-    if not path.exists():
-        from clip.model import CLIP, convert_weights
+    CACHE.mkdir(exist_ok=True)
+    with locked(path):  # processes that test side by side build it once
+        if not path.exists():
+            from clip.model import CLIP, convert_weights
 
-        torch.manual_seed(0)
-        model = CLIP(*_ARCHITECTURES[name])
-        spread_batch_norm(model)
-        convert_weights(model)
-        CACHE.mkdir(exist_ok=True)
-        part = path.with_suffix(".part")
-        torch.save(model.state_dict(), part)
-        part.replace(path)
+            torch.manual_seed(0)
+            model = CLIP(*_ARCHITECTURES[name])
+            spread_batch_norm(model)
+            convert_weights(model)
+            write_whole(path, lambda file: torch.save(model.state_dict(), file))
     return path
 
 

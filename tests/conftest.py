@@ -6,6 +6,8 @@ import socket
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.pop("ZSC_WEIGHTS", None)
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core; threads that wait for each other would spin
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
