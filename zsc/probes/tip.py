@@ -149,8 +149,8 @@ def with_shots(zero_shot: LinearHead, rows: LabelledRows, alpha: float = ALPHA, 
     """Put checked rows beside a zero-shot head; no rows leave it as it is."""
     if zero_shot.dim != rows.values.shape[1]:
         raise ValueError(
-            f"zero_shot takes {zero_shot.dim} numbers per row and train has {rows.values.shape[1]}; both must be of one "
-            "model."
+            f"zero_shot takes {zero_shot.dim} numbers per row and train has {rows.values.shape[1]}; both must be of "
+            "one model."
         )
     head = replace(zero_shot, fingerprint=zero_shot.fingerprint or rows.fingerprint)
     return TipAdapter(head, rows.values, rows.labels, alpha, beta)
