@@ -24,6 +24,7 @@ from servers import FileServer
 import benchmarks.checkpoints  # noqa: F401  a spawned process imports this module, and needs its stand-in of pkg_resources
 import zsc
 from zsc.models import as_encoder, hub
+from zsc.models.base import EXACT_FLOAT32
 from zsc.models.tokens import BytePairTokenizer, openai_codec
 from zsc.models.transforms import LibraryTransform
 from zsc.models.weights import WeightsError
@@ -271,3 +272,22 @@ def test_loading_says_nothing(open_clip_weights):
     code = f"import zsc; [zsc.load_model(name, device='cpu') for name in {names}]"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_float32_is_not_rounded_to_tf32(colours, monkeypatch):
+    """torch lets a GPU round float32 convolutions; while an encoder works it does not, and then as the user has it."""
+    seen = []
+    embed = colours.embed_pixels
+
+    def nested(pixels):
+        with EXACT_FLOAT32:  # another thread that leaves first
+            pass
+        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+        return embed(pixels)
+
+    monkeypatch.setattr(colours, "embed_pixels", nested)
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    assert before[0]  # torch's default, which the test is about
+    colours.encode_images([Image.new("RGB", (8, 8), "red")])
+    assert seen == [(False, False)]
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
