@@ -1,1 +1,0 @@
-"""Pictures whose truth is known: faces and animals drawn on the spot, with their captions."""
