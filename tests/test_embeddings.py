@@ -70,8 +70,8 @@ def test_wrong_arguments_are_named(colours, colour_dataset):
         zsc.embed_images(3, colour_dataset)
     with pytest.raises(TypeError, match="dataset is a list; pass an ImageDataset"):
         zsc.embed_images(colours, list(colour_dataset.paths))
-    for name, value in {"batch_size": 0, "workers": -1}.items():
-        with pytest.raises(ValueError, match=f"{name}={value}; {name} must be a whole number of 1 or more"):
+    for name, value, low in (("batch_size", 0, 1), ("workers", -1, 0)):
+        with pytest.raises(ValueError, match=f"{name}={value}; {name} must be a whole number of {low} or more"):
             zsc.embed_images("no model is loaded for this", colour_dataset, **{name: value})
 
 
