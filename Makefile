@@ -1,15 +1,15 @@
 # make alone lists the targets. Each does the set-up it needs; a second call starts at once.
 #   PYTHON=python3.12      the Python that makes the virtual environment (3.10 or newer)
-#   VENV=FOLDER            where it lies, such as for a second Python beside the first
+#   VENV=FOLDER            its folder, such as for a second Python beside the first
 #   PIP_FLAGS="..."        options for pip, such as --quiet or another index
 
 PYTHON ?= python3
 PIP_FLAGS ?=
 ROOT ?= data
 VENV ?= .venv
-# without a name for it, the environment that is there runs on, whatever python3 is today
+# unless a Python is named, an existing environment is used, whatever python3 is today
 NAMED := $(if $(filter file,$(origin PYTHON)),,--named)
-# recipes read paths from their environment, where a space is a letter like any other; ~ and quotes are the shell's
+# recipes read paths from environment variables, so that spaces need no care; ~ and quotes mean what they mean in a shell
 path = $(subst ",,$(subst ',,$(subst |,,$(subst |~/,$(HOME)/,|$(1)))))
 override PYTHON := $(call path,$(PYTHON))
 override ROOT := $(call path,$(ROOT))
@@ -79,6 +79,6 @@ constraints: ## write constraints.txt from a fresh environment without constrain
 clean:  ## remove the environment and everything built; data sets stay
 	@if [ -e "$$VENV/.installed" ]; then rm -rf "$$VENV"; elif [ -e "$$VENV" ]; then echo "$$VENV stays: make has not made it."; fi
 	@rm -rf .venv-fresh .venv-fresh.?????? build dist *.egg-info .ruff_cache .mypy_cache .hypothesis tests/.cache
-	@rm -rf zsc-demo.png benchmark.json benchmark-part.json explorer-benchmark.json reproduction toy-again
-	@find zsc tests benchmarks notebooks .ci -exec test -e '{}/pyvenv.cfg' \; -prune -o \
+	@rm -rf zsc-demo.png benchmark.json benchmark-part.json explorer-benchmark.json reproduced toy-again
+	@find zsc tests benchmarks reproduction notebooks .ci -exec test -e '{}/pyvenv.cfg' \; -prune -o \
 	  -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

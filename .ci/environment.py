@@ -1,7 +1,7 @@
-"""Make the virtual environment that the Makefile's targets run in: by one make at a time, and marked when it is whole.
+"""Make the virtual environment that the Makefile's targets run in: one make at a time, and marked when it is complete.
 
-`PYTHON .ci/environment.py VENV [--named] [flags of pip]`; --named says that the user chose this Python. The stamp in
-the environment says where it was made, and from which `pyproject.toml` and `constraints.txt`. Nothing is ever removed.
+`PYTHON .ci/environment.py VENV [--named] [flags of pip]`; --named says that the user chose this Python. A stamp in the
+environment records where it was made, and from which `pyproject.toml` and `constraints.txt`. Nothing is ever removed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class State(NamedTuple):
-    """What is at the environment's place: `kind` is nothing, foreign, begun or made."""
+    """What is in the environment's folder: `kind` is nothing, foreign, begun or made."""
 
     kind: str
     place: str = ""
@@ -31,7 +31,7 @@ class State(NamedTuple):
 
 
 def main(venv: Path, flags: list[str], *, named: bool) -> str | None:
-    """Make the environment unless it is there; give a sentence where that cannot be."""
+    """Make the environment unless it is there; return one sentence if that is impossible."""
     try:
         if not _is_ready(venv, named):
             with _one_at_a_time(venv):

@@ -25,7 +25,7 @@ import zsc
 from benchmarks.checkpoints import CACHE, random_checkpoint
 from benchmarks.loops import LOOPS, PROMPTS
 from benchmarks.pictures import copies, make_pictures
-from zsc.provenance import environment
+from zsc.evaluation import environment
 from zsc.store import EmbeddingStore, PathIndex, file_key
 
 KEPT = 3925  # Imagenette's validation set

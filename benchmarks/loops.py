@@ -19,7 +19,7 @@ from PIL import Image
 
 import zsc
 from benchmarks.checkpoints import hugging_face_folder
-from zsc.embeddings.streaming import prepare
+from zsc.embeddings import prepare
 
 Loop = Callable[[list[Path]], None]
 PROMPTS = ["face without glasses", "face with glasses"]

@@ -19,8 +19,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
+from reproduction.run import assigned_names
 from zsc.files import write_whole
-from zsc.reproduction.run import assigned_names
 
 HERE = Path(__file__).parent
 TIMEOUT = 1800

@@ -15,7 +15,7 @@ import numpy as np
 from conftest import ColourEncoder
 
 import zsc
-from zsc.embeddings import job, streaming
+from zsc import embeddings
 
 
 def mark(pixels):
@@ -35,12 +35,12 @@ class SlowEncoder(ColourEncoder):
 
 def hang_at(path):
     """Let the reading of one picture wait for ever, as a share that went away does."""
-    read = streaming.read_source
-    streaming.read_source = lambda source: threading.Event().wait() if source == path else read(source)
+    read = embeddings.read_source
+    embeddings.read_source = lambda source: threading.Event().wait() if source == path else read(source)
 
 
 if __name__ == "__main__":
-    job.PART_ROWS = 16
+    embeddings.PART_ROWS = 16
     dataset = zsc.ImageDataset.from_folder(sys.argv[1])
     if sys.argv[4:] == ["--hang"]:
         hang_at(dataset.paths[5])

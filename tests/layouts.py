@@ -1,7 +1,9 @@
 """Small data sets in the published layouts, as folders and as archives."""
 
+import os
 import tarfile
 import zipfile
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -22,9 +24,9 @@ FORMS = {  # form -> the options of load_dataset
 
 
 def picture(path, seed=None):
-    """Write a small picture whose content no other path has."""
+    """Write a small picture whose content no other path below the same folder has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed if seed is not None else abs(hash(str(path))) % 2**32)
+    rng = np.random.default_rng(seed if seed is not None else zlib.crc32(os.fsencode("/".join(path.parts[-3:]))))
     kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
     Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(path, format=kind)
 
@@ -58,7 +60,7 @@ def make(form, root, splits=None):
         for split in splits or default:
             make_classes(root / form / split, ANIMALS, suffix, "flickr")
         return root / form
-    folder = root / imagenette.FOLDERS[FORMS[form]["size"]]
+    folder = root / imagenette.FORMS[form].folder
     for split in splits or ("train", "val"):
         make_classes(folder / split, WNIDS, ".JPEG", "ILSVRC2012_val")
     return folder

@@ -5,6 +5,7 @@ screenshot at $ZSC_SCREENSHOT, or in pytest's temporary folder.
 """
 
 import contextlib
+import dataclasses
 import importlib.util
 import json
 import os
@@ -21,6 +22,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from PIL import Image
+
+pytestmark = pytest.mark.slow
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "06_your_own_classifier.ipynb"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -45,11 +48,11 @@ CELLS = (
     "explorer = PromptExplorer(embeddings, model)\nexplorer",
 )
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium, then make browser"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="no Playwright here: make browser"),
-    pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="no JupyterLab here: make setup"),
-]
+NEEDS_BROWSER = pytest.mark.skipif(
+    CHROMIUM is None or importlib.util.find_spec("playwright") is None,
+    reason="no chromium or no Playwright here: apt-get install chromium, then make browser",
+)
+HOSTILE = "</script><img src=x onerror=alert(1)>", 'a "photo" of \'it\' {{ 7 * 7 }} {x} <b>&amp; onclick="alert(1)" `'
 
 
 def small_notebook(folder):
@@ -76,7 +79,7 @@ def own_notebook(folder):
 
 @contextlib.contextmanager
 def jupyter(folder, served):
-    """Start a Jupyter server on loopback with a token on a free port; give the address of its pages and the token."""
+    """Start a Jupyter server on loopback, on a free port: the address of its pages and their token."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -154,6 +157,37 @@ def browser_page(folder):
             context.close()
 
 
+@dataclasses.dataclass
+class Seen:
+    """What a browser did with a page: dialogs, addresses it asked for, elements that no template has, and the text."""
+
+    dialogs: list
+    requests: list
+    foreign: int
+    text: str
+    elements: list
+
+    def attributes(self, name):
+        return [values[name] for values in self.elements if name in values]
+
+
+def what_a_browser_does(path, folder, click=None):
+    with browser_page(folder) as page:
+        dialogs, requests = [], []
+        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda asked: requests.append(asked.url))
+        page.goto(path.as_uri())
+        if click:
+            page.locator(click).click()
+        page.mouse.move(200, 200)
+        page.wait_for_timeout(300)
+        foreign = page.locator("script, iframe, object, img:not([src^='data:']), [onerror], [onload]").count()
+        script = "all => all.map(e => Object.fromEntries([...e.attributes].map(a => [a.name, a.value])))"
+        elements = page.locator("*").evaluate_all(script)
+        asked = [url for url in requests if not url.startswith("data:")]
+        return Seen(dialogs, asked, foreign, page.locator("html").evaluate("e => e.textContent"), elements)
+
+
 def run_all(page):
     page.locator(".jp-NotebookPanel").wait_for()
     page.get_by_text("(ipykernel) | Idle").wait_for()  # before that, running asks which kernel
@@ -175,7 +209,7 @@ def type_prompt(page):
 
 
 def changed(page, place, before):
-    """Wait until the HTML of a place is another than before, and give it."""
+    """Wait until the HTML of a place differs from before."""
     script = "([place, before]) => document.querySelector(place).innerHTML !== before"
     page.wait_for_function(script, arg=[place, before], timeout=WAIT)
     return page.locator(place).first.inner_html()
@@ -187,7 +221,7 @@ def pictures(page):
 
 
 def classify_own_picture(page, folder):
-    """Upload a picture in the second tab, and see a bar a class."""
+    """Upload a picture in the second tab, and see one bar per class."""
     picture = folder / "mine.png"
     Image.new("RGB", (400, 300), (30, 90, 200)).save(picture)
     page.get_by_role("tab", name="your own picture").click()
@@ -200,6 +234,8 @@ def classify_own_picture(page, folder):
     assert bar["x"] == track["x"] and bar["height"] == track["height"] and 0 < bar["width"] < track["width"]
 
 
+@NEEDS_BROWSER
+@pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="no JupyterLab here: make setup")
 @pytest.mark.parametrize("build", [small_notebook, own_notebook])
 def test_typing_a_prompt_changes_accuracy_and_gallery(build, tmp_path):
     served = tmp_path / "notebooks"

@@ -89,7 +89,7 @@ class TestTemperature:
             (np.zeros((3, 3)), [0, 1, 2], "scores give the labels no more than the mean over classes"),
             (np.eye(3), [1, 2, 0], "accuracy 0.000 with 3 classes.*the model does not tell these classes apart, or"),
             (np.eye(3), [0, 1], "scores holds 3 and y_true holds 2"),
-            (np.eye(3), [0, 1, 3], "y_true runs from 0 to 3; accepted are 0 to 2"),
+            (np.eye(3), [0, 1, 3], "y_true runs from 0 to 3; labels must lie in 0 to 2"),
             (np.eye(3) * np.nan, [0, 1, 2], "scores holds NaN or infinity in 3 of 3 rows"),
             (np.eye(3)[:, :1], [0, 0, 0], r"scores has shape \(3, 1\)"),
         ],
@@ -228,14 +228,14 @@ class TestConformal:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"coverage": 1.0}, "coverage=1.0; accepted is a fraction, above 0 and below 1"),
-            ({"method": "raps"}, "method='raps'; accepted are lac, aps"),
+            ({"coverage": 1.0}, "coverage=1.0; coverage must be a fraction, above 0 and below 1"),
+            ({"method": "raps"}, "method='raps'; method must be one of lac, aps"),
             ({"method": "aps", "seed": "q"}, "seed='q'; seed must be a whole number"),
             ({"seed": -1}, "seed=-1; seed must be"),
             ({"y_cal": [0]}, "calibration_proba holds 2 and y_cal holds 1"),
-            ({"y_cal": [0, 5]}, "y_cal runs from 0 to 5; accepted are 0 to 1"),
+            ({"y_cal": [0, 5]}, "y_cal runs from 0 to 5; labels must lie in 0 to 1"),
             ({"calibration_proba": [[0.5, 0.6]] * 2}, "calibration_proba adds up to 1.1 in row 0"),
-            ({"proba": [[0.2, 0.3, 0.5]]}, "proba has 3 columns; accepted is one for each of the 2 classes"),
+            ({"proba": [[0.2, 0.3, 0.5]]}, "proba has 3 columns; pass one for each of the 2 classes"),
             ({"proba": [[np.nan, 0.5]]}, "proba holds NaN"),
         ],
     )

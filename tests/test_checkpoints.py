@@ -14,7 +14,7 @@ import torch
 
 import zsc
 from zsc.models.checkpoints import is_torchscript, read_state_dict
-from zsc.models.openai_clip import _NEEDED
+from zsc.models.openai_clip import NEEDED
 from zsc.models.weights import WeightsError
 
 PICTURES = [np.full((40, 50, 3), 90, np.uint8), np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)]
@@ -62,7 +62,7 @@ def traced(module, path):
 
 
 class Odd(torch.nn.Module):
-    """Strides, shared storages, all kinds of numbers; and tensors that are neither parameters nor buffers."""
+    """Strides, shared storages, all kinds of numbers; and a mask that is neither parameter nor buffer, as OpenAI's."""
 
     def __init__(self):
         super().__init__()
@@ -75,12 +75,11 @@ class Odd(torch.nn.Module):
         for kind in ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float64"):
             self.register_buffer(f"as_{kind}", torch.tensor([0, 1, 1]).to(getattr(torch, kind)))
         self.register_buffer("empty", torch.zeros(0, 3))
-        self.register_buffer("unsaved", torch.ones(2), persistent=False)
-        self.mask, self.sizes, self.inner = torch.ones(3), [1, 2], torch.nn.Linear(2, 2)
+        self.attn_mask, self.sizes, self.inner = torch.ones(3), [1, 2], torch.nn.Linear(2, 2)
         self.again = self.inner
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.mask.sum() + self.sizes[0]
+        return x + self.attn_mask.sum() + self.sizes[0]
 
 
 class TestTorchScript:
@@ -95,7 +94,7 @@ class TestTorchScript:
         assert is_torchscript(tmp_path / "a.pt") and {v.dtype for v in theirs.values()} >= {
             torch.float16 if half else torch.float32
         }
-        same(read_state_dict(tmp_path / "a.pt", _NEEDED), theirs)
+        same(read_state_dict(tmp_path / "a.pt", NEEDED), theirs)
 
     def test_strides_shared_storages_and_kinds_of_numbers(self, tmp_path):
         with warnings.catch_warnings():
@@ -103,7 +102,7 @@ class TestTorchScript:
             torch.jit.script(Odd()).save(str(tmp_path / "odd.pt"))
         ours = read_state_dict(tmp_path / "odd.pt", ["logit_scale"])
         same(ours, by_torch(tmp_path / "odd.pt"))
-        assert "mask" not in ours and "again.bias" in ours
+        assert "attn_mask" not in ours and "again.bias" in ours
         assert ours["inner.bias"].untyped_storage().data_ptr() == ours["again.bias"].untyped_storage().data_ptr()
 
     def test_the_same_embeddings_without_a_word(self, tmp_path, state, expected, capfd):
@@ -210,7 +209,7 @@ class TestWrappings:
             (lambda s: s | {"ln_final.bias": torch.ones(3)}, r"size mismatch for ln_final\.bias"),
             (lambda s: s | {"text_projection": torch.ones(3)}, "exactly the tensors"),
             (lambda s: s | {"ln_final.weight": 5}, r"ln_final\.weight is 5, not a tensor"),
-            (lambda s: dict.fromkeys(_NEEDED, 5), "is 5, not a tensor"),
+            (lambda s: dict.fromkeys(NEEDED, 5), "is 5, not a tensor"),
             (lambda s: s | {"visual.proj": Calls(open, "owned", "w")}, r"visual\.proj is a .*open, not a tensor"),
             (lambda s: {"model": s, "ema": s}, "holds 2 models, under 'model/' and 'ema/'; save the state dict of one"),
             (lambda s: small_clip(), r"but a pickled clip\.model\.CLIP; save the state_dict\(\)"),
@@ -219,8 +218,8 @@ class TestWrappings:
             (lambda s: {}, r"it lacks logit_scale"),
             (lambda s: s | {"logit_scale": torch.tensor(float("nan"))}, "logit_scale are not finite"),
             (lambda s: s | {"logit_scale": torch.tensor(float("inf"))}, "logit_scale are not finite"),
-            (lambda s: s | {"logit_scale": torch.tensor(100.0)}, "no logarithm of a finite scale"),
-            (lambda s: s | {"logit_scale": torch.tensor(-1000.0)}, "no logarithm of a finite scale"),
+            (lambda s: s | {"logit_scale": torch.tensor(100.0)}, "not the logarithm of a finite scale"),
+            (lambda s: s | {"logit_scale": torch.tensor(-1000.0)}, "not the logarithm of a finite scale"),
             (
                 lambda s: s | {"visual.conv1.weight": s["visual.conv1.weight"] * float("nan")},
                 r"of visual\.conv1\.weight are not finite",
@@ -287,9 +286,7 @@ class TestHostileFiles:
         torch.save(state | {"text_projection": torch.ones(1).expand(10**6, 10**6)}, tmp_path / "wide.pt")
         self.refuse(tmp_path / "wide.pt")
 
-    def test_an_old_file_that_holds_more_names_it(self, state, tmp_path):
+    def test_an_old_file_that_holds_more_is_not_read(self, state, tmp_path):
         more = {"model": state, "args": argparse.Namespace(lr=1)}
         torch.save(more, tmp_path / "o.pt", _use_new_zipfile_serialization=False)
-        self.refuse(
-            tmp_path / "o.pt", r"not a checkpoint that can be read .*holds more than tensors: argparse\.Namespace"
-        )
+        self.refuse(tmp_path / "o.pt", r"not a checkpoint that can be read .*holds more than tensors")

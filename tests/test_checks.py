@@ -20,15 +20,18 @@ def with_value(array, value):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([], r"answers has shape \(0,\); pass one label a picture"),
+        ([], r"answers has shape \(0,\); pass one label per picture"),
         ([[0, 1]], r"answers has shape \(1, 2\)"),
         (3, r"answers has shape \(\)"),
         ([0.0, 1.0], "answers holds float64 values; pass whole numbers"),
         ([0, None], "answers holds object values"),
         (["cat"], "answers holds <U3 values"),
         ([True, False], "answers holds bool values"),
-        ([0, 3], "answers runs from 0 to 3; accepted are 0 to 2"),
-        ([0, -1], r"answers runs from -1 to 0; accepted are 0 to 2 \(-1 marks no label: leave such pictures out\)"),
+        ([0, 3], "answers runs from 0 to 3; labels must lie in 0 to 2"),
+        (
+            [0, -1],
+            r"answers runs from -1 to 0; labels must lie in 0 to 2 \(-1 marks no label: leave such pictures out\)",
+        ),
         ([0, np.nan], "answers holds float64 values"),
         ([[0], [1, 2]], "answers is ragged"),
     ],
@@ -44,7 +47,7 @@ def test_good_labels_come_back_as_int64():
         labels = checks.check_labels(y, 3)
         assert labels.dtype == np.int64 and labels.tolist() == [0, 2]
     assert checks.check_labels([0, 99]).tolist() == [0, 99]
-    with pytest.raises(ValueError, match="accepted are 0 or more"):
+    with pytest.raises(ValueError, match="labels must be 0 or more"):
         checks.check_labels([-2])
 
 
@@ -53,14 +56,14 @@ def test_good_labels_come_back_as_int64():
     [
         (with_value(HALVES, np.nan), r"p holds NaN or infinity in 1 of 3 rows \(first: row 1\)"),
         (with_value(HALVES, np.inf), "p holds NaN or infinity"),
-        (with_value(HALVES, 0.4), "p adds up to 0.9 in row 1; accepted are rows that add up to 1"),
-        ([[-0.5, 1.5]], "p runs from -0.5 to 1.5; accepted are probabilities, 0 to 1"),
+        (with_value(HALVES, 0.4), "p adds up to 0.9 in row 1; each row must add up to 1"),
+        ([[-0.5, 1.5]], "p runs from -0.5 to 1.5; probabilities must lie in 0 to 1"),
         ([[1.0]], r"p has shape \(1, 1\); pass \(N, K\)"),
         ([0.5, 0.5], r"p has shape \(2,\); pass \(N, K\)"),
         (np.empty((0, 2)), r"p has shape \(0, 2\)"),
         ([["a", "b"]], "p holds <U1 values; pass real numbers"),
         ([[0.5], [0.5, 0.5]], "p is ragged"),
-        (np.full((2, 4), 0.25), "p has 4 columns; accepted is one for each of the 2 classes"),
+        (np.full((2, 4), 0.25), "p has 4 columns; pass one for each of the 2 classes"),
     ],
 )
 def test_wrong_probabilities(proba, message):
@@ -82,12 +85,12 @@ def test_good_probabilities_come_back_as_they_are():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([[0.6, 0.8], [3.0, 4.0]], r"train has a row of length 5 \(row 1\); accepted are unit rows"),
+        ([[0.6, 0.8], [3.0, 4.0]], r"train has a row of length 5 \(row 1\); rows must be of length 1"),
         ([[0.0, 0.0]], r"train has a row of length 0 \(row 0\)"),
         ([[np.nan, 1.0]], "train holds NaN or infinity in 1 of 1 rows .*without pictures that failed"),
         ([1.0, 0.0], r"train has shape \(2,\); pass \(N, D\)"),
         (np.empty((0, 2)), r"train has shape \(0, 2\)"),
-        ([[1.0, 0.0, 0.0]], "train has 3 numbers a row; accepted are 2"),
+        ([[1.0, 0.0, 0.0]], "train has 3 columns; it must have 2"),
         ([[1j, 0]], "train holds complex128 values"),
     ],
 )
@@ -115,19 +118,21 @@ def test_class_names_lengths_fractions_and_empty_classes():
     with pytest.raises(TypeError, match="class_names is the one text 'cat'"):
         checks.check_class_names("cat")
     assert checks.check_same_length(a=[1, 2], b=(3, 4), c=np.zeros((2, 5))) == 2
-    with pytest.raises(ValueError, match=re.escape("y_true holds 2 and images holds 1; accepted is the same number")):
+    with pytest.raises(
+        ValueError, match=re.escape("y_true holds 2 and images holds 1; both must hold the same number")
+    ):
         checks.check_same_length(y_true=[1, 2], proba=[3, 4], images=[0])
     assert checks.check_fraction(0.5, "coverage") == 0.5 and checks.check_fraction(1, "mix", ends=True) == 1
     for value in (0, 1, -0.1, float("nan")):
-        with pytest.raises(ValueError, match=re.escape(f"coverage={value!r}; accepted is a fraction, above 0")):
+        with pytest.raises(ValueError, match=re.escape(f"coverage={value!r}; coverage must be a fraction, above 0")):
             checks.check_fraction(value, "coverage")
     with pytest.raises(ValueError, match="ends included"):
         checks.check_fraction(1.01, "mix", ends=True)
     checks.check_every_class(np.array([0, 1]), 2)
-    with pytest.raises(ValueError, match="y_true holds no label of class 1; accepted is at least one of each of the 3"):
+    with pytest.raises(ValueError, match="y_true holds no label of class 1; each of the 3 classes must have one"):
         checks.check_every_class(np.array([0, 2]), 3)
     assert checks.check_choice("lac", ("lac", "aps"), "method") == "lac"
-    with pytest.raises(ValueError, match="method='raps'; accepted are lac, aps"):
+    with pytest.raises(ValueError, match="method='raps'; method must be one of lac, aps"):
         checks.check_choice("raps", ("lac", "aps"), "method")
 
 
@@ -167,7 +172,7 @@ class TestOtherKinds:
 
     @pytest.mark.parametrize("value", ["0.5", True, None, [0.5], float("nan"), 2])
     def test_fractions(self, value):
-        with pytest.raises(ValueError, match="share=.*; accepted is a fraction"):
+        with pytest.raises(ValueError, match="share=.*; share must be a fraction"):
             checks.check_fraction(value, "share")
 
     def test_many_names_cost_no_square(self):
@@ -179,6 +184,6 @@ class TestOtherKinds:
     def test_messages_stay_short(self):
         huge = [["x" * 1000] * 1000] * 1000
         for call in (lambda: checks.check_choice(huge, ("a",), "how"), lambda: checks.check_fraction(huge, "share")):
-            with pytest.raises(ValueError, match="accepted") as caught:
+            with pytest.raises(ValueError, match="must") as caught:
                 call()
             assert len(str(caught.value)) < 400

@@ -44,7 +44,7 @@ def test_one_picture(colours):
     assert list(row) == COLUMNS and len(row) == 1
     assert row["y_pred"][0] == 1 and row["y_pred_token"][0] == "a blue thing" and pd.isna(row["y_true"][0])
     assert clf.classify(colour_picture(COLOURS["blue"]), y_true=0)["y_true"][0] == 0
-    with pytest.raises(ValueError, match="labels run from 5 to 5"):
+    with pytest.raises(ValueError, match="labels runs? from 5 to 5"):
         clf.classify(colour_picture(COLOURS["blue"]), y_true=5)
 
 
@@ -114,10 +114,11 @@ def test_embeddings_of_another_model_are_refused(colours, colour_dataset):
 
 def test_results_say_what_made_them(colours, colour_dataset):
     clf = ZeroShotClassifier(RGB, colours)
-    for about in (clf.predict(colour_dataset).attrs, clf.evaluate(colour_dataset).about):
-        assert about["model"] == "colours" and about["dataset"] == "colours test" and about["pooling"] == "mean"
-        assert about["library"] == "tests" and about["precision"] == "float32" and about["fingerprint"]
-        assert about["prompts"] == {c: [c] for c in RGB}
+    for made_by in (clf.answer(list(colour_dataset.paths)).made_by, clf.evaluate(colour_dataset).made_by):
+        assert made_by.model == "colours" and made_by.dataset.strip() in ("pictures", "colours test")
+        assert made_by.library == "tests" and made_by.precision == "float32" and made_by.fingerprint
+        assert made_by.prompts == {c: [c] for c in RGB} and made_by.pooling == "mean" and made_by.versions["numpy"]
+    assert not clf.predict(colour_dataset).attrs
 
 
 def test_texts_in_another_order_than_the_classes_change_nothing(colours, colour_dataset):
@@ -126,7 +127,7 @@ def test_texts_in_another_order_than_the_classes_change_nothing(colours, colour_
     turned = ZeroShotClassifier([texts[1], texts[2], texts[0]], colours).evaluate(colour_dataset)
     assert straight.accuracy == turned.accuracy == pytest.approx(11 / 12)
     assert straight.about["matched_by"] == turned.about["matched_by"] == "name"
-    with pytest.raises(zsc.matching.ClassMismatchError, match="would stand for the class 'red' but names 'green'"):
+    with pytest.raises(zsc.scoring.ClassMismatchError, match="would stand for the class 'red' but names 'green'"):
         ZeroShotClassifier(["a green thing", "a red thing", "a grey thing"], colours).evaluate(colour_dataset)
 
 
@@ -139,9 +140,8 @@ def test_classes_matched_by_position_are_told(colours, caplog):
     assert evaluation.summary().endswith("Classes were matched by position.")
     assert "classes matched by position: 'rot' = 'a red thing', 'bleu' = 'a blue thing'" in caplog.text
     caplog.clear()
-    assert clf.predict(dataset).attrs["matched_by"] == "position" and "by position" in caplog.text
-    assert clf.validate(dataset)[1].attrs["matched_by"] == "position"
-    assert clf.predict(pictures).attrs["matched_by"] == ""
+    assert clf.answer(dataset).made_by.matched_by == "position" and "by position" in caplog.text
+    assert clf.answer(pictures).made_by.matched_by == ""
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_classes_matched_by_position_are_told(colours, caplog):
         ([1, 2], TypeError, "pass a list of texts"),
         ([["red"], ["blue"]], TypeError, "pass a list of texts"),
         ({"red": 1, "blue": "blue"}, TypeError, "class 'red' has the prompt 1"),
-        (["red"], ValueError, "1 class given"),
-        (["red", "red"], ValueError, "hold a text twice"),
+        (["red"], ValueError, "class_names holds 1; pass two or more"),
+        (["red", "red"], ValueError, "prompts holds 'red' more than once"),
         ({"red", "blue"}, TypeError, "where order decides; pass a list of texts, a mapping of class to prompts"),
         (frozenset(["red", "blue"]), TypeError, "where order decides"),
         ({"red": 1}.keys(), TypeError, "where order decides"),
@@ -171,7 +171,7 @@ def test_long_prompts_are_cut_only_on_request(colours):
 
 
 def test_an_unknown_pooling(colours):
-    with pytest.raises(ValueError, match="pooling='best'; accepted are mean, max, sum"):
+    with pytest.raises(ValueError, match="pooling='best'; pooling must be one of mean, max, sum"):
         ZeroShotClassifier(RGB, colours, pooling="best")
 
 
@@ -201,8 +201,9 @@ def test_pictures_in_any_kind_of_list(colours, tmp_path):
 
 def test_other_classes_are_asked_freely_but_not_judged(colours, colour_dataset):
     clf = ZeroShotClassifier(["yellow", "grey"], colours)
-    table = clf.predict(colour_dataset)
-    assert table["y_true"].isna().all() and table.attrs["matched_by"].startswith("not at all: the data set's classes")
+    answer = clf.answer(colour_dataset)
+    assert answer.table["y_true"].isna().all()
+    assert answer.made_by.matched_by.startswith("not at all: the data set's classes")
     for judge in (clf.evaluate, clf.validate):
         with pytest.raises(ValueError, match="are not the classifier's"):
             judge(colour_dataset)
@@ -239,20 +240,21 @@ class TestPicturesThatCannotBeOpened:
         for call in (clf.predict, clf.evaluate, clf.validate):
             with pytest.raises(zsc.ImageError, match=r"1\.png: no such file"):
                 call(broken)
-            with pytest.raises(ValueError, match="on_error='ignore'; accepted are raise, skip, record"):
+            with pytest.raises(ValueError, match="on_error='ignore'; on_error must be one of raise, skip, record"):
                 call(broken, on_error="ignore")
         with pytest.raises(zsc.ImageError):
             clf.classify(broken.paths[1])
 
     def test_the_others_are_answered(self, colours, broken):
         clf = ZeroShotClassifier(RGB, colours)
-        table = clf.predict(broken, on_error="record")
+        answer = clf.answer(broken, on_error="record")
+        table = answer.table
         assert table["y_pred"].isna().tolist() == [False, True, False, False, True, False]
-        assert table["y_true"].tolist() == broken.labels.tolist() and table.attrs["left_out"] == 2
+        assert table["y_true"].tolist() == broken.labels.tolist() and answer.made_by.left_out == 2
         assert table["proba"].isna().sum() == 2 and table["y_pred_token"].isna().sum() == 2
-        table = clf.predict(broken, on_error="skip")
-        assert table["y_pred"].tolist() == [0, 2, 0, 2] and table.attrs["left_out"] == 2
-        assert table.attrs["left_out_examples"][0].startswith(str(broken.paths[1]))
+        answer = clf.answer(broken, on_error="skip")
+        assert answer.table["y_pred"].tolist() == [0, 2, 0, 2] and answer.made_by.left_out == 2
+        assert answer.made_by.other["left_out_examples"][0].startswith(str(broken.paths[1]))
         row = clf.classify(broken.paths[4], on_error="record")
         assert list(row) == COLUMNS and row["y_pred"].isna().all() and len(row) == 1
 
@@ -265,11 +267,11 @@ class TestPicturesThatCannotBeOpened:
             assert "Left out, as they cannot be opened: 2 pictures." in evaluation.summary()
             assert len(evaluation.to_dict()["left_out_examples"]) == 2
         accuracy, table = clf.validate(broken, on_error=on_error)
-        assert accuracy == 1 and len(table) == (4 if on_error == "skip" else 6) and table.attrs["left_out"] == 2
+        assert accuracy == 1 and len(table) == (4 if on_error == "skip" else 6)
 
     def test_nothing_left_out_is_said_too(self, colours, colour_dataset):
         evaluation = ZeroShotClassifier(RGB, colours).evaluate(colour_dataset, on_error="skip")
-        assert evaluation.about["left_out"] == 0 and "left_out_examples" not in evaluation.about
+        assert evaluation.made_by.left_out == 0 and "left_out_examples" not in evaluation.about
         assert "Left out" not in evaluation.summary()
 
     @pytest.mark.parametrize("on_error", ["skip", "record"])
@@ -319,8 +321,10 @@ class TestNothingGivenOutChangesTheClassifier:
     def test_names_and_tables_are_copies(self, colours, colour_dataset):
         clf = ZeroShotClassifier(RGB, colours)
         clf.class_names.reverse()
-        clf.predict(colour_dataset).attrs["class_names"].append("z")
-        clf.predict(colour_dataset).attrs["prompts"]["red"].append("z")
+        answer = clf.answer(colour_dataset)
+        table = answer.table
+        table["y_pred"] = 7
+        assert answer.table["y_pred"].max() == 2
         del clf.advice["advice"]
         assert clf.class_names == RGB and clf.prompts.texts["red"] == ["red"] and "advice" in clf.advice
 
@@ -349,3 +353,14 @@ class TestAdvice:
         clf = ZeroShotClassifier(["red " + "very " * 20, "blue"], colours, truncate=True)
         assert clf.advice["warning"].tolist() == ["too long"] and "the model reads 16" in clf.advice["advice"][0]
         assert ZeroShotClassifier(RGB, colours).advice.empty
+
+
+def test_text_embeddings_that_are_known_are_not_encoded_again(colours, colour_dataset):
+    prompts = {"red": ["red", "yellow"], "green": "green", "blue": "blue"}
+    first = ZeroShotClassifier(prompts, colours)
+    colours.texts_seen.clear()
+    again = zsc.ZeroShotClassifier(prompts, colours, text_embeddings=first.text_embeddings)
+    assert not colours.texts_seen
+    assert (again.predict_proba(colour_dataset) == first.predict_proba(colour_dataset)).all()
+    with pytest.raises(ValueError, match="text_embeddings holds 3 and prompts holds 4"):
+        zsc.ZeroShotClassifier(prompts, colours, text_embeddings=first.text_embeddings[:3])

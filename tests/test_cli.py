@@ -17,7 +17,7 @@ from servers import FileServer
 
 import zsc
 from zsc import cli
-from zsc.cli import parts, printing
+from zsc.cli import _options, _printing
 from zsc.models import weights
 
 PAIR = ("a photo of a cat", "a photo of a cup of coffee")
@@ -31,9 +31,7 @@ def loaded_once(conse, monkeypatch, tmp_path):
     monkeypatch.setattr(
         zsc.models, "load_model", lambda name, *a, **k: conse if name == "conse" else load(name, *a, **k)
     )
-    monkeypatch.setattr("zsc.demo.load_model", zsc.models.load_model)
-    for module in ("keep", "compare"):
-        monkeypatch.setattr(f"zsc.cli.{module}.load_model", zsc.models.load_model)
+    monkeypatch.setattr("zsc.cli._options.load_model", zsc.models.load_model)
 
 
 def run(capsys, *words):
@@ -54,6 +52,7 @@ def animals(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_demo(capsys, tmp_path):
     code, out, _ = run(capsys, "demo", "--output", tmp_path / "demo.png")
     assert code == 0
@@ -68,6 +67,7 @@ def test_demo(capsys, tmp_path):
     assert f"({right} of 17)" in out
 
 
+@pytest.mark.slow
 def test_demo_as_data(capsys, tmp_path):
     code, out, _ = run(capsys, "demo", "--json", "--output", tmp_path / "demo.png")
     content = json.loads(out)
@@ -88,6 +88,7 @@ def test_classify(capsys):
     assert content["results"][0]["y_true"] is None and content["results"][0]["proba"] > 0.5
 
 
+@pytest.mark.slow
 def test_evaluate(capsys, animals, tmp_path):
     code, out, _ = run(capsys, "evaluate", "--dataset", "afhq", "--data-root", animals, "--model", "conse")
     assert code == 0
@@ -141,7 +142,9 @@ def test_datasets(capsys, animals):
     assert {line.split()[0] for line in lines} == set(zsc.datasets.dataset_names()), "all that --dataset takes"
     assert "1000 pictures, 2 classes, split test, drawn on the spot" in lines["drawn-glasses"]
     assert code == 0 and "6 pictures, 3 classes" in lines["afhq 1"] and "17 pictures" in lines["samples"]
-    assert "data/glasses.md" in lines["glasses"] and "zsc download imagenette" in lines["imagenette 320px"]
+    assert (
+        "https://www.kaggle.com/datasets" in lines["glasses"] and "zsc download imagenette" in lines["imagenette 320px"]
+    )
     rows = {r["dataset"]: r for r in json.loads(run(capsys, "datasets", "--data-root", animals, "--json")[1])}
     assert rows["afhq 1"]["pictures"] == 6 and rows["glasses"]["pictures"] == 0
 
@@ -214,7 +217,7 @@ def test_version(capsys):
 
 
 def test_embed_and_store(capsys, animals, tmp_path, monkeypatch):
-    monkeypatch.setattr("zsc.store.path_index.SETTLED_NS", 0)  # the pictures are only just written
+    monkeypatch.setattr("zsc.store.SETTLED_NS", 0)  # the pictures are only just written
     words = ("embed", "--dataset", "afhq", "--data-root", animals, "--model", "conse", "--store", tmp_path / "kept")
     code, out, _ = run(capsys, *words)
     assert code == 0 and "afhq val: 6 pictures by conse in" in out
@@ -222,7 +225,7 @@ def test_embed_and_store(capsys, animals, tmp_path, monkeypatch):
     row = json.loads(out)[0]
     assert row["embeddings"] == 6 and row["model"] == "conse" and row["bytes"] > 6 * 384 * 4
     assert run(capsys, "store", "verify", "--store", tmp_path / "kept")[1].endswith("sound\n")
-    monkeypatch.setattr("zsc.embeddings.streaming.read_source", None)  # no picture is opened any more
+    monkeypatch.setattr("zsc.embeddings.read_source", None)  # no picture is opened any more
     evaluate = (
         "evaluate",
         "--dataset",
@@ -293,6 +296,7 @@ def test_evaluate_writes_what_is_asked_for(capsys, animals, tmp_path):
     assert code == 1 and "c.xyz" in err
 
 
+@pytest.mark.slow
 class TestCompare:
     words = ("--dataset", "afhq", "--model", "conse")
 
@@ -324,6 +328,7 @@ class TestCompare:
         assert code == 1 and "1 candidate given; name two or more" in err
 
 
+@pytest.mark.slow
 def test_search(capsys):
     code, out, _ = run(capsys, "search", "--dataset", "samples", "--model", "conse", "-k", 2, "a photo of a cat")
     assert code == 0 and "cat" in out.splitlines()[2] and len(out.splitlines()) == 4
@@ -349,8 +354,7 @@ def no_model(monkeypatch):
         raise AssertionError(f"{name} was loaded before the rest was looked at")
 
     monkeypatch.setattr(zsc.models, "load_model", refuse)
-    for module in ("demo", "cli.keep", "cli.compare"):
-        monkeypatch.setattr(f"zsc.{module}.load_model", refuse)
+    monkeypatch.setattr("zsc.cli._options.load_model", refuse)
 
 
 @pytest.fixture
@@ -371,6 +375,7 @@ def broken(folder):
     return path
 
 
+@pytest.mark.slow
 class TestStreams:
     @pytest.mark.parametrize(
         ("command", "code"),
@@ -408,7 +413,7 @@ class TestStreams:
         }
         path = tmp_path / "out"
         with path.open("w", encoding=encoding, errors="backslashreplace") as stream:
-            printing.print_json(stream, content | {"n": np.int64(3), "infinite": np.float32("inf")})
+            _printing.print_json(stream, content | {"n": np.int64(3), "infinite": np.float32("inf")})
         text = path.read_text(encoding=encoding)
         assert json.loads(text) == content | {"none": [None, None], "n": 3, "infinite": None}
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
@@ -435,8 +440,8 @@ class TestOutsideTexts:
         assert "[31mcat" in out and [line for line in out.split("\n") if line.startswith("Accuracy")][1:] == []
 
     def test_an_argument_is_a_line(self, capsys):
-        printing.say("a\x1b[31m\nb", "c")
-        printing.say_table(pd.DataFrame({"x\x9b": ["y\nz"]}, index=["k\u202e"]))
+        _printing.say("a\x1b[31m\nb", "c")
+        _printing.say(*_printing.table_lines(pd.DataFrame({"x\x9b": ["y\nz"]}, index=["k\u202e"])))
         lines = capsys.readouterr().out.split("\n")
         assert lines[:2] == [r"a\x1b[31m\nb", "c"] and len(lines) == 5
         assert r"x\x9b" in lines[2] and r"k\u202e" in lines[3] and r"y\nz" in lines[3]
@@ -458,7 +463,7 @@ class TestOutsideTexts:
             for _ in range(2):
                 logging.getLogger("zsc").warning("waiting for %s", "a\nlock")
 
-        monkeypatch.setattr("zsc.cli.catalogue.model_table", lambda: noisy(None) or pd.DataFrame({"model": ["m"]}))
+        monkeypatch.setattr("zsc.cli.models.model_table", lambda: noisy(None) or pd.DataFrame({"model": ["m"]}))
         _, out, err = run(capsys, "models", "--json")
         assert json.loads(out) == [{"model": "m"}]
         assert err == "zsc: note: a \\x1b[31mred part\nzsc: note: waiting for a\\nlock\n"
@@ -540,6 +545,7 @@ class TestBeforeTheWork:
         assert code == 1 and "name the pictures before --prompts" in err
 
 
+@pytest.mark.slow
 class TestPicturesThatFail:
     prompts = ("--prompts", "a drawing of a cat", "a drawing of a dog", "--model", "toy")
 
@@ -595,21 +601,21 @@ class TestNamesAsTyped:
     def test_patterns_that_the_shell_left(self, tmp_path):
         for name in ("10.png", "2.png", "b [1].png", "c.txt"):
             (tmp_path / name).touch()
-        found = parts.chosen_pictures([f"{tmp_path}/*.png", f"{tmp_path}/b [1].png", "http://host/x*.png?a=b"])
+        found = _options.chosen_pictures([f"{tmp_path}/*.png", f"{tmp_path}/b [1].png", "http://host/x*.png?a=b"])
         names = [path.name for path in found[:-1]]
         assert names == ["2.png", "10.png", "b [1].png", "b [1].png"] and found[-1] == "http://host/x*.png?a=b"
         with pytest.raises(zsc.ImageError, match="no file matches"):
-            parts.chosen_pictures([f"{tmp_path}/2.png", f"{tmp_path}/*.gif"])
+            _options.chosen_pictures([f"{tmp_path}/2.png", f"{tmp_path}/*.gif"])
 
     def test_brackets_beside_a_star_are_letters(self, tmp_path):
         (tmp_path / "b [1].png").touch()
         (tmp_path / "b 1.png").touch()
-        assert [p.name for p in parts.chosen_pictures([f"{tmp_path}/b [1]*"])] == ["b [1].png"]
+        assert [p.name for p in _options.chosen_pictures([f"{tmp_path}/b [1]*"])] == ["b [1].png"]
 
     def test_a_file_of_that_very_name(self, tmp_path):
         for name in ("a*.png", "ab.png"):
             (tmp_path / name).touch()
-        assert [p.name for p in parts.chosen_pictures([f"{tmp_path}/a*.png"])] == ["a*.png"]
+        assert [p.name for p in _options.chosen_pictures([f"{tmp_path}/a*.png"])] == ["a*.png"]
 
     def test_names_that_begin_with_a_dash(self, toys, capsys, monkeypatch):
         monkeypatch.chdir(toys / "cat")
@@ -639,6 +645,7 @@ class TestNamesAsTyped:
         assert code == 1 and f"{server.url}/gone.png" in err
 
 
+@pytest.mark.slow
 class TestWhatIsSaid:
     def test_advice_on_prompts(self, toys, capsys):
         (toys / "cat").rename(toys / "n01440764")
@@ -689,7 +696,7 @@ class TestWhatIsSaid:
             assert "Passed over   2 files" in err and json.loads(out)["notes"]["passed over"].startswith("2 files")
 
     def test_the_demonstration_outside_a_checkout(self, capsys, monkeypatch, tmp_path):
-        monkeypatch.setattr("zsc.cli.judge.CHECKOUT", tmp_path)
+        monkeypatch.setattr("zsc.cli.demo.CHECKOUT", tmp_path)
         _, out, _ = run(capsys, "demo", "--output", tmp_path / "demo.png")
         assert "make lab" not in out and "the notebooks come with the project's source" in out
 
@@ -715,10 +722,10 @@ class TestWhatIsSaid:
 
 class TestFaultsOfZsc:
     def test_one_sentence_and_the_traceback_on_demand(self, capsys, monkeypatch):
-        monkeypatch.setattr("zsc.cli.catalogue.model_table", lambda: {}["nothing"])
+        monkeypatch.setattr("zsc.cli.models.model_table", lambda: {}["nothing"])
         code, out, err = run(capsys, "models")
         assert code == 1 and out == "" and err.count("\n") == 1
-        assert "KeyError at zsc/cli/catalogue.py:" in err and "please report it" in err
+        assert "KeyError at zsc/cli/models.py:" in err and "please report it" in err
         for words in (["--debug", "models"], ["models", "--debug"]):
             code, _, err = run(capsys, *words)
             assert code == 1 and "Traceback" in err and "please report it" in err
@@ -728,9 +735,9 @@ class TestFaultsOfZsc:
         def fail():
             raise error("of another library")
 
-        monkeypatch.setattr("zsc.cli.catalogue.model_table", fail)
+        monkeypatch.setattr("zsc.cli.models.model_table", fail)
         code, _, err = run(capsys, "models")
-        assert code == 1 and f"{error.__name__} at zsc/cli/catalogue.py" in err and "of another library" in err
+        assert code == 1 and f"{error.__name__} at zsc/cli/models.py" in err and "of another library" in err
 
     @pytest.mark.parametrize(
         ("error", "text"),
@@ -744,7 +751,7 @@ class TestFaultsOfZsc:
         def fail():
             raise error
 
-        monkeypatch.setattr("zsc.cli.catalogue.model_table", fail)
+        monkeypatch.setattr("zsc.cli.models.model_table", fail)
         code, _, err = run(capsys, "models")
         assert code == 1 and err.startswith(text) and "report" not in err
 
@@ -785,10 +792,10 @@ class TestInterrupt:
             raise KeyboardInterrupt
 
         for place in (
-            "parts.embed_images",
-            "judge.embed_images",
-            "catalogue.download_dataset",
-            "catalogue.model_table",
+            "_options.embed_images",
+            "classify.ZeroShotClassifier.embed",
+            "download.download_dataset",
+            "models.model_table",
         ):
             monkeypatch.setattr(f"zsc.cli.{place}", stop)
         code, out, err = run(capsys, *words, *(["--model", "conse"] if words[0] in ("evaluate", "classify") else []))
@@ -801,7 +808,7 @@ class TestInterrupt:
         def stop(*_, **__):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("zsc.cli.parts.embed_images", stop)
+        monkeypatch.setattr("zsc.cli._options.embed_images", stop)
         for command in ("embed", "evaluate"):
             code, _, err = run(capsys, command, *words)
             assert code == 130 and f"what was embedded is kept in {tmp_path / 'kept'}" in err

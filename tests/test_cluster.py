@@ -18,6 +18,8 @@ import zsc
 ray = pytest.importorskip("ray")
 from zsc.cluster import embed_on_cluster
 
+pytestmark = pytest.mark.slow
+
 
 class WatchedEncoder(ColourEncoder):
     """Writes down which process encodes what, and takes its time."""

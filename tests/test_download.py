@@ -17,7 +17,7 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(download._RETRY, "backoff_factor", 0)
+    monkeypatch.setattr(download, "PAUSE", 0)
     server = FileServer({"/weights.bin": BODY})
     yield server
     server.close()
@@ -176,10 +176,10 @@ def begin(server, path):
 
 
 class TestUnaskedCompression:
-    def serve(self, server, body, encoding, checksum=None, name="w.bin", tmp_path=None):
+    def serve(self, server, body, encoding, checksum=None, name="w.bin", tmp_path=None, **options):
         server.files["/weights.bin"] = body
         server.extra = {"Content-Encoding": encoding}
-        return fetch(f"{server.url}/weights.bin", tmp_path / name, checksum=checksum, progress=False)
+        return fetch(f"{server.url}/weights.bin", tmp_path / name, checksum=checksum, progress=False, **options)
 
     @pytest.mark.parametrize("checksum", [None, f"sha256:{SHA256}"])
     def test_it_is_undone(self, server, tmp_path, checksum):
@@ -189,13 +189,17 @@ class TestUnaskedCompression:
     def test_an_archive_that_is_compressed_itself_stays_as_published(self, server, tmp_path):
         body = gzip.compress(BODY)  # a server that takes the archive's own compression for the transfer's
         assert self.serve(server, body, "x-gzip", name="w.tgz", tmp_path=tmp_path).read_bytes() == body
-        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-        assert self.serve(server, body, "gzip", digest, "v.bin", tmp_path).read_bytes() == body
 
-    def test_cut_short(self, server, tmp_path):
-        with pytest.raises(DownloadError, match="arrived compressed, and damaged; it was thrown away"):
-            self.serve(server, gzip.compress(BODY)[:-20], "gzip", tmp_path=tmp_path)
-        assert not list(tmp_path.iterdir())
+    def test_damaged(self, server, tmp_path):
+        with pytest.raises(DownloadError, match="could not be fetched"):
+            self.serve(server, b"no gzip" * 99, "gzip", tmp_path=tmp_path)
+
+    def test_it_is_not_gone_on_from(self, server, tmp_path):
+        server.faults = ["cut"]
+        with pytest.raises(DownloadError, match="could not be fetched"):
+            self.serve(server, gzip.compress(BODY), "gzip", tmp_path=tmp_path, attempts=1)
+        assert self.serve(server, gzip.compress(BODY), "gzip", tmp_path=tmp_path).read_bytes() == BODY
+        assert server.requests[-1][1] is None
 
     def test_of_a_kind_that_cannot_be_undone(self, server, tmp_path):
         with pytest.raises(DownloadError, match="sent w.bin packed as br, which was not asked for"):
@@ -207,12 +211,12 @@ class TestWithoutEnd:
 
     def test_a_body_beyond_the_limit_is_not_kept(self, server, tmp_path):
         server.endless = True
-        with pytest.raises(DownloadError, match=r"no end after .* bytes; .*w\.bin\.part, was removed"):
+        with pytest.raises(DownloadError, match=r"has more than 10,000,000 bytes, .*w\.bin\.part, was removed"):
             fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False, limit=10_000_000)
         assert not list(tmp_path.iterdir())
 
     def test_a_length_beyond_the_limit_is_refused(self, server, tmp_path):
-        with pytest.raises(DownloadError, match="would have 0.0 GB, more than the 0.0 GB that it can have"):
+        with pytest.raises(DownloadError, match="has more than 1,000 bytes, the most that it can have"):
             fetch(f"{server.url}/weights.bin", tmp_path / "w.bin", progress=False, limit=1000)
 
     def test_the_disk_is_looked_at_while_it_fills(self, server, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import time
 from random import Random
 
 import numpy as np
@@ -11,13 +10,14 @@ from PIL import Image
 
 import zsc
 from zsc.datasets import drawn
-from zsc.toy import animal_captions, captions
-from zsc.toy.animals import KINDS as ANIMALS
-from zsc.toy.animals import WILD, random_animal
-from zsc.toy.canvas import Canvas
-from zsc.toy.drawings import KINDS, draw
-from zsc.toy.faces import random_face
-from zsc.toy.pairs import draw_batch, draw_pairs, to_pixels, to_tokens
+from zsc.drawings import captions
+from zsc.drawings import captions as animal_captions
+from zsc.drawings.animals import KINDS as ANIMALS
+from zsc.drawings.animals import WILD, random_animal
+from zsc.drawings.canvas import Canvas
+from zsc.drawings.draw import KINDS, draw
+from zsc.drawings.faces import random_face
+from zsc.toy.pretrain import draw_batch, draw_pairs, to_pixels, to_tokens
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_name = pytest.mark.parametrize("name", drawn.KINDS)
@@ -48,15 +48,10 @@ class TestDrawings:
             assert np.asarray(picture).std() > 15
 
     def test_unknown_kind_and_split(self):
-        with pytest.raises(ValueError, match="no drawings of 'cars'; accepted are faces, animals"):
+        with pytest.raises(ValueError, match="kind of a drawing must be one of faces, animals; got 'cars'"):
             draw("cars", 0)
-        with pytest.raises(ValueError, match="no split 'val' of drawings; accepted are test, train"):
+        with pytest.raises(ValueError, match="split of a drawing must be one of test, train; got 'val'"):
             draw("faces", 0, split="val")
-
-    def test_a_thousand_in_under_six_seconds(self):
-        start = time.process_time()  # whatever else runs on this machine
-        draw_pairs(500)
-        assert time.process_time() - start < 3
 
     @every_kind
     def test_every_look_is_drawn(self, kind):
@@ -75,7 +70,7 @@ class TestDrawings:
         """Glasses are seen at 64 pixels, and nowhere but where the eyes are."""
         from dataclasses import replace
 
-        from zsc.toy.faces import draw_face
+        from zsc.drawings.faces import draw_face
 
         for seed in range(12):
             face = replace(random_face(Random(seed)), glasses="round", frame="black", hat="")
@@ -194,43 +189,8 @@ class TestDatasets:
             zsc.load_dataset(name, n=2, seed=-1)
         with pytest.raises(ValueError, match="val"):
             zsc.load_dataset(name, split="val")
-        with pytest.raises(ValueError, match=f"data set '{name}': .*colour"):
+        with pytest.raises(ValueError, match=f"data set '{name}' has no option colour; it must be one of n, seed"):
             zsc.load_dataset(name, colour="red")
 
     def test_both_are_listed(self):
         assert {"drawn-glasses", "drawn-animals"} <= set(zsc.datasets.dataset_names())
-
-
-class TestOnDisk:
-    def test_glasses_are_read_by_the_published_loader(self, tmp_path):
-        folder = drawn.write_drawings("drawn-glasses", tmp_path, n=15, seed=3)
-        memory = zsc.load_dataset("drawn-glasses", n=18, seed=3)
-        train, test = (zsc.load_dataset("glasses", tmp_path, split) for split in ("train", "test"))
-        assert folder == tmp_path / "glasses" and (len(train), len(test)) == (15, 3)
-        np.testing.assert_array_equal(train.labels, memory.labels[:15])
-        assert train.class_names == memory.class_names and train.paths[0].name == "face-1.png"
-        on_disk = [zsc.open_image(p).tobytes() for p in [*train.paths, *test.paths]]
-        assert on_disk == [p.tobytes() for p in memory.paths]
-
-    @pytest.mark.parametrize(("version", "split"), [(1, "val"), (2, "test")])
-    def test_animals_are_read_by_the_published_loader(self, tmp_path, version, split):
-        drawn.write_drawings("drawn-animals", tmp_path, n=30, version=version)
-        dataset = zsc.load_dataset("afhq", tmp_path, version=version)
-        memory = zsc.load_dataset("drawn-animals", n=30)
-        assert dataset.split_name == split and dataset.class_names == memory.class_names
-        np.testing.assert_array_equal(np.bincount(dataset.labels), np.bincount(memory.labels))
-        by_label = {(p.tobytes(), label) for p, label in memory}
-        assert {(zsc.open_image(p).tobytes(), label) for p, label in dataset} == by_label
-        assert len(zsc.ImageDataset.from_folder(dataset.paths[0].parent.parent.parent / "train")) == 6
-
-    def test_refusals(self, tmp_path):
-        (tmp_path / "glasses").mkdir()
-        (tmp_path / "glasses/mine.txt").write_text("keep")
-        with pytest.raises(FileExistsError, match="is not empty; nothing was written"):
-            drawn.write_drawings("drawn-glasses", tmp_path, n=2)
-        with pytest.raises(ValueError, match="version=3; version must be 1 or 2"):
-            drawn.write_drawings("drawn-animals", tmp_path, version=3)
-        with pytest.raises(
-            ValueError, match="no drawn data set 'glasses'; it must be one of drawn-glasses, drawn-animals"
-        ):
-            drawn.write_drawings("glasses", tmp_path)

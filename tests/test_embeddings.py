@@ -24,8 +24,7 @@ from PIL import Image
 from test_store import make_pictures
 
 import zsc
-from zsc.embeddings.embedded import PictureName, failure_table
-from zsc.embeddings.streaming import digest_of_content
+from zsc.embeddings import PictureName, failure_table, read_content
 
 HERE = Path(__file__).parent
 
@@ -66,11 +65,11 @@ def test_head_and_select(colours, colour_dataset):
 
 
 def test_wrong_arguments_are_named(colours, colour_dataset):
-    with pytest.raises(TypeError, match="model is the int 3; pass an encoder, or a name for load_model"):
+    with pytest.raises(TypeError, match="model is 3; pass an encoder .*or a name"):
         zsc.embed_images(3, colour_dataset)
     with pytest.raises(TypeError, match="dataset is a list; pass an ImageDataset"):
         zsc.embed_images(colours, list(colour_dataset.paths))
-    for name, value, low in (("batch_size", 0, 1), ("workers", -1, 0)):
+    for name, value, low in (("batch_size", 0, 1), ("workers", -1, 0), ("workers", 1.5, 0)):
         with pytest.raises(ValueError, match=f"{name}={value}; {name} must be a whole number of {low} or more"):
             zsc.embed_images("no model is loaded for this", colour_dataset, **{name: value})
 
@@ -87,12 +86,12 @@ def test_nothing_to_embed(colours):
 
 def test_parts_that_do_not_fit():
     with pytest.raises(ValueError, match=r"values of shape \(2, 3\) for 1 paths and 2 labels"):
-        zsc.ImageEmbeddings(np.zeros((2, 3)), ["x"], np.zeros(2, int), ["a", "b"])
+        zsc.ImageEmbeddings(np.eye(2, 3), ["x"], np.zeros(2, int), ["a", "b"])
 
 
 def test_a_model_that_gives_no_numbers_is_told(colours, monkeypatch):
     monkeypatch.setattr(colours, "embed_pixels", lambda pixels: pixels.mean(dim=(2, 3)) * float("nan"))
-    with pytest.raises(FloatingPointError, match="colours gave embeddings that are no numbers"):
+    with pytest.raises(FloatingPointError, match="colours computed embeddings that are not finite"):
         colours.encode_images([np.zeros((4, 4, 3), np.uint8)])
 
 
@@ -205,21 +204,21 @@ class TestChecked:
             ({"values": [["a", "b"]] * 3}, ValueError, "values holds <U1 values"),
             ({"values": [[1, 0], [1], [0, 1]]}, ValueError, "values is ragged"),
             ({"values": np.empty((3, 0))}, ValueError, "values"),
-            ({"values": np.ones(3)}, ValueError, r"values of shape \(3,\)"),
+            ({"values": np.ones(3)}, ValueError, r"values has shape \(3,\)"),
             (
                 {"labels": [0, 9, 0]},
                 ValueError,
-                "labels runs from 0 to 9; with 2 classes it must lie in 0 to 1, or be -1",
+                "labels runs from 0 to 9; labels must lie in 0 to 1",
             ),
             ({"labels": [0, -2, 0]}, ValueError, "labels runs from -2 to 0"),
-            ({"labels": [0, 0.5, 1]}, TypeError, "labels holds float64 values"),
-            ({"labels": [True, False, True]}, TypeError, "labels holds bool values"),
-            ({"labels": ["x", "y", "x"]}, TypeError, "labels holds <U1 values"),
+            ({"labels": [0, 0.5, 1]}, ValueError, "labels holds float64 values"),
+            ({"labels": [True, False, True]}, ValueError, "labels holds bool values"),
+            ({"labels": ["x", "y", "x"]}, ValueError, "labels holds <U1 values"),
             ({"class_names": "xy"}, TypeError, "class_names is the one text 'xy'"),
             ({"class_names": {"x", "y"}}, TypeError, "class_names is a set"),
             ({"class_names": ["x", "x"]}, ValueError, "class_names holds 'x' more than once"),
-            ({"class_names": [1, 2]}, TypeError, "class_names holds 1"),
-            ({"class_names": ["x", ""]}, TypeError, "class_names holds ''"),
+            ({"class_names": [1, 2]}, ValueError, "class_names holds 1"),
+            ({"class_names": ["x", ""]}, ValueError, "class_names holds ''"),
             ({"paths": "abc"}, TypeError, "paths is the one text 'abc'"),
             ({"paths": {"a", "b", "c"}}, TypeError, "paths is a set"),
             ({"digests": [b"1"]}, ValueError, "digests holds 1 for 3 pictures"),
@@ -308,7 +307,7 @@ class TestDigest:
             Image.new("I;16", (4, 4), 9 * 257), Image.new("F", (4, 4), 0.5), Image.new("1", (4, 4)),
         ]  # fmt: skip
         opened = {(zsc.open_image(p).size, zsc.open_image(p).tobytes()) for p in pictures}
-        assert len({digest_of_content(p) for p in pictures}) == len(opened) > 17
+        assert len({read_content(p)[1] for p in pictures}) == len(opened) > 17
         dataset = zsc.ImageDataset([self.palette(255), self.palette(0)], [0, 1], ["a", "b"])
         embeddings = zsc.embed_images(ColourEncoder(), dataset, tmp_path / "store", progress=False)
         np.testing.assert_allclose(embeddings.values, [[1, 0, 0], [3**-0.5] * 3], atol=1e-3)
@@ -317,15 +316,15 @@ class TestDigest:
         image = colour_picture((0.2, 0.4, 0.6))
         image.save(tmp_path / "a.png")
         array = np.asarray(image)
-        assert len({digest_of_content(c) for c in (image, array, np.asfortranarray(array), image.convert("RGBA"))}) == 1
+        assert len({read_content(c)[1] for c in (image, array, np.asfortranarray(array), image.convert("RGBA"))}) == 1
         data = (tmp_path / "a.png").read_bytes()
         with (tmp_path / "a.png").open("rb") as file:
             file.seek(7)
-            same = {digest_of_content(c) for c in (data, bytearray(data), memoryview(data), file, io.BytesIO(data))}
+            same = {read_content(c)[1] for c in (data, bytearray(data), memoryview(data), file, io.BytesIO(data))}
             assert file.tell() == 7 and len(same) == 1
-            assert digest_of_content(file) in same and file.tell() == 7
+            assert read_content(file)[1] in same and file.tell() == 7
         with pytest.raises(zsc.ImageError, match="no picture"):
-            digest_of_content(3)
+            read_content(3)[1]
 
     def test_one_object_many_times(self, tmp_path, colours):
         """An open file or a lazy picture has one place; threads must not read it at once."""
@@ -414,7 +413,7 @@ class TestOnError:
             colours.encode_images(black.paths[6])
         found = zsc.embed_images(colours, black, batch_size=batch_size, on_error="record", progress=False)
         assert np.flatnonzero(found.failed).tolist() == [6] and "PIL image 9x9: " in found.failures["error"][0]
-        with pytest.raises(zsc.ImageError, match="PIL image 9x9: .*no numbers"):
+        with pytest.raises(zsc.ImageError, match="PIL image 9x9: .*not finite"):
             zsc.embed_images(colours, black, batch_size=batch_size, progress=False)
 
     def test_an_encoder_that_fails_is_not_a_picture(self, dataset, colours, monkeypatch):
@@ -453,6 +452,7 @@ class TestOnError:
         assert sum(colours.image_batches) == 30 - 12  # what was embedded is kept
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_a_run_whose_picture_hangs(tmp_path):
     """One picture never ends to be read; what was embedded before is on the disk, and the process ends."""
     make_pictures(tmp_path / "pictures", n=12)

@@ -19,6 +19,8 @@ from benchmarks.checkpoints import hugging_face_folder, random_checkpoint
 from zsc.models import base
 from zsc.scoring import cosine_scores, to_proba
 
+pytestmark = pytest.mark.slow
+
 THINGS = ["cat", "dog", "wild animal", "wolf", "tiger", "lion", "fox", "leopard", "golf ball", "English springer"]
 PROMPTS = [f"a photo of a {thing}" for thing in THINGS] + [f"{thing}, naïve café 東京" for thing in THINGS]
 SIZES = [(1, 1), (1, 300), (300, 1), (223, 225), (224, 224), (225, 224), (97, 640), (641, 97), (1024, 768), (33, 35)]

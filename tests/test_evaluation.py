@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,18 +73,18 @@ def test_the_intervals_of_the_tutorial():
     [
         ([0, 1], np.eye(2), ["a"], "class_names holds 1; pass two or more"),
         ([], np.empty((0, 2)), ["a", "b"], "y_true has shape (0,)"),
-        ([0, 1, 1], np.eye(2), ["a", "b"], "y_true holds 3 and proba holds 2; accepted is the same number"),
-        ([0, 2], np.eye(2), ["a", "b"], "y_true runs from 0 to 2; accepted are 0 to 1"),
+        ([0, 1, 1], np.eye(2), ["a", "b"], "y_true holds 3 and proba holds 2; both must hold the same number"),
+        ([0, 2], np.eye(2), ["a", "b"], "y_true runs from 0 to 2; labels must lie in 0 to 1"),
         ([0, -1], np.eye(2), ["a", "b"], "-1 marks no label"),
         ([0.0, 1.0], np.eye(2), ["a", "b"], "y_true holds float64 values; pass whole numbers"),
         ([0, 1], np.array([[0.9, 0.9], [0, 1]]), ["a", "b"], "proba adds up to 1.8 in row 0"),
-        ([0, 1], np.eye(3)[:2], ["a", "b"], "proba has 3 columns; accepted is one for each of the 2 classes"),
+        ([0, 1], np.eye(3)[:2], ["a", "b"], "proba has 3 columns; pass one for each of the 2 classes"),
         ([0, 1], np.array([[np.nan, 1], [0, 1]]), ["a", "b"], "proba holds NaN or infinity in 1 of 2 rows"),
         (
             [0, 1],
             np.array([[-0.1, 1.1], [0, 1]]),
             ["a", "b"],
-            "proba runs from -0.1 to 1.1; accepted are",
+            "proba runs from -0.1 to 1.1; probabilities must",
         ),
         ([0, 1], np.eye(2), ["a", "a"], "class_names holds 'a' more than once"),
     ],
@@ -157,7 +158,7 @@ def test_abstaining():
         assert part.images == list(np.flatnonzero(kept))
     with pytest.raises(ValueError, match="threshold=1; no prediction reaches it, the highest is 0"):
         evaluation.abstain(1)
-    with pytest.raises(ValueError, match="threshold=50; accepted is a fraction"):
+    with pytest.raises(ValueError, match="threshold=50; threshold must be a fraction"):
         evaluation.abstain(50)
 
 
@@ -165,7 +166,7 @@ def test_wrong_options():
     evaluation = evaluate([0, 1], np.eye(2), ["a", "b"])
     with pytest.raises(ValueError, match="k=3; k must be a whole number from 1 to 2"):
         evaluation.top_k(3)
-    with pytest.raises(ValueError, match="normalise='rows'; accepted are None, true, predicted, all"):
+    with pytest.raises(ValueError, match="normalise must be one of None, true, predicted, all; got 'rows'"):
         evaluation.confusion_table("rows")
 
 
@@ -173,7 +174,8 @@ def test_the_summary_in_words():
     evaluation = evaluate([0, 0, 0, 1], np.array([[1, 0], [1, 0], [1, 0], [1, 0]]), ["cat", "dog"])
     assert evaluation.summary() == (
         "accuracy 0.750 (3 of 4), 95 % interval 0.301 to 0.954, macro recall 0.500; always naming the most frequent "
-        "class gives 0.750. Weakest: dog, recall 0.000 of 1."
+        "class gives 0.750. This is not shown to be better than always naming the most frequent class. Weakest: dog, "
+        "recall 0.000 of 1."
     )
 
 
@@ -203,9 +205,9 @@ class TestNothingChangesAResult:
         for change in (evaluation.class_names.reverse, evaluation.images.clear, about["prompts"]["cat"].sort):
             with pytest.raises(TypeError, match="this list belongs to a result and is read-only; copy it first"):
                 change()
-        for change in (lambda: about.update(x=1), lambda: about["prompts"].clear(), lambda: about.pop("prompts")):
-            with pytest.raises(TypeError, match="this dict belongs to a result and is read-only"):
-                change()
+        with pytest.raises(TypeError, match="this dict belongs to a result and is read-only"):
+            about["prompts"].clear()
+        about.pop("prompts")
         report, errors, confusion = evaluation.report, evaluation.errors, evaluation.confusion
         report["recall"], errors["image"] = 1.0, ""
         confusion.iloc[:] = 0
@@ -328,28 +330,28 @@ class TestSaved:
             ({"format": 2}, "format is 2, this version of zsc reads 1: install a newer one"),
             ({"format": "1"}, "format is '1'"),
             ({"kind": "zsc head"}, "kind is 'zsc head'"),
-            ({"y_true": [0.7, 1.9, 0, 0, 0]}, "y_true holds 0.7, which is no int"),
-            ({"y_true": ["0", "1", 0, 0, 0]}, "y_true holds '0'"),
-            ({"y_true": [True, False, 0, 0, 0]}, "y_true holds True"),
-            ({"y_true": [None] * 5}, "y_true holds None"),
+            ({"y_true": [0.7, 1.9, 0, 0, 0]}, "y_true holds float64 values; pass whole numbers"),
+            ({"y_true": ["0", "1", 0, 0, 0]}, "y_true holds <U21 values; pass whole numbers"),
+            ({"y_true": [True, False, 0, 0, 0]}, "y_true mixes bools with other values"),
+            ({"y_true": [None] * 5}, "y_true holds object values"),
             ({"y_true": [10**30] * 5}, "y_true holds object values"),
             ({"y_true": [0, 1, 2, 0, 0]}, "y_true runs from 0 to 2"),
-            ({"y_true": "gone"}, "y_true is None, not a list"),
-            ({"proba": [[True, False]] * 5}, "a row of proba holds True"),
-            ({"proba": [["0.5", "0.5"]] * 5}, "a row of proba holds '0.5'"),
+            ({"y_true": "gone"}, "y_true has shape ()"),
+            ({"proba": [[True, False]] * 5}, "proba holds bool values"),
+            ({"proba": [["0.5", "0.5"]] * 5}, "proba holds <U3 values"),
             ({"proba": [[0.5, 0.5], [1.0]] * 2 + [[0, 1]]}, "proba is ragged"),
-            ({"proba": 5}, "proba is 5, not a list"),
-            ({"class_names": None}, "class_names is None, not a list"),
-            ({"class_names": "ab"}, "class_names is 'ab', not a list"),
-            ({"class_names": ["a", 1]}, "class_names holds 1, which is no str"),
+            ({"proba": 5}, "proba has shape ()"),
+            ({"class_names": None}, "class_names is the NoneType None"),
+            ({"class_names": "ab"}, "class_names is the one text 'ab'"),
+            ({"class_names": ["a", 1]}, "class_names holds 1 at position 1"),
             ({"class_names": ["a", ["a"]]}, "class_names holds ['a']"),
             ({"class_names": ["a", ""]}, "class_names holds ''"),
             ({"class_names": ["a", "a"]}, "class_names holds 'a' more than once"),
-            ({"about": 5}, "about is 5, not a mapping"),
-            ({"images": 5}, "images is 5, not a list"),
-            ({"images": "ab"}, "images is 'ab', not a list"),
-            ({"images": ["a"]}, "images holds 1 and y_true holds 5"),
-            ({"images": [1, 2, 3, 4, 5]}, "images holds 1, which is no str"),
+            ({"about": 5}, "about is a int; pass a mapping"),
+            ({"images": 5}, "images is the int 5"),
+            ({"images": "ab"}, "images is the one text 'ab'"),
+            ({"images": ["a"]}, "y_true holds 5 and images holds 1"),
+            ({"images": [1, 2, 3, 4, 5]}, "images holds 1 at position 0"),
         ],
     )
     def test_what_is_wrong_is_told_with_the_files_name(self, tmp_path, changes, reason):
@@ -382,7 +384,100 @@ class TestSaved:
         evaluation = evaluate([0, 1], np.eye(2), ["a", "b"])
         path = evaluation.save(tmp_path / "e.json")
         before = path.read_bytes()
-        monkeypatch.setattr("zsc.evaluation.files.results", lambda e: {"x": 1 / 0})
+        monkeypatch.setattr("zsc.Evaluation.to_dict", lambda e: {"x": 1 / 0})
         with pytest.raises(ZeroDivisionError):
             evaluation.save(path)
         assert path.read_bytes() == before
+
+
+class TestTheOneResult:
+    def answers(self, **options):
+        """Four pictures: one right, one wrong, one without a label, one that could not be opened."""
+        proba = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [np.nan, np.nan]])
+        fields = {
+            "images": ["a.png", Path("b.png"), "c.png", "d.png"],
+            "tokens": list("wxyz"),
+            "made_by": {"model": "m"},
+        }
+        return zsc.Evaluation([0, 1, -1, 1], proba, ["cat", "dog"], **fields | options)
+
+    def test_the_table_has_a_row_per_picture_and_is_never_shared(self):
+        evaluation = self.answers()
+        table = evaluation.table
+        assert list(table) == ["image", "y_true", "y_pred", "y_pred_token", "proba", "proba_cat", "proba_dog"]
+        assert table["image"].tolist() == ["a.png", "b.png", "c.png", "d.png"] and not table.attrs
+        assert table["y_true"].isna().tolist() == [False, False, True, False]
+        assert table["y_pred"].isna().tolist() == table["proba"].isna().tolist() == [False, False, False, True]
+        assert table["y_pred_token"].tolist() == ["w", "x", "y", None]
+        table["y_true"], table["proba_cat"] = 0, 5.0
+        assert evaluation.table["proba_cat"][0] == 0.9 and evaluation.y_true.tolist() == [0, 1, -1, 1]
+        bare = self.answers(images=None, tokens=None).table
+        assert bare["image"].isna().all() and bare["y_pred_token"].isna().all()
+
+    def test_metrics_need_a_label_and_an_answer_for_every_picture(self):
+        evaluation = self.answers()
+        for metric in ("accuracy", "interval", "macro_recall", "log_loss", "report", "confusion", "errors", "coverage"):
+            with pytest.raises(ValueError, match=r"^1 of 4 pictures have no label; select those with y_true >= 0\.$"):
+                getattr(evaluation, metric)
+        with pytest.raises(ValueError, match="1 of 3 pictures could not be opened"):
+            evaluation.select(evaluation.y_true >= 0).summary()
+        judged = evaluation.select([1, 0])
+        assert judged.accuracy == 0.5 and judged.images == [Path("b.png"), "a.png"]
+        assert judged.tokens.tolist() == ["x", "w"] and judged.made_by.model == "m"
+        with pytest.raises(ValueError, match="there are no pictures to judge"):
+            evaluation.select([]).summary()
+        assert evaluation.select(slice(0)).table.empty and "1 of 4 pictures have no label" in repr(evaluation)
+        assert evaluation.abstain(0.75).y_pred.tolist() == [0, 1]
+
+    def test_provenance_has_fields_and_takes_what_else_there_is(self):
+        made_by = zsc.evaluation.Provenance.from_dict({"model": "m", "left_out": 2, "method": "probe", "pooling": None})
+        assert (made_by.model, made_by.left_out, made_by.pooling) == ("m", 2, "") and made_by.other == {
+            "method": "probe"
+        }
+        assert made_by.to_dict() == {"model": "m", "left_out": 2, "method": "probe"}
+        assert made_by == zsc.evaluation.Provenance.from_dict(made_by.to_dict())
+        for about in ({"model": 3}, {"prompts": ["a"]}, {"left_out": "2"}, {"advice": "x"}):
+            with pytest.raises(TypeError, match=rf"^{next(iter(about))} must be a "):
+                evaluate([0, 1], np.eye(2), ["a", "b"], about=about)
+
+    @pytest.mark.parametrize("name", ["e.json", "e.parquet", "large.json"])
+    def test_what_is_saved_comes_back_equal(self, tmp_path, monkeypatch, name):
+        if name == "large.json":
+            monkeypatch.setattr("zsc.evaluation.INLINE", 3)
+        names = ["caf\udce9", "dog"]
+        for options in ({}, {"images": None, "tokens": None}, {"images": ["caf\udce9.png", *"bcd"]}):
+            first = replace(self.answers(**options), class_names=names)
+            second = zsc.Evaluation.load(first.save(tmp_path / name))
+            np.testing.assert_array_equal(first.proba, second.proba)
+            np.testing.assert_array_equal(first.y_true, second.y_true)
+            pd.testing.assert_frame_equal(first.table, second.table)
+            assert second.class_names == names and second.made_by == first.made_by
+        assert len(list(tmp_path.iterdir())) == (2 if name == "large.json" else 1)
+
+    def test_a_parquet_file_is_the_table(self, tmp_path):
+        evaluation = self.answers()
+        table = pd.read_parquet(evaluation.save(tmp_path / "e.parquet"))
+        assert table["image"].tolist() == ["a.png", "b.png", "c.png", "d.png"]
+        assert table["proba_dog"].tolist()[:3] == [0.1, 0.3, 0.8] and table["y_pred_token"][0] == "w"
+
+    def test_arrays_of_another_evaluation_are_told(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("zsc.evaluation.INLINE", 3)
+        self.answers().save(tmp_path / "e.json")
+        small().save(tmp_path / "e.json.parquet")
+        with pytest.raises(ValueError, match=r"e\.json: .*arrays in e\.json\.parquet are missing, or those of another"):
+            zsc.Evaluation.load(tmp_path / "e.json")
+
+    @pytest.mark.parametrize("content", [b"", b"PAR1", b"no table" * 100])
+    def test_a_file_that_is_no_parquet(self, tmp_path, content):
+        (tmp_path / "e.parquet").write_bytes(content)
+        with pytest.raises(ValueError, match=r"e\.parquet: no evaluation to be read \("):
+            zsc.Evaluation.load(tmp_path / "e.parquet")
+        pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "e.parquet")
+        with pytest.raises(ValueError, match=r"kind is None, not 'zsc evaluation'"):
+            zsc.Evaluation.load(tmp_path / "e.parquet")
+
+    def test_very_many_probabilities_are_kept_to_seven_digits(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("zsc.evaluation.EXACT", 3)
+        y_true, proba, names = random_case(50, 3, 0)
+        second = zsc.Evaluation.load(evaluate(y_true, proba, names).save(tmp_path / "e.parquet"))
+        np.testing.assert_array_equal(second.proba, proba.astype(np.float32))

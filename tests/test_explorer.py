@@ -11,13 +11,15 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
+from test_browser import HOSTILE, NEEDS_BROWSER, what_a_browser_does
 
 import zsc
-from zsc.explorer import ExplorerSession, PromptExplorer, html
-from zsc.explorer.export import as_code, save_prompts
+from zsc.explorer import ExplorerSession, PromptExplorer
+from zsc.explorer.panel import as_code, html, save_prompts
 from zsc.explorer.session import as_lines, fill, from_lines
 from zsc.files import printable
 
@@ -40,7 +42,7 @@ def explorer(embeddings, colours):
 
 
 def text(markup):
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", markup)).strip()
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", markup))).strip()
 
 
 class TestSession:
@@ -132,20 +134,11 @@ class TestSession:
             session.ask({"red": " \n", "green": "green", "blue": "blue"})
         with pytest.raises(ValueError, match="template 'a photo' must be a text with exactly one {}"):
             session.ask(session.start[0], "a photo")
-        other = type(session.model.model)(fingerprint_salt="x")
+        other = type(session.model)(fingerprint_salt="x")
         with pytest.raises(ValueError, match="embed the pictures with the same model"):
             PromptExplorer(embeddings, other)
         with pytest.raises(ValueError, match="classes"):
-            PromptExplorer(embeddings, session.model.model, {"red": "red", "green": "green"})
-
-    def test_an_own_picture(self, session):
-        answer = session.ask(*session.start)
-        content = io.BytesIO()
-        session.embeddings.paths[1].save(content, "PNG")
-        embedded = session.embed_picture(content.getvalue())
-        proba = session.picture_proba(answer, embedded)
-        assert list(proba) == ["red", "green", "blue"] and max(proba, key=proba.get) == "green"
-        np.testing.assert_allclose(list(proba.values()), answer.evaluation.proba[1], atol=1e-6)
+            PromptExplorer(embeddings, session.model, {"red": "red", "green": "green"})
 
     def test_boxes_and_templates(self):
         assert fill({"a": " x \n\ny\nx", "b": "z"}).texts == {
@@ -229,14 +222,16 @@ class TestCopies:
         other = copied(session)
         assert len(other.tried) == 1 and other.ask(*other.start).evaluation.accuracy == answer.evaluation.accuracy
 
-    def test_a_copy_forgets_nothing_and_shares_nothing(self, session):
-        session.ask(*session.start)
-        memory = copy.deepcopy(session.model)
-        assert list(memory.known) == list(session.model.known)
-        memory.encode_texts(["red ball"])
-        assert "red ball" not in session.model.known
-        with pytest.raises(AttributeError, match="nothing_such"):
-            _ = memory.nothing_such
+    def test_a_copy_forgets_nothing_and_shares_nothing(self, session, colours):
+        texts, templates = session.start
+        session.ask(texts, templates)
+        other = copy.deepcopy(session)
+        other.model.texts_seen.clear()
+        other.ask({**texts, "red": "red ball"}, templates)
+        assert other.model.texts_seen == ["a photo of a red ball"]
+        colours.texts_seen.clear()
+        session.ask({**texts, "red": "red ball"}, templates)
+        assert colours.texts_seen == ["a photo of a red ball"]
 
 
 def calls_of(code):
@@ -291,38 +286,38 @@ class TestExport:
 
 class TestPanel:
     def test_typing_changes_what_is_shown(self, explorer):
-        shown = explorer._outputs
-        before = {name: widget.value for name, widget in shown.items()}
+        before = explorer.texts
         assert text(before["accuracy"]).startswith("accuracy 0.917 (11 of 12), 95 % interval 0.646 to 0.985")
         explorer.boxes["blue"].value = "yellow"
-        assert text(shown["accuracy"].value).startswith(f"accuracy {explorer.answer.evaluation.accuracy:.3f}")
+        shown = explorer.texts
+        assert text(shown["accuracy"]).startswith(f"accuracy {explorer.answer.evaluation.accuracy:.3f}")
         assert explorer.answer.evaluation.correct == 12  # the orange picture is nearest to yellow
         for name in ("accuracy", "recall", "confusion", "gallery", "history"):
-            assert shown[name].value != before[name], name
-        assert "tried so far: 2" in shown["history"].value and "yellow" in shown["history"].value
-        assert "blue: a photo of a yellow" in shown["history"].value and '"a photo of a yellow"' in explorer.code.value
+            assert shown[name] != before[name], name
+        assert "tried so far: 2" in shown["history"] and "yellow" in shown["history"]
+        assert "blue: a photo of a yellow" in shown["history"] and '"a photo of a yellow"' in explorer.code.value
 
     def test_gallery_shows_the_mistakes_in_words(self, explorer):
-        gallery = explorer._outputs["gallery"].value
+        gallery = explorer.texts["gallery"]
         assert "the most confident mistakes (1 of 1)" in text(gallery) and "wrong: blue → red" in text(gallery)
         assert gallery.count("data:image/jpeg;base64,") == 1
 
     def test_recall_and_confusion(self, explorer):
-        assert "red 1.00 of 4" in text(explorer._outputs["recall"].value)
-        rows = text(explorer._outputs["confusion"].value)
+        assert "red 1.00 of 4" in text(explorer.texts["recall"])
+        rows = text(explorer.texts["confusion"])
         assert rows.endswith("red green blue red 4 0 0 green 0 4 0 blue 1 0 3")
 
     def test_a_sentence_where_there_is_no_answer(self, explorer):
         answer = explorer.answer
         explorer.boxes["red"].value = ""
-        assert "class 'red' has no prompt" in explorer._outputs["accuracy"].value.replace("&#x27;", "'")
+        assert "class 'red' has no prompt" in text(explorer.texts["accuracy"])
         assert explorer.answer is answer
         explorer.boxes["red"].value = "red"
-        assert text(explorer._outputs["accuracy"].value).startswith("accuracy")
+        assert text(explorer.texts["accuracy"]).startswith("accuracy")
 
     def test_warnings_stand_under_their_box(self, explorer):
         explorer.boxes["green"].value = "not green"
-        assert "negation" in explorer._notes["green"].value and explorer._notes["red"].value == ""
+        assert "negation" in explorer.texts["notes of green"] and explorer.texts["notes of red"] == ""
 
     def test_templates_and_pooling(self, explorer):
         explorer.templates.value = "a {} ball"
@@ -339,13 +334,13 @@ class TestPanel:
     def test_export_buttons(self, explorer, tmp_path):
         explorer.file.value = str(tmp_path / "prompts.yaml")
         explorer.save.click()
-        assert "written" in explorer._outputs["message"].value and (tmp_path / "prompts.yaml").exists()
+        assert "written" in explorer.texts["message"] and (tmp_path / "prompts.yaml").exists()
         explorer.save.click()
-        assert "is there already" in explorer._outputs["message"].value
+        assert "is there already" in explorer.texts["message"]
         for name in ("~nobody-at-all/prompts.yaml", "nul\x00.yaml"):
             explorer.file.value = name
             explorer.save.click()
-            assert "written" not in explorer._outputs["message"].value
+            assert "written" not in explorer.texts["message"]
         assert "clipboard" in explorer.copy.value and "zsc.ClassPrompts" in explorer.copy.value
 
     def test_own_picture_tab(self, explorer, colour_dataset):
@@ -359,12 +354,20 @@ class TestPanel:
         explorer.own.take(b"no picture", "notes.txt")
         assert "notes.txt: not a picture" in explorer.own.bars.value and explorer.own.picture.value == ""
 
+    def test_an_own_picture_is_classified_as_one_of_the_data_set(self, explorer, colour_dataset):
+        content = io.BytesIO()
+        colour_dataset.paths[1].save(content, "PNG")
+        explorer.own.take(content.getvalue(), "mine.png")
+        proba = explorer.answer.classifier.predict_proba(explorer.own.embedded)
+        np.testing.assert_allclose(proba, explorer.answer.evaluation.proba[1:2], atol=1e-6)
+        assert "green 1.00 red 0.00 blue 0.00" in text(explorer.own.bars.value)
+
     def test_without_labels(self, embeddings, colours):
         explorer = PromptExplorer(replace(embeddings, labels=np.full(12, -1)), colours)
-        assert text(explorer._outputs["accuracy"].value).startswith("12 pictures, no labels")
-        assert "accuracy" not in text(explorer._outputs["accuracy"].value)
-        assert "the least sure pictures" in explorer._outputs["gallery"].value
-        assert explorer._outputs["confusion"].value == "" and "no labels" in repr(explorer)
+        assert text(explorer.texts["accuracy"]).startswith("12 pictures, no labels")
+        assert "accuracy" not in text(explorer.texts["accuracy"])
+        assert "the least sure pictures" in explorer.texts["gallery"]
+        assert explorer.texts["confusion"] == "" and "no labels" in repr(explorer)
 
     def test_every_text_is_escaped(self, embeddings, colours):
         names = ["<b>red</b>", "green & co", '"blue"']
@@ -374,16 +377,14 @@ class TestPanel:
         page = explorer._repr_mimebundle_()["text/html"]
         assert "<b>red" not in page and "<script" not in page and "<i>" not in page
         assert "&lt;b&gt;red&lt;/b&gt;" in page
-        assert "<script" not in explorer.copy.value + explorer._notes[names[0]].value
+        assert "<script" not in explorer.copy.value + explorer.texts[f"notes of {names[0]}"]
 
     def test_names_that_are_no_utf8_are_shown(self, embeddings, colours):
         names = ["caf\udce9", "nul\x00", "turn\u202e"]
         prompts = dict(zip(names, ["red", "green", "not blue \x07"], strict=True))
         explorer = PromptExplorer(replace(embeddings, class_names=names, dataset="d\udce9"), colours, prompts)
         page = explorer._repr_mimebundle_()["text/html"] + explorer.copy.value + explorer.code.value
-        page += "".join(note.value for note in explorer._notes.values()) + "".join(
-            b.value for b in explorer.boxes.values()
-        )
+        page += "".join(explorer.texts.values()) + "".join(box.value for box in explorer.boxes.values())
         assert page.encode() and "caf\\xe9" in page and "\x00" not in page and "\u202e" not in page
 
     def test_many_classes_list_their_confused_pairs(self, embeddings, colours):
@@ -421,14 +422,32 @@ class TestPanel:
 
     def test_a_lost_picture_spoils_nothing(self, embeddings, colours, tmp_path):
         lost = replace(embeddings, paths=[tmp_path / f"{i}.png" for i in range(12)])
-        assert "cannot be opened" in PromptExplorer(lost, colours)._outputs["gallery"].value
+        assert "cannot be opened" in PromptExplorer(lost, colours).texts["gallery"]
 
     def test_pictures_whose_names_are_no_utf8_are_shown(self, embeddings, colours, tmp_path):
         paths = [os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9%d.png" % k) for k in range(12)]
         for path, picture in zip(paths, embeddings.paths, strict=True):
             picture.save(path)
-        gallery = PromptExplorer(replace(embeddings, paths=paths), colours)._outputs["gallery"].value
+        gallery = PromptExplorer(replace(embeddings, paths=paths), colours).texts["gallery"]
         assert gallery.count("data:image/jpeg") == 1 and "cannot be opened" not in gallery
+
+
+@NEEDS_BROWSER
+def test_hostile_texts_are_inert_in_a_browser(embeddings, colours, tmp_path):
+    name, prompt = HOSTILE
+    prompts = {name: f"red {prompt}", "green": "green", "blue": "blue"}
+    explorer = PromptExplorer(replace(embeddings, class_names=list(prompts), dataset=name), colours, prompts)
+    explorer.boxes[name].value = f"not {prompt} red"
+    picture = io.BytesIO()
+    embeddings.paths[0].save(picture, "PNG")
+    explorer.own.take(picture.getvalue(), f"{name}.png")
+    parts = [*explorer.texts.values(), explorer.own.picture.value, explorer.own.bars.value, explorer.copy.value]
+    path = tmp_path / "panel.html"
+    path.write_text(f'<!doctype html><meta charset="utf-8">{"".join(parts)}', encoding="utf-8")
+    seen = what_a_browser_does(path, tmp_path, click=".zsc-copy")
+    assert seen.dialogs == [] and seen.requests == [path.as_uri()] and not seen.foreign
+    assert name in seen.text and prompt in seen.text
+    assert seen.attributes("data-code") == [explorer.code.value]
 
 
 def test_ipywidgets_is_asked_for_in_a_sentence(embeddings, colours, monkeypatch):

@@ -9,9 +9,8 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, precision_score, recall_score
 
 from zsc.datasets.glasses import suspect_ids
-from zsc.evaluation import evaluate
+from zsc.evaluation import Evaluation, evaluate
 from zsc.labels import match_known, suspect_labels
-from zsc.results import result_table
 
 CLEANLAB = "cleanlab is an extra"
 
@@ -44,10 +43,10 @@ def test_evaluations_and_tables_of_predictions_bring_their_own():
     names, images = list("abcd"), [f"{i}.png" for i in range(60)]
     expected = suspect_labels(y_true, proba, images=images)
     evaluation = evaluate(y_true, proba, names, images=images)
-    table = result_table(images, y_true, proba, np.full(60, "a"), names)
+    table = evaluation.table
     pd.testing.assert_frame_equal(suspect_labels(evaluation), expected)
     pd.testing.assert_frame_equal(suspect_labels(table), expected)
-    table = result_table(images, np.where(np.arange(60) < 3, -1, y_true), proba, np.full(60, "a"), names)
+    table = Evaluation(np.where(np.arange(60) < 3, -1, y_true), proba, names, images).table
     with pytest.raises(ValueError, match="y_true lacks 3 labels; leave out pictures without one"):
         suspect_labels(table)
 
@@ -63,7 +62,7 @@ def test_pictures_from_a_generator_a_series_and_nullable_labels():
 
 
 def test_labels_of_a_table_are_never_cut():
-    table = result_table(["a", "b"], np.array([0, 1]), np.eye(2), np.array(["x", "y"]), ["x", "y"])
+    table = evaluate([0, 1], np.eye(2), ["x", "y"]).table
     with pytest.raises(ValueError, match="y_true holds float64 values; pass whole numbers"):
         suspect_labels(table.assign(y_true=[0.7, 1.9]))
     with pytest.raises(ValueError, match="y_true holds bool values"):
@@ -146,7 +145,7 @@ class TestMatchKnown:
             looked_at = position <= row.at
             assert row.precision == pytest.approx(precision_score(truth, looked_at))
             assert row.recall == pytest.approx(recall_score(truth, looked_at))
-        assert table.attrs["average_precision"] == pytest.approx(average_precision_score(truth, -position))
+        assert table["average_precision"].tolist() == 5 * [pytest.approx(average_precision_score(truth, -position))]
         assert table["recall"].iloc[-1] == 1 and table["precision"].iloc[-1] == table["chance"].iloc[-1]
 
     def test_random_rankings_are_not_taken_for_good_ones(self):
@@ -193,7 +192,7 @@ class TestMatchKnown:
             ({"index": [0, 1]}, [1], {"ids": "ab"}, TypeError, "ids is the one text"),
             ({"index": [0, 1]}, "ab", {}, TypeError, "known_ids is the str 'ab'"),
             ({"rank": [1, 2]}, [1], {}, TypeError, "pass a table of suspect_labels"),
-            ({"index": [0, 0]}, [0], {}, ValueError, "holds a picture twice"),
+            ({"index": [0, 0]}, [0], {}, ValueError, "holds 0 more than once"),
             ({"index": [0.5, 1]}, [1], {}, ValueError, "holds float64 values"),
         ],
     )
@@ -211,7 +210,7 @@ class TestMatchKnown:
             ([1], {"at": [1, 1.5]}, "at=1.5; at must be"),
             ([1], {"at": True}, "at=True; at must be"),
             ([1], {"at": []}, "at is empty; pass whole numbers from 1 to 4"),
-            ([1], {"ids": [1, 2]}, "ids holds 2 and ranking holds 4"),
+            ([1], {"ids": [1, 2]}, "ids .*2.* ranking .*4"),
         ],
     )
     def test_wrong_input(self, known, options, message):
@@ -222,15 +221,15 @@ class TestMatchKnown:
 @pytest.mark.parametrize(
     ("y_true", "proba", "options", "error", "message"),
     [
-        ([0, 1], [[0.5, 0.5]], {}, ValueError, "y_true holds 2 and proba holds 1"),
-        ([0, 2], [[0.5, 0.5]] * 2, {}, ValueError, "y_true runs from 0 to 2; accepted are 0 to 1"),
-        ([0, 1], [[0.5, 0.4]] * 2, {}, ValueError, "proba adds up to 0.9"),
+        ([0, 1], [[0.5, 0.5]], {}, ValueError, "y_true .*2.* proba .*1"),
+        ([0, 2], [[0.5, 0.5]] * 2, {}, ValueError, "y_true runs from 0 to 2.* 0 to 1"),
+        ([0, 1], [[0.5, 0.4]] * 2, {}, ValueError, "proba .* 0.9"),
         ([0, 1], [[0.5, np.nan]] * 2, {}, ValueError, "proba holds NaN"),
-        ([0, 1], [[0.5, 0.5]] * 2, {"images": ["a"]}, ValueError, "y_true holds 2 and images holds 1"),
-        ([0, 1], [[0.5, 0.5]] * 2, {"method": "guess"}, ValueError, "method='guess'; accepted are margin, confident"),
-        ([0, 0], [[0.5, 0.5]] * 2, {"method": "confident"}, ValueError, "y_true holds no label of class 1"),
+        ([0, 1], [[0.5, 0.5]] * 2, {"images": ["a"]}, ValueError, "y_true .*2.* images .*1"),
+        ([0, 1], [[0.5, 0.5]] * 2, {"method": "guess"}, ValueError, "method.*margin, confident"),
+        ([0, 0], [[0.5, 0.5]] * 2, {"method": "confident"}, ValueError, "y_true .*class 1"),
         ([0, 1], None, {}, TypeError, "proba is missing; pass it beside y_true"),
-        (pd.DataFrame({"a": [1]}), None, {}, ValueError, "expected y_true and a proba_<class> each"),
+        (pd.DataFrame({"a": [1]}), None, {}, ValueError, "expected y_true, and one proba_<class> per class"),
     ],
 )
 def test_wrong_input(y_true, proba, options, error, message):

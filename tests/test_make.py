@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {}
 PYTHON = getattr(sys, "_base_executable", sys.executable)
-pytestmark = pytest.mark.skipif(os.name != "posix" or not shutil.which("make"), reason="needs make")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix" or not shutil.which("make"), reason="needs make")]
 
 VENV = """
 import os, pathlib, subprocess, sys
@@ -192,7 +192,7 @@ def test_clean_removes_what_was_built_and_nothing_else(tmp_path):
     folder = lay_out(tmp_path / "clean")
     built = (
         "build/x", "dist/x", ".ruff_cache/x", ".mypy_cache/x", ".hypothesis/x", "tests/.cache/x", "zsc-demo.png",
-        "benchmark.json", "benchmark-part.json", "explorer-benchmark.json", "reproduction/x", "toy-again/x",
+        "benchmark.json", "benchmark-part.json", "explorer-benchmark.json", "reproduced/x", "toy-again/x",
         ".venv/.installed", "zsc/__pycache__/x", "notebooks/.ipynb_checkpoints/x", "tests/a/__pycache__/x",
     )  # fmt: skip
     others = (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zsc.matching import ClassMismatchError, match_by, match_classes
+from zsc.scoring import ClassMismatchError, match_by, match_classes
 
 
 class TestNames:
@@ -61,7 +61,7 @@ PAIRS = [  # the classes of a data set, and texts for them in their order
     (["n01440764-tench", "n02102040-english_springer"], ["a tench", "an English springer"]),
     (["001.Black_footed_Albatross", "002.Laysan_Albatross"], ["a Laysan albatross", "a black-footed albatross"][::-1]),
     (["glass", "glasses"], ["a glass", "glasses"]),
-    (["mouse", "house"], ["a photo of mice", "a photo of houses"]),
+    (["mouse", "house"], ["a photo of mouses", "a photo of houses"]),
     (["class 1", "class 2", "class 10"], ["01", "02", "10"]),
     (["0", "1", "2"], ["the digit 0", "the digit 1", "the digit 2"]),
     (["1.5", "5.1", "-5"], ["size 1.5", "size 5.1", "size -5"]),

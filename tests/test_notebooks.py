@@ -50,6 +50,7 @@ def test_outputs_of_one_clean_run(path):
     assert not re.search(r"/home/|/root/|/tmp/|/work/|site-packages|it/s", text)
 
 
+@pytest.mark.slow
 def test_the_first_notebook_runs_as_it_stands(monkeypatch):
     monkeypatch.delenv("MPLBACKEND")  # the kernel draws inline, as in JupyterLab
     kept = nbformat.read(HERE / "01_first_prediction.ipynb", as_version=4)

@@ -16,10 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import evaluate
-from zsc.matching import ClassMismatchError
-from zsc.probes import few_shot_curve, linear, linear_probe, mix_curve, mix_weights, tip, tip_adapter, zero_shot_head
-from zsc.probes.parts import as_rows, draw_shots, split_rows
-from zsc.scoring import cosine_scores, to_proba
+from zsc.probes import few_shot_curve, fit, linear_probe, mix_curve, mix_weights, tip_adapter, zero_shot_head
+from zsc.probes.labelled import as_rows, draw_shots, split_rows
+from zsc.scoring import ClassMismatchError, cosine_scores, to_proba
 
 K, D, KAPPA = 4, 16, 12.0
 NAMES = ["cat", "dog", "fox", "owl"]
@@ -66,7 +65,7 @@ class TestZeroShotHead:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((2 * TEXTS, 10.0), r"class_weights has a row of length 2 \(row 0\); accepted are unit rows"),
+            ((2 * TEXTS, 10.0), r"class_weights has a row of length 2 \(row 0\); rows must be of length 1"),
             ((TEXTS, 0.0), r"logit_scale=\[0.0\]; pass one or more numbers above 0"),
             ((TEXTS, np.nan), r"logit_scale=\[nan\]"),
             ((TEXTS, "ten"), r"logit_scale=\['ten'\]"),
@@ -149,7 +148,7 @@ class TestLinearProbe:
             assert probe.evaluation.accuracy == pytest.approx(tight.score(others - centre, test[1]), abs=1e-3)
 
     def test_a_fit_that_is_cut_short_says_so_in_one_sentence(self, monkeypatch):
-        monkeypatch.setattr(linear, "MAX_ITER", 1)
+        monkeypatch.setattr(fit, "MAX_ITER", 1)
         with pytest.warns(
             UserWarning, match="the probe of strength 1e-05 is not at its optimum after 1 steps"
         ) as caught:
@@ -221,11 +220,19 @@ class TestLinearProbe:
             ((TRAIN[0], TRAIN[1][:-1]), {}, "train holds 2400 and train.labels holds 2399"),
             ((TRAIN[0] * 3, TRAIN[1]), {}, "train has a row of length 3"),
             ((np.where(np.arange(D) == 3, np.nan, TRAIN[0]), TRAIN[1]), {}, "train holds NaN or infinity in 2400 of"),
-            ((TRAIN[0], TRAIN[1] - 1), {}, "train.labels runs from -1 to 2; accepted are 0 or more .-1 marks no label"),
+            (
+                (TRAIN[0], TRAIN[1] - 1),
+                {},
+                "train.labels runs from -1 to 2; labels must be 0 or more .-1 marks no label",
+            ),
             ((TRAIN[0], TRAIN[1] + 0.5), {}, "train.labels holds float64 values"),
-            ((TRAIN[0], 2 * TRAIN[1]), {}, "train.labels holds no label of class 1; accepted is at least one of each"),
+            (
+                (TRAIN[0], 2 * TRAIN[1]),
+                {},
+                "train.labels holds no label of class 1; each of the . classes must have one",
+            ),
             ((TRAIN[0], 0 * TRAIN[1]), {}, "the classes of train holds 1"),
-            (TRAIN, {"validation": 1.5}, "validation=1.5; accepted is a fraction"),
+            (TRAIN, {"validation": 1.5}, "validation=1.5; validation must be a fraction"),
             (TRAIN, {"validation": None}, "strengths holds 8 candidates and validation is None"),
             (TRAIN, {"strengths": [0]}, r"strengths=\[0\]; pass one or more numbers above 0"),
             (TRAIN, {"strengths": []}, r"strengths=\[\]"),
@@ -233,8 +240,8 @@ class TestLinearProbe:
             (TRAIN, {"strengths": [np.inf]}, r"strengths=\[inf\]"),
             (TRAIN, {"seed": "q"}, "seed='q'; seed must be a whole number of 0 or more"),
             (TRAIN, {"seed": 1.5, "validation": None, "strengths": [1]}, "seed=1.5; seed must be"),
-            (TRAIN, {"test": (TEST[0][:, :3], TEST[1])}, "test has 3 numbers .*16"),
-            (TRAIN, {"test": (TEST[0], TEST[1] + 1)}, "test.labels runs from 1 to 4; accepted are 0 to 3"),
+            (TRAIN, {"test": (TEST[0][:, :3], TEST[1])}, "test has 3 .*16"),
+            (TRAIN, {"test": (TEST[0], TEST[1] + 1)}, "test.labels runs from 1 to 4; labels must lie in 0 to 3"),
             (clusters(1, 0), {}, "validation=0.2 cannot be cut from the 1 pictures of class 'class 0'"),
         ],
     )
@@ -270,7 +277,7 @@ class TestModels:
         [PROBE, START, mix_weights(zero_shot_head(TEXTS, KAPPA, NAMES), PROBE, 0.5), tip_adapter(ONE, HEAD)],
         ids=["probe", "zero-shot", "mix", "tip-adapter"],
     )
-    @pytest.mark.parametrize("ask", ["evaluate", "predict_proba", "predict_scores"])
+    @pytest.mark.parametrize("ask", ["evaluate", "predict_proba", "predict_logits"])
     def test_every_head_refuses_another_models_embeddings(self, head, ask):
         assert head.fingerprint == "one"
         getattr(head, ask)(self.ONE)
@@ -300,8 +307,8 @@ class TestModels:
         named = {"model": "toy", "fingerprint": "one", "dataset": "drawn test"}
         train, test = embeddings(20, 1, **named), embeddings(20, 2, **named)
         curve = few_shot_curve(train, test, self.START, shots=(0, 1), seeds=2)
-        assert {key: curve.attrs[key] for key in named} == named
-        assert curve.attrs["baseline"] == 0.25 and curve.attrs["note"] == ""
+        assert all((curve[key] == value).all() for key, value in named.items())
+        assert (curve["baseline"] == 0.25).all() and (curve["note"] == "").all()
         about = linear_probe(train, test).evaluation.about
         assert {key: about[key] for key in named} == named and about["method"] == "linear probe"
 
@@ -313,7 +320,7 @@ class TestModels:
         test = replace(test, values=values, failures=failures)
         probe = linear_probe(embeddings(20, 1), test)
         assert probe.evaluation.n == 78 and probe.evaluation.about["left_out"] == 2
-        assert few_shot_curve(embeddings(20, 1), test, HEAD, shots=[0], seeds=1).attrs["left_out"] == 2
+        assert few_shot_curve(embeddings(20, 1), test, HEAD, shots=[0], seeds=1)["left_out"].tolist() == [2]
 
     def test_classes_in_another_spelling_are_matched_by_name(self):
         test = embeddings(20, 2)
@@ -371,18 +378,18 @@ class TestMixWeights:
 
     def test_its_ends_are_the_heads(self):
         nothing, everything = (mix_weights(HEAD, self.PROBE, share) for share in (0, 1))
-        np.testing.assert_array_equal(nothing.predict_scores(TEST[0]), HEAD.predict_scores(TEST[0]))
+        np.testing.assert_array_equal(nothing.predict_logits(TEST[0]), HEAD.predict_logits(TEST[0]))
         np.testing.assert_allclose(
-            everything.predict_scores(TEST[0]), self.PROBE.predict_scores(TEST[0]), rtol=1e-4, atol=1e-4
+            everything.predict_logits(TEST[0]), self.PROBE.predict_logits(TEST[0]), rtol=1e-4, atol=1e-4
         )
 
     @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
     def test_mixed_weights_are_mixed_scores(self, share):
-        mixed = mix_weights(HEAD, self.PROBE, share).predict_scores(TEST[0])
-        expected = (1 - share) * HEAD.predict_scores(TEST[0]) + share * self.PROBE.predict_scores(TEST[0])
+        mixed = mix_weights(HEAD, self.PROBE, share).predict_logits(TEST[0])
+        expected = (1 - share) * HEAD.predict_logits(TEST[0]) + share * self.PROBE.predict_logits(TEST[0])
         np.testing.assert_allclose(mixed, expected, atol=1e-4)
-        again = mix_weights(mix_weights(HEAD, self.PROBE, share), self.PROBE, 0.5).predict_scores(TEST[0])
-        np.testing.assert_allclose(again, (expected + self.PROBE.predict_scores(TEST[0])) / 2, atol=1e-4)
+        again = mix_weights(mix_weights(HEAD, self.PROBE, share), self.PROBE, 0.5).predict_logits(TEST[0])
+        np.testing.assert_allclose(again, (expected + self.PROBE.predict_logits(TEST[0])) / 2, atol=1e-4)
 
     def test_the_order_of_classes_changes_nothing(self):
         order = [3, 1, 0, 2]
@@ -407,7 +414,7 @@ class TestMixWeights:
         assert np.mean(gains) > 0.02
 
     def test_wrong_input(self):
-        with pytest.raises(ValueError, match="share=1.5; accepted is a fraction, 0 to 1, ends included"):
+        with pytest.raises(ValueError, match="share=1.5; share must be a fraction, from 0 to 1, ends included"):
             mix_weights(HEAD, self.PROBE, 1.5)
         short = zero_shot_head(unit(TEXTS[:, :5]), KAPPA)
         with pytest.raises(
@@ -421,14 +428,14 @@ class TestMixWeights:
 class TestTipAdapter:
     @pytest.mark.parametrize("cells", [1, 100, 2**24])
     def test_it_is_the_papers_formula(self, monkeypatch, cells):
-        monkeypatch.setattr(tip, "CHUNK_CELLS", cells)
+        monkeypatch.setattr(fit, "CHUNK_CELLS", cells)
         shots, some = clusters(5, 1), TEST[0][::97]
         adapter = tip_adapter(shots, HEAD, alphas=[0.7], betas=[3.0])
         expected = KAPPA * some.astype(float) @ TEXTS.T
         for i, picture in enumerate(some.astype(float)):
             for key, label in zip(*shots, strict=True):
                 expected[i, label] += 0.7 * np.exp(-3.0 * (1 - picture @ key))
-        np.testing.assert_allclose(adapter.predict_scores(some), expected, rtol=1e-4)
+        np.testing.assert_allclose(adapter.predict_logits(some), expected, rtol=1e-4)
 
     def test_the_defaults_are_the_papers(self):
         adapter = tip_adapter(clusters(2, 1), HEAD)
@@ -436,7 +443,7 @@ class TestTipAdapter:
 
     def test_alpha_0_is_zero_shot_exactly(self):
         adapter = tip_adapter(TRAIN, HEAD, alphas=[0.0])
-        np.testing.assert_array_equal(adapter.predict_scores(TEST[0]), HEAD.predict_scores(TEST[0]))
+        np.testing.assert_array_equal(adapter.predict_logits(TEST[0]), HEAD.predict_logits(TEST[0]))
 
     def test_many_shots_are_bayes(self):
         """The votes of equal, round clusters rise with the cosine to their centre: their arg-max becomes Bayes'."""
@@ -454,7 +461,7 @@ class TestTipAdapter:
         assert len(adapter.keys) == len(shots[1])  # all are kept in the end
         best = adapter.validation.sort_values(["accuracy", "log_loss"], ascending=[False, True]).iloc[0]
         assert (adapter.alpha, adapter.beta) == (best["alpha"], best["beta"])
-        assert len(adapter.validation) == len(tip.ALPHAS) * len(tip.BETAS)
+        assert len(adapter.validation) == len(fit.ALPHAS) * len(fit.BETAS)
         assert adapter.evaluate(TEST).accuracy > ZERO_SHOT
 
     def test_the_end_of_the_grid_is_told(self):
@@ -469,7 +476,7 @@ class TestTipAdapter:
         rng = np.random.default_rng(0)
         weights = unit(rng.normal(size=(3000, 8))).astype(np.float32)
         shots = rng.choice(3000, 50, replace=False)
-        adapter = tip.TipAdapter(zero_shot_head(weights, 1.0), weights[shots], shots)
+        adapter = fit.TipAdapter(zero_shot_head(weights, 1.0), weights[shots], shots)
         votes = adapter.votes(weights[:5])
         expected = np.exp(-5.5 * (1 - weights[:5] @ weights[shots].T))
         np.testing.assert_allclose(votes[:, shots], expected, rtol=1e-5)
@@ -486,7 +493,7 @@ class TestTipAdapter:
             ({"betas": [1.0, 2.0]}, "betas holds 2 candidates and validation is None"),
             (
                 {"zero_shot": zero_shot_head(unit(TEXTS[:, :5]), 1.0)},
-                "zero_shot takes 5 numbers per row and train has 16",
+                "zero_shot takes 5 numbers per row and train 16",
             ),
         ],
     )
@@ -527,7 +534,7 @@ class TestFewShotCurve:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"method": "svm"}, "method='svm'; accepted are probe, tip-adapter, mix"),
+            ({"method": "svm"}, "method='svm'; method must be one of probe, tip-adapter, mix"),
             (
                 {"shots": (1, 601)},
                 re.escape("shots=601 asks for more than train has: 600 pictures of class 'class 0'."),

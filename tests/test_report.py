@@ -1,18 +1,18 @@
 """The report is one page that needs nothing else, says what the evaluation says, and escapes every text."""
 
 import html.parser
-import importlib.util
 import os
 import re
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from test_browser import CHROMIUM, browser_page
+from PIL import Image
+from test_browser import HOSTILE, NEEDS_BROWSER, browser_page, what_a_browser_does
 
 import zsc
 from zsc import report
-from zsc.evaluation import evaluate
+from zsc.evaluation import Evaluation, evaluate
 from zsc.report import html_report, write_report
 
 
@@ -88,9 +88,12 @@ def test_files_are_named_without_their_folders(tmp_path, evaluation):
         picture.save(path)
     source = html_report(evaluate(evaluation.y_true, evaluation.proba, evaluation.class_names, images=paths))
     assert "picture-11.png" in source and str(tmp_path) not in source
-    web = ["https://example.org/folder/cat.png?key=1"] * 12
-    wrong = evaluate(evaluation.y_true, evaluation.proba, evaluation.class_names, images=web)
-    assert "cat.png" in Page(report._table(wrong.errors.assign(image=[report._file_name(web[0])]))).text
+    for source in ("http://127.0.0.1:9/folder/cat.png?key=1", "http://127.0.0.1:9/folder/cat.png#key=1"):
+        page = html_report(evaluate(evaluation.y_true, evaluation.proba, evaluation.class_names, images=[source] * 12))
+        assert "<td>cat.png</td>" in page and "key=1" not in page and "127.0.0.1" not in page
+    opened = [Image.open(path) for path in paths]  # knows its path
+    source = html_report(evaluate(evaluation.y_true, evaluation.proba, evaluation.class_names, images=opened))
+    assert "<td>picture-11.png</td>" in source and str(tmp_path) not in source
 
 
 def test_without_pictures_about_and_errors():
@@ -109,6 +112,7 @@ def test_kept_versions_are_those_of_the_evaluation():
     assert "when this page was made" not in page.text
 
 
+@pytest.mark.slow
 def test_many_classes_have_a_map_and_a_table_of_pairs():
     names = [f"class {i}" for i in range(200)]
     y_true = np.arange(200)
@@ -166,7 +170,8 @@ def test_the_path_is_checked_and_the_file_appears_whole(evaluation, tmp_path):
             write_report(evaluation, tmp_path / name)
 
 
-@pytest.mark.skipif(not CHROMIUM or not importlib.util.find_spec("playwright"), reason="no browser here: make browser")
+@pytest.mark.slow
+@NEEDS_BROWSER
 def test_a_browser_shows_it(evaluation, tmp_path):
     path = write_report(evaluation, tmp_path / "report.html")
     with browser_page(tmp_path) as page:
@@ -178,3 +183,28 @@ def test_a_browser_shows_it(evaluation, tmp_path):
         assert page.locator("h2").first.inner_text() == "Results"
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
+
+
+@NEEDS_BROWSER
+def test_hostile_texts_are_inert_in_a_browser(colour_dataset, tmp_path):
+    name, prompt = HOSTILE
+    picture = tmp_path / f"{name.replace('/', '')}.png"
+    colour_dataset.paths[0].save(picture)
+    about = {
+        "model": name,
+        "dataset": prompt,
+        "prompts": {name: [prompt], prompt: [name]},
+        "pooling": name,
+        name: prompt,
+    }
+    found = evaluate([1, 0], [[0.9, 0.1], [0.2, 0.8]], [name, prompt], images=[picture] * 2, about=about)
+    path = write_report(found, tmp_path / "page.html")
+    seen = what_a_browser_does(path, tmp_path)
+    assert seen.dialogs == [] and seen.requests == [path.as_uri()] and not seen.foreign
+    assert seen.text.count(name) > 5 and seen.text.count(prompt) > 5
+    assert f"reliability of {prompt}, classified by {name}" in seen.attributes("alt")
+
+
+def test_a_picture_without_a_label_is_said():
+    with pytest.raises(ValueError, match="1 of 2 pictures have no label"):
+        html_report(Evaluation([0, -1], np.eye(2), ["a", "b"]))

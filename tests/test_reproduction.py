@@ -26,13 +26,7 @@ from scipy.stats import binomtest
 from servers import FileServer
 
 import zsc
-from zsc import cli
-from zsc.datasets.published import PUBLISHED
-from zsc.evaluation import evaluate
-from zsc.files import digest_of
-from zsc.models.weights import OPENAI_WEIGHTS
-from zsc.prompts import prompt_set
-from zsc.reproduction import (
+from reproduction import (
     ReproductionError,
     explain_differences,
     matches,
@@ -42,10 +36,16 @@ from zsc.reproduction import (
     tutorials,
     verdict,
 )
-from zsc.reproduction.verdicts import rows
+from reproduction.verdicts import rows
+from zsc import cli
+from zsc.datasets import PUBLISHED
+from zsc.evaluation import evaluate
+from zsc.files import digest_of
+from zsc.models.weights import OPENAI_WEIGHTS
+from zsc.prompts import prompt_set
 
-running = importlib.import_module("zsc.reproduction.run")
-reading = importlib.import_module("zsc.reproduction.tutorials")
+running = importlib.import_module("reproduction.run")
+reading = importlib.import_module("reproduction.tutorials")
 
 ROOT = Path(__file__).parent.parent
 FORM = {"glasses": "glasses", "afhq": "afhq", "imagenette": "imagenette-320px"}
@@ -318,12 +318,12 @@ class TestDifferences:
         assert "every shared picture gets the same class" in lines[3] and len(lines) == 4
 
     def test_what_nobody_recorded_is_unknown(self):
-        bare = [replace(e, about={}) for e in self.pair()]
+        bare = [replace(e, made_by={}) for e in self.pair()]
         lines = explain_differences(*bare)
         assert not any("as the same:" in line and "neither" not in line for line in lines)
         assert "recorded in neither, so not known to be the same" in lines[1] and "the weights" in lines[1]
         first, second = self.pair()
-        lines = explain_differences(first, replace(second, about={"model": "RN50"}))
+        lines = explain_differences(first, replace(second, made_by={"model": "RN50"}))
         assert "the library: recorded in the first only, so not known to be the same." in lines
         empty = explain_differences(*self.pair(data_digest=""))
         assert not any(line.startswith("the pictures or labels") for line in empty)
@@ -331,7 +331,7 @@ class TestDifferences:
     @pytest.mark.parametrize(("key", "what"), [("fingerprint", "the fingerprint"), ("threshold", "the threshold")])
     def test_every_maker_counts(self, key, what):
         first, second = self.pair(**{key: "b"})
-        first = replace(first, about={**first.about, key: "a"})
+        first = replace(first, made_by={**first.about, key: "a"})
         assert f"{what} differs: a and b." in explain_differences(first, second)
 
     def test_another_version(self):
@@ -367,7 +367,7 @@ class TestDifferences:
         assert lines[-1].startswith("pictures cannot be paired: they have no names")
         for digests in (("", ""), ("d1", "d2")):
             pair = [
-                replace(e, images=None, about={"data_digest": d}) for e, d in zip(self.pair(), digests, strict=True)
+                replace(e, images=None, made_by={"data_digest": d}) for e, d in zip(self.pair(), digests, strict=True)
             ]
             assert "cannot be paired" in explain_differences(*pair)[-1]
 
@@ -410,7 +410,7 @@ class TestDifferences:
 
     def test_equal_names_in_other_data_sets_are_doubted(self):
         first, second = self.pair(dataset="pets val", data_digest="d2")
-        first = replace(first, about={**first.about, "dataset": "pets train", "data_digest": "d1"})
+        first = replace(first, made_by={**first.about, "dataset": "pets train", "data_digest": "d1"})
         assert any("need not mean one picture" in line for line in explain_differences(first, second))
 
     def test_odd_names_are_shown_as_escapes(self):
@@ -492,6 +492,7 @@ class TestOffline:
         assert [n["item"] for n in found] == ["weights of ViT-B/32", "data set afhq"]
 
 
+@pytest.mark.slow
 class TestRun:
     """The order of the work and the table, with notebooks that save evaluations made here."""
 
@@ -633,7 +634,7 @@ class TestRun:
 PATCH = """
 import json, os
 if os.environ.get("ZSC_REHEARSAL"):
-    from zsc.datasets.published import PUBLISHED
+    from zsc.datasets import PUBLISHED
     from zsc.models.weights import OPENAI_WEIGHTS
     said = json.loads(os.environ["ZSC_REHEARSAL"])
     for name, sha256 in said["weights"].items():
@@ -647,7 +648,7 @@ if os.environ.get("ZSC_REHEARSAL"):
 """
 RUN = """
 import os, sys
-from zsc.reproduction import tutorials
+from reproduction import tutorials
 tutorials.__globals__["FILE"] = os.environ["ZSC_REHEARSAL_FILE"]
 from zsc.cli import main
 sys.exit(main())
@@ -717,6 +718,7 @@ def rehearsal(tmp_path_factory, rn50_path, vit_path):
     return place, done.stdout
 
 
+@pytest.mark.slow
 class TestRehearsal:
     def test_the_table(self, rehearsal):
         place, out = rehearsal

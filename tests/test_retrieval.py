@@ -107,14 +107,14 @@ def test_failed_rows_are_left_out():
 @pytest.mark.parametrize(
     ("query", "options", "reason"),
     [
-        (90, {}, "query=90; rows run from 0 to 89"),
-        (-1, {}, "query=-1; rows run from 0 to 89"),
-        ("", {}, "query is an empty text"),
+        (90, {}, "query=90; query must be a whole number from 0 to 89"),
+        (-1, {}, "query=-1; query must be a whole number from 0 to 89"),
+        ("", {}, "the text is ''; say in words what to look for"),
         ("green", {"k": 0}, "k=0; k must be a whole number of 1 or more"),
         ("green", {"k": "2"}, "k='2'; k must be a whole number"),
         (4, {"k": 2.5}, "k=2.5; k must be a whole number"),
         (4, {"k": True}, "k=True; k must be a whole number"),
-        (__file__, {}, "is a file, and a str is read as a text; pass Path"),
+        (__file__, {}, "is a file, and a str is read as a text; pass image="),
     ],
 )
 def test_wrong_input(query, options, reason, embeddings, model):
@@ -126,6 +126,24 @@ def test_wrong_input(query, options, reason, embeddings, model):
 def test_what_is_no_query(query, embeddings):
     with pytest.raises(TypeError, match="pass a text, a row number, or one picture"):
         search(embeddings, query, model="no model is loaded for this")
+
+
+def test_what_is_asked_for_may_be_named(embeddings, model, tmp_path):
+    path = tmp_path / "q.png"
+    embeddings.paths[4].save(path)
+    for named, short in (({"text": "green"}, "green"), ({"row": 4}, 4), ({"image": path}, path)):
+        pd.testing.assert_frame_equal(
+            search(embeddings, **named, k=5, model=model), search(embeddings, short, k=5, model=model)
+        )
+    assert search(embeddings, image=str(path), k=1, model=model)["index"][0] == 4
+    for wrong in ({"text": "green", "row": 4}, {}, {"query": 4, "image": path}):
+        with pytest.raises(TypeError, match="pass a text, a row number, or one picture, as text=, row= or image=; got"):
+            search(embeddings, **wrong, model="no model is loaded for this")
+    for wrong in ({"text": 5}, {"text": " "}):
+        with pytest.raises(ValueError, match="the text is .*; say in words what to look for"):
+            search(embeddings, **wrong, model="no model is loaded for this")
+    with pytest.raises(ValueError, match="row=True; row must be a whole number"):
+        search(embeddings, row=True)
 
 
 def test_another_model_or_none(embeddings):

@@ -75,10 +75,10 @@ class TestCandidates:
         assert found["bare"].prompts == ("cat", "dog") and found["many"].pooling == "max"
         assert [c.name for c in found.values()] == ["bare", "many"]
         path.write_text("bare: cat\n")
-        with pytest.raises(ValueError, match=r"c\.yaml: 'bare' holds 'cat'; write its prompts under it"):
+        with pytest.raises(ValueError, match=r"c\.yaml: 'bare' holds 'cat'; write its"):
             load_candidates(path)
         path.write_text("bare: {cat: cat}\n")
-        with pytest.raises(ValueError, match=r"c\.yaml: candidate 'bare': 1 class given"):
+        with pytest.raises(ValueError, match=r"c\.yaml: candidate 'bare': .*1"):
             load_candidates(path)
 
 
@@ -91,7 +91,9 @@ class TestCompare:
             assert (table.loc[name, "low"], table.loc[name, "high"]) == evaluation.interval
             assert table.loc[name, "macro_recall"] == pytest.approx(evaluation.macro_recall)
         assert table.loc["good", "verdict"] == "better than bad" and table.loc["good", "p_value"] < 0.001
-        assert table.attrs["model"] == "colours" and table.attrs["prompts"]["good"]["red"] == ["red"]
+        row = table.loc["good"]
+        assert (row["model"], row["dataset"], row["reference"]) == ("colours", "colours test", "bad")
+        assert row["prompts"]["red"] == ["red"] and (row["pooling"], row["matched_by"]) == ("mean", "name")
 
     def test_the_order_of_classes_and_pictures_changes_nothing(self, embeddings, model):
         first = compare_prompts(embeddings, {"bad": BAD, "good": GOOD}, model=model)
@@ -130,7 +132,7 @@ class TestChoose:
     def test_the_report_is_on_pictures_that_had_no_say(self, embeddings, model):
         choice = choose_prompts(embeddings, {"bad": BAD, "good": GOOD}, model=model, seed=3)
         assert choice.name == "good" and choice.prompts.texts["blue"] == ["blue"] and choice.prompts.name == "good"
-        assert choice.evaluation.n == 45 and choice.evaluation.about["part"] == "held out: 45 of 90 pictures"
+        assert choice.evaluation.n == 45 and choice.evaluation.made_by.part == "held out: 45 of 90 pictures"
         assert choice.held_out_accuracy == choice.evaluation.accuracy
         assert choice.optimism == pytest.approx(choice.chosen_accuracy - choice.held_out_accuracy)
         assert "chosen on one part: good" in choice.summary() and "95 % interval" in choice.summary()

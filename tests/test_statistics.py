@@ -42,6 +42,7 @@ def test_wilson_covers(n, accuracy):
     assert 0.93 <= np.mean([ends[k][0] <= accuracy <= ends[k][1] for k in counts]) <= 0.975
 
 
+@pytest.mark.slow
 class TestPairedInterval:
     SHARES = ((0.02, 0), (0.05, 0), (0.05, 0.01), (0.1, 0.02), (0.2, 0.05), (0.2, 0.2), (0.45, 0.45), (0.9, 0.02))
 
@@ -125,6 +126,7 @@ def test_mcnemar_is_the_binomial_test(pairs):
     assert mcnemar(second, first) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_mcnemar_seldom_cries_wolf_and_sees_what_is_there():
     rng = np.random.default_rng(2)
     alarms = np.mean([mcnemar(*agreeing(rng, 100, 0.9, 0.9, 0.12)) < 0.05 for _ in range(2000)])
@@ -145,6 +147,7 @@ def power(n, first, second, apart, alpha=0.05):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "disagreement"),
     [(0.89, 0.94, None), (0.89, 0.94, 0.09), (0.5, 0.9, None), (1.0, 0.0, None), (0.95, 0.05, None), (0.6, 0.5, 0.1),
@@ -159,6 +162,7 @@ def test_images_needed_reach_their_power_with_the_exact_test(first, second, disa
     assert power(strict, first, second, apart, 0.01) >= 0.95
 
 
+@pytest.mark.slow
 def test_images_needed_of_small_differences_come_at_once():
     assert images_needed(0.8, 0.81) == 24_839  # 24,644 by the approximation, whose exact power is .797
     assert 2_506_930 < images_needed(0.8, 0.801) < 2_510_000
@@ -177,9 +181,9 @@ def test_holm():
     [
         (lambda: images_needed(0.9, 0.9), "no number of pictures tells equal accuracies apart"),
         (lambda: images_needed(0.9, 0.8, disagreement=0.05), "allow 0.100 to 0.300"),
-        (lambda: images_needed(1.2, 0.8), "first=1.2; accepted is a fraction, 0 to 1"),
-        (lambda: images_needed(0.9, 0.8, power=1), "power=1; accepted is a fraction"),
-        (lambda: wilson_interval(3, 5, 95), "confidence=95; accepted is a fraction"),
+        (lambda: images_needed(1.2, 0.8), "first=1.2; first must be a fraction, from 0 to 1"),
+        (lambda: images_needed(0.9, 0.8, power=1), "power=1; power must be a fraction"),
+        (lambda: wilson_interval(3, 5, 95), "confidence=95; confidence must be a fraction"),
         (lambda: mcnemar([True], [True, False]), "first holds 1 and second holds 2"),
         (lambda: mcnemar([1, 0], [True, False]), "first has shape .* and holds int64; pass one bool per picture"),
         (lambda: mcnemar([], []), r"first has shape \(0,\)"),
@@ -195,7 +199,7 @@ def test_holm():
         (lambda: holm({0.2, 0.5}), "p_values is a set, where order decides"),
         (lambda: compare_right({}), "right is {}; pass a mapping of name"),
         (lambda: compare_right([[True]]), r"right is \[\[True\]\]; pass a mapping of name"),
-        (lambda: compare_right({"a": [True], "b": [True, False]}), r"right\['a'\] holds 1 and right\['b'\] 2"),
+        (lambda: compare_right({"a": [True], "b": [True, False]}), r"right\['a'\] holds 1 and right\['b'\] .*2"),
         (lambda: compare_right({"a": [True], "b": [0.5]}), r"right\['b'\] has shape \(1,\) and holds float64"),
         (lambda: compare_right({1: [True], "1": [False]}), "right holds '1' more than once"),
         (lambda: compare_right({"a": [True]}, seed=-1), "seed=-1; seed must be"),
@@ -207,6 +211,7 @@ def test_wrong_input(call, reason):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 class TestChoosing:
     def test_the_best_of_ten_equal_prompts_looks_four_points_better(self):
         """FACTS: the best of 10 equally good prompts (true .90) is expected to show .944 on 100 images."""
@@ -241,7 +246,7 @@ class TestChoosing:
     @pytest.mark.parametrize(
         ("options", "reason"),
         [
-            ({"share": 0}, "share=0; accepted is a fraction"),
+            ({"share": 0}, "share=0; share must be a fraction"),
             ({"repeats": 0}, "repeats=0; repeats must be a whole number of 1 or more"),
             ({"repeats": 1.5}, "repeats=1.5"),
             ({"seed": "q"}, "seed='q'; seed must be a whole number from 0 to"),
@@ -267,7 +272,7 @@ def test_the_comparison_table():
     assert row["verdict"] == "better than base"
     assert table.loc["copy", "verdict"] == "400 images cannot tell it from base"
     other = compare_right({"base": base, "better": better}, reference="better")
-    assert other.loc["base", "verdict"] == "worse than better" and other.attrs["reference"] == "better"
+    assert other.loc["base", "verdict"] == "worse than better" and (other["reference"] == "better").all()
     with pytest.raises(ValueError, match="reference='none'; .* base, better"):
         compare_right({"base": base, "better": better}, reference="none")
 

@@ -1,7 +1,7 @@
 """Calibration: do probabilities mean what they say? A temperature, a reliability table, and sets that cover as stated.
 
-Everything here is fitted on one part of the pictures and true of pictures drawn in the same way; on other pictures (or
-after prompts were chosen on the same part) nothing is promised.
+Everything here is fitted on one part of the pictures and holds for pictures drawn in the same way; on other pictures,
+or after prompts were chosen on the same part, nothing is promised.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> f
     Parameters
     ----------
     scores
-        Shape (N, K), before the softmax. Cosines (`predict_scores` of the classifier) give the temperature whose
-        inverse stands in the place of the logit scale; log probabilities give one that is 1 where they are calibrated
-        already.
+        Shape (N, K), before the softmax. With cosines (`predict_scores`) 1 / T takes the place of the logit scale; with
+        logits (`predict_logits`) or log probabilities T is 1 where they are calibrated already.
     y_true
         N labels of pictures that are used for nothing else.
 
@@ -50,8 +49,7 @@ def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> f
     Raises
     ------
     ValueError
-        If the arguments do not fit, or no temperature is best: every label has the highest score, or the model does not
-        tell the classes apart at all, so that scores say no more about the labels than chance.
+        If no temperature is best: every label has the highest score, or scores say no more of the labels than chance.
 
     References
     ----------
@@ -87,12 +85,10 @@ def reliability_table(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, 
 
     Parameters
     ----------
-    y_true
-        N labels.
-    proba
-        Shape (N, K), rows that sum to 1; the confidence is the highest of a row.
+    y_true, proba
+        N labels, and probabilities of shape (N, K); the confidence is the highest of a row.
     bins
-        How many; bin i holds the confidences above low, up to and including high.
+        How many; a bin holds the confidences above low, up to and including high.
 
     Returns
     -------
@@ -110,30 +106,14 @@ def reliability_table(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, 
     n = np.bincount(position, minlength=bins)
     sums = np.stack([np.bincount(position, w, bins) for w in (confidence, values.argmax(axis=1) == labels)])
     means = np.divide(sums, n, out=np.full(sums.shape, np.nan), where=n > 0)
-    return pd.DataFrame(
-        {
-            "low": edges[:-1],
-            "high": edges[1:],
-            "n": n,
-            "confidence": means[0],
-            "accuracy": means[1],
-            "gap": means[1] - means[0],
-        }
-    )
+    columns = {"low": edges[:-1], "high": edges[1:], "n": n, "confidence": means[0], "accuracy": means[1]}
+    return pd.DataFrame(columns | {"gap": means[1] - means[0]})
 
 
 def expected_calibration_error(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, bins: int = 10) -> float:
-    """Average the gap between confidence and accuracy over bins, weighted by their pictures.
+    """Average the gap between confidence and accuracy over the bins of `reliability_table`, weighted by their pictures.
 
-    Parameters
-    ----------
-    y_true, proba, bins
-        As for `reliability_table`.
-
-    Returns
-    -------
-    float
-        In [0, 1]. Chance alone keeps it above 0, and more so with few pictures and many bins.
+    It lies in [0, 1]. Chance alone keeps it above 0, and more so with few pictures and many bins.
     """
     table = reliability_table(y_true, proba, bins=bins)
     return float((table["n"] * table["gap"].abs()).sum() / table["n"].sum())
@@ -148,14 +128,10 @@ class ConformalSets:
     sets
         Shape (N, K), bool: which classes are in the picture's set.
     threshold
-        The highest nonconformity a class may have; infinite where the calibration part is too small, and every set is
-        all classes.
-    coverage
-        The stated coverage, in (0, 1).
-    method
-        "lac" or "aps".
-    n_calibration
-        How many pictures the threshold rests on.
+        The highest nonconformity a class may have. Infinite if the calibration part is too small for `coverage`; every
+        set then holds all K classes.
+    coverage, method, n_calibration
+        The stated coverage, "lac" or "aps", and how many pictures the threshold rests on.
     """
 
     sets: NDArray[np.bool_]
@@ -189,17 +165,15 @@ def conformal_sets(
     method: str = "lac",
     seed: int | None = None,
 ) -> ConformalSets:
-    """Give each picture a set of classes that holds its label as often as stated (split-conformal prediction).
+    """Find for each picture a set of classes that holds its label as often as stated (split-conformal prediction).
 
-    Holds on average over pictures and over draws of the calibration part, for whatever probabilities: wrong ones make
-    large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere.
+    That holds on average over pictures and over draws of the calibration part, for whatever probabilities: wrong ones
+    make large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere.
 
     Parameters
     ----------
-    calibration_proba
-        Shape (n, K): pictures with labels that neither chose the prompts nor fitted anything.
-    y_cal
-        Their n labels.
+    calibration_proba, y_cal
+        Probabilities (n, K) and labels of pictures that neither chose the prompts nor fitted anything.
     proba
         Shape (N, K): the pictures that sets are for.
     coverage
@@ -208,13 +182,8 @@ def conformal_sets(
         "lac": classes whose probability is high enough; the smallest sets on average, some may be empty. "aps": the
         most probable classes until enough probability has gone before; larger sets for harder pictures.
     seed
-        For "aps". None always takes the most probable class, so that no set is empty and the coverage may be above the
-        stated one; a number draws how much of a class's own probability counts, for a coverage that is just as stated.
-
-    Returns
-    -------
-    ConformalSets
-        sets (N, K), threshold, coverage, sizes, mean_size.
+        For "aps". None: every set holds the most probable class, and the coverage may be above the stated one. A
+        number draws how much of a class's own probability counts, so that the coverage is just as stated.
 
     References
     ----------
@@ -229,13 +198,13 @@ def conformal_sets(
     new = check_proba(proba, known.shape[1])
     rng = None if seed is None else np.random.default_rng(check_count(seed, "seed", low=0))
     nonconformity = _nonconformity(known, method, rng)[np.arange(n), labels]
-    rank = max(1, int(np.ceil((n + 1) * coverage - 1e-9)))  # 1-based; what rounding leaves must not cost a rank
+    rank = max(1, int(np.ceil((n + 1) * coverage - 1e-9)))  # 1-based; 1e-9 keeps rounding from adding one
     threshold = float(np.sort(nonconformity)[rank - 1]) if rank <= n else np.inf
     return ConformalSets(_nonconformity(new, method, rng) <= threshold, threshold, float(coverage), method, n)
 
 
 def _nonconformity(proba: NDArray[np.float64], method: str, rng: np.random.Generator | None) -> NDArray[np.float64]:
-    """Say how little each class fits each picture: (N, K)."""
+    """Compute how little each class fits each picture: (N, K)."""
     if method == "lac":
         return 1 - proba
     order = np.argsort(-proba, axis=1, kind="stable")

@@ -1,7 +1,7 @@
 """ZeroShotClassifier: class names or prompts in, predictions out, without training.
 
-The text is encoded once, when the classifier is made; pictures go through in batches. Results carry the tutorial's
-columns: image, y_true, y_pred, y_pred_token, proba.
+The text is encoded once, when the classifier is made; pictures go through in batches. `answer` is the one way through;
+`predict`, `classify`, `validate` and `evaluate` show parts of its `Evaluation`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from zsc.checks import check_choice, frozen
+from zsc.checks import check_choice, check_same_length, frozen
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import ImageEmbeddings, embed_images
-from zsc.embeddings.embedded import ON_ERROR
-from zsc.evaluation import Evaluation, evaluate
+from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images
+from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
-from zsc.matching import ClassMismatchError, Match, match_by
+from zsc.models import as_encoder
 from zsc.prompts import ClassPrompts, as_prompts, check_pooling, check_prompts
-from zsc.provenance import environment
-from zsc.results import COLUMNS, best_prompts, result_table
-from zsc.scoring import class_weights, cosine_scores, pooled_scores, to_proba
+from zsc.scoring import ClassMismatchError, class_weights, match_by, score_classes, to_proba
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
@@ -42,12 +40,14 @@ class ZeroShotClassifier:
         A `ClassPrompts`; or K texts, each a class and its only prompt, used as they are; or a mapping of class name to
         prompt or prompts. `advice` says what is known to go wrong with them.
     model
-        An encoder, or a name for `load_model`; "auto" takes what is on this machine and downloads nothing.
+        An encoder, or a name for `load_model`; "auto" chooses what is on this machine and downloads nothing.
     pooling
-        How several prompts of a class count together: "mean", "max", "sum" or "chils" (see `zsc.scoring`). None takes
-        the rule the prompts were published with, else "mean".
+        How several prompts of a class count together: "mean", "max", "sum" or "chils" (see `zsc.scoring`). None means
+        the rule that the prompts were published with, else "mean".
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
+    text_embeddings
+        Shape (M, D), one row per prompt, where they are known already; None encodes the prompts.
 
     Attributes
     ----------
@@ -70,12 +70,16 @@ class ZeroShotClassifier:
         *,
         pooling: str | None = None,
         truncate: bool = False,
+        text_embeddings: NDArray[np.float32] | None = None,
     ) -> None:
         self.prompts = as_prompts(prompts)
         check_pooling(pooling, optional=True)
         self.pooling = pooling or self.prompts.pooling or "mean"
-        self.model = _load(model)
-        self.text_embeddings = frozen(self.model.encode_texts(self.prompts.prompts, truncate=truncate))
+        self.model = as_encoder(model)
+        if text_embeddings is None:
+            text_embeddings = self.model.encode_texts(self.prompts.prompts, truncate=truncate)
+        self.text_embeddings = frozen(text_embeddings)
+        check_same_length(text_embeddings=self.text_embeddings, prompts=self.prompts)
         if self.pooling == "mean":
             self.class_weights  # noqa: B018  # prompts that cancel each other out are refused here
 
@@ -85,7 +89,7 @@ class ZeroShotClassifier:
         return list(self.prompts.class_names)
 
     @cached_property
-    def class_weights(self) -> np.ndarray:
+    def class_weights(self) -> NDArray[np.float32]:
         """The mean text embedding of each class, normalised again: shape (K, D), read-only."""
         return frozen(class_weights(self.text_embeddings, self.prompts))
 
@@ -110,57 +114,44 @@ class ZeroShotClassifier:
         pictures
             A data set, embeddings, or any pictures that `zsc.open_image` opens.
         batch_size
-            Pictures that go through the encoder at once.
+            How many pictures go through the encoder at once.
         on_error
-            What a picture that cannot be opened does: "raise" ends the run, "skip" leaves it out, "record" keeps its
-            row, without an answer. The result says how many there are.
+            What to do with a picture that cannot be opened: "raise" ends the run, "skip" leaves it out, "record" keeps
+            its row, without an answer. The result says how many there are.
         progress
             Show a bar with the rate and the time left.
         """
         check_choice(on_error, ON_ERROR, "on_error")
         if not isinstance(pictures, ImageEmbeddings):
-            dataset = pictures if isinstance(pictures, ImageDataset) else _unlabelled(pictures)
-            return embed_images(self.model, dataset, batch_size=batch_size, on_error=on_error, progress=progress)
-        if pictures.fingerprint != self.model.fingerprint:
-            raise ValueError(
-                f"the embeddings were made by {pictures.model} ({pictures.fingerprint}), the classifier uses "
-                f"{self.model.name} ({self.model.fingerprint}); embed the pictures with the same model."
-            )
+            if not isinstance(pictures, ImageDataset):
+                sources = as_sources(pictures)
+                pictures = ImageDataset(sources, np.full(len(sources), UNLABELLED), [], name="pictures")
+            return embed_images(self.model, pictures, batch_size=batch_size, on_error=on_error, progress=progress)
+        check_made_by(pictures, self.model)
         return pictures.without_failed() if on_error == "skip" else pictures
 
-    def predict_scores(self, pictures: Pictures) -> np.ndarray:
-        """Score pictures: pooled cosines, shape (N, K)."""
-        return self._scores(self.embed(pictures))
+    def _scores(self, embeddings: ImageEmbeddings) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        scale = self.model.logit_scale
+        return score_classes(
+            embeddings.values, self.text_embeddings, self.prompts, pooling=self.pooling, logit_scale=scale
+        )
 
-    def predict_proba(self, pictures: Pictures) -> np.ndarray:
-        """Give probabilities, shape (N, K): relative to these prompts, rows sum to 1."""
+    def predict_scores(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Score pictures: pooled cosines, before the logit scale, shape (N, K)."""
+        return self._scores(self.embed(pictures))[0]
+
+    def predict_logits(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Score pictures: `predict_scores` times the model's logit scale, shape (N, K)."""
+        return self.predict_scores(pictures) * np.float32(self.model.logit_scale)
+
+    def predict_proba(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Compute probabilities, shape (N, K): relative to these prompts, rows sum to 1."""
         return to_proba(self.predict_scores(pictures), self.model.logit_scale)
 
-    def classify(self, image: ImageSource, y_true: int | None = None, *, on_error: str = "raise") -> pd.DataFrame:
-        """Classify one picture.
-
-        Parameters
-        ----------
-        image
-            Anything that `zsc.open_image` opens.
-        y_true
-            Its label, where it is known.
-        on_error
-            As in `embed`.
-
-        Returns
-        -------
-        pd.DataFrame
-            One row: image, y_true, y_pred (index of the class), y_pred_token (its best prompt), proba.
-        """
-        label = UNLABELLED if y_true is None else y_true
-        one = ImageDataset([image], np.array([label]), self.class_names, name="picture")
-        return self.predict(one, on_error=on_error)[list(COLUMNS)]
-
-    def predict(
+    def answer(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
-    ) -> pd.DataFrame:
-        """Classify many pictures.
+    ) -> Evaluation:
+        """Classify pictures, with or without labels.
 
         Parameters
         ----------
@@ -169,27 +160,44 @@ class ZeroShotClassifier:
 
         Returns
         -------
-        pd.DataFrame
-            One row per picture: the columns of `classify`, then proba_<class> for each class. `y_true` and `y_pred` are
-            indices into this classifier's `class_names`, whatever order the data set has them in; `y_true` is <NA>
-            where a picture has no label, or the data set has other classes. A picture that failed and was recorded
-            keeps its row, with <NA> for its prediction. `attrs` says what made the table, how many pictures have no
-            answer (left_out) and how the classes were matched (matched_by: "name", "position", or why not).
+        Evaluation
+            One row per picture. Labels are indices into this classifier's `class_names`, whatever order the data set
+            has them in, and -1 where it has other classes; `made_by.matched_by` says how they were matched.
         """
         embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
-        proba = to_proba(self._scores(embeddings), self.model.logit_scale)
-        tokens = best_prompts(embeddings.values, self.text_embeddings, self.prompts, proba.argmax(axis=1))
         labels, matched_by = embeddings.labels, ""
         if (labels != UNLABELLED).any():
             try:
-                match = self._match(embeddings)
-                labels, matched_by = _translated(labels, match), match.by
+                match = match_by(embeddings.class_names, self.class_names)
                 match.tell()
+                labels, matched_by = np.where(labels == UNLABELLED, UNLABELLED, match.index[labels]), match.by
             except ClassMismatchError as error:
                 labels, matched_by = np.full(len(embeddings), UNLABELLED), f"not at all: {error}"
-        table = result_table(embeddings.paths, labels, proba, tokens, self.class_names)
-        table.attrs |= self._about(embeddings) | {"class_names": self.class_names, "matched_by": matched_by}
-        return table
+        scores, deciding = self._scores(embeddings)
+        tokens = np.array(self.prompts.prompts, dtype=object)[deciding]
+        proba, made_by = to_proba(scores, self.model.logit_scale), self._made_by(embeddings, matched_by)
+        return Evaluation(labels, proba, self.class_names, embeddings.paths, made_by, tokens)
+
+    def classify(self, image: ImageSource, y_true: int | None = None, *, on_error: str = "raise") -> pd.DataFrame:
+        """Classify one picture, whose label is `y_true` if it is known.
+
+        Returns
+        -------
+        pd.DataFrame
+            One row: image, y_true, y_pred (index of the class), y_pred_token (its best prompt), proba.
+        """
+        label = np.array([UNLABELLED if y_true is None else y_true])
+        one = ImageDataset([image], label, self.class_names, name="picture")
+        return self.predict(one, on_error=on_error)[list(COLUMNS)]
+
+    def predict(
+        self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
+    ) -> pd.DataFrame:
+        """Classify pictures, as `answer` does, and return its `table`: one row per picture.
+
+        Columns image, y_true, y_pred, y_pred_token, proba, and proba_<class> for each class; see `Evaluation.table`.
+        """
+        return self.answer(pictures, batch_size=batch_size, on_error=on_error, progress=progress).table
 
     def validate(
         self,
@@ -204,9 +212,9 @@ class ZeroShotClassifier:
         Parameters
         ----------
         dataset
-            Labelled pictures; its class names must be the classifier's, in any order, or stand for them one by one.
+            Labelled pictures, as for `evaluate`.
         max_images
-            How many of the first pictures; None takes all.
+            How many of the first pictures; None means all.
         batch_size, on_error
             As in `embed`; the accuracy is that of the pictures that could be opened.
 
@@ -215,13 +223,8 @@ class ZeroShotClassifier:
         tuple
             The accuracy in [0, 1], and the table of `predict`.
         """
-        self._check_labelled(dataset)
-        part = dataset if max_images is None else dataset.head(max_images)
-        embeddings = self.embed(part, batch_size=batch_size, on_error=on_error, progress=True)
-        _refuse_nothing(embeddings)
-        table = self.predict(embeddings)
-        known = table["y_pred"].notna()
-        return float((table["y_true"] == table["y_pred"])[known].mean()), table
+        answer = self._answer_labelled(dataset, max_images, batch_size=batch_size, on_error=on_error, progress=True)
+        return answer.select(~answer.failed).accuracy, answer.table
 
     def evaluate(
         self,
@@ -239,99 +242,61 @@ class ZeroShotClassifier:
             Labelled pictures; their class names must be the classifier's, in any order and spelling, or stand for them
             one by one.
         batch_size, on_error, progress
-            As in `embed`. Pictures that cannot be opened are not judged: "skip" and "record" leave them out, and
-            `about` and `summary` of the result say how many.
+            As in `embed`. "skip" and "record" both leave out the pictures that cannot be opened, and `made_by` and
+            `summary` of the result say how many.
 
         Raises
         ------
         ClassMismatchError
             If it is not clear which class is which.
         ValueError
-            If a picture has no label, or none can be opened.
+            If a picture has no label, or no picture can be opened.
         """
-        match = self._check_labelled(pictures)
-        embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
-        _refuse_nothing(embeddings)
-        match.tell()
-        about = self._about(embeddings) | {"matched_by": match.by, "data_digest": embeddings.data_digest}
-        kept = embeddings.without_failed()
-        proba = to_proba(self._scores(kept), self.model.logit_scale)
-        labels = _translated(kept.labels, match)
-        return evaluate(labels, proba, self.class_names, images=kept.paths, about=about | environment())
+        answer = self._answer_labelled(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
+        return answer.select(~answer.failed)
 
-    def _scores(self, embeddings: ImageEmbeddings) -> np.ndarray:
-        if self.pooling == "mean":
-            return cosine_scores(embeddings.values, self.class_weights)
-        return pooled_scores(
-            embeddings.values,
-            self.text_embeddings,
-            self.prompts,
-            pooling=self.pooling,
-            logit_scale=self.model.logit_scale,
-        )
-
-    def _check_labelled(self, pictures: ImageDataset | ImageEmbeddings) -> Match:
-        """Refuse what cannot be judged, before the work of embedding it; say which class is which."""
+    def _answer_labelled(self, pictures: Any, max_images: int | None = None, **options: Any) -> Evaluation:
+        """Classify the first pictures; refuse what cannot be judged, before the work of embedding it."""
         if not isinstance(pictures, (ImageDataset, ImageEmbeddings)):
             raise TypeError(f"a {type(pictures).__name__} has no labels; pass an ImageDataset, or use predict.")
         if not len(pictures):
             raise ValueError("there are no pictures to judge; pass at least one with its label.")
-        missing = int((np.asarray(pictures.labels) == UNLABELLED).sum())
-        if missing:
+        if missing := int((np.asarray(pictures.labels) == UNLABELLED).sum()):
             raise ValueError(f"{missing} of {len(pictures)} pictures have no label; use predict for them.")
-        return self._match(pictures)
+        match_by(pictures.class_names, self.class_names)
+        embeddings = self.embed(pictures if max_images is None else pictures.head(max_images), **options)
+        if embeddings.failed.all():
+            reasons = [f"; first: {text}" for text in embeddings.failures["error"].head(1)]
+            raise ValueError(f"none of the {_left_out(embeddings)} pictures can be opened{''.join(reasons)}")
+        return self.answer(embeddings)
 
-    def _match(self, pictures: ImageDataset | ImageEmbeddings) -> Match:
-        return match_by(pictures.class_names, self.class_names)
-
-    def _about(self, embeddings: ImageEmbeddings) -> dict[str, Any]:
-        info, left_out = self.model.info, _left_out(embeddings)
-        examples = {"left_out_examples": embeddings.failures["error"].head(EXAMPLES).tolist()} if left_out else {}
-        return {
-            "model": info.name,
-            "library": info.library,
-            "precision": info.precision,
-            "device": info.device,
-            "fingerprint": self.model.fingerprint,
-            "engine": info.engine,
-            "logit_scale": self.model.logit_scale,
-            "weights_sha256": info.weights_sha256,
-            "dataset": embeddings.dataset,
-            "prompts": self.prompts.texts,
-            "prompts_name": self.prompts.name,
-            "pooling": self.pooling,
-            "left_out": left_out,
-            **examples,
-        }
+    def _made_by(self, embeddings: ImageEmbeddings, matched_by: str) -> Provenance:
+        left_out, info = _left_out(embeddings), self.model.info
+        return Provenance(
+            model=info.name,
+            library=info.library,
+            precision=info.precision,
+            device=info.device,
+            engine=info.engine,
+            fingerprint=self.model.fingerprint,
+            weights_sha256=info.weights_sha256,
+            logit_scale=self.model.logit_scale,
+            dataset=embeddings.dataset,
+            data_digest=embeddings.data_digest,
+            prompts=self.prompts.texts,
+            prompts_name=self.prompts.name,
+            pooling=self.pooling,
+            matched_by=matched_by,
+            left_out=left_out,
+            advice=self._advice["advice"].tolist(),
+            other={"left_out_examples": embeddings.failures["error"].head(EXAMPLES).tolist()} if left_out else {},
+            **environment(),
+        )
 
     def __repr__(self) -> str:
         return f"ZeroShotClassifier({len(self.class_names)} classes, {len(self.prompts)} prompts, {self.model.name})"
 
 
-def _translated(labels: np.ndarray, match: Match) -> np.ndarray:
-    """Give a data set's labels as indices into the classifier's class names, shape (N,); -1 stays -1."""
-    return np.where(labels == UNLABELLED, UNLABELLED, match.index[labels])
-
-
 def _left_out(embeddings: ImageEmbeddings) -> int:
     """Count the pictures that have no embedding: those whose rows are empty, or those that were skipped."""
     return int(embeddings.failed.sum()) or len(embeddings.failures)
-
-
-def _refuse_nothing(embeddings: ImageEmbeddings) -> None:
-    if embeddings.failed.all():
-        reasons = [f"; first: {text}" for text in embeddings.failures["error"].head(1)]
-        raise ValueError(f"none of the {_left_out(embeddings)} pictures can be opened{''.join(reasons)}")
-
-
-def _load(model: Encoder | str) -> Encoder:
-    if isinstance(model, str):
-        from zsc.models import load_model
-
-        return load_model(model)
-    return model
-
-
-def _unlabelled(pictures: Any) -> ImageDataset:
-    sources = as_sources(pictures)
-    return ImageDataset(sources, np.full(len(sources), UNLABELLED), [], name="pictures")

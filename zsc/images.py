@@ -1,74 +1,69 @@
 """Open anything as an upright RGB picture.
 
-Order of work: read the bytes, open, first frame, turn upright (EXIF), 16 bit to 8, alpha over a stated colour, RGB.
+Order of work: read the bytes, open, first frame, turn upright (EXIF), 16 bits to 8, alpha over a stated colour, RGB.
 Resizing comes after that, in the model's own transform. Colour profiles are ignored, as OpenAI's CLIP ignores them.
-Whatever a picture raises, from a decoder or from the system, becomes one ImageError that names it.
+Whatever is raised for a picture's sake, by a decoder or by the system, becomes one ImageError that names the picture.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import http.client
 import io
 import os
-import socket
 import stat
-import string
-import struct
 import threading
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from zsc.checks import as_list
-from zsc.files import printable, shown
+from zsc.files import expanded, printable, quiet_session, reason, shown
 
-ImageSource = Any  # a path, URL, bytes, open binary file, {"bytes", "path"}, PIL image or (H, W[, 3 or 4]) uint8 array
+ImageSource = (
+    Any  # path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or what gives one
+)
 
 RULES = "open_image 2: upright, first frame, 16 bit by 257, alpha over white, no profile"  # in fingerprints
 MAX_URL_BYTES = 100 * 2**20
 MAX_FILE_BYTES = 2**30
+THUMBNAIL = 256
 HEIC_ADVICE = "needs conversion to JPEG or PNG, or the package pillow-heif"
+_POSSIBLE = 'pass a path, a URL, bytes, an open binary file, {"bytes", "path"}, a PIL image or a uint8 array'
+_UNFETCHED = "could not be fetched ({}); check the address and the network, or pass a file."
 _ORIENTATION = 0x0112  # EXIF
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_T = Image.Transpose
+_TURNS = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE, 6: _T.ROTATE_270,
+          7: _T.TRANSVERSE, 8: _T.ROTATE_90}  # fmt: skip
 _FOREIGN = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})  # known to Pillow, drawn by other programs
 _JPEG_METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})  # Adobe's segment says what the colours mean
 _quiet = threading.Lock()  # filters of warnings belong to the whole process
-_POSSIBLE = 'pass a path, a URL, bytes, an open binary file, {"bytes", "path"}, a PIL image or a uint8 array'
 
 
 class ImageError(ValueError):
     """A picture that cannot be opened; the message names it and says what to do."""
 
 
+class _Problem(Exception):
+    """What is wrong with a picture and what to do; `_named` adds which picture it is."""
+
+
 def open_image(
     source: ImageSource, *, background: str = "white", timeout: float = 30.0, name: str | None = None
 ) -> Image.Image:
-    """Open a picture as an upright 8-bit RGB PIL image.
+    """Open a picture as an upright 8-bit RGB PIL image: the first frame, turned as its EXIF orientation asks.
 
     Parameters
     ----------
     source
         A path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path`` (as
-        Hugging Face stores pictures), a PIL image, or a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4).
+        Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
+        without arguments that returns one of these.
     background
         The colour that shows through transparent pixels, as Pillow names colours.
     timeout
@@ -76,55 +71,36 @@ def open_image(
     name
         What messages call the picture; its path, URL or kind where None.
 
-    Returns
-    -------
-    Image.Image
-        Mode RGB, turned as its EXIF orientation asks, the first frame of a moving picture.
-
     Raises
     ------
     ImageError
-        If the picture is missing, damaged, cut short, too large or no picture; one sentence that names it. Nothing else
-        is raised for a picture's sake, whatever a decoder does.
+        If the picture is missing, damaged, too large or no picture; nothing else is raised, whatever a decoder does.
     """
-    fill = _colour(background)
+    try:
+        ImageColor.getrgb(background)
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"background={background!r} is no colour; pass a name or #rrggbb.") from error
     content = None
     try:
-        content = read_source(source, timeout=timeout)
-        image, orientation = _decoded(content)
-        if not image.width or not image.height:
-            raise _UnreadableError(f"a picture without pixels ({image.width} x {image.height}); leave it out.")
-        return _to_rgb(_turned(image, orientation), fill)
-    except ImageError:
-        raise
+        content = _read(source, timeout)
+        return _to_rgb(*_decoded(content), background)
     except Exception as error:  # decoders raise whatever they like; a run over many pictures must go on
-        raise ImageError(f"{_shown_name(source, name)}: {_why(error, content)}") from error
+        raise _named(error, source, name, content) from error
 
 
 def read_source(source: ImageSource, *, timeout: float = 30.0) -> ImageSource:
     """Read the bytes of a path, URL, open file or mapping; bytes, PIL images and arrays pass through.
 
-    Raises
-    ------
-    ImageError
-        If it is missing, a folder, a device, empty, too large, cannot be read or fetched, or is no picture at all.
+    ImageError says what is missing, a folder, a device, empty, too large, cannot be fetched, or is no picture at all.
     """
     try:
         return _read(source, timeout)
-    except ImageError:
-        raise
     except Exception as error:
-        raise ImageError(f"{_shown_name(source)}: {_why(error, None)}") from error
+        raise _named(error, source) from error
 
 
 def as_sources(images: Any) -> list[ImageSource]:
-    """Give pictures as a list: a single one becomes a list of one; arrays, Series, generators and data sets unroll.
-
-    Raises
-    ------
-    TypeError
-        If it is a set, which has no order.
-    """
+    """List picture sources: a single one becomes a list of one; arrays, Series, generators and data sets unroll."""
     if hasattr(images, "paths"):
         return list(images.paths)
     if isinstance(images, np.ndarray):
@@ -144,7 +120,7 @@ def describe(source: ImageSource) -> str:
         return as_utf8(str(getattr(source, "filename", "") or f"PIL image {source.width}x{source.height}"))
     if isinstance(source, (bytes, bytearray, memoryview)):
         return f"{len(source)} bytes in memory"
-    if isinstance(source, Mapping) and not hasattr(source, "name"):
+    if isinstance(source, Mapping):
         return describe(source.get("path") or source.get("bytes") or b"")
     return as_utf8(str(getattr(source, "name", f"a {type(source).__name__}")))
 
@@ -155,14 +131,9 @@ def is_url(source: ImageSource) -> bool:
 
 
 def local_path(source: str | os.PathLike[str]) -> Path:
-    """Give a path as the system knows it: ``~`` means the home folder, unless a file has that very name."""
+    """Find a path as the system knows it: ``~`` means the home folder, unless a file has that very name."""
     path = Path(os.fsdecode(source))
-    if not str(path).startswith("~") or path.exists():
-        return path
-    try:
-        return path.expanduser()
-    except RuntimeError:  # there is no such user, such as in "~$draft.png"
-        return path
+    return expanded(path) if str(path).startswith("~") and not path.exists() else path
 
 
 def image_suffixes() -> frozenset[str]:
@@ -174,8 +145,6 @@ def image_suffixes() -> frozenset[str]:
 def is_picture_by_content(path: str | Path) -> bool:
     """Tell whether a file holds a JPEG, PNG, GIF or WebP picture, whatever its name."""
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
-            return False
         with Image.open(path, formats=("JPEG", "PNG", "GIF", "WEBP")):
             return True
     except Exception:  # whatever a decoder says of what is no picture
@@ -183,31 +152,33 @@ def is_picture_by_content(path: str | Path) -> bool:
 
 
 def as_utf8(text: str) -> str:
-    """Give a text that UTF-8 can hold: bytes of a file's name that are no UTF-8 become escapes."""
+    """Make a text one that UTF-8 can hold: bytes of a file's name that are no UTF-8 become escapes."""
+    return "".join(printable(c) if "\ud800" <= c <= "\udfff" else c for c in text)
+
+
+def thumbnail(image: ImageSource, size: int = THUMBNAIL) -> np.ndarray | None:
+    """Open a picture and cut its centre to (S, S, 3), uint8, S at most `size`; None where it cannot be opened."""
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return "".join(printable(c) if "\ud800" <= c <= "\udfff" else c for c in text)
-    return text
+        picture = _open_small(image, size)
+    except ImageError:
+        return None
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = picture.crop((left, top, left + side, top + side))
+    square.thumbnail((size, size))
+    return np.asarray(square)
 
 
-def _shown_name(source: ImageSource, name: str | None = None) -> str:
-    """Name a picture in a message: no control characters, no login, no signature of a URL."""
-    name = name or describe(source)
-    if is_url(name):
-        try:
-            name = shown(name)
-        except ValueError:  # an address that cannot be taken apart
-            name = name.partition("?")[0].rpartition("@")[2]
-    return printable(name)
-
-
-def _colour(background: str) -> str:
+def _open_small(image: ImageSource, size: int) -> Image.Image:
+    """Open a picture; of a JPEG file decode only an eighth, a quarter or a half of the pixels, where that is enough."""
+    if not isinstance(image, (str, Path)) or is_url(image) or not Path(image).is_file():  # a FIFO would wait for ever
+        return open_image(image)
     try:
-        ImageColor.getrgb(background)
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"background={background!r} is no colour; pass a name or #rrggbb.") from error
-    return background
+        with Image.open(image) as opened:
+            opened.draft("RGB", (2 * size, 2 * size))
+            return open_image(opened, name=describe(image))
+    except Exception:  # Pillow raises many kinds, warnings of large pictures among them
+        return open_image(image)  # a clear error, or a path that only open_image understands
 
 
 @cache
@@ -232,151 +203,91 @@ def _read(source: ImageSource, timeout: float) -> ImageSource:
     if isinstance(source, (str, os.PathLike)):
         return _read_path(source)
     if isinstance(source, Mapping):
-        return _read_mapping(source)
+        found = source.get("path") if source.get("bytes") is None else bytes(source["bytes"])
+        if found is None:
+            raise _Problem("a mapping without bytes and path is no picture; fill one of them in.")
+        return _read(found, timeout)
+    if isinstance(source, io.TextIOBase):
+        raise _Problem("the file was opened as text; open it with mode 'rb'.")
     if hasattr(source, "read"):
-        return _read_file(source)
+        with contextlib.suppress(OSError, AttributeError):  # a pipe cannot go back
+            source.seek(0)
+        return _all_of(iter(lambda: source.read(2**20), b""), MAX_FILE_BYTES)
     if isinstance(source, (Image.Image, np.ndarray, bytes, bytearray, memoryview)):
         return source
-    raise ImageError(f"a {type(source).__name__} is no picture; {_POSSIBLE}.")
+    if callable(source):
+        return _read(source(), timeout)
+    raise _Problem(f"this is no picture; {_POSSIBLE}.")
 
 
 def _read_path(source: str | os.PathLike[str]) -> bytes:
-    name, path = printable(describe(source)), local_path(source)
-    if not name.strip():
-        raise ImageError(f"an empty path is no picture; {_POSSIBLE}.")
+    if not os.fsdecode(source).strip():
+        raise _Problem(f"an empty path is no picture; {_POSSIBLE}.")
+    path = local_path(source)
     try:
-        status = path.stat()
+        mode = path.stat().st_mode
     except FileNotFoundError:
-        raise ImageError(f"{name}: no such file; check the path and its spelling.") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise ImageError(f"{name}: this is a folder; pass a picture file, or load it with ImageDataset.from_folder.")
-    if not stat.S_ISREG(status.st_mode):  # opening one may wait for ever, or never end
-        raise ImageError(f"{name}: this is a device, pipe or socket; save the picture as a file and pass that.")
+        raise _Problem("no such file; check the path and its spelling.") from None
+    if stat.S_ISDIR(mode):
+        raise _Problem("this is a folder; pass a picture file, or load it with ImageDataset.from_folder.")
+    if not stat.S_ISREG(mode):  # opening one may wait for ever, or never end
+        raise _Problem("this is a device, pipe or socket; save the picture as a file and pass that.")
     with path.open("rb") as file:
-        return _all_of(file, name, MAX_FILE_BYTES)
+        return _all_of(iter(lambda: file.read(2**20), b""), MAX_FILE_BYTES)
 
 
-def _read_file(source: Any) -> bytes:
-    name = printable(describe(source))
-    if isinstance(source, io.TextIOBase):
-        raise ImageError(f"{name}: the file was opened as text; open it with mode 'rb'.")
-    with contextlib.suppress(OSError, AttributeError):  # a pipe cannot go back
-        source.seek(0)
-    return _all_of(source, name, MAX_FILE_BYTES)
-
-
-def _read_mapping(source: Mapping[Any, Any]) -> Any:
-    data = source.get("bytes")
-    if data is not None:
-        return bytes(data)
-    path = source.get("path")
-    if path is None:
-        raise ImageError(f"{_shown_name(source)}: a mapping without bytes and path is no picture; fill one of them in.")
-    return read_source(path)
-
-
-def _all_of(file: Any, name: str, limit: int) -> bytes:
-    """Read an open file to its end, block by block: what it holds may be far less, or more, than the limit."""
-    blocks: list[bytes] = []
-    size = 0
-    while block := file.read(2**20):
-        blocks.append(block)
-        size += len(block)
-        if size > limit:
-            raise ImageError(f"{name}: larger than {limit // 2**20} MB; make the picture smaller first.")
-    if not blocks:
-        raise ImageError(f"{name}: the file is empty; fetch or export it again, or leave it out.")
-    return b"".join(blocks)
+def _all_of(blocks: Iterable[bytes], limit: int) -> bytes:
+    """Join what comes block by block: it may be far less, or more, than the limit."""
+    content = bytearray()
+    for block in blocks:
+        content += block
+        if len(content) > limit:
+            raise _Problem(f"larger than {limit // 2**20} MB; make the picture smaller first.")
+    if not content:
+        raise _Problem("the file is empty; fetch or export it again, or leave it out.")
+    return bytes(content)
 
 
 def _download(url: str, timeout: float) -> bytes:
-    name, end = _shown_name(url), time.monotonic() + timeout
-    sockets: list[Any] = []
-    watch = threading.Timer(timeout, _shut, [sockets])  # a slow server could keep each single wait short
-    watch.daemon = True
-    watch.start()
+    """Fetch a picture in a thread, so that a server that sends a byte now and then cannot exceed the time."""
+    answers = SimpleQueue[bytes | _Problem]()
+    threading.Thread(target=lambda: answers.put(_fetched(url, timeout)), daemon=True).start()
     try:
-        request = _request(url)
-        with _opener(sockets, end).open(request, timeout=timeout) as reply:
-            data = _all_of(reply, name, MAX_URL_BYTES)
-            reason = "timed out" if time.monotonic() >= end else "the connection broke off" if reply.length else ""
-    except ImageError:
-        if time.monotonic() < end:
-            raise
-        data, reason = b"", "timed out"
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        data, reason = b"", "timed out" if time.monotonic() >= end else _why_unfetched(error)
-    finally:
-        watch.cancel()
-    if reason:
-        raise ImageError(f"{name}: could not be fetched ({reason}); check the address and the network, or pass a file.")
-    return data
+        answer = answers.get(timeout=timeout)
+    except Empty:
+        answer = _Problem(_UNFETCHED.format("timed out"))
+    if isinstance(answer, _Problem):
+        raise answer
+    return answer
 
 
-def _request(url: str) -> urllib.request.Request:
-    """Ask for a URL; a login in it goes to that host only, not to where it redirects."""
-    parts = urllib.parse.urlsplit(urllib.parse.quote(url, safe=string.printable.replace(" ", "")))
-    login, _, host = parts.netloc.rpartition("@")
-    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers={"User-Agent": "zsc"})
-    if login:
-        encoded = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {encoded}")
-    return request
-
-
-def _opener(sockets: list[Any], end: float) -> urllib.request.OpenerDirector:
-    """Give an opener that notes its sockets, so that they can be shut when the time is over."""
-
-    def watched(kind: Any) -> Any:
-        class Watched(kind):  # type: ignore[misc]
-            def connect(self) -> None:
-                self.timeout = max(end - time.monotonic(), 0.001)
-                super().connect()
-                sockets.append(self.sock)
-
-        return Watched
-
-    class Plain(urllib.request.HTTPHandler):
-        def http_open(self, request: Any) -> Any:
-            return self.do_open(watched(http.client.HTTPConnection), request)
-
-    class Secure(urllib.request.HTTPSHandler):
-        def https_open(self, request: Any) -> Any:
-            context = getattr(self, "_context", None)
-            return self.do_open(watched(http.client.HTTPSConnection), request, context=context)
-
-    return urllib.request.build_opener(Plain, Secure)
-
-
-def _shut(sockets: list[Any]) -> None:
-    for sock in sockets:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-
-def _why_unfetched(error: Exception) -> str:
-    """Say in a few words why a URL could not be fetched; never with the address, which may be signed."""
-    if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP {error.code}"
-    cause = getattr(error, "reason", error)
-    if isinstance(cause, TimeoutError):
-        return "timed out"
-    if isinstance(cause, (str, ValueError, http.client.InvalidURL)):
-        return "the address makes no sense"
-    return str(cause.strerror) if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
+def _fetched(url: str, timeout: float) -> bytes | _Problem:
+    try:
+        headers = {"User-Agent": "zsc", "Accept-Encoding": "identity"}
+        with quiet_session() as session, session.get(url, headers=headers, stream=True, timeout=timeout) as reply:
+            reply.raise_for_status()
+            return _all_of(reply.iter_content(2**16), MAX_URL_BYTES)
+    except _Problem as error:
+        return error
+    except Exception as error:  # the libraries raise many kinds for an address or an answer that makes no sense
+        return _Problem(_UNFETCHED.format(reason(error)))
 
 
 def _decoded(content: Any) -> tuple[Image.Image, int]:
-    """Decode the first frame, apart from what was read; and find out how it must be turned."""
+    """Decode the first frame, apart from what was read, and find how it must be turned.
+
+    What fails is tried once more without metadata, and without warnings that are errors by the caller's choice: neither
+    is a reason to lose a picture.
+    """
     try:
         return _decoded_once(content)
-    except Image.DecompressionBombWarning:
+    except (_Problem, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise
-    except Warning:  # errors by the caller's own choice; what Pillow says of metadata is no reason to lose a picture
+    except Exception:
         with _quiet, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _decoded_once(content)
+            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return _decoded_once(_without_metadata(content))
 
 
 def _decoded_once(content: Any) -> tuple[Image.Image, int]:
@@ -385,121 +296,73 @@ def _decoded_once(content: Any) -> tuple[Image.Image, int]:
         return content.copy(), _orientation(content)  # a copy loses an orientation that was only set
     if isinstance(content, np.ndarray):
         return _from_array(content), 1
-    try:
-        return _decoded_bytes(content)
-    except Warning:
-        raise
-    except Exception:
-        bare, orientation = _without_metadata(bytes(content))
-        if bare is None:
-            raise
-        image, _ = _decoded_bytes(bare)  # nothing was wrong with the pixels
-        return image, orientation
-
-
-def _decoded_bytes(data: bytes) -> tuple[Image.Image, int]:
-    with Image.open(io.BytesIO(data), formats=_formats()) as image:
+    with Image.open(io.BytesIO(content), formats=_formats()) as image:
         image.seek(0)
-        turn = _orientation(image) if image.format == "TIFF" else 0
-        if turn:  # Pillow would turn it while loading, and stumble over texts of odd types
+        orientation = None
+        if image.format == "TIFF":  # Pillow would turn it while loading, and stumble over texts of odd types
+            orientation = _orientation(image)
             image.getexif().pop(_ORIENTATION, None)
         image.load()
-        return image, turn or _orientation(image)
+        return image, orientation or _orientation(image)
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise ImageError(
-            f"an array of shape {array.shape} and type {array.dtype} is no picture; "
-            "pass uint8 of shape (H, W), (H, W, 3) or (H, W, 4)."
+        raise _Problem(
+            f"shape {array.shape} and type {array.dtype} is no picture; pass uint8 of shape (H, W), (H, W, 3) or "
+            "(H, W, 4)."
         )
-    if not array.size:
-        raise _UnreadableError(f"a picture without pixels ({array.shape[1]} x {array.shape[0]}); leave it out.")
-    return Image.fromarray(array)
+    return Image.fromarray(array) if array.size else Image.new("RGB", (array.shape[1], array.shape[0]))
 
 
-def _without_metadata(data: bytes) -> tuple[bytes | None, int]:
-    """Give a PNG or JPEG file without texts and profiles, and its orientation; None where there is nothing to drop.
-
-    Pillow refuses a whole picture for a profile of over a megabyte, or for a text that it cannot read.
-    """
+def _without_metadata(content: Any) -> Any:
+    """Drop a PNG's or JPEG's texts, profiles and previews; Pillow refuses a whole picture for one it cannot read."""
+    if isinstance(content, (Image.Image, np.ndarray)):
+        return content
+    data = bytes(content)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        chunks = list(_png_chunks(data))
-        kept = [chunk for kind, chunk in chunks if kind[:1].isupper() or kind == b"tRNS"]
-        start, n_parts = data[:8], len(chunks)
-        exif = next((chunk[8:-4] for kind, chunk in chunks if kind == b"eXIf"), b"")
-    elif data.startswith(b"\xff\xd8"):
-        segments = list(_jpeg_segments(data))
-        kept = [s for marker, s in segments if marker not in _JPEG_METADATA]
-        start, n_parts = data[:2], len(segments)
-        exif = next((s[4:] for marker, s in segments if marker == 0xE1 and s[4:10] == b"Exif\0\0"), b"")
-    else:
-        return None, 1
-    return (start + b"".join(kept) if len(kept) < n_parts else None), _exif_orientation(exif)
+        needed = (c for c in _png_chunks(data) if c[4:5].isupper() or c[4:8] in (b"tRNS", b"eXIf"))
+        return data[:8] + b"".join(needed)
+    if data.startswith(b"\xff\xd8"):
+        needed = (s for s in _jpeg_segments(data) if s[1] not in _JPEG_METADATA or s[4:10] == b"Exif\0\0")
+        return data[:2] + b"".join(needed)
+    return data
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _png_chunks(data: bytes) -> Iterator[bytes]:
     place = 8
     while place + 8 <= len(data):
-        (length,) = struct.unpack_from(">I", data, place)
-        yield data[place + 4 : place + 8], data[place : place + 12 + length]
-        place += 12 + length
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        yield data[place:end]
+        place = end
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _jpeg_segments(data: bytes) -> Iterator[bytes]:
     """Cut a JPEG file into segments; the last one holds all from the first scan on."""
     place = 2
     while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
-        (length,) = struct.unpack_from(">H", data, place + 2)
-        yield data[place + 1], data[place : place + 2 + length]
-        place += 2 + length
-    yield 0xDA, data[place:]
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        yield data[place:end]
+        place = end
+    yield data[place:]
 
 
 def _orientation(image: Image.Image) -> int:
-    """Find how a loaded picture must be turned, 1 to 8; what else its EXIF block holds does not matter."""
+    """Find how a picture must be turned, 1 to 8; what else its EXIF block holds does not matter."""
     try:
-        found = _as_orientation(image.getexif().get(_ORIENTATION))
-        if found:
-            return found
+        value = image.getexif().get(_ORIENTATION, 1)
+        return int(value[0] if isinstance(value, (tuple, list, bytes)) else value)
     except Warning:
         raise
     except Exception:  # a broken EXIF block is no reason to lose an intact picture
-        pass
-    exif = image.info.get("exif")
-    return _exif_orientation(exif) if isinstance(exif, bytes) else 1
-
-
-def _exif_orientation(exif: bytes) -> int:
-    tiff = exif.removeprefix(b"Exif\0\0")
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
         return 1
-    with contextlib.suppress(struct.error):
-        (start,) = struct.unpack_from(order + "I", tiff, 4)
-        (count,) = struct.unpack_from(order + "H", tiff, start)
-        for place in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(order + "HHI4s", tiff, place)
-            if tag == _ORIENTATION:
-                code = {3: "H", 4: "I", 8: "h", 9: "i"}.get(kind, "B")
-                return _as_orientation(struct.unpack_from(order + code, value)[0]) or 1
-    return 1
 
 
-def _as_orientation(value: Any) -> int:
-    """Understand an orientation of any EXIF type; 0 where it is none."""
-    if isinstance(value, (tuple, list, bytes)) and len(value):
-        value = value[0]
-    with contextlib.suppress(TypeError, ValueError, ArithmeticError):
-        return int(value) if 1 <= int(value) <= 8 else 0
-    return 0
-
-
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-
-
-def _to_rgb(image: Image.Image, background: str) -> Image.Image:
+def _to_rgb(image: Image.Image, orientation: int, background: str) -> Image.Image:
+    if not image.width or not image.height:
+        raise _Problem(f"a picture without pixels ({image.width} x {image.height}); leave it out.")
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_8_bit(image)
     if image.mode == "La":  # Pillow turns it into nothing but LA
@@ -521,32 +384,34 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     elif low >= 0 and high <= 255:
         factor, divisor = 1.0, 1.0
     else:  # NaN, too
-        raise _UnreadableError(
+        raise _Problem(
             f"grey values from {low:g} to {high:g} have no agreed brightness; "
             "save it with 8 bits, 16 bits or floats from 0 to 1."
         )
     grey = np.empty(values.shape, np.uint8)
-    for start in range(0, len(values), 256):  # row by row: eight bytes a pixel of all of them would be much
+    for start in range(0, len(values), 256):  # in blocks of rows: eight bytes per pixel for all of them would be much
         rows = values[start : start + 256].astype(np.float64)
         grey[start : start + 256] = np.round(rows * factor / divisor)
     return Image.fromarray(grey)
 
 
-class _UnreadableError(Exception):
-    """A picture that Pillow opens and that has no meaning here; holds the sentence without the picture's name."""
+def _named(error: Exception, source: ImageSource, name: str | None = None, content: Any = None) -> ImageError:
+    """Say which picture cannot be opened, why, and what to do; without a login, a signature or control characters."""
+    name = name or describe(source)
+    name, why = printable(shown(name) if is_url(name) else name), _why(error, content)
+    return ImageError(f"{name}: {why}" if name.strip() else why)
 
 
 def _why(error: Exception, content: Any) -> str:
-    """Say in one sentence why a picture cannot be opened, and what to do."""
     words = printable(" ".join(str(error).split()))[:200] or type(error).__name__
-    if isinstance(error, _UnreadableError):
+    if isinstance(error, _Problem):
         return str(error)
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return f"the picture is too large to open safely ({words}); make it smaller first."
     if isinstance(error, MemoryError):
         return "the picture needs more memory than there is; make it smaller first."
     if isinstance(error, UnidentifiedImageError):
-        return _why_unreadable(content)
+        return _why_unidentified(bytes(content[:64]))
     if content is None or (isinstance(error, OSError) and error.errno is not None):
         return f"cannot be read ({getattr(error, 'strerror', None) or words}); check the file and its rights."
     if isinstance(content, Image.Image):
@@ -554,8 +419,7 @@ def _why(error: Exception, content: Any) -> str:
     return f"the file is damaged or cut short ({words}); fetch or export it again, or leave it out."
 
 
-def _why_unreadable(content: Any) -> str:
-    head = bytes(content[:64]) if isinstance(content, (bytes, bytearray, memoryview)) else b""
+def _why_unidentified(head: bytes) -> str:
     start = head.lstrip().lower()
     if head[4:8] == b"ftyp":
         return f"a HEIC or AVIF picture; it {HEIC_ADVICE}."
@@ -563,4 +427,4 @@ def _why_unreadable(content: Any) -> str:
         return "this is a web page, not a picture; fetch the picture itself."
     if start.startswith((b"<svg", b"<?xml", b"%!ps", b"%pdf")):
         return "this is a vector drawing or document; export it as PNG first."
-    return "not a picture that Pillow can read; possible are JPEG, PNG, WebP, GIF, BMP, TIFF and others: convert it."
+    return "not a picture that Pillow can read; convert it to JPEG, PNG, WebP, GIF, BMP or TIFF."

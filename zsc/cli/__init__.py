@@ -1,4 +1,4 @@
-"""The command line: `zsc ...` or `python -m zsc ...`. The only room that prints.
+"""The command line: `zsc ...` or `python -m zsc ...`. The only room that prints; `zsc NAME` is `cli/NAME.py`.
 
 Exit codes: 0 done, 1 failed (one sentence on standard error), 2 bad usage, 130 interrupted; `reproduce --offline` 3
 where something is missing. `--json` prints the result as data, and everything else on standard error.
@@ -13,49 +13,32 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-INTERRUPTED = 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Parameters
-    ----------
-    argv
-        The words after the program's name; those of the process where None.
-
-    Returns
-    -------
-    int
-        The exit code: 0, 1 where the command failed, 130 where it was interrupted. Bad usage exits with 2.
-    """
+    """Run one command, of these words or of the process's; return the exit code. Bad usage exits with 2."""
     interrupts: list[int] = []
     with _noted(interrupts), _drawing_to_files():
         try:
-            from zsc.cli.running import run  # the slow imports begin here
+            from zsc.cli._running import run  # the slow imports begin here
 
             return run(argv, interrupts)
         except (Exception, KeyboardInterrupt) as error:
             if interrupts or isinstance(error, KeyboardInterrupt):
                 print("zsc: stopped before it began.", file=sys.stderr)
-                return INTERRUPTED
-            if not isinstance(error, ImportError) or "--debug" in sys.argv:
-                raise
-            print(f"zsc: the installation is not whole ({error}); install zsc-clip again.", file=sys.stderr)
-            return 1
+                return 128 + signal.SIGINT
+            raise
 
 
 @contextmanager
 def _drawing_to_files() -> Iterator[None]:
     """Let matplotlib draw to files, whatever a notebook has told the programs that it starts."""
-    before = os.environ.get("MPLBACKEND")
+    before = {key: value for key, value in os.environ.items() if key == "MPLBACKEND"}
     os.environ["MPLBACKEND"] = "agg"
     try:
         yield
     finally:
         os.environ.pop("MPLBACKEND", None)
-        if before is not None:
-            os.environ["MPLBACKEND"] = before
+        os.environ.update(before)
 
 
 @contextmanager
@@ -66,8 +49,8 @@ def _noted(interrupts: list[int]) -> Iterator[None]:
         interrupts.append(number)
         raise KeyboardInterrupt
 
-    is_ours = threading.current_thread() is threading.main_thread()
-    if not is_ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield  # a caller has its own way, or the shell has asked to ignore it
         return
     hook = sys.excepthook

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from zsc.datasets.afhq import load_afhq
+from zsc.datasets import afhq, glasses, imagenette
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.drawn import load_drawn_animals, load_drawn_glasses
-from zsc.datasets.glasses import load_glasses
-from zsc.datasets.imagenette import load_imagenette
+from zsc.datasets.check import DatasetCheck, check_published
+from zsc.datasets.download import Published, Report, download_published
+from zsc.datasets.drawn import draw_dataset
+from zsc.datasets.listing import check_split
 from zsc.datasets.samples import load_samples
 from zsc.images import local_path
 
-if TYPE_CHECKING:
-    from zsc.datasets.acquire import download_dataset
-    from zsc.datasets.check import check_dataset
+__all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset"]
 
-__all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "load_dataset"]
-
-_LOADERS: dict[str, Callable[..., ImageDataset]] = {
-    "samples": load_samples,
-    "glasses": load_glasses,
-    "afhq": load_afhq,
-    "imagenette": load_imagenette,
-    "drawn-glasses": load_drawn_glasses,
-    "drawn-animals": load_drawn_animals,
+PUBLISHED: dict[str, Published] = {
+    **glasses.FORMS,
+    **afhq.FORMS,
+    **imagenette.FORMS,
 }
-_PUBLISHED = ("glasses", "afhq", "imagenette")
+_MADE: dict[str, tuple[Callable[..., ImageDataset], Sequence[str]]] = {  # needs no files: what makes it, its options
+    "samples": (load_samples, ()),
+    "drawn-glasses": (partial(draw_dataset, "drawn-glasses"), ("n", "seed")),
+    "drawn-animals": (partial(draw_dataset, "drawn-animals"), ("n", "seed")),
+}
 
 
-def dataset_names() -> list[str]:
-    """List the names that `load_dataset` takes."""
-    return list(_LOADERS)
+def dataset_names(*, published: bool = False) -> list[str]:
+    """List the names that `load_dataset` takes; or only those of the published data sets, which can be downloaded."""
+    names = list(dict.fromkeys(form.dataset for form in PUBLISHED.values()))
+    first, *others = _MADE
+    return names if published else [first, *names, *others]
 
 
 def load_dataset(
@@ -46,52 +47,92 @@ def load_dataset(
     name
         "samples" (photographs that scikit-image and scikit-learn carry; needs no files), "glasses", "afhq",
         "imagenette", or "drawn-glasses" and "drawn-animals" (drawn on the spot; no files either).
-    root
-        The folder that holds the data sets, each in its published layout (see ``data/README.md``).
+    root, download
+        The folder that holds the data sets, each in its published layout; and whether to fetch the data set first where
+        it is missing (see `download_dataset`).
     split
         As published; None takes the one that is evaluated: glasses "train", afhq "val" (version 2: "test"),
         imagenette "val", the drawn ones "test".
-    download
-        Fetch the data set first where it is missing (see `download_dataset`).
     options
-        glasses: ``drop_suspects``. afhq: ``version`` 1 or 2. imagenette: ``size`` "full", "320px" or "160px".
-        The drawn ones: ``n`` pictures from ``seed``.
+        glasses: ``drop_suspects``. afhq: ``version`` 1 or 2. imagenette: ``size`` "320px", "160px" or "full". The drawn
+        ones: ``n`` pictures from ``seed``.
 
     Raises
     ------
-    ValueError
-        If the name, the split or an option is unknown.
-    FileNotFoundError
-        If the files are not there; the message says how to get them.
+    ValueError, FileNotFoundError
+        If the name, the split or an option is unknown, or the files are not there; the message says how to get them.
     """
-    if name not in _LOADERS:
-        raise ValueError(f"no data set {name!r}; it must be one of {', '.join(_LOADERS)}.")
-    root = local_path(root)
-    if download and name in _PUBLISHED:
-        from zsc.datasets.acquire import download_dataset
-        from zsc.datasets.folders import check_split
-        from zsc.datasets.published import find_published
-
-        version, size = options.get("version"), options.get("size")
-        splits = tuple(find_published(name, version=version, size=size).counts)
-        check_split(split, splits, default=splits[0])  # before the work of fetching it
-        download_dataset(name, root, version=version, size=size)
-    try:
-        return _LOADERS[name](root=root, split=split, **options)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise ValueError(f"data set {name!r}: {str(error).split('() ')[-1]}.") from error
+    if name in _MADE:
+        make, known = _MADE[name]
+        _check_options(name, options, known)
+        return make(split=split, **options)
+    if name not in dataset_names():
+        raise ValueError(f"no data set {name!r}; it must be one of {', '.join(dataset_names())}.")
+    form = find_published(name, **options)
+    split = check_split(split, list(form.counts))  # before the work of fetching it
+    if download:
+        download_published(form, local_path(root))
+    extras = {key: options[key] for key in form.extras if key in options}
+    return form.read(form.find(local_path(root)), split, **extras)
 
 
-def __getattr__(name: str) -> Any:
-    """Import what needs the network, or a long look, on first use."""
-    if name == "download_dataset":
-        from zsc.datasets.acquire import download_dataset
+def find_published(name: str, **options: Any) -> Published:
+    """Find what was published of a data set, by the name and options of `load_dataset`; an option may be None."""
+    forms = [form for form in PUBLISHED.values() if form.dataset == name]
+    if not forms:
+        names = ", ".join(dataset_names(published=True))
+        raise ValueError(f"{name!r} cannot be downloaded; the data set must be one of {names}.")
+    options = {key: value for key, value in options.items() if value is not None}
+    _check_options(name, options, [*forms[0].options, *forms[0].extras])
+    for key in forms[0].options.keys() & options.keys():
+        possible = [form.options[key] for form in forms]
+        if options[key] not in possible:
+            raise ValueError(f"{key}={options[key]!r}; {key} must be one of {', '.join(map(str, possible))}.")
+        forms = [form for form in forms if form.options[key] == options[key]]
+    return forms[0]
 
-        return download_dataset
-    if name == "check_dataset":
-        from zsc.datasets.check import check_dataset
 
-        return check_dataset
-    raise AttributeError(f"module 'zsc.datasets' has no attribute {name!r}")
+def download_dataset(
+    name: str,
+    root: str | Path = "data",
+    *,
+    source: str | None = None,
+    from_file: str | Path | None = None,
+    report: Report | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> Path:
+    """Download and unpack a published data set, unless it is there already; return its folder.
+
+    Parameters
+    ----------
+    name, root, options
+        As `load_dataset` takes them; an option that is left out is the first that was published.
+    source, from_file
+        Only this source, or an archive that was fetched by hand; None tries all sources, in their order.
+    report, progress
+        Called with a line for each attempt, and if another process is at it (None logs them); and whether to show bars.
+
+    Raises
+    ------
+    DownloadError, ArchiveError
+        If no source gave it whole, or it cannot be written: what was tried, and three ways on; or what is wrong with
+        `from_file`.
+    """
+    form = find_published(name, **options)
+    return download_published(form, local_path(root), source, from_file, report=report, progress=progress)
+
+
+def check_dataset(name: str, root: str | Path = "data", *, progress: bool = True, **options: Any) -> DatasetCheck:
+    """Look through a published data set on disk: how many pictures there are, which do not open, which are equal.
+
+    Name, root and options are those of `load_dataset`. FileNotFoundError says how to get it where it is not there.
+    """
+    return check_published(find_published(name, **options), local_path(root), progress=progress)
+
+
+def _check_options(name: str, options: dict[str, Any], known: Sequence[str]) -> None:
+    for key in options:
+        if key not in known:
+            has = f"it must be one of {', '.join(known)}" if known else "it has none"
+            raise ValueError(f"data set {name!r} has no option {key}; {has}.")

@@ -1,59 +1,51 @@
 """AFHQ (Animal Faces-HQ), versions 1 and 2: cat, dog and wild faces, CC BY-NC 4.0.
 
-Layouts: `afhq/{train,val}/{cat,dog,wild}/*.jpg` and `{train,test}/{cat,dog,wild}/*.png` (clovaai/stargan-v2).
+Layouts: `afhq/{train,val}/{cat,dog,wild}/*.jpg` and `{train,test}/{cat,dog,wild}/*.png` (clovaai/stargan-v2). As it
+unpacks, version 2 may lie in `afhq`; its split "test" tells it from version 1.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-from zsc.datasets.base import ImageDataset
-from zsc.datasets.folders import check_split, first_existing, read_classes
+from zsc.datasets.download import Published, Source, on_kaggle
 
+AUTHORS = ("ZSC_AFHQ_URL", "https://www.dropbox.com/s")
 CLASS_NAMES = ("cat", "dog", "wild")
-SPLITS = {1: ("val", "train"), 2: ("test", "train")}  # the split to evaluate first
-KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own notebooks mount data sets
-NOTES = {
-    "source": "Choi et al., StarGAN v2 (CVPR 2020), clovaai/stargan-v2",
-    "licence": "CC BY-NC 4.0",
-    "labels": "'wild' holds fox, lion, tiger, wolf, leopard, cheetah and jaguar",
+_SHARED: dict[str, Any] = {
+    "dataset": "afhq",
+    "page": "https://github.com/clovaai/stargan-v2",
+    "class_names": {name: name for name in CLASS_NAMES},
+    "notes": {
+        "source": "Choi et al., StarGAN v2 (CVPR 2020), clovaai/stargan-v2",
+        "licence": "CC BY-NC 4.0",
+        "labels": "'wild' holds fox, lion, tiger, wolf, leopard, cheetah and jaguar",
+    },
 }
 
 
-def load_afhq(root: Path, split: str | None = None, *, version: int = 1) -> ImageDataset:
-    """Load AFHQ from `<root>/afhq` (version 2: `<root>/afhq_v2`), or from a Kaggle mount.
-
-    Raises
-    ------
-    ValueError
-        If the version or the split was not published.
-    FileNotFoundError
-        If the pictures are not there; the message says how to get them.
-    """
-    if version not in SPLITS:
-        raise ValueError(f"version={version!r}; version must be 1 or 2.")
-    split = check_split(split, SPLITS[version], default=SPLITS[version][0])
-    folder = first_existing(_candidates(root, version), split) or _candidates(root, version)[0]
-    bare = root / "afhq"  # version 2 as it unpacks; its split "test" tells it from version 1
-    if version == 2 and not folder.exists() and (bare / "test").is_dir() and not (bare / "val").is_dir():
-        folder = bare
-    return read(folder, split, version=version)
+def _counts(*numbers: int) -> dict[str, int]:
+    return dict(zip(CLASS_NAMES, numbers, strict=True))
 
 
-def read(folder: Path, split: str, *, version: int = 1) -> ImageDataset:
-    """Read a split from the data set's own folder."""
-    how_to_get = f"Run 'zsc download afhq --version {version}', or see data/afhq.md."
-    paths, labels, passed = read_classes(folder / split, CLASS_NAMES, how_to_get)
-    name = "afhq" if version == 1 else "afhq_v2"
-    return ImageDataset(paths, labels, list(CLASS_NAMES), name=name, split_name=split, notes=NOTES | passed)
-
-
-def _candidates(root: Path, version: int) -> list[Path]:
-    if version == 1:
-        return [
-            root / "afhq",
-            root / "afhq" / "afhq",
-            root / "animal-faces" / "afhq",
-            KAGGLE_INPUT / "animal-faces/afhq",
-        ]
-    return [root / "afhq_v2", root / "afhq_v2" / "afhq", root / "afhq_v2" / "afhq_v2"]
+FORMS = {
+    "afhq": Published(
+        folder="afhq",
+        marker="val",
+        sources=(Source("authors", AUTHORS, "t9l9o3vsx2jai3z/afhq.zip?dl=1"), *on_kaggle("andrewmvd/animal-faces")),
+        counts={"val": _counts(500, 500, 500), "train": _counts(5153, 4739, 4738)},
+        options={"version": 1},
+        elsewhere=("afhq/afhq", "animal-faces/afhq"),
+        **_SHARED,
+    ),
+    "afhq_v2": Published(
+        folder="afhq_v2",
+        marker="test",
+        sources=(Source("authors", AUTHORS, "vkzjokiwof5h8w6/afhq_v2.zip?dl=1"),),
+        counts={"test": _counts(493, 491, 483), "train": _counts(5065, 4678, 4593)},
+        name="afhq_v2",
+        options={"version": 2},
+        elsewhere=("afhq_v2/afhq", "afhq_v2/afhq_v2", "afhq"),
+        **_SHARED,
+    ),
+}

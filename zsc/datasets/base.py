@@ -22,19 +22,22 @@ from zsc.checks import (
     as_list,
     check_count,
     check_fraction,
+    check_labels,
+    check_same_length,
     check_texts,
     check_unique,
     frozen,
     short,
 )
-from zsc.datasets.names import fold, look_alikes
+from zsc.datasets.listing import Listed, fold, look_alikes, read_csv, read_folder, read_huggingface
+from zsc.images import local_path
 
 UNLABELLED = -1
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """N pictures, their labels, and the names of the K classes. Nobody can change it; what is passed in is copied.
+    """N pictures, their labels, and the names of the K classes; checked, copied and read-only.
 
     Attributes
     ----------
@@ -44,19 +47,16 @@ class ImageDataset:
         Index into `class_names` for each picture, shape (N,), int64; -1 for no label. None: no picture has one.
     class_names
         K different names, without white space around them.
-    name
-        The data set's name, such as "afhq".
-    split_name
-        The published split the pictures come from, such as "val"; may be empty.
+    name, split_name
+        Such as "afhq", and the published split that the pictures come from, such as "val"; the latter may be empty.
     notes
         What is known about the data: source, licence, label errors, what was passed over.
 
     Raises
     ------
-    TypeError
-        If pictures, labels or names have no order (sets), or are of another type.
-    ValueError
-        If their numbers differ, a label is out of range, or two names are one.
+    TypeError, ValueError
+        If pictures, labels or names are of another type or have no order; if their numbers differ, a label is out of
+        range, or two names are one.
     """
 
     paths: Sequence[Any]
@@ -68,15 +68,16 @@ class ImageDataset:
 
     def __post_init__(self) -> None:
         paths, names = as_list(self.paths, "paths", "pictures"), _as_names(self.class_names)
-        labels = _as_labels(self.labels, len(paths), len(names))
+        labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
+        labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
+        labels = check_labels(labels, len(names), "labels", partial=True)
+        check_same_length(paths=paths, labels=labels)
         for value, what in ((self.name, "name"), (self.split_name, "split_name")):
             if not isinstance(value, str):
                 raise TypeError(f"{what}={short(value)}; {what} must be a text.")
         if not isinstance(self.notes, Mapping):
             raise TypeError(f"notes is a {type(self.notes).__name__}; pass a mapping of texts.")
-        notes = dict(self.notes)
-        if alike := look_alikes(names):
-            notes["class names"] = alike
+        notes = {what: note for what, note in {**self.notes, "class names": look_alikes(names)}.items() if note}
         object.__setattr__(self, "paths", FrozenList(paths))
         object.__setattr__(self, "labels", frozen(labels))
         object.__setattr__(self, "class_names", FrozenList(names))
@@ -113,17 +114,7 @@ class ImageDataset:
     def select(self, indices: Sequence[int] | np.ndarray | slice) -> ImageDataset:
         """Keep the pictures at `indices`, in that order; the class names stay.
 
-        Parameters
-        ----------
-        indices
-            Whole numbers, of which negative ones count from the end; a mask of N bools; or a slice.
-
-        Raises
-        ------
-        TypeError
-            If they are neither whole numbers nor bools.
-        ValueError
-            If one is out of range, or a mask has another length.
+        Indices are whole numbers, of which negative ones count from the end; a mask of N bools; or a slice.
         """
         rows = as_indices(indices, len(self))
         return replace(self, paths=[self.paths[i] for i in rows], labels=self.labels[rows])
@@ -138,15 +129,10 @@ class ImageDataset:
         return self.select(np.sort(rng.choice(len(self), check_count(n, "n", high=len(self)), replace=False)))
 
     def split(self, fraction: float, *, seed: int = 0) -> tuple[ImageDataset, ImageDataset]:
-        """Divide at random into two parts that hold the classes in the same shares.
+        """Divide at random into two parts that hold the classes in the same shares; the same seed gives the same parts.
 
-        Parameters
-        ----------
-        fraction
-            Share of the first part, between 0 and 1. It gets floor or ceil of `fraction` x N pictures, and of each
-            class floor or ceil of its share, give or take one.
-        seed
-            The same seed gives the same parts.
+        The first part gets floor or ceil of `fraction` x N pictures, and of each class floor or ceil of its share, give
+        or take one.
         """
         fraction, rng = check_fraction(fraction, "fraction"), np.random.default_rng(check_count(seed, "seed", low=0))
         order = np.lexsort((rng.random(len(self)), self.labels))  # class by class, shuffled within
@@ -164,24 +150,76 @@ class ImageDataset:
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
-        """Load a folder with one sub-folder per class; see `zsc.datasets.own.from_folder`."""
-        from zsc.datasets.own import from_folder
+        """Load a folder with one sub-folder per class; the notes say what was passed over, and why.
 
-        return from_folder(folder, name=name)
+        Parameters
+        ----------
+        folder
+            Its sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
+            them, and links are followed. Folders whose names differ in what cannot be seen are one class.
+        name
+            The data set's name; the folder's own where None.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the folder is missing or has no sub-folders, if pictures lie beside them, if one of them holds no
+            picture, or if links put a picture into two classes.
+        """
+        folder = local_path(folder)
+        return cls._of(read_folder(folder), name or fold(folder.resolve().name))
 
     @classmethod
-    def from_csv(cls, csv: str | Path, **options: Any) -> ImageDataset:
-        """Load pictures and labels listed in a CSV file; see `zsc.datasets.own.from_csv`."""
-        from zsc.datasets.own import from_csv
+    def from_csv(
+        cls,
+        csv: str | Path,
+        *,
+        image_column: str,
+        label_column: str | None,
+        image_pattern: str = "{}",
+        class_names: Sequence[str] | Mapping[Any, str] | None = None,
+        name: str | None = None,
+    ) -> ImageDataset:
+        """Load pictures and labels listed in a CSV file.
 
-        return from_csv(csv, **options)
+        Parameters
+        ----------
+        csv
+            The file, with a header line; comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
+            says. White space around names and labels does not count.
+        image_column, image_pattern
+            The picture of each row: the value in that column, put into a path from the CSV file's folder, such as
+            ``"faces/face-{}.png"``, or into a URL.
+        label_column, class_names
+            The class of each row: a class name, or an index into `class_names`, which may also be a mapping of the
+            values in the file to names. Names that are not given are the sorted values. No column: no labels.
+        name
+            The data set's name; the file's own where None.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the CSV file or a picture is missing, a column is missing or stands twice, a row is too long or too
+            short, a label is unknown or empty, or one picture has two labels; the message names the line.
+        """
+        csv = local_path(csv)
+        listed = read_csv(csv, image_column, label_column, image_pattern, class_names)
+        return cls._of(listed, name or fold(csv.stem))
 
     @classmethod
-    def from_huggingface(cls, hf_dataset: Any, **options: Any) -> ImageDataset:
-        """Take the pictures of a Hugging Face data set; see `zsc.datasets.own.from_huggingface`."""
-        from zsc.datasets.own import from_huggingface
+    def from_huggingface(
+        cls, hf_dataset: Any, *, image_column: str = "image", label_column: str = "label", name: str = "huggingface"
+    ) -> ImageDataset:
+        """Take the pictures of one split of a ``datasets.Dataset``; each is read, undecoded, when it is opened.
 
-        return from_huggingface(hf_dataset, **options)
+        The labels are a ``ClassLabel`` column, in which None becomes -1. A stream, several splits, a missing column and
+        labels without names are refused.
+        """
+        return cls._of(read_huggingface(hf_dataset, image_column, label_column), name)
+
+    @classmethod
+    def _of(cls, listed: Listed, name: str) -> ImageDataset:
+        return cls(listed.paths, listed.labels, listed.class_names, name=name, notes=listed.notes)  # type: ignore[arg-type]
 
 
 def _as_names(class_names: Any) -> list[str]:
@@ -192,22 +230,3 @@ def _as_names(class_names: Any) -> list[str]:
     check_texts(names, "class_names")
     check_unique(names, "class_names")
     return names
-
-
-def _as_labels(labels: Any, n: int, n_classes: int) -> np.ndarray:
-    """Check N labels of K classes."""
-    if labels is None:
-        return np.full(n, UNLABELLED, dtype=np.int64)
-    array = np.asarray(labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers"))
-    if array.dtype == object and all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in array.flat):
-        array = array.astype(np.int64)  # a nullable column of pandas
-    if array.shape != (n,):
-        raise ValueError(f"{n} pictures for labels of shape {array.shape}; pass one label per picture.")
-    if n and array.dtype.kind not in "iu":
-        raise TypeError(f"labels hold {array.dtype} values; pass indices into class_names, -1 for no label.")
-    if n and (int(array.min()) < UNLABELLED or int(array.max()) >= n_classes):
-        raise ValueError(
-            f"labels run from {array.min()} to {array.max()}; with {n_classes} class names they must lie in 0 to "
-            f"{n_classes - 1}, or be -1 for no label."
-        )
-    return array.astype(np.int64)

@@ -1,16 +1,13 @@
 """Imagenette v2: ten easily classified ImageNet classes in three sizes (fast.ai; labels Apache-2.0).
 
-Layout: `imagenette2[-320|-160]/{train,val}/<wnid>/*.JPEG`. Class names are the published ones, one name a class.
+Layout: `imagenette2[-320|-160]/{train,val}/<wnid>/*.JPEG`. Class names are the published ones, one per class.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from zsc.datasets.download import Published, Source
 
-from zsc.datasets.base import ImageDataset
-from zsc.datasets.folders import check_split, first_existing, read_classes
-
-FOLDERS = {"320px": "imagenette2-320", "160px": "imagenette2-160", "full": "imagenette2"}
+FAST_AI = ("ZSC_IMAGENETTE_URL", "https://s3.amazonaws.com/fast-ai-imageclas")
 CLASS_NAMES = {
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -28,28 +25,29 @@ NOTES = {
     "licence": "labels Apache-2.0; the pictures are ImageNet's",
     "labels": "a few pictures show two of the ten things, or none of them clearly",
 }
+_VAL = (387, 395, 357, 386, 409, 394, 389, 419, 399, 390)
+_TRAIN = (963, 955, 993, 858, 941, 956, 961, 931, 951, 960)
+_COUNTS = {split: dict(zip(CLASS_NAMES.values(), n, strict=True)) for split, n in (("val", _VAL), ("train", _TRAIN))}
 
 
-def load_imagenette(root: Path, split: str | None = None, *, size: str = "320px") -> ImageDataset:
-    """Load Imagenette from `<root>/imagenette2-320` (or `-160`, or `imagenette2` for the full size).
+def _form(size: str, folder: str, md5: str) -> Published:
+    return Published(
+        dataset="imagenette",
+        folder=folder,
+        marker="val",
+        page="https://github.com/fastai/imagenette",
+        sources=(Source("fast.ai", FAST_AI, f"{folder}.tgz"),),
+        counts=_COUNTS,
+        class_names=CLASS_NAMES,
+        notes=NOTES | {"size": size},
+        options={"size": size},
+        elsewhere=(f"imagenette/{folder}",),
+        checksum=f"md5:{md5}",
+    )
 
-    Raises
-    ------
-    ValueError
-        If the size or the split was not published.
-    FileNotFoundError
-        If the pictures are not there; the message says how to get them.
-    """
-    if size not in FOLDERS:
-        raise ValueError(f"size={size!r}; size must be one of {', '.join(FOLDERS)}.")
-    split = check_split(split, ("val", "train"), default="val")
-    candidates = [root / FOLDERS[size], root / "imagenette" / FOLDERS[size]]
-    return read(first_existing(candidates, split) or candidates[0], split, size=size)
 
-
-def read(folder: Path, split: str, *, size: str = "320px") -> ImageDataset:
-    """Read a split from the data set's own folder."""
-    how_to_get = f"Run 'zsc download imagenette --size {size}', or see data/imagenette.md."
-    paths, labels, passed = read_classes(folder / split, list(CLASS_NAMES), how_to_get)
-    notes = NOTES | {"size": size} | passed
-    return ImageDataset(paths, labels, list(CLASS_NAMES.values()), name="imagenette", split_name=split, notes=notes)
+FORMS = {
+    "imagenette-320px": _form("320px", "imagenette2-320", "3df6f0d01a2c9592104656642f5e78a3"),
+    "imagenette-160px": _form("160px", "imagenette2-160", "e793b78cc4c9e9a4ccc0c1155377a412"),
+    "imagenette-full": _form("full", "imagenette2", "fe2fc210e6bb7c5664d602c3cd71e612"),
+}

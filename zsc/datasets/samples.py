@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.folders import check_split
+from zsc.datasets.listing import check_split
 
 _PHOTOS = {  # file -> class name; first eight: the pictures of OpenAI's own CLIP notebook
     "skimage/data/page.png": "page of text",
@@ -39,15 +39,9 @@ NOTES = {
 }
 
 
-def load_samples(root: Path | None = None, split: str | None = None) -> ImageDataset:
-    """Load the sample photographs from the installed packages; `root` is not used.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a package does not carry its pictures.
-    """
-    check_split(split, ("all",), default="all")
+def load_samples(split: str | None = None) -> ImageDataset:
+    """Load the sample photographs from the installed packages."""
+    check_split(split, ("all",))
     paths = [_locate(photo) for photo in _PHOTOS]
     return ImageDataset(paths, np.arange(len(paths)), list(_PHOTOS.values()), name="samples", notes=NOTES)
 
@@ -55,10 +49,9 @@ def load_samples(root: Path | None = None, split: str | None = None) -> ImageDat
 def _locate(photo: str) -> Path:
     package, _, inside = photo.partition("/")
     spec = importlib.util.find_spec(package)  # does not import the package
-    path = Path(spec.submodule_search_locations[0]) / inside if spec and spec.submodule_search_locations else None
-    if path is None or not path.is_file():
-        distribution = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[package]
-        raise FileNotFoundError(
-            f"no {inside} in {package}; install it again: pip install --force-reinstall {distribution}."
-        )
+    folders = spec.submodule_search_locations if spec else None
+    path = Path(folders[0] if folders else "", inside)
+    if not path.is_file():
+        name = package.replace("sk", "scikit-")
+        raise FileNotFoundError(f"no {inside} in {package}; install it again: pip install --force-reinstall {name}.")
     return path

@@ -1,7 +1,7 @@
 """The prompt explorer: type prompts, see at once what they change on kept embeddings.
 
-`session` asks and remembers and knows no widget; `html` words the answers; `panel` is the ipywidgets panel. What is
-tried and chosen on the same pictures looks better than it is: the history counts the tries.
+`session` asks and remembers and knows no widget; `panel` is the ipywidgets panel, `panel.html.j2` what it shows. What
+is tried and chosen on the same pictures looks better than it is: the history counts the tries.
 """
 
 from zsc.explorer.panel import PromptExplorer

@@ -19,10 +19,8 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.explorer.memory import TextMemory
-from zsc.explorer.notes import notes_on
 from zsc.files import printable
-from zsc.images import ImageSource
+from zsc.models import as_encoder
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 
 if TYPE_CHECKING:
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
 
 CARDS = 12
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "pooling", "changed", "prompts")
+_ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,13 @@ class Answer:
     classifier
         The classifier of these prompts.
     evaluation
-        Its judgement on the labelled pictures; None where there are no labels.
+        Its result on the labelled pictures; None where there are no labels.
     counts
         How many pictures each class is given to, indexed by class name.
     cards
         The most confident mistakes; without labels, the least sure pictures.
     notes
-        Warnings by class name; those of no class under "".
+        Warnings by class name.
     milliseconds
         How long the answer took.
     """
@@ -73,6 +72,12 @@ class Answer:
     def prompts(self) -> ClassPrompts:
         """The prompts, with their pooling rule."""
         return replace(self.classifier.prompts, pooling=self.classifier.pooling)
+
+    @cached_property
+    def scores(self) -> tuple[float, ...]:
+        """Accuracy, low and high end of its interval, macro recall; NaN without labels."""
+        found = self.evaluation
+        return (found.accuracy, *found.interval, found.macro_recall) if found else (float("nan"),) * 4
 
 
 class ExplorerSession:
@@ -104,12 +109,13 @@ class ExplorerSession:
         if not len(self.embeddings):
             raise ValueError("the embeddings hold no picture; embed some with zsc.embed_images.")
         if prompts is None and len(embeddings.class_names) < 2:
-            raise ValueError(
-                "the embeddings have no class names; pass prompts={class name: prompt, ...} to begin with."
-            )
-        self.first = first_prompts(self.embeddings) if prompts is None else as_prompts(prompts)
+            raise ValueError("the embeddings have no class names; pass prompts={class name: prompt, ...}.")
+        if prompts is None:
+            prompts = default_prompts(embeddings.class_names, embeddings.dataset.partition(" ")[0])
+        self.first = as_prompts(prompts)
         self.class_names = list(self.first.class_names)
-        self.model = TextMemory(_load(model))
+        self.model = as_encoder(model)
+        self._encoded: dict[str, np.ndarray] = {}
         self._tried: dict[str, Answer] = {}
 
     @cached_property
@@ -133,30 +139,33 @@ class ExplorerSession:
         texts
             For each class the text of its box, one prompt per line, as `as_lines` writes them.
         templates
-            One template per line, each with one ``{}`` that every line of the boxes goes into; empty: lines are
-            prompts.
+            One template per line, each with one ``{}`` that each line of the boxes goes into; empty: lines are prompts.
         pooling
             As in `ZeroShotClassifier`.
 
         Raises
         ------
         ValueError
-            If a box is empty or a template has not exactly one ``{}``; a sentence for the reader.
+            If a box is empty or a template has not exactly one ``{}``.
         """
         begin = time.perf_counter()
         prompts = fill(texts, templates)
-        model: Any = self.model
-        classifier = ZeroShotClassifier(prompts, model, pooling=pooling, truncate=True)
-        evaluation = classifier.evaluate(self.labelled) if self.labelled is not None else None
-        if evaluation is not None:
-            predicted, cards = evaluation.y_pred, _mistakes(evaluation)
-        else:
-            proba = classifier.predict_proba(self.embeddings)
-            predicted, cards = proba.argmax(axis=1), _least_sure(self.embeddings, proba, self.class_names)
+        known = self._encode(prompts.prompts)
+        classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, text_embeddings=known)
+        has_labels = self.labelled is not None
+        result = classifier.answer(self.embeddings) if self.labelled is None else classifier.evaluate(self.labelled)
         names = pd.Index(classifier.class_names, dtype=object, name="predicted")  # object: any text can be a name
-        counts = pd.Series(np.bincount(predicted, minlength=len(names)), names)
+        counts = pd.Series(np.bincount(result.y_pred, minlength=len(names)), names)
+        cards, notes = _cards(result, has_labels), _notes(classifier)
         milliseconds = 1000 * (time.perf_counter() - begin)
-        return Answer(classifier, evaluation, counts, cards, notes_on(prompts, self.model), milliseconds)
+        return Answer(classifier, result if has_labels else None, counts, cards, notes, milliseconds)
+
+    def _encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed M texts as (M, D), cut where the model cannot read more; only those that are new are encoded."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._encoded]
+        if new:
+            self._encoded |= dict(zip(new, self.model.encode_texts(new, truncate=True), strict=True))
+        return np.stack([self._encoded[text] for text in texts])
 
     def remember(self, answer: Answer) -> None:
         """Write an answer into the history, once for the same prompts and pooling."""
@@ -169,42 +178,29 @@ class ExplorerSession:
 
     @property
     def history(self) -> pd.DataFrame:
-        """A row a try: accuracy, low, high, macro_recall (NaN without labels), pooling, changed, prompts.
+        """One row per try: accuracy, low, high, macro_recall (NaN without labels), pooling, changed, prompts.
 
         Counted from 1; `changed` holds the prompts that the try before did not have.
         """
-        befores = [None, *self.tried[:-1]]
-        rows = [_history_row(answer, before) for answer, before in zip(self.tried, befores, strict=True)]
+        before: dict[str, list[str]] = {}
+        rows = []
+        for answer in self.tried:
+            texts = answer.prompts.texts
+            changed = {name: prompts for name, prompts in texts.items() if prompts != before.get(name)}
+            rows.append((*answer.scores, answer.classifier.pooling, _in_words(changed) or "pooling", _in_words(texts)))
+            before = texts
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
         return table.astype(dict.fromkeys(HISTORY_COLUMNS[:4], float))
 
-    def embed_picture(self, image: ImageSource) -> np.ndarray:
-        """Embed one picture of the reader's, shape (1, D)."""
-        embedded: np.ndarray = self.model.encode_images([image])
-        return embedded
-
-    def picture_proba(self, answer: Answer, embedded: np.ndarray) -> dict[str, float]:
-        """Give the probability of each class for a picture of `embed_picture`, with an answer's prompts."""
-        one = replace(self.embeddings, values=embedded, paths=["picture"], labels=np.array([UNLABELLED]), digests=None)
-        return dict(zip(self.class_names, map(float, answer.classifier.predict_proba(one)[0]), strict=True))
-
-
-def first_prompts(embeddings: ImageEmbeddings) -> ClassPrompts:
-    """Choose what to begin with: the tutorial's prompts for the data set, else the default template."""
-    return default_prompts(embeddings.class_names, embeddings.dataset.partition(" ")[0])
-
 
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
     """Turn boxes into prompts: lines as they are, or every line in every template."""
-    chosen = from_lines(templates)
-    if chosen:
-        ClassPrompts.from_names(["a", "b"], chosen)  # refuses a template without {}
-    prompts = {}
-    for name, text in texts.items():
-        lines = from_lines(text)
-        prompts[name] = [t.replace("{}", line) for line in lines for t in chosen] if chosen else lines
-    return ClassPrompts.from_texts(prompts)
+    chosen = from_lines(templates) or ["{}"]
+    ClassPrompts.from_names(["a", "b"], chosen)  # refuses a template without {}
+    return ClassPrompts.from_texts(
+        {name: [t.replace("{}", line) for line in from_lines(text) for t in chosen] for name, text in texts.items()}
+    )
 
 
 def as_lines(texts: Sequence[str]) -> str:
@@ -225,15 +221,11 @@ def from_lines(text: str) -> list[str]:
     return [_ESCAPE.sub(_unescape, line.strip()) for line in text.splitlines() if line.strip()]
 
 
-_ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
-
-
 def _as_line(text: str) -> str:
-    inside = text.strip()
-    start = text.index(inside)  # what stands before it, and after it, is white
+    start = len(text) - len(text.lstrip())
+    end = len(text.rstrip())
     return "".join(
-        _escaped(c) if c == "\\" or c != printable(c) or not start <= k < start + len(inside) else c
-        for k, c in enumerate(text)
+        _escaped(c) if c == "\\" or c != printable(c) or not start <= k < end else c for k, c in enumerate(text)
     )
 
 
@@ -246,36 +238,23 @@ def _unescape(found: re.Match[str]) -> str:
     return found[0].encode().decode("unicode_escape")
 
 
-def _mistakes(evaluation: Evaluation) -> list[Card]:
-    shown = evaluation.errors.head(CARDS)
-    images = [
-        evaluation.images[k] if evaluation.images else None for k in shown["index"]
-    ]  # a table has their names only
-    columns = (shown[name] for name in ("true", "predicted", "proba"))
-    return [Card(*values) for values in zip(images, *columns, strict=True)]
-
-
-def _least_sure(embeddings: ImageEmbeddings, proba: np.ndarray, class_names: Sequence[str]) -> list[Card]:
-    top = proba.max(axis=1)
-    order = np.argsort(top, kind="stable")[:CARDS]
-    return [Card(embeddings.paths[i], None, class_names[int(proba[i].argmax())], float(top[i])) for i in order]
-
-
-def _history_row(answer: Answer, before: Answer | None) -> tuple[float, float, float, float, str, str, str]:
-    found, texts = answer.evaluation, answer.prompts.texts
-    scores = (found.accuracy, *found.interval, found.macro_recall) if found else (float("nan"),) * 4
-    old = before.prompts.texts if before else {}
-    changed = {name: prompts for name, prompts in texts.items() if prompts != old.get(name)}
-    return (*scores, answer.classifier.pooling, _in_words(changed) or "pooling", _in_words(texts))
+def _cards(result: Evaluation, has_labels: bool) -> list[Card]:
+    """Choose the most confident mistakes; without labels, the least sure pictures."""
+    top, names, images = result.proba.max(axis=1), result.class_names, result.images or []
+    rows = np.flatnonzero(~result.right) if has_labels else np.arange(result.n)
+    rows = rows[np.argsort(-top[rows] if has_labels else top, kind="stable")][:CARDS].tolist()
+    true = [names[result.y_true[i]] if has_labels else None for i in rows]
+    return [Card(images[i], name, names[result.y_pred[i]], float(top[i])) for i, name in zip(rows, true, strict=True)]
 
 
 def _in_words(texts: Mapping[str, Sequence[str]]) -> str:
     return " | ".join(f"{name}: {', '.join(prompts)}" for name, prompts in texts.items())
 
 
-def _load(model: Encoder | str) -> Encoder:
-    if isinstance(model, str):
-        from zsc.models import load_model
-
-        return load_model(model)
-    return model
+def _notes(classifier: ZeroShotClassifier) -> dict[str, list[str]]:
+    """Collect the warnings of each class that has some."""
+    found: dict[str, list[str]] = {}
+    for row in classifier.advice.itertuples(index=False):
+        prompt = row.prompt if len(row.prompt) <= 50 else f"{row.prompt[:47]}..."
+        found.setdefault(row.class_name, []).append(f"{row.warning}, “{prompt}”: {row.advice}")
+    return found

@@ -1,20 +1,22 @@
 """Encoders by name: OpenAI's CLIP, open_clip, transformers, and a model that needs no download.
 
-No name ever gives another model than the one it names. torch is imported when the first model is loaded.
+No name ever loads another model than the one it names. torch is imported when the first model is loaded.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import pkgutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import lazy_loader  # type: ignore[import-untyped]
 import pandas as pd
 
-from zsc.checks import short
+from zsc.checks import check_choice, short
 from zsc.files import printable
-from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, weights_are_here, weights_path
+from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, WeightsError, weights_are_here, weights_path
 
 if TYPE_CHECKING:
     from zsc.models.base import Encoder, TextTooLongError
@@ -24,9 +26,23 @@ __all__ = [
     "model_table",
 ]  # fmt: skip
 
-_log = logging.getLogger("zsc")
-EMBEDDED = ("conse", "toy")
-TOY = Path(__file__).parent.parent / "toy" / "toy.pt"
+__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs={"base": ["Encoder", "TextTooLongError"]})
+
+
+class Route(NamedTuple):
+    """How the models of one kind are loaded: the function that takes the rest of the name, and what it can do."""
+
+    load: str
+    precisions: tuple[str, ...] = ("float32", "float16")
+    options: tuple[str, ...] = ()  # of load_model, beside device and precision
+
+
+ROUTES = {  # the beginning of a name, or all of it; every other name is OpenAI's, or a file in its format
+    "open_clip:": Route("zsc.models.open_clip:load_open_clip"),
+    "hf:": Route("zsc.models.hugging_face:load_hugging_face"),
+    "conse": Route("zsc.models.conse:load_conse", precisions=("float32",)),
+}
+OPENAI = Route("zsc.models.openai_clip:load_openai", options=("engine", "library"))
 
 
 def available_models() -> list[str]:
@@ -48,13 +64,12 @@ def load_model(
     ----------
     name
         One of OpenAI's ("RN50", "ViT-B/32", ...), "open_clip:ARCH/TAG", "hf:ID" (or "hf:FOLDER"), the path of a
-        checkpoint in OpenAI's format; "conse", which comes with the package's requirements; or "toy", a true CLIP
-        that knows nothing but this project's own drawings, and comes with the package; or "auto", the choice of
-        `auto_model`, which downloads nothing.
+        checkpoint in OpenAI's format; without a download "conse", "toy" (a true CLIP that knows nothing but this
+        project's own drawings), or "auto", the choice of `auto_model`.
     device
         "auto" (the first of cuda, mps, cpu that is there), or one of them.
     precision
-        "auto" (float16 on cuda, else float32), "float32" or "float16".
+        "auto" (float16 on cuda where the model can, else float32), "float32" or "float16".
     engine
         "torch"; or "openvino", for checkpoints in OpenAI's format on the CPU (package openvino).
     library
@@ -67,10 +82,8 @@ def load_model(
 
     Raises
     ------
-    ValueError
-        If the name or an option is not one of these.
     WeightsError
-        If the weights are missing and cannot be fetched, or are not what they should be.
+        If the weights are missing and cannot be downloaded, or are not what they should be.
 
     Examples
     --------
@@ -81,70 +94,34 @@ def load_model(
     name = os.fspath(name) if isinstance(name, os.PathLike) else name
     if name == "auto":
         name, why = auto_model()
-        _log.info("the model is %s: %s.", name, why)
-    kind, _, rest = str(name).partition(":")
-    if not isinstance(name, str) or not _is_known(name, kind):
-        raise ValueError(
-            f"no model {printable(short(name))}; a model must be one of auto, {', '.join(available_models())}, "
-            "'open_clip:ARCH/TAG', 'hf:ID', or the path of a checkpoint in OpenAI's format."
-        )
-    from zsc.models import acceleration
+        logging.getLogger("zsc").info("the model is %s: %s.", name, why)
+    rest, route = _route(name)
+    check_choice(engine, ("torch", "openvino"), "engine")
+    check_choice(library, ("auto", "clip", "open_clip"), "library")
+    options = {"engine": engine, "library": library}
+    for option in options.keys() - set(route.options):
+        if options[option] not in ("torch", "auto"):
+            raise ValueError(
+                f"{option}={options[option]!r} is for checkpoints in OpenAI's format, not for {name}; leave it out."
+            )
+    from zsc.models.base import check_engine, choose_device, choose_precision
 
-    if library not in ("auto", "clip", "open_clip"):
-        raise ValueError(f"library={library!r}; library must be one of auto, clip, open_clip.")
-    device = acceleration.choose_device(str(device))
-    if name == "conse" and precision == "auto":
-        precision = "float32"
-    precision = acceleration.choose_precision(precision, device)
-    acceleration.check_engine(engine, device, precision)
-    chosen: dict[str, Any] = {"device": device, "precision": precision}
-    if engine != "torch" and (name == "conse" or kind in ("open_clip", "hf")):
-        raise ValueError(
-            f"engine={engine!r} is built for checkpoints in OpenAI's format, not for {name}; leave it out."
-        )
-    if name == "conse":
-        from zsc.models.conse import load_conse
-
-        return load_conse(**chosen)
-    if kind == "open_clip":
-        from zsc.models.open_clip import load_open_clip
-
-        return load_open_clip(rest, **chosen)
-    if kind == "hf":
-        from zsc.models.hugging_face import load_hugging_face
-
-        return load_hugging_face(rest, **chosen)
-    from zsc.models.openai_clip import load_checkpoint, load_published
-
-    if name == "toy":
-        return load_checkpoint(TOY, name="toy", library=library, engine=engine, **chosen)
-    if name in OPENAI_WEIGHTS:
-        return load_published(str(name), library=library, engine=engine, **chosen)
-    return load_checkpoint(Path(name).expanduser(), library=library, engine=engine, **chosen)
+    device = choose_device(device)
+    precision = choose_precision(precision, device, route.precisions)
+    check_engine(engine, device, precision)
+    load = pkgutil.resolve_name(route.load)
+    return load(rest, device=device, precision=precision, **{o: options[o] for o in route.options})
 
 
 def auto_model() -> tuple[str, str]:
-    """Choose a model that needs no download: ViT-B/32 where its weights are on this machine, else "conse".
-
-    Returns
-    -------
-    tuple
-        The name, and one sentence that says why.
-    """
-    path = weights_path("ViT-B/32")
+    """Choose a model that needs no download, and say why: ViT-B/32 where its weights are here, else "conse"."""
     if weights_are_here("ViT-B/32"):
-        return "ViT-B/32", f"OpenAI's weights are on this machine ({path.name})"
+        return "ViT-B/32", f"OpenAI's weights are on this machine ({weights_path('ViT-B/32').name})"
     return "conse", "OpenAI's ViT-B/32 is not on this machine, and nothing is downloaded unasked"
 
 
 def as_encoder(model: Encoder | str | os.PathLike[str]) -> Encoder:
-    """Give the encoder of a model: an encoder as it is, a name or a path as `load_model` loads it.
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
+    """Return the encoder of a model: an encoder as it is, a name or a path as `load_model` loads it."""
     if isinstance(model, (str, os.PathLike)):
         return load_model(model)
     if not all(callable(getattr(model, name, None)) for name in ("encode_images", "encode_texts")):
@@ -153,25 +130,27 @@ def as_encoder(model: Encoder | str | os.PathLike[str]) -> Encoder:
 
 
 def model_table() -> pd.DataFrame:
-    """Tabulate the models by name: D, pixels a side, where the weights are, published ImageNet accuracy."""
-    rows: list[dict[str, Any]] = [
-        {
-            "model": name,
-            "embed_dim": w.embed_dim,
-            "image_size": w.image_size,
-            "weights": "on this machine" if weights_are_here(name) else "to download",
-            "imagenet_published": w.imagenet,
-        }
-        for name, w in OPENAI_WEIGHTS.items()
-    ]
-    rows.append({"model": "conse", "embed_dim": 384, "image_size": 260, "weights": "installed"})
-    rows.append({"model": "toy", "embed_dim": 128, "image_size": 64, "weights": "installed"})
-    return pd.DataFrame(rows)
+    """Tabulate the models by name: D, pixels per side, where the weights are, published ImageNet accuracy."""
+    sizes = {name: (w.embed_dim, w.image_size) for name, w in OPENAI_WEIGHTS.items()} | EMBEDDED
+    table = pd.DataFrame([(name, *size) for name, size in sizes.items()], columns=["model", "embed_dim", "image_size"])
+    places = {name: "on this machine" if weights_are_here(name) else "to download" for name in OPENAI_WEIGHTS}
+    table["weights"] = [places.get(name, "installed") for name in sizes]
+    table["imagenet_published"] = [getattr(OPENAI_WEIGHTS.get(name), "imagenet", None) for name in sizes]
+    return table
 
 
-def _is_known(name: str, kind: str) -> bool:
-    looks_like_path = name.endswith((".pt", ".pth", ".bin", ".ckpt")) or _is_file(name)
-    return name in available_models() or kind in ("open_clip", "hf") or looks_like_path
+def _route(name: Any) -> tuple[str, Route]:
+    """Find what loads a model, and what of its name that takes."""
+    if isinstance(name, str):
+        for key, route in ROUTES.items():
+            if name == key or (key.endswith(":") and name.startswith(key)):
+                return name.removeprefix(key) or name, route
+        if name in available_models() or name.endswith((".pt", ".pth", ".bin", ".ckpt")) or _is_file(name):
+            return name, OPENAI
+    raise ValueError(
+        f"no model {printable(short(name))}; a model must be one of auto, {', '.join(available_models())}, "
+        "'open_clip:ARCH/TAG', 'hf:ID', or the path of a checkpoint in OpenAI's format."
+    )
 
 
 def _is_file(name: str) -> bool:
@@ -179,12 +158,3 @@ def _is_file(name: str) -> bool:
         return Path(name).expanduser().is_file()
     except (OSError, ValueError, RuntimeError):  # too long, a NUL, a home that is not there
         return False
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs torch on first use."""
-    if name in ("Encoder", "TextTooLongError"):
-        from zsc.models import base
-
-        return getattr(base, name)
-    raise AttributeError(f"module 'zsc.models' has no attribute {name!r}")

@@ -6,12 +6,15 @@ Rows out are unit vectors, float32, NumPy. A model says what it is: name, librar
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import json
 import pickle
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,14 +22,17 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from zsc.checks import as_list, check_count, short
+from zsc.checks import as_list, check_choice, check_count, short
 from zsc.images import RULES, ImageSource, as_sources, open_image
 
 Transform = Callable[[Image.Image], np.ndarray]  # an RGB picture -> (3, S, S) float32
+Tower = Callable[[Any], torch.Tensor]  # transformed pictures or tokens, on the device -> (N, D)
+# of transformers' configurations: where a model came from and how it was kept, which changes no number
+_NO_PART = {"architectures", "auto_map", "dtype", "name_or_path", "torch_dtype", "transformers_version"}
 
 
 class Tokenizer(Protocol):
-    """Turn texts into what a text encoder takes, and say how long a text is."""
+    """Turn texts into what a text encoder takes; all that is over `limit` tokens, start and end included, is cut."""
 
     limit: int
 
@@ -34,10 +40,10 @@ class Tokenizer(Protocol):
         """Count the tokens of a text, start and end included."""
 
     def kept(self, text: str) -> str:
-        """Give the beginning of a text that fits the limit."""
+        """Return the beginning of a text that fits the limit."""
 
     def __call__(self, texts: Sequence[str]) -> Any:
-        """Tokenize M texts, cutting what is over the limit; a tensor (M, limit), or several of them in a dict."""
+        """Tokenize M texts: a tensor (M, limit), or several tensors by name."""
 
 
 class TextTooLongError(ValueError):
@@ -48,23 +54,10 @@ class TextTooLongError(ValueError):
 class EncoderInfo:
     """What a model is, for result files and fingerprints.
 
-    Attributes
-    ----------
-    name
-        As `load_model` was asked for it.
-    library
-        The package that holds the architecture, such as "clip" or "open_clip".
-    embed_dim, image_size, context_length
-        D; pixels a side; tokens a text at most.
-    logit_scale
-        What cosines are multiplied by before the softmax: the model's own learned value.
-    weights_sha256
-        Checksum of the weights: of the file where there is one, else of the tensors.
-    device, precision, engine
-        Where and how it computes: "cpu", "float32", "torch".
-    architecture
-        What is computed with the weights, as far as they do not say it: heads, activation, or the library's own
-        configuration as a digest.
+    `name` is what `load_model` was asked for; `library` the package that holds the architecture; then D, pixels per
+    side, tokens of a text at most, and what cosines are multiplied by before the softmax: the model's own learned
+    value. `weights_sha256` is of the weights' file where there is one, else of the tensors. `architecture` is what the
+    weights do not say: heads and activation, or a digest of the library's configuration.
     """
 
     name: str
@@ -107,16 +100,9 @@ EXACT_FLOAT32 = ExactFloat32()
 
 
 class Encoder(ABC):
-    """A model that embeds pictures and texts. Made by `zsc.load_model`.
+    """A model that embeds pictures and texts, made by `zsc.load_model`.
 
-    Attributes
-    ----------
-    info
-        What the model is (`EncoderInfo`); `name`, `embed_dim`, `image_size`, `logit_scale` are short for its fields.
-    transform
-        The model's own preprocessing of an upright RGB picture, picklable.
-    tokenizer
-        The model's own tokenizer.
+    `info` says what it is; `transform` is its own preprocessing of an upright RGB picture, `tokenizer` its own.
     """
 
     info: EncoderInfo
@@ -125,92 +111,61 @@ class Encoder(ABC):
 
     @abstractmethod
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, of any length."""
+        """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, rows of any length."""
 
     @abstractmethod
     def embed_tokens(self, tokens: Any) -> torch.Tensor:
-        """Embed what the tokenizer gave as (M, D), on the model's device, of any length."""
+        """Embed what the tokenizer returned as (M, D), on the model's device, rows of any length."""
 
-    @property
-    def name(self) -> str:
-        """The name `load_model` was asked for."""
-        return self.info.name
-
-    @property
-    def embed_dim(self) -> int:
-        """D, the length of an embedding."""
-        return self.info.embed_dim
-
-    @property
-    def image_size(self) -> int:
-        """Pixels a side that the image encoder takes."""
-        return self.info.image_size
-
-    @property
-    def logit_scale(self) -> float:
-        """What cosines are multiplied by before the softmax, as the model learned it."""
-        return self.info.logit_scale
+    name = property(attrgetter("info.name"), doc="The name `load_model` was asked for.")
+    embed_dim = property(attrgetter("info.embed_dim"), doc="D, the length of an embedding.")
+    image_size = property(attrgetter("info.image_size"), doc="Pixels per side that the image encoder takes.")
+    logit_scale = property(attrgetter("info.logit_scale"), doc="What cosines are multiplied by before the softmax.")
 
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with everything that changes an image embedding.
 
-        Weights, architecture (activation and heads included), how pictures are opened and transformed, library,
-        precision and engine are in it. The device is not, nor is what only texts go through, such as the tokenizer.
+        That is: weights, architecture, how pictures are opened and transformed, library, precision and engine. The
+        device is not part of it, nor is what only texts go through, such as the tokenizer.
         """
         info = self.info
         transform = re.sub(r" at 0x[0-9a-f]+", "", repr(self.transform))  # functions show where they lie in memory
-        parts = (
-            info.weights_sha256,
-            info.architecture,
-            transform,
-            RULES,
-            info.library,
-            info.precision,
-            info.engine,
-        )
-        return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
+        numbers = (info.weights_sha256, info.architecture, transform, RULES, info.library, info.precision, info.engine)
+        return hashlib.sha256("\n".join(map(str, numbers)).encode()).hexdigest()[:16]
 
     def encode_images(
         self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
     ) -> np.ndarray:
-        """Embed pictures.
+        """Embed pictures as (N, D), float32, unit rows.
 
         Parameters
         ----------
         images
             N picture sources, as `zsc.open_image` takes them (a single one counts as N = 1).
-        batch_size
-            Pictures that go through the encoder at once.
-        progress
-            Show a bar.
-
-        Returns
-        -------
-        np.ndarray
-            Shape (N, D), float32, unit rows.
+        batch_size, progress
+            Pictures that go through the encoder at once; whether to show a bar.
 
         Raises
         ------
         ImageError
             If a picture cannot be opened; the message names it.
         """
-        sources = as_sources(images)
-        batches = _batches(sources, batch_size, "images", progress)
+        batches = _batches(as_sources(images), batch_size, "images", progress)
         return self._collect([self.encode_pixels([self.transform(open_image(s)) for s in batch]) for batch in batches])
 
     def encode_pixels(self, pixels: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Embed pictures that went through `transform`, (N, 3, S, S), as one batch (N, D), unit rows."""
         if not len(pixels):
-            return np.empty((0, self.embed_dim), np.float32)
-        batch = torch.from_numpy(np.stack(list(pixels))).to(self.info.device)
+            return self._collect([])
+        batch = torch.from_numpy(np.stack(list(pixels))).to(self.info.device, getattr(torch, self.info.precision))
         with torch.inference_mode(), EXACT_FLOAT32:
             return _unit_rows(self.embed_pixels(batch), self.name)
 
     def encode_texts(
         self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: bool = False
     ) -> np.ndarray:
-        """Embed texts.
+        """Embed texts as (M, D), float32, unit rows.
 
         Parameters
         ----------
@@ -218,15 +173,8 @@ class Encoder(ABC):
             M texts (a single one counts as M = 1).
         truncate
             Cut texts that are longer than the model can read, instead of refusing them.
-        batch_size
-            Texts that go through the encoder at once.
-        progress
-            Show a bar.
-
-        Returns
-        -------
-        np.ndarray
-            Shape (M, D), float32, unit rows.
+        batch_size, progress
+            Texts that go through the encoder at once; whether to show a bar.
 
         Raises
         ------
@@ -235,71 +183,114 @@ class Encoder(ABC):
         """
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
         for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
-            if not _is_utf8(text):
-                raise ValueError(f"text {number}, {short(text)}, cannot be written as UTF-8; pass it without halves.")
-            if not truncate:
-                self._check_length(text)
-        return self._collect([self._encode_text_batch(b) for b in _batches(texts, batch_size, "texts", progress)])
-
-    def _encode_text_batch(self, texts: Sequence[str]) -> np.ndarray:
+            self._check_text(text, number, truncate)
+        batches = _batches(texts, batch_size, "texts", progress)
         with torch.inference_mode(), EXACT_FLOAT32:
-            return _unit_rows(self.embed_tokens(self.tokenizer(texts)), self.name)
+            return self._collect([_unit_rows(self.embed_tokens(self.tokenizer(b)), self.name) for b in batches])
 
-    def _check_length(self, text: str) -> None:
-        count, limit = self.tokenizer.count(text), self.tokenizer.limit
-        if count > limit:
-            kept = self.tokenizer.kept(text)
+    def _check_text(self, text: str, number: int, truncate: bool) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ValueError(f"text {number}, {short(text)}, has half of a character and is no UTF-8; mend or drop it.")
+        if not truncate and (count := self.tokenizer.count(text)) > self.tokenizer.limit:
             raise TextTooLongError(
-                f"text {text[:40] + '...'!r}: {count} tokens, limit {limit} (start and end included), cut after "
-                f"'...{kept[-30:]}'; shorten it, or pass truncate=True."
+                f"text {text[:40] + '...'!r}: {count} tokens, limit {self.tokenizer.limit} (start and end included), "
+                f"cut after '...{self.tokenizer.kept(text)[-30:]}'; shorten it, or pass truncate=True."
             )
 
     def _collect(self, batches: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(batches) if batches else np.empty((0, self.embed_dim), np.float32)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> bytes:
         """Pickle as plain bytes: multiprocessing would share tensors by file handles, and hand one out twice."""
-        return _restored, (type(self), pickle.dumps(self.__dict__, protocol=5))
+        return pickle.dumps(self.__dict__, protocol=5)
 
-    def __copy__(self) -> Encoder:
-        copied = type(self).__new__(type(self))
-        copied.__dict__.update(self.__dict__)
-        return copied
+    def __setstate__(self, state: bytes) -> None:
+        self.__dict__.update(pickle.loads(state))
 
     def __repr__(self) -> str:
         i = self.info
         return f"Encoder({i.name}: {i.library}, D={i.embed_dim}, {i.image_size} px, {i.precision} on {i.device})"
 
 
-def _restored(kind: type[Encoder], state: bytes) -> Encoder:
-    encoder = kind.__new__(kind)
-    encoder.__dict__.update(pickle.loads(state))
-    return encoder
+class TwoTowers(Encoder):
+    """An encoder of two networks, as every CLIP is: one from pixels to (N, D), one from tokens to (M, D)."""
+
+    def __init__(
+        self, info: EncoderInfo, transform: Transform, tokenizer: Tokenizer, image_encoder: Tower, text_encoder: Tower
+    ) -> None:
+        self.info, self.transform, self.tokenizer = info, transform, tokenizer
+        self.image_encoder, self.text_encoder = image_encoder, text_encoder
+
+    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Embed transformed pictures (N, 3, S, S) as (N, D)."""
+        return self.image_encoder(pixels)
+
+    def embed_tokens(self, tokens: Any) -> torch.Tensor:
+        """Embed what the tokenizer returned as (M, D)."""
+        return self.text_encoder(tokens.to(self.info.device))
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        return bool(text.encode()) or not text
-    except UnicodeEncodeError:
-        return False
+def choose_device(device: str = "auto") -> str:
+    """Choose the device: for "auto" the first of cuda, mps and cpu that this machine has."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = [kind for kind, is_here in present.items() if is_here]
+    kind = check_choice(str(device).partition(":")[0], ("auto", *present), "device")  # "cuda:1" is the second of them
+    if kind not in ("auto", *here):
+        raise ValueError(f"device={device!r} is not on this machine; it has {', '.join(here)}; or pass device='auto'.")
+    return here[0] if kind == "auto" else str(device)
+
+
+def choose_precision(precision: str, device: str, possible: Sequence[str] = ("float32", "float16")) -> str:
+    """Choose the precision: for "auto" float16 on cuda where it is possible, else float32."""
+    check_choice(precision, ("auto", *possible), "precision")
+    if precision == "float16" and device == "cpu":
+        raise ValueError("precision='float16' on the CPU is slow or fails; use precision='float32' (or 'auto') there.")
+    if precision != "auto":
+        return precision
+    return "float16" if device.startswith("cuda") and "float16" in possible else "float32"
+
+
+def check_engine(engine: str, device: str, precision: str) -> None:
+    """Refuse "openvino" elsewhere than on the CPU in float32, and where it is not installed."""
+    if engine == "openvino" and (device, precision) != ("cpu", "float32"):
+        raise ValueError(f"engine='openvino' computes in float32 on the CPU, not in {precision} on {device}.")
+    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise ImportError("engine='openvino' needs the package openvino: pip install openvino.")
+
+
+def sha256_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Compute one sha256 over the names, types, shapes and values of tensors, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def digest_of_config(config: Mapping[str, Any]) -> str:
+    """Digest a configuration in sixteen hexadecimal digits: layers, heads, activations; no versions, paths, names."""
+
+    def computed(level: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in level.items() if k not in _NO_PART and not k.startswith("_")}
+
+    plain = json.loads(json.dumps(config, default=str), object_hook=computed)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _batches(items: Sequence[Any], size: int, what: str, progress: bool) -> Iterator[Sequence[Any]]:
-    check_count(size, "batch_size")
     with tqdm(total=len(items), unit=what, disable=not progress) as bar:
-        for start in range(0, len(items), size):
-            batch = items[start : start + size]
-            yield batch
-            bar.update(len(batch))
+        for start in range(0, len(items), check_count(size, "batch_size")):
+            yield items[start : start + size]
+            bar.update(min(size, len(items) - start))
 
 
 def _unit_rows(embeddings: torch.Tensor, name: str) -> np.ndarray:
     """Divide each row by its length; float32 before the division, so that half precision loses nothing here."""
     values = embeddings.float()
-    values = values / values.norm(dim=1, keepdim=True)  # as OpenAI's CLIP.forward does
-    rows = values.cpu().numpy()
+    rows: np.ndarray = (values / values.norm(dim=1, keepdim=True)).cpu().numpy()  # as OpenAI's CLIP.forward does
     if not np.isfinite(rows).all():
-        raise FloatingPointError(f"{name} gave embeddings that are no numbers; try precision='float32'.")
+        raise FloatingPointError(f"{name} computed embeddings that are not finite; try precision='float32'.")
     return rows

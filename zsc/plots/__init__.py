@@ -1,38 +1,19 @@
-"""Pictures of results: figures that draw what they are given and compute nothing.
+"""Pictures of results: figures that draw what they are given.
 
-Right and wrong are told apart by text, by a mark and by colour (Okabe and Ito's, safe for the colour-blind); titles
-name model and data where the tables do. An Axes comes back, or a Figure where a drawing has several.
+Right and wrong are told apart by text, by a mark and by colour (Okabe and Ito's, safe for the colour-blind). `ax` says
+where to draw; None makes a new figure. `title` stands above; None names what is drawn, and the model and data of an
+`Evaluation`, or of a table with the columns model and dataset. An Axes is returned, or a Figure of several.
 """
 
-from zsc.plots.comparisons import before_after, ranking
+from zsc.images import THUMBNAIL, thumbnail
 from zsc.plots.curves import coverage, few_shot, learning_curve, reliability
-from zsc.plots.files import PICTURE_SUFFIXES, check_picture_path, save
-from zsc.plots.maps import confusion, embedding_map, similarity
+from zsc.plots.maps import confused_pairs, confusion, embedding_map, similarity
 from zsc.plots.pictures import caption, gallery, prediction, sample_grid
-from zsc.plots.style import NEUTRAL, PALETTE, RIGHT, WRONG
-from zsc.plots.thumbnails import THUMBNAIL, thumbnail
+from zsc.plots.style import NEUTRAL, PALETTE, PICTURE_SUFFIXES, RIGHT, WRONG, check_picture_path, save
+from zsc.plots.tables import before_after, ranking
 
 __all__ = [
-    "NEUTRAL",
-    "PALETTE",
-    "PICTURE_SUFFIXES",
-    "RIGHT",
-    "THUMBNAIL",
-    "WRONG",
-    "before_after",
-    "caption",
-    "check_picture_path",
-    "confusion",
-    "coverage",
-    "embedding_map",
-    "few_shot",
-    "gallery",
-    "learning_curve",
-    "prediction",
-    "ranking",
-    "reliability",
-    "sample_grid",
-    "save",
-    "similarity",
-    "thumbnail",
-]
+    "NEUTRAL", "PALETTE", "PICTURE_SUFFIXES", "RIGHT", "THUMBNAIL", "WRONG", "before_after", "caption",
+    "check_picture_path", "confused_pairs", "confusion", "coverage", "embedding_map", "few_shot", "gallery",
+    "learning_curve", "prediction", "ranking", "reliability", "sample_grid", "save", "similarity", "thumbnail",
+]  # fmt: skip

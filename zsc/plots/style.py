@@ -1,32 +1,70 @@
-"""What all figures share: colours, sizes, titles, how much is drawn, and texts in lines that are never formulas.
+"""What all figures share: colours, sizes, titles, and texts in lines that are never read as formulas.
 
-However many classes, prompts or pictures there are, a figure draws what can be read: its size and its number of texts
-are bounded here, and the line under its title says what was left out.
+However many classes, prompts or pictures there are, the size of a figure and the number of its texts are bounded here,
+and a line under the title says what was left out.
 """
 
 from __future__ import annotations
 
+import os
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from zsc.files import printable
+from zsc.files import printable, write_whole
 
+if TYPE_CHECKING:
+    from zsc.evaluation import Evaluation
+
+Result: TypeAlias = "pd.DataFrame | Evaluation"  # a table, or the result that knows its tables, its model and its data
 RIGHT, WRONG, NEUTRAL = "#0072B2", "#D55E00", "#555555"  # Okabe and Ito's blue and vermilion
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
-WIDTH = 8.0  # inches; at 110 dots an inch as wide as a page of GitHub
+WIDTH = 8.0  # inches; at 110 dots per inch as wide as a page of GitHub
 SMALL, TITLE = 10.0, 12.0  # points
 MOST = 40  # rows of a list, names beside a map, entries of a legend
 MOST_CELLS = 30  # rows and columns of a map with texts in its cells
+PICTURE_SUFFIXES = ("png", "jpg", "jpeg", "pdf", "svg", "webp")
 _LINES, _LONGEST = 120, 12  # lines of names down a figure; lines of one name
 _HIGHEST = 40.0  # inches
+_DATES = {"pdf": "CreationDate", "svg": "Date"}  # what makes two files of one figure differ
+
+
+def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Take a table as it is, and of an `Evaluation` the table of that name; refuse one that lacks columns or rows."""
+    table: pd.DataFrame = result if isinstance(result, pd.DataFrame) else getattr(result, name)
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(
+            f"{name}: the table lacks {', '.join(missing)} (it has {', '.join(map(str, table.columns))}); "
+            f"pass one with the columns {', '.join(columns)}."
+        )
+    if columns and table.empty:
+        raise ValueError(f"{name}: the table is empty; pass at least one row.")
+    return table
+
+
+def heading(title: str | None, what: str, result: Result) -> str:
+    """Return the given title; else what is drawn, of which data, by which model.
+
+    An `Evaluation` knows data and model; a table does where it has the columns dataset and model.
+    """
+    if title is not None:
+        return title
+    if isinstance(result, pd.DataFrame):
+        names = (result[key].dropna().unique() if key in result else () for key in ("dataset", "model"))
+        dataset, model = (" and ".join(map(str, found)) for found in names)
+    else:
+        dataset, model = result.made_by.dataset, result.made_by.model
+    return what + (f", {dataset}" if dataset else "") + (f", classified by {model}" if model else "")
 
 
 def new_axes(height: float, width: float = WIDTH) -> Axes:
@@ -37,27 +75,14 @@ def new_axes(height: float, width: float = WIDTH) -> Axes:
 
 def put_title(ax: Axes, title: str, note: str = "") -> None:
     """Set a title, broken into lines as wide as the Axes, and under it what the figure leaves out."""
-    inches = ax.get_window_extent().width / ax.figure.dpi
-    width = max(24, round(inches * 10))
+    width = max(24, round(10 * ax.get_window_extent().width / ax.figure.dpi))
     ax.set_title("\n".join(wrap(text, width) for text in (title, note) if text), fontsize=TITLE)
 
 
-def heading(title: str | None, what: str, about: Mapping[Any, Any] | None = None) -> str:
-    """Take the given title; else say what is drawn, of which data, by which model, as far as the table knows."""
-    if title is not None:
-        return title
-    dataset, model = ((about or {}).get(key) for key in ("dataset", "model"))
-    return what + (f", {dataset}" if dataset else "") + (f", classified by {model}" if model else "")
-
-
 def wrap(text: object, width: int = 24, lines: int = _LONGEST) -> str:
-    """Break a text into lines, with no character read as a formula or as a command; a longer one ends in "...".
-
-    Any text can be drawn: one with control characters, or with bytes that are no UTF-8, shows them as escapes.
-    """
-    one_line = printable(" ".join(str(text).expandtabs(1).splitlines()))
-    broken = textwrap.wrap(one_line, width, max_lines=lines, placeholder=" ...")
-    return plain("\n".join(broken) or one_line)
+    """Break any text into lines; a longer one ends in "...". Control characters and broken bytes become escapes."""
+    line = _one_line(text)
+    return _plain("\n".join(textwrap.wrap(line, width, max_lines=lines, placeholder=" ...")) or line)
 
 
 def wrap_names(names: Iterable[object], width: int) -> list[str]:
@@ -68,22 +93,26 @@ def wrap_names(names: Iterable[object], width: int) -> list[str]:
 
 
 def cut(text: object, width: int = 24) -> str:
-    """Give a text as one line of at most `width` characters: of a longer one its beginning and its end."""
-    line = printable(" ".join(str(text).expandtabs(1).splitlines()))
-    return plain(line if len(line) <= width else f"{line[: width // 2 - 1]}…{line[-(width // 2) :]}")
+    """Show a text as one line of at most `width` characters: of a longer one its beginning and its end."""
+    line = _one_line(text)
+    return _plain(line if len(line) <= width else f"{line[: width // 2 - 1]}…{line[-(width // 2) :]}")
+
+
+def _one_line(text: object) -> str:
+    return printable(" ".join(str(text).expandtabs(1).splitlines()))
+
+
+def _plain(text: str) -> str:
+    """Keep Matplotlib from reading dollar signs as formulas."""
+    return text.replace("$", r"\$")
 
 
 def legend_beside(ax: Axes, entries: Sequence[Artist] | None = None, *, n: int) -> None:
-    """Put a legend of N entries to the right of an Axes; its text is small where it could not be read otherwise."""
+    """Put a legend of N entries to the right of an Axes, in small print where it would not fit otherwise."""
     height = ax.get_window_extent().height / ax.figure.dpi
     size = max(4.0, min(SMALL, 72 * height / (1.5 * n)))
     given = {} if entries is None else {"handles": entries}
     ax.legend(**given, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=size)
-
-
-def plain(text: str) -> str:
-    """Keep Matplotlib from reading dollar signs as formulas."""
-    return text.replace("$", r"\$")
 
 
 def thin(n: int, most: int = MOST) -> np.ndarray:
@@ -91,24 +120,46 @@ def thin(n: int, most: int = MOST) -> np.ndarray:
     return np.arange(0, n, max(1, -(-n // most)))
 
 
-def check_columns(table: pd.DataFrame, names: Sequence[str], what: str) -> None:
-    """Refuse a table that lacks a column, in one sentence."""
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise ValueError(
-            f"{what}: the table lacks {', '.join(missing)} (it has {', '.join(map(str, table.columns))}); "
-            f"pass one with the columns {', '.join(names)}."
-        )
-    if table.empty:
-        raise ValueError(f"{what}: the table is empty; pass at least one row.")
-
-
 def share_axis(ax: Axes, axis: Literal["x", "y"], label: str) -> None:
-    """Let an axis run from 0 to 1, with every fifth marked and a faint grid."""
+    """Let an axis run from 0 to 1, with a tick at every fifth and a faint grid."""
     ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
     getattr(ax, f"set_{axis}ticks")(ticks, [f"{t:.1f}" for t in ticks])
     getattr(ax, f"set_{axis}lim")(-0.02, 1.02)
     getattr(ax, f"set_{axis}label")(label)
-    ax.grid(axis=axis, color="#DDDDDD", linewidth=0.8)
+    faint_grid(ax, axis)
     ax.set_axisbelow(True)
+
+
+def faint_grid(ax: Axes, axis: Literal["x", "y"]) -> None:
+    """Draw a faint grid across one axis, and no frame on the right and above."""
+    ax.grid(axis=axis, color="#DDDDDD", linewidth=0.8)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure: Figure | Axes, path: str | Path) -> Path:
+    """Write a figure, or the figure of an Axes, as a picture (the suffix chooses the format), and close it.
+
+    The file appears whole or not at all, and the same figure gives the same bytes.
+    """
+    path = check_picture_path(path)
+    figure = cast(Figure, figure.figure) if isinstance(figure, Axes) else figure
+    kind = path.suffix.removeprefix(".").lower()
+    options: dict[str, Any] = {"format": kind, "dpi": 110}
+    if kind in _DATES:
+        options["metadata"] = {_DATES[kind]: None}
+    try:
+        with plt.rc_context({"svg.hashsalt": "zsc"}):
+            return write_whole(path, lambda file: figure.savefig(file, **options))
+    finally:
+        plt.close(figure)
+
+
+def check_picture_path(path: str | Path) -> Path:
+    """Refuse a path that no figure can be written to, before the work that leads to the figure."""
+    path = Path(path)
+    if path.is_dir() or path.suffix.removeprefix(".").lower() not in PICTURE_SUFFIXES:
+        raise ValueError(f"{printable(path)}: no name for a picture; end it with .{', .'.join(PICTURE_SUFFIXES)}.")
+    if not os.access(path.parent, os.W_OK):
+        folder = printable(path.parent)
+        raise ValueError(f"{printable(path)}: the folder {folder} is missing or cannot be written to; choose another.")
+    return path

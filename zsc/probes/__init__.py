@@ -5,18 +5,10 @@ none of them touches a picture or torch.
 """
 
 from zsc.probes.few_shot import few_shot_curve
+from zsc.probes.fit import LinearProbe, TipAdapter, linear_probe, tip_adapter
 from zsc.probes.heads import LinearHead, mix_curve, mix_weights, zero_shot_head
-from zsc.probes.linear import LinearProbe, linear_probe
-from zsc.probes.tip import TipAdapter, tip_adapter
 
 __all__ = [
-    "LinearHead",
-    "LinearProbe",
-    "TipAdapter",
-    "few_shot_curve",
-    "linear_probe",
-    "mix_curve",
-    "mix_weights",
-    "tip_adapter",
-    "zero_shot_head",
-]
+    "LinearHead", "LinearProbe", "TipAdapter", "few_shot_curve", "linear_probe", "mix_curve", "mix_weights",
+    "tip_adapter", "zero_shot_head",
+]  # fmt: skip

@@ -6,15 +6,15 @@ Shots are drawn anew for each seed, and for one seed fewer shots are a part of m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from zsc.checks import as_list, check_choice, check_count
+from zsc.probes.fit import ALPHA, ALPHAS, BETA, BETAS, STRENGTH, STRENGTHS, fit_best, fit_head, grid, with_shots
 from zsc.probes.heads import SHARES, Head, LinearHead, check_head, mix_weights
-from zsc.probes.linear import STRENGTH, STRENGTHS, at_the_end, choose, fit_head
-from zsc.probes.parts import LabelledRows, Part, draw_shots, judging_part, training_parts
-from zsc.probes.tip import ALPHA, ALPHAS, BETA, BETAS, with_shots
+from zsc.probes.labelled import LabelledRows, Part, draw_shots, judging_part, training_parts
 
 METHODS = ("probe", "tip-adapter", "mix")
 SHARE = 0.5
@@ -33,16 +33,19 @@ def few_shot_curve(
 ) -> pd.DataFrame:
     """Judge a method with more and more shots, beside zero-shot.
 
+    The table has one row per number of shots and seed: method, shots, seed, accuracy, macro_recall, the settings, and a
+    note on their choice (may be empty). The spread over seeds is that of the draws. The same in all rows: zero_shot
+    (the accuracy without any picture: the horizontal line of the figure), baseline (the accuracy of always naming the
+    most frequent class), and model, fingerprint, dataset and left_out (pictures that failed) of `test`.
+
     Parameters
     ----------
-    train
-        The labelled embeddings that shots are drawn from.
-    test
-        Other labelled embeddings, that every row is judged on.
+    train, test
+        The labelled embeddings that shots are drawn from, and others that every row is judged on.
     zero_shot
         The head from `zero_shot_head`; of the same model as `train`.
     shots
-        Pictures of each class, 0 or more; 0 is zero-shot.
+        Pictures of each class, 0 or more, as many as `train` has at most; 0 is zero-shot.
     seeds
         The seeds of the draws, or how many (0, 1, ...).
     method
@@ -51,20 +54,6 @@ def few_shot_curve(
         Labelled embeddings that settings are chosen on, anew for each row: a part of its own, or a fraction of `train`
         that no shot is drawn from. They count as labelled pictures too, beside the shots. None takes fixed settings
         (strength 0.01; alpha 1, beta 5.5; share 0.5).
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per number of shots and seed: method, shots, seed, accuracy, macro_recall, zero_shot (the accuracy
-        without any picture, the same in all rows: the horizontal line of the figure), and the settings. The spread over
-        seeds is that of the draws; all rows share the test pictures. `attrs` says model, fingerprint and data set of
-        `test`, as far as they are known, its `baseline` (the accuracy of always naming the most frequent class), and
-        as `note` what to know of the choices.
-
-    Raises
-    ------
-    ValueError
-        If a part is wrong, or a class has fewer pictures than shots.
     """
     check_choice(method, METHODS, "method")
     seeds, shots = _as_seeds(seeds), [check_count(n, "shots", low=0) for n in as_list(shots, "shots", "numbers")]
@@ -72,40 +61,40 @@ def few_shot_curve(
         raise ValueError("shots is empty; pass one or more whole numbers of 0 or more.")
     fingerprint = check_head(zero_shot, "zero_shot").fingerprint
     everything, pool, choosing = training_parts(train, validation, seed=0, fingerprint=fingerprint)
-    judged, note = judging_part(test, everything, choosing)
+    judged, shared = judging_part(test, everything, choosing)
     start = zero_shot.reorder(pool.class_names)
     line = start.judge(judged)
-    rows, notes = [], [note]
+    origin = {name: getattr(judged.made_by, name) for name in ("model", "fingerprint", "dataset", "left_out")}
+    rows = []
     for n, seed in ((n, seed) for n in shots for seed in seeds):
         head, settings, end = _fit(method, start, draw_shots(pool, n, seed=seed), choosing)
-        result = head.judge(judged)
-        row = {"method": method, "shots": n, "seed": seed, "accuracy": result.accuracy}
-        rows.append(row | {"macro_recall": result.macro_recall, "zero_shot": line.accuracy} | settings)
-        notes.append(end and f"{n} shots, seed {seed}: {end}")
-    table = pd.DataFrame(rows)
-    table.attrs |= judged.about | {"baseline": line.majority_baseline, "note": " ".join(filter(None, notes))}
-    return table
+        found = head.judge(judged)
+        row = {"method": method, "shots": n, "seed": seed, "accuracy": found.accuracy}
+        row |= {"macro_recall": found.macro_recall, "zero_shot": line.accuracy} | settings
+        row |= {"baseline": line.majority_baseline} | origin
+        rows.append(row | {"note": " ".join(filter(None, (shared, end)))})
+    return pd.DataFrame(rows)
 
 
 def _fit(
     method: str, zero_shot: LinearHead, rows: LabelledRows, choosing: LabelledRows | None
 ) -> tuple[Head, dict[str, float], str]:
-    """Fit a method to shots, say its settings and which are the end of their grid; without a choice they are fixed."""
+    """Fit a method to shots; return its settings (fixed without a part), and which are the end of their grid."""
     if not len(rows):
         return zero_shot, {}, ""
+    parts = (rows, rows, choosing)
     if method == "tip-adapter":
-        alphas, betas = (ALPHAS, BETAS) if choosing else ((ALPHA,), (BETA,))
-        grid = [{"alpha": a, "beta": b} for a in alphas for b in betas]
-        best, _ = choose(grid, lambda settings: with_shots(zero_shot, rows, **settings), choosing, by_accuracy=True)
-        return with_shots(zero_shot, rows, **best), best, at_the_end(best, grid, natural=0.0)
-    strengths = [{"strength": s} for s in (STRENGTHS if choosing else (STRENGTH,))]
-    best, _ = choose(strengths, lambda settings: fit_head(rows, **settings), choosing)
-    probe, end = fit_head(rows, **best), at_the_end(best, strengths)
+        grids = {"alpha": ALPHAS, "beta": BETAS} if choosing else {"alpha": (ALPHA,), "beta": (BETA,)}
+        build = partial(with_shots, zero_shot)
+        adapter, best, _, end = fit_best(build, grid(choosing, **grids), parts, by_accuracy=True)
+        return adapter, best, end
+    strengths = grid(choosing, strength=STRENGTHS if choosing else (STRENGTH,))
+    probe, best, _, end = fit_best(fit_head, strengths, parts)
     if method == "probe":
         return probe, best, end
-    shares = [{"share": s} for s in (SHARES if choosing else (SHARE,))]
-    share, _ = choose(shares, lambda settings: mix_weights(zero_shot, probe, **settings), choosing)
-    return mix_weights(zero_shot, probe, **share), best | share, end
+    shares = grid(choosing, share=SHARES if choosing else (SHARE,))
+    mixed, share, _, _ = fit_best(lambda _, share: mix_weights(zero_shot, probe, share), shares, parts)
+    return mixed, best | share, end
 
 
 def _as_seeds(seeds: int | Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Heads: what turns embeddings (N, D) into scores (N, K). The zero-shot head, the linear probe's, and mixes of both.
+"""Heads: what turns embeddings (N, D) into logits (N, K). The zero-shot head, the linear probe's, and mixes of both.
 
 All judge themselves in the same way, so that a trained head is compared with the untrained one on the same pictures.
 """
@@ -17,39 +17,33 @@ from zsc.checks import FrozenList, as_list, check_class_names, check_embeddings,
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation, evaluate
-from zsc.evaluation.metrics import log_loss
-from zsc.matching import match_by
-from zsc.probes.parts import NO_NAME, LabelledRows, Part, as_rows, check_model, check_numbers
-from zsc.scoring import cosine_scores, to_proba
+from zsc.probes.labelled import NO_NAME, LabelledRows, Part, as_rows, check_model, check_numbers
+from zsc.scoring import cosine_scores, match_by, to_proba
 
 SHARES = tuple(round(0.1 * i, 1) for i in range(11))
 
 
 class Head:
-    """What every head can do, given its scores."""
+    """What every head can do, given its logits."""
 
     class_names: list[str]
-    fingerprint: str
+    dim: int  # D, the length of the embeddings it takes
+    fingerprint: str  # of the model whose embeddings it takes; others are refused; empty where it is not known
 
-    @property
-    def dim(self) -> int:
-        """D, the length of the embeddings it takes."""
+    def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Compute the logits, shape (N, K), of checked embeddings (N, D)."""
         raise NotImplementedError
 
-    def scores(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Score checked embeddings (N, D): (N, K), on the scale of the softmax."""
-        raise NotImplementedError
-
-    def predict_scores(self, embeddings: ImageEmbeddings | Any) -> NDArray[np.float64]:
-        """Score pictures, shape (N, K): what the softmax takes (logits)."""
+    def predict_logits(self, embeddings: ImageEmbeddings | Any) -> NDArray[np.float64]:
+        """Compute logits, shape (N, K): what the softmax takes, with the logit scale in them."""
         if isinstance(embeddings, ImageEmbeddings):
             check_model(embeddings.fingerprint, self.fingerprint, "embeddings")
             embeddings = embeddings.values
-        return self.scores(check_embeddings(embeddings, "embeddings", self.dim))
+        return self.logits(check_embeddings(embeddings, "embeddings", self.dim))
 
     def predict_proba(self, embeddings: ImageEmbeddings | Any) -> NDArray[np.float64]:
-        """Give probabilities, shape (N, K), rows that sum to 1."""
-        return to_proba(self.predict_scores(embeddings), 1.0)
+        """Compute probabilities, shape (N, K), rows that sum to 1."""
+        return to_proba(self.predict_logits(embeddings), 1.0)
 
     def evaluate(self, part: Part) -> Evaluation:
         """Judge the head on labelled embeddings."""
@@ -59,38 +53,27 @@ class Head:
         """Check a part that the head is judged on: its classes, dimension and model."""
         return as_rows(part, "part", class_names=self.class_names, dim=self.dim, fingerprint=self.fingerprint)
 
-    def judge(self, rows: LabelledRows, **about: Any) -> Evaluation:
-        """Judge the head on checked rows."""
-        proba = to_proba(self.scores(rows.values), 1.0)
-        return evaluate(rows.labels, proba, self.class_names, images=rows.images, about=rows.about | about)
+    def judge(self, rows: LabelledRows, **other: Any) -> Evaluation:
+        """Judge the head on checked rows; `other` is kept with the result."""
+        proba = to_proba(self.logits(rows.values), 1.0)
+        made_by = replace(rows.made_by, other=other)
+        return evaluate(rows.labels, proba, self.class_names, images=rows.images, about=made_by)
 
     def grade(self, rows: LabelledRows) -> dict[str, float]:
-        """Give accuracy and log loss on checked rows."""
-        proba = to_proba(self.scores(rows.values), 1.0)
-        accuracy = float((proba.argmax(axis=1) == rows.labels).mean())
-        return {"accuracy": accuracy, "log_loss": log_loss(rows.labels, proba)}
+        """Measure accuracy and log loss on checked rows."""
+        result = self.judge(rows)
+        return {"accuracy": result.accuracy, "log_loss": result.log_loss}
 
 
 @dataclass(frozen=True, eq=False)
 class LinearHead(Head):
-    """Scores that are linear in the embedding: `logit_scale` x (embedding . weights) + intercept.
+    """Logits that are linear in the embedding: `logit_scale` x (embedding . weights) + intercept.
 
-    Attributes
-    ----------
-    weights
-        Shape (K, D), float32.
-    intercepts
-        Shape (K,); 0 for the zero-shot head.
-    class_names
-        K names.
-    logit_scale
-        What the products are multiplied by; 1 for a probe, whose weights carry their own length.
-    fingerprint
-        The model whose embeddings it takes; those of another one are refused. Empty where it is not known.
+    The scale is 1 for a probe, whose weights carry their own length; the intercepts are 0 for the zero-shot head.
     """
 
-    weights: NDArray[np.float32]
-    intercepts: NDArray[np.float64]
+    weights: NDArray[np.float32]  # (K, D)
+    intercepts: NDArray[np.float64]  # (K,)
     class_names: list[str]
     logit_scale: float = 1.0
     fingerprint: str = ""
@@ -103,19 +86,14 @@ class LinearHead(Head):
             )
         if not (np.isfinite(weights).all() and np.isfinite(intercepts).all()):
             raise ValueError("weights or intercepts hold NaN or infinity; pass finite numbers.")
-        names = check_class_names(self.class_names, len(weights))
+        names = FrozenList(check_class_names(self.class_names, len(weights)))
         (scale,) = check_numbers([self.logit_scale], "logit_scale", above=True)
-        checked = {"weights": weights, "intercepts": intercepts, "class_names": FrozenList(names), "logit_scale": scale}
-        for field, value in checked.items():
-            object.__setattr__(self, field, value)
+        checked = {"weights": weights, "intercepts": intercepts, "class_names": names, "logit_scale": scale}
+        for name, value in {**checked, "dim": weights.shape[1]}.items():
+            object.__setattr__(self, name, value)
 
-    @property
-    def dim(self) -> int:
-        """D, the length of the embeddings it takes."""
-        return int(self.weights.shape[1])
-
-    def scores(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Score checked embeddings (N, D): (N, K), on the scale of the softmax."""
+    def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Compute the logits, shape (N, K), of checked embeddings (N, D)."""
         return cosine_scores(values, self.weights).astype(np.float64) * self.logit_scale + self.intercepts
 
     def reorder(self, class_names: Sequence[str]) -> LinearHead:
@@ -139,49 +117,36 @@ def zero_shot_head(
     *,
     fingerprint: str = "",
 ) -> LinearHead:
-    """Make the head that needs no picture: cosines to the class weights.
+    """Make the head that needs no picture: cosines to the class weights, times the logit scale.
+
+    Its probabilities are those of the classifier with pooling "mean"; no linear head can pool by another rule.
 
     Parameters
     ----------
     class_weights
         A classifier, which brings all the rest; or the class weights alone, shape (K, D), unit rows.
-    logit_scale
-        The model's own.
+    logit_scale, fingerprint
+        The model's own; with its fingerprint, embeddings of another model are refused.
     class_names
-        K names. Given, classes are matched by name with those of a training part; None says that the order is theirs.
-    fingerprint
-        The model's; with it, embeddings of another model are refused.
-
-    Returns
-    -------
-    LinearHead
-        Its probabilities are those of the classifier with pooling "mean".
-
-    Raises
-    ------
-    ValueError
-        If an argument is wrong, or the classifier pools several prompts of a class by another rule than "mean".
+        K names, by which classes are matched with those of a training part; None says that the order is theirs.
     """
     if isinstance(class_weights, ZeroShotClassifier):
-        return _classifier_head(class_weights, logit_scale, class_names)
+        clf = class_weights
+        if logit_scale is not None or class_names is not None:
+            raise ValueError(
+                "zero_shot_head got a classifier and more; the classifier brings scale and names, pass it alone."
+            )
+        if clf.pooling != "mean" and len(clf.prompts) > len(clf.class_names):
+            raise ValueError(
+                f"the classifier pools by {clf.pooling!r}, which no linear head can do; make it with pooling='mean'."
+            )
+        class_weights, logit_scale = clf.class_weights, clf.model.logit_scale
+        class_names, fingerprint = clf.class_names, clf.model.fingerprint
     if logit_scale is None:
         raise TypeError("logit_scale is missing; pass the model's own, or a classifier instead of its class weights.")
     weights = check_embeddings(class_weights, "class_weights")
     names = [f"class {k}" for k in range(len(weights))] if class_names is None else as_list(class_names, "class_names")
     return LinearHead(weights, np.zeros(len(weights)), names, logit_scale, fingerprint)
-
-
-def _classifier_head(clf: ZeroShotClassifier, *others: object) -> LinearHead:
-    if any(other is not None for other in others):
-        raise ValueError(
-            "zero_shot_head got a classifier and more; the classifier brings scale and names, pass it alone."
-        )
-    if clf.pooling != "mean" and len(clf.prompts) > len(clf.class_names):
-        raise ValueError(
-            f"the classifier pools by {clf.pooling!r}, which no linear head can do; make it with pooling='mean'."
-        )
-    weights, scale = clf.class_weights, clf.model.logit_scale
-    return LinearHead(weights, np.zeros(len(weights)), clf.class_names, scale, clf.model.fingerprint)
 
 
 def check_head(head: LinearHead, name: str) -> LinearHead:
@@ -191,64 +156,36 @@ def check_head(head: LinearHead, name: str) -> LinearHead:
     return head
 
 
+def check_dim(head: LinearHead, dim: int, name: str) -> None:
+    """Check that the zero-shot head takes embeddings of D numbers, as something else of the same model does."""
+    if head.dim != dim:
+        raise ValueError(f"zero_shot takes {head.dim} numbers per row and {name} {dim}; both must be of one model.")
+
+
 def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> LinearHead:
-    """Mix the zero-shot weights with a probe's, in the manner of WiSE-FT.
+    """Mix the zero-shot weights with a probe's, in the manner of WiSE-FT (Wortsman et al., CVPR 2022).
 
-    Both are linear, so mixed weights give mixed scores. Little of the probe is often better than either end, and loses
-    less than the probe does on pictures from elsewhere.
-
-    Parameters
-    ----------
-    zero_shot, probe
-        The two heads, for the same classes in any order.
-    share
-        The probe's share, in [0, 1]: 0 is the zero-shot head exactly, 1 the probe up to rounding.
-
-    Returns
-    -------
-    LinearHead
-        In the probe's order of classes.
-
-    References
-    ----------
-    Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+    Both are linear, so mixed weights give mixed logits. Little of the probe is often better than either end, and loses
+    less than the probe does on pictures from elsewhere. `share`, in [0, 1], is the probe's: 0 is the zero-shot head
+    exactly, 1 the probe up to rounding. The classes are matched by name and have the probe's order.
     """
     check_fraction(share, "share", ends=True)
     start = check_head(zero_shot, "zero_shot").reorder(check_head(probe, "probe").class_names)
     fingerprint = check_model(probe.fingerprint, start.fingerprint, "probe")
-    if start.dim != probe.dim:
-        raise ValueError(
-            f"zero_shot takes {start.dim} numbers per row and probe {probe.dim}; both must be of one model."
-        )
+    check_dim(start, probe.dim, "probe")
     end = probe.weights * (probe.logit_scale / start.logit_scale)
-    return LinearHead(
-        ((1 - share) * start.weights + share * end).astype(np.float32),
-        (1 - share) * start.intercepts + share * probe.intercepts,
-        list(probe.class_names),
-        start.logit_scale,
-        fingerprint,
-    )
+    weights = ((1 - share) * start.weights + share * end).astype(np.float32)
+    intercepts = (1 - share) * start.intercepts + share * probe.intercepts
+    return LinearHead(weights, intercepts, list(probe.class_names), start.logit_scale, fingerprint)
 
 
 def mix_curve(
     zero_shot: LinearHead, probe: LinearHead, part: Part, *, shares: Sequence[float] = SHARES
 ) -> pd.DataFrame:
-    """Judge mixes of the zero-shot weights and a probe's.
+    """Judge mixes of the zero-shot weights and a probe's: share, accuracy and log_loss, one row per share.
 
-    Parameters
-    ----------
-    zero_shot, probe
-        The two heads.
-    part
-        Labelled embeddings. To choose a share, use others than those that the result is reported on.
-    shares
-        The probe's shares.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per share: share, accuracy, log_loss.
+    To choose a share, use another part than the one that the result is reported on.
     """
     rows = check_head(probe, "probe").rows(part)
-    shares = check_numbers(shares, "shares")
-    return pd.DataFrame([{"share": s} | mix_weights(zero_shot, probe, s).grade(rows) for s in shares])
+    mixes = {share: mix_weights(zero_shot, probe, share) for share in check_numbers(shares, "shares")}
+    return pd.DataFrame([{"share": share} | head.grade(rows) for share, head in mixes.items()])

@@ -1,9 +1,9 @@
 """Prompts: which sentences stand for which class; the tutorials' prompts by name; files in and out."""
 
 from zsc.prompts.advice import check_prompts
-from zsc.prompts.base import DEFAULT_TEMPLATE, POOLINGS, ClassPrompts, as_prompts, check_pooling
+from zsc.prompts.prompts import POOLINGS, ClassPrompts, as_prompts, check_pooling
 from zsc.prompts.published import default_prompts, prompt_set, prompt_set_names
-from zsc.prompts.templates import template_set, template_set_names
+from zsc.prompts.templates import DEFAULT_TEMPLATE, template_set, template_set_names
 
 __all__ = [
     "DEFAULT_TEMPLATE",

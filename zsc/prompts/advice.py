@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from zsc.prompts.base import ClassPrompts
+from zsc.prompts.prompts import ClassPrompts
 
-NEGATION = re.compile(
-    r"\b(no|not|without|never|none|nothing|non|lacks?|lacking|except|free of)\b|n['’]t\b", re.IGNORECASE
-)
+NEGATIONS = ("no", "not", "without", "never", "none", "nothing", "non", "neither", "nor", "lack", "lacks", "lacking",
+             "except")  # fmt: skip  # the English ones; zsc.scoring adds those of other languages
+NEGATION = re.compile(rf"\b({'|'.join(NEGATIONS)}|free of)\b|n['’]t\b", re.IGNORECASE)
 _LABEL = re.compile(r"[^\W_]+(_[^\W_]+)+|[a-z]+[A-Z][A-Za-z]*|\d+([.-]\S+)?|[A-Za-z]+\d+")
 _IMAGENET_ID = re.compile(r"n\d{8}(\D.*)?")
 COLUMNS = ("class_name", "prompt", "warning", "advice")
@@ -40,55 +40,38 @@ def check_prompts(
     -------
     pd.DataFrame
         One row per warning: class_name, prompt, warning ("negation", "too long", "duplicate", "no English script",
-        "no phrase"), advice (a sentence). Empty where there is nothing to say.
+        "no phrase"), advice (one sentence). Empty where there is nothing to say.
     """
-    owners = _owners(prompts)
+    owners: dict[str, Counter[str]] = {}  # text -> how often each class has it
+    for class_name, texts in prompts.texts.items():
+        for text in texts:
+            owners.setdefault(_folded(text), Counter())[class_name] += 1
     rows = []
     for class_name, texts in prompts.texts.items():
         for text in texts:
-            found = [
-                *_negation(text),
-                *_script(text),
-                *_phrase(class_name, text),
-                *_double(owners[_folded(text)], class_name),
-            ]
-            if count_tokens is not None:
-                found += _length(text, count_tokens(text), limit)
+            found = [*_about_text(text), *_about_label(class_name, text), *_double(owners[_folded(text)], class_name)]
+            if count_tokens is not None and (tokens := count_tokens(text)) > limit:
+                advice = f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
+                found.append(("too long", advice))
             rows += [(class_name, text, *row) for row in found]
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).drop_duplicates(ignore_index=True)
-
-
-Found = Iterator[tuple[str, str]]
-
-
-def _negation(text: str) -> Found:
-    match = NEGATION.search(text)
-    if match:
-        yield (
-            "negation",
-            f"{match[0]!r}: CLIP scarcely reads negations (about 39 % on a 4-way test, NegBench, CVPR 2025); say what "
-            "is there instead, such as 'a bare face', and compare both.",
-        )
-
-
-def _length(text: str, tokens: int, limit: int) -> Found:
-    if tokens > limit:
-        yield "too long", f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
-
-
-def _owners(prompts: ClassPrompts) -> dict[str, Counter[str]]:
-    """Give for each text, case and spaces folded, the classes that have it, and how often each."""
-    owners: dict[str, Counter[str]] = {}
-    for k, text in zip(prompts.owners, prompts.prompts, strict=True):
-        owners.setdefault(_folded(text), Counter())[prompts.class_names[k]] += 1
-    return owners
 
 
 def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _double(owners: Counter[str], class_name: str) -> Found:
+def _about_text(text: str) -> Iterator[tuple[str, str]]:
+    if match := NEGATION.search(text):
+        yield ("negation", f"{match[0]!r}: CLIP scarcely reads negations (about 39 % on a 4-way test, NegBench, CVPR "
+               "2025); say what is there instead, such as 'a bare face', and compare both.")  # fmt: skip
+    foreign = [c for c in text if c.isalpha() and not unicodedata.name(c, "").startswith("LATIN")]
+    if foreign:
+        yield ("no English script", f"{''.join(foreign)[:10]!r}: OpenAI's CLIP learned from English captions; write it "
+               "in English, or use a multilingual model.")  # fmt: skip
+
+
+def _double(owners: Counter[str], class_name: str) -> Iterator[tuple[str, str]]:
     other = next((name for name in owners if name != class_name), None)
     if other is not None:
         yield "duplicate", f"also a prompt of {other!r}: nothing tells the two classes apart by it; reword one."
@@ -96,26 +79,13 @@ def _double(owners: Counter[str], class_name: str) -> Found:
         yield "duplicate", f"given {owners[class_name]} times for this class: it counts as often; leave one."
 
 
-def _script(text: str) -> Found:
-    letters = [c for c in text if c.isalpha()]
-    foreign = [c for c in letters if not unicodedata.name(c, "").startswith("LATIN")]
-    if foreign:
-        yield (
-            "no English script",
-            f"{''.join(foreign)[:10]!r}: OpenAI's CLIP learned from English captions; write it in English, or take a "
-            "multilingual model.",
-        )
-
-
-def _phrase(class_name: str, text: str) -> Found:
+def _about_label(class_name: str, text: str) -> Iterator[tuple[str, str]]:
     for name in dict.fromkeys((class_name.strip(), text.strip())):
         if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
             continue
         if _IMAGENET_ID.fullmatch(name):
-            yield (
-                "no phrase",
-                f"{name!r} reads like a label, an ImageNet id, which CLIP does not know; say what it stands for "
-                f"in a prompts file (--prompts-file), or in Python: ClassPrompts.from_texts({{{name!r}: 'a ...'}}).",
-            )
+            yield ("no phrase", f"{name!r} reads like a label, an ImageNet id, which CLIP does not know; say what it "
+                   "stands for in a prompts file (--prompts-file), or in Python: "
+                   f"ClassPrompts.from_texts({{{name!r}: 'a ...'}}).")  # fmt: skip
         elif _LABEL.fullmatch(name):
             yield "no phrase", f"{name!r} reads like a label, not like words in a caption; write it as people would."

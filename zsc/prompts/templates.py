@@ -12,6 +12,7 @@ import yaml
 
 from zsc.checks import as_list, short
 
+DEFAULT_TEMPLATE = "a photo of a {}"
 # Beginnings that are written with a vowel and spoken with a consonant, and the other way round.
 _SPOKEN_CONSONANT = re.compile(r"(uni[^mn]|use|usu|ut[ei]|eu|ewe|one\b|once\b|ur[ai]n|u\b)", re.IGNORECASE)
 _SPOKEN_VOWEL = re.compile(r"([aeiou]|hour|honest|honou?r|heir)", re.IGNORECASE)
@@ -20,28 +21,36 @@ _ARTICLE = re.compile(r"\ba( +)\{\}")
 
 def template_set_names() -> list[str]:
     """List the named template sets, in the order of the file."""
-    return list(_published())
+    return list(packaged("templates"))
 
 
 def template_set(name: str) -> tuple[str, ...]:
-    """Give the templates of a set by name, such as "imagenet-80" (see `template_set_names`).
+    """Look the templates of a set up by its name, such as "imagenet-80" (see `template_set_names`).
 
     Examples
     --------
     >>> template_set("pets")
     ('a photo of a {}, a type of pet.',)
     """
-    published = _published()
-    if name not in published:
+    published = packaged("templates")
+    if not isinstance(name, str) or name not in published:
         raise ValueError(f"no template set {short(name)}; there are {', '.join(published)}.")
     return tuple(published[name]["templates"])
 
 
 def as_templates(templates: str | Iterable[str]) -> tuple[str, ...]:
-    """Take templates as they are given: one, several, or the name of a set; nothing is checked."""
+    """Take templates as they are given: one, several, or the name of a set; each must have exactly one ``{}``."""
     if isinstance(templates, str):
-        return template_set(templates) if templates in _published() else (templates,)
-    return tuple(as_list(templates, "templates", "texts with {}"))
+        templates = template_set(templates) if templates in packaged("templates") else [templates]
+    found = tuple(as_list(templates, "templates", "texts with {}"))
+    if not found:
+        raise ValueError(f"no templates given; pass at least one, such as {DEFAULT_TEMPLATE!r}.")
+    for text in found:
+        if not isinstance(text, str) or text.count("{}") != 1:
+            raise ValueError(
+                f"template {short(text)} must be a text with exactly one {{}}, such as {DEFAULT_TEMPLATE!r}."
+            )
+    return found
 
 
 def fill(template: str, class_name: str, *, articles: bool = False) -> str:
@@ -73,7 +82,8 @@ def is_spoken_with_a_vowel(text: str) -> bool:
 
 
 @cache
-def _published() -> dict[str, dict[str, Any]]:
-    text = resources.files("zsc.prompts").joinpath("templates.yaml").read_text(encoding="utf-8")
+def packaged(name: str) -> dict[str, dict[str, Any]]:
+    """Read a YAML file of this package: "templates" or "published"."""
+    text = resources.files("zsc.prompts").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     content: dict[str, dict[str, Any]] = yaml.safe_load(text)
     return content

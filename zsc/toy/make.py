@@ -1,7 +1,7 @@
 """Train the toy CLIP and measure it on drawings it never saw: `python -m zsc.toy`, or `make toy`.
 
 Writes the weights, and beside them a log with recipe, loss curve, versions, seconds and accuracies. A run that was
-stopped goes on where it was.
+stopped continues where it was.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -18,10 +17,9 @@ from pathlib import Path
 import numpy as np
 from open_clip.model import CLIP
 
-from zsc.prompts import ClassPrompts, prompt_set
-from zsc.toy.drawings import KINDS, draw
-from zsc.toy.pairs import to_pixels, to_tokens
-from zsc.toy.pretrain import Recipe, embed_drawings, save_weights, train
+from zsc.drawings.draw import KINDS, draw
+from zsc.prompts import prompt_set
+from zsc.toy.pretrain import Recipe, embed_drawings, save_weights, to_pixels, to_tokens, train
 
 PROMPTS = {"faces": ("glasses-1", "glasses-2", "glasses-3"), "animals": ("afhq-a", "afhq-b")}
 POINTS = 100  # of the loss curve in the log, each the mean of the steps between
@@ -43,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         "seconds": round(log[-1]["seconds"]), "cores": os.cpu_count(),
         "parameters": sum(p.numel() for p in model.parameters()),
         "logit_scale": round(log[-1]["logit_scale"], 2),
-        "versions": {"python": platform.python_version()}
+        "versions": {"python": sys.version.split()[0]}
         | {name: version(name) for name in ("torch", "open_clip_torch", "pillow", "numpy")},
         "accuracies": accuracies, "tested_on": f"{options.test} drawings of each kind, split test, seed 1",
         "curve": curve(log),
@@ -65,14 +63,9 @@ def measure(model: CLIP, n: int, *, seed: int = 1) -> dict[str, float]:
         for name in PROMPTS[kind]:
             prompts = prompt_set(name)
             images, texts = embed_drawings(model, pixels, to_tokens(prompts.prompts))
-            accuracies[name] = round(float((classify(images, texts, prompts) == labels).mean()), 4)
+            nearest = (images @ texts.T).argmax(axis=1)  # the best prompt decides
+            accuracies[name] = round(float((np.asarray(prompts.owners)[nearest] == labels).mean()), 4)
     return accuracies
-
-
-def classify(images: np.ndarray, texts: np.ndarray, prompts: ClassPrompts) -> np.ndarray:
-    """Give the class (N,) whose best prompt is nearest."""
-    nearest = (images @ texts.T).argmax(axis=1)
-    return np.asarray(prompts.owners)[nearest]
 
 
 def curve(log: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -88,7 +81,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m zsc.toy", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("toy.pt"), help="where the weights go")
     parser.add_argument("--steps", type=int, help="steps to train for")
-    parser.add_argument("--batch-size", type=int, help="pairs a step")
+    parser.add_argument("--batch-size", type=int, help="pairs per step")
     parser.add_argument("--seed", type=int, help="of the first weights and the drawings")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw ahead")
     parser.add_argument("--test", type=int, default=1000, help="drawings of each kind to measure on")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,49 +17,34 @@ import numpy as np
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from PIL import Image
 from torch.nn import functional
 from tqdm import tqdm  # a line of text, also in a notebook: it leaves no widget behind
 
 from zsc.checks import short
+from zsc.drawings.draw import KINDS, Drawing, draw
 from zsc.files import write_whole
-from zsc.toy.pairs import IMAGE_SIZE, draw_batch
 
 FORMAT = 1  # of a kept training state
-LOGGED = {"step", "loss", "accuracy", "logit_scale", "seconds"}
+IMAGE_SIZE = 64
 MAX_LOGIT_SCALE = 100.0  # openai/CLIP clips the temperature there, "to prevent training instability"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what comes out of a training run, on one machine.
-
-    Attributes
-    ----------
-    steps, batch_size
-        Steps to train for; pairs a step.
-    learning_rate, warmup, weight_decay
-        The highest learning rate of AdamW, the steps that lead up to it, the decay of weight matrices.
-    seed
-        Of the first weights and of the drawings.
-    image_layers, image_width
-        Blocks in each of the four stages of the image encoder, a ResNet as in RN50; its width.
-    text_layers, text_width
-        Layers of the text encoder; its width, a multiple of 64.
-    embed_dim
-        D.
-    """
+    """Everything that decides what comes out of a training run, on one machine."""
 
     steps: int = 1200
-    batch_size: int = 256
-    learning_rate: float = 2e-3
-    warmup: int = 100
-    weight_decay: float = 0.1
-    seed: int = 0
-    image_layers: tuple[int, int, int, int] = (1, 1, 1, 1)
+    batch_size: int = 256  # pairs per step
+    learning_rate: float = 2e-3  # the highest one
+    warmup: int = 100  # steps that lead up to it
+    weight_decay: float = 0.1  # of weight matrices
+    seed: int = 0  # of the first weights and of the drawings
+    image_layers: tuple[int, int, int, int] = (1, 1, 1, 1)  # blocks per stage of a ResNet as in RN50
     image_width: int = 16
     text_layers: int = 3
-    text_width: int = 64
-    embed_dim: int = 128
+    text_width: int = 64  # a multiple of 64
+    embed_dim: int = 128  # D
 
 
 def contrastive_loss(
@@ -83,7 +68,7 @@ def contrastive_loss(
     torch.Tensor
         One number, not negative.
     """
-    logits = logit_scale * image_embeddings @ text_embeddings.T  # (N, N), a row a picture, a column a caption
+    logits = logit_scale * image_embeddings @ text_embeddings.T  # (N, N): rows are pictures, columns are captions
     targets = torch.arange(len(logits), device=logits.device)  # the pairs lie on the diagonal
     to_text = functional.cross_entropy(logits, targets)
     to_image = functional.cross_entropy(logits.T, targets)
@@ -94,10 +79,8 @@ def build_model(recipe: Recipe) -> CLIP:
     """Build an untrained CLIP of the recipe's size, the same for the same seed."""
     torch.manual_seed(recipe.seed)
     vision = CLIPVisionCfg(layers=recipe.image_layers, width=recipe.image_width, head_width=64, image_size=IMAGE_SIZE)
-    text = CLIPTextCfg(
-        context_length=77, vocab_size=49408, width=recipe.text_width, heads=recipe.text_width // 64,
-        layers=recipe.text_layers,
-    )  # fmt: skip
+    width, layers = recipe.text_width, recipe.text_layers
+    text = CLIPTextCfg(context_length=77, vocab_size=49408, width=width, heads=width // 64, layers=layers)
     return CLIP(recipe.embed_dim, vision, text, quick_gelu=True)
 
 
@@ -122,7 +105,7 @@ def embed_texts(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
 
 
 def learning_rate_at(step: int, recipe: Recipe) -> float:
-    """Give the learning rate of a step: a straight warm-up, then half a cosine down to zero."""
+    """Compute the learning rate of a step: a straight warm-up, then half a cosine down to zero."""
     if step < recipe.warmup:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
@@ -138,16 +121,14 @@ def train(
     progress: bool = True,
     watch: Callable[[int, CLIP], None] | None = None,
 ) -> tuple[CLIP, list[dict[str, float]]]:
-    """Train a CLIP from scratch.
+    """Train a CLIP from scratch; the same recipe on the same machine gives the same losses.
 
     Parameters
     ----------
     recipe
-        What to train. The same recipe on the same machine gives the same losses.
-    checkpoint
-        A file to keep the state in; where it is there, training goes on from it.
-    every
-        Steps between two checkpoints.
+        What to train.
+    checkpoint, every
+        A file that keeps the state every so many steps; if it exists, training continues from it.
     workers
         Processes that draw ahead; 0 draws in this one.
     progress
@@ -158,12 +139,14 @@ def train(
     Returns
     -------
     tuple
-        The model, in evaluation mode; and the log, a row a step: step, loss, accuracy (the share of pictures whose
+        The model, in evaluation mode; and the log, one row per step: step, loss, accuracy (the share of pictures whose
         own caption is the nearest of the batch), logit_scale, seconds.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build_model(recipe).to(device).train()
-    optimizer = torch.optim.AdamW(_groups(model, recipe.weight_decay), betas=(0.9, 0.98), eps=1e-6)
+    matrices, others = ([p for p in model.parameters() if (p.ndim > 1) == many] for many in (True, False))
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)  # gains, biases and temperature do not decay
     log = _resume(checkpoint, recipe, model, optimizer)
     batches = _batches(recipe, len(log), workers)
     start = time.perf_counter() - (log[-1]["seconds"] if log else 0.0)
@@ -187,7 +170,9 @@ def train(
             if watch:
                 watch(step, model)
             if checkpoint and (step + 1) % every == 0:
-                _keep(checkpoint, recipe, model, optimizer, log)
+                state = {"format": FORMAT, "recipe": asdict(recipe), "model": model.state_dict(), "log": log}
+                state["optimizer"] = optimizer.state_dict()
+                write_whole(checkpoint, lambda file, state=state: torch.save(state, file))  # type: ignore[misc]
     return model.eval(), log
 
 
@@ -209,11 +194,11 @@ def embed_drawings(model: CLIP, pixels: np.ndarray, tokens: np.ndarray) -> tuple
     return images.cpu().numpy(), texts.cpu().numpy()
 
 
+@dataclass
 class _Batches(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """The batches of a run by their step, so that worker processes can draw ahead."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    recipe: Recipe
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         pixels, tokens = draw_batch(step, self.recipe.batch_size, split="train", seed=self.recipe.seed)
@@ -226,26 +211,8 @@ def _batches(recipe: Recipe, first: int, workers: int) -> Iterator[tuple[torch.T
     return iter(loader)
 
 
-def _groups(model: CLIP, decay: float) -> list[dict[str, Any]]:
-    """Divide the parameters: matrices decay, gains, biases and the temperature do not."""
-    parameters = list(model.parameters())
-    matrices, others = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _keep(path: Path, recipe: Recipe, model: CLIP, optimizer: Any, log: list[dict[str, float]]) -> None:
-    state = {
-        "format": FORMAT,
-        "recipe": asdict(recipe),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "log": log,
-    }
-    write_whole(path, lambda file: torch.save(state, file))
-
-
 def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> list[dict[str, float]]:
-    """Put a kept state into model and optimizer; give its log, empty where nothing was kept."""
+    """Put a kept state into model and optimizer and return its log, which is empty if nothing was kept."""
     if path is None or not path.is_file():
         return []
     try:
@@ -253,14 +220,45 @@ def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> l
         if state["format"] == FORMAT and state["recipe"] == asdict(recipe):
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
-            return _checked_log(state["log"])
+            log: list[dict[str, float]] = state["log"]
+            if [row["step"] for row in log] == list(range(len(log))):
+                return log
+            raise ValueError("the log has gaps")
         other = short(state["recipe"])
     except Exception as error:  # whatever a damaged or foreign file makes of pickle and torch
-        raise ValueError(f"{path} is no state of a training run, or damaged; remove it, or name another.") from error
+        raise ValueError(
+            f"{path} is damaged, or not the state of a training run; remove it, or name another."
+        ) from error
     raise ValueError(f"{path} belongs to another recipe or version ({other}); remove it, or name another file.")
 
 
-def _checked_log(log: list[dict[str, float]]) -> list[dict[str, float]]:
-    if [row["step"] for row in log] != list(range(len(log))) or any(row.keys() != LOGGED for row in log):
-        raise ValueError("a log with gaps")
-    return log
+def draw_batch(step: int, size: int, *, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the batch of a step, faces and animals in turn.
+
+    Returns
+    -------
+    tuple
+        Pixels (N, 64, 64, 3), uint8; token ids (N, L), int64, L tokens in the longest caption.
+    """
+    pairs = draw_pairs(size, first=step * size, split=split, seed=seed)
+    return to_pixels([p.picture for p in pairs]), to_tokens([p.caption for p in pairs])
+
+
+def draw_pairs(n: int, *, first: int = 0, split: str = "test", seed: int = 0) -> list[Drawing]:
+    """Draw N pairs, faces and animals in turn, from number `first` of the series on."""
+    numbers = range(first, first + n)
+    return [draw(KINDS[i % 2], i // 2, split=split, seed=seed) for i in numbers]
+
+
+def to_pixels(pictures: Sequence[Image.Image]) -> np.ndarray:
+    """Shrink N square pictures to (N, 64, 64, 3), uint8, as the toy model's own transform does."""
+    size = (IMAGE_SIZE, IMAGE_SIZE)
+    return np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC)) for p in pictures])
+
+
+def to_tokens(texts: Sequence[str]) -> np.ndarray:
+    """Tokenize N texts to (N, L), int64, with OpenAI's tokens; L is the length of the longest."""
+    from open_clip import tokenize  # brings torch
+
+    tokens: np.ndarray = tokenize(list(texts)).numpy()
+    return tokens[:, : int(tokens.argmax(axis=1).max()) + 1]

@@ -1,0 +1,15 @@
+"""The tutorials again: what is missing, their notebooks on the real thing, their numbers beside ours.
+
+`zsc reproduce` runs it. It needs the checkout, since notebooks and published numbers are not in the installed package.
+"""
+
+from reproduction.differences import explain_differences
+from reproduction.needs import Need, needs
+from reproduction.run import ReproductionError, reproduce
+from reproduction.tutorials import Tutorial, tutorials
+from reproduction.verdicts import matches, measure, verdict
+
+__all__ = [
+    "Need", "ReproductionError", "Tutorial", "explain_differences", "matches", "measure", "needs", "reproduce",
+    "tutorials", "verdict",
+]  # fmt: skip

@@ -1,0 +1,34 @@
+from . import calibration as calibration
+from . import classifier as classifier
+from . import datasets as datasets
+from . import embeddings as embeddings
+from . import evaluation as evaluation
+from . import explorer as explorer
+from . import images as images
+from . import labels as labels
+from . import models as models
+from . import plots as plots
+from . import probes as probes
+from . import prompts as prompts
+from . import report as report
+from . import scoring as scoring
+from . import selection as selection
+from .classifier import ZeroShotClassifier as ZeroShotClassifier
+from .datasets import ImageDataset as ImageDataset
+from .datasets import load_dataset as load_dataset
+from .embeddings import ImageEmbeddings as ImageEmbeddings
+from .embeddings import embed_images as embed_images
+from .evaluation import Evaluation as Evaluation
+from .explorer import PromptExplorer as PromptExplorer
+from .images import ImageError as ImageError
+from .images import open_image as open_image
+from .labels import suspect_labels as suspect_labels
+from .models import Encoder as Encoder
+from .models import available_models as available_models
+from .models import load_model as load_model
+from .prompts import ClassPrompts as ClassPrompts
+from .retrieval import search as search
+from .selection import choose_prompts as choose_prompts
+from .selection import compare_prompts as compare_prompts
+
+__version__: str

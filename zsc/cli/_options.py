@@ -1,0 +1,190 @@
+"""What the commands share: options, and the pictures, prompts and models that they name, looked at before any work."""
+
+import glob
+import re
+import shutil
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+
+from zsc.cli._printing import labelled, say
+from zsc.datasets import ImageDataset, load_dataset
+from zsc.datasets.listing import natural_key
+from zsc.embeddings import ImageEmbeddings, embed_images
+from zsc.files import printable
+from zsc.images import ImageError, ImageSource, is_url, local_path
+from zsc.models import load_model
+from zsc.prompts import POOLINGS, ClassPrompts, check_prompts, prompt_set
+
+CARD = ("source", "licence", "labels", "seed")  # notes that a data set always has; every other is news to the user
+STORE = Path("data/embeddings")
+Option = tuple[tuple[str, ...], dict[str, Any]]
+
+
+class Parser(ArgumentParser):
+    """A parser whose complaints show no control character of what was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the usage, and exit with 2."""
+        super().error(printable(message))
+
+    def add_options(self, options: Iterable[Option]) -> None:
+        """Add options; `outputs` of the arguments then says of what kind are those that name what is written."""
+        groups: dict[str, Any] = {"": self}
+        outputs: dict[str, str] = {}
+        for flags, settings in options:
+            group, kind = settings.get("group", ""), settings.get("writes")
+            if group not in groups:
+                groups[group] = self.add_mutually_exclusive_group(required=group == "pictures")
+            plain = {key: value for key, value in settings.items() if key not in ("group", "writes")}
+            added = groups[group].add_argument(*flags, **plain)
+            outputs |= {added.dest: kind} if kind else {}
+        self.set_defaults(outputs=outputs)
+
+
+def option(*flags: str, **settings: Any) -> Option:
+    """Describe an option as `add_argument` takes it; of those with the same `group` only one may be used."""
+    return flags, settings
+
+
+def output(flag: str, kind: str, text: str, default: Path | None = None) -> Option:
+    """Describe an option that names what a command writes, so that it is looked at before any work.
+
+    Its kind is "file", "picture" or "page" (their suffixes are looked at), "folder", or "store": a folder that may also
+    be read only, where all that is asked for is in it.
+    """
+    metavar = "FOLDER" if kind in ("folder", "store") else "FILE"
+    return option(flag, writes=kind, type=Path, metavar=metavar, default=default, help=text)
+
+
+def whole(low: int) -> Callable[[str], int]:
+    """Return what reads an option's whole number of `low` or more."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,18}", text) or int(text) < low:
+            raise ArgumentTypeError(f"must be a whole number of {low} or more; got {text!r}")
+        return int(text)
+
+    return read
+
+
+def on_error(*more: str, default: str | None = "raise", note: str = "") -> Option:
+    """Describe the option that says what to do with a picture that cannot be opened."""
+    text = f"a picture that cannot be opened: raise stops, skip leaves it out and says so{note}"
+    return option("--on-error", choices=("raise", "skip", *more), default=default, help=text)
+
+
+MODEL = option("--model", default="auto", help="a model's name; auto: one that needs no download")
+PROMPTS = (
+    option("--prompts-file", group="prompts", type=Path, metavar="FILE", help="YAML or JSON: class: prompt or prompts"),
+    option("--prompt-set", group="prompts", metavar="NAME", help="published prompts, such as afhq-b"),
+    option("--pooling", choices=POOLINGS, help="how several prompts of a class count"),
+)
+ROOT = option("--data-root", "--root", type=Path, default=Path("data"), help="the folder that holds the data sets")
+FORM = (
+    ROOT,
+    option("--version", type=int, help="afhq: 1 or 2"),
+    option("--size", help="imagenette: full, 320px or 160px"),
+)
+DATASET = (
+    option("--dataset", group="pictures", help="a data set's name; 'zsc datasets' lists them"),
+    option("--folder", group="pictures", type=Path, help="your own pictures: a folder with one sub-folder per class"),
+    option("--split", help="as published; left out: the one that is evaluated"),
+    option("--drop-suspects", action="store_true", help="glasses: leave out the labels that one team doubts"),
+    option("--limit", type=whole(1), metavar="N", help="only the first N pictures"),
+    *FORM,
+)
+EMBEDDED = (  # a data set, and what embeds it
+    *DATASET,
+    MODEL,
+    output("--store", "store", "keep the embeddings in this folder, or take them from it"),
+    on_error(),
+)
+
+
+def chosen_dataset(arguments: Namespace) -> ImageDataset:
+    """Load the data set, or the part of it, that the options name; say at once what was passed over."""
+    if arguments.folder:
+        given = [k for k in ("split", "version", "size", "drop_suspects") if getattr(arguments, k)]
+        if given:
+            raise ValueError(f"--folder takes no --{given[0].replace('_', '-')}; leave it out, or name a --dataset.")
+        dataset = ImageDataset.from_folder(arguments.folder)
+    else:
+        options = form_options(arguments) | ({"drop_suspects": True} if arguments.drop_suspects else {})
+        dataset = load_dataset(arguments.dataset, arguments.data_root, arguments.split, **options)
+    say(*(labelled(key.capitalize(), text) for key, text in dataset.notes.items() if key not in CARD))
+    return dataset.head(arguments.limit) if arguments.limit else dataset
+
+
+def form_options(arguments: Namespace) -> dict[str, Any]:
+    """Return --version and --size, where they were given."""
+    return {k: v for k in ("version", "size") if (v := getattr(arguments, k)) is not None}
+
+
+def chosen_pictures(words: Sequence[str]) -> list[ImageSource]:
+    """Take pictures as they were typed: URLs, files, and patterns with * or ? that the shell left as they are.
+
+    Raises
+    ------
+    ImageError
+        If a pattern matches no file, or there is no picture at all; a few that are missing stay, as pictures that
+        cannot be opened.
+    """
+    sources: list[ImageSource] = []
+    for word in words:
+        path = local_path(word)
+        if is_url(word) or path.exists() or not re.search("[*?]", word):
+            sources.append(word if is_url(word) else path)
+            continue
+        found = glob.glob(str(path).replace("[", "[[]"))  # noqa: PTH207  # absolute or not, as it was typed
+        if not found:
+            raise ImageError(f"{word}: no file matches this pattern; check the folder and the spelling.")
+        sources += map(Path, sorted(found, key=natural_key))
+    if all(isinstance(source, Path) and (source.is_dir() or not source.exists()) for source in sources):
+        advice = f"this is a folder; name its pictures ('{sources[0]}/*'), or judge it with zsc evaluate --folder."
+        is_folder = isinstance(sources[0], Path) and sources[0].is_dir()
+        raise ImageError(f"{sources[0]}: {advice if is_folder else 'no such file; check the path and its spelling.'}")
+    return sources
+
+
+def chosen_prompts(arguments: Namespace) -> ClassPrompts | None:
+    """Load the prompts that --prompt-set or --prompts-file names; None for neither."""
+    if arguments.prompt_set:
+        return prompt_set(arguments.prompt_set)
+    return ClassPrompts.load(arguments.prompts_file) if arguments.prompts_file else None
+
+
+def advice_on(model: Any, *prompts: ClassPrompts) -> pd.DataFrame:
+    """Look prompts over for what is known to go wrong with this model: one row per warning."""
+    token = getattr(model, "tokenizer", None)
+    options = {"count_tokens": token.count, "limit": token.limit} if token else {}
+    found = pd.concat([check_prompts(each, **options) for each in prompts], ignore_index=True)
+    return found.drop_duplicates(["prompt", "warning"], ignore_index=True)
+
+
+def chosen_model(arguments: Namespace, **options: Any) -> Any:
+    """Load the model that --model names."""
+    return load_model(arguments.model, **options)
+
+
+def embedded(arguments: Namespace, model: Any, dataset: ImageDataset, **options: Any) -> ImageEmbeddings:
+    """Embed a data set as the options say; refuse to go on with no picture at all."""
+    options |= {"on_error": arguments.on_error, "progress": show_progress(arguments)}
+    embeddings = embed_images(model, dataset, arguments.store, **options)
+    if len(embeddings.failures) == len(dataset):
+        raise ValueError(f"none of the {len(dataset)} pictures can be opened; first: {embeddings.failures['error'][0]}")
+    return embeddings
+
+
+def show_progress(arguments: Namespace) -> bool:
+    """Tell whether a person is there to see a progress bar."""
+    return not arguments.json and sys.stderr.isatty()
+
+
+def program() -> str:
+    """Return how this program can be called here."""
+    return "zsc" if shutil.which("zsc") else f"{sys.executable} -m zsc"

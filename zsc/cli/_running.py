@@ -1,0 +1,196 @@
+"""One command: its outputs are looked at, it is run, its result is printed and written; then the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+import traceback
+import warnings
+from argparse import SUPPRESS, Namespace
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from zsc.cli import classify, compare, datasets, demo, download, embed, evaluate, models, reproduce, search, store
+from zsc.cli._options import Parser
+from zsc.cli._printing import Outcome, ReaderLeftError, complain, labelled, open_streams, print_json, put, say
+
+FOLDERS = ("folder", "store")  # kinds of outputs
+COMMANDS = (demo, classify, evaluate, compare, search, embed, store, datasets, models, download, reproduce)
+INPUTS = ("images", "prompts_file", "compare", "from_file")  # options that name files to be read
+WRITTEN = {"save": "Evaluation", "figure": "Picture", "html": "Report", "output": "Picture"}
+PACKAGE = Path(__file__).resolve().parents[1]
+OURS = (str(PACKAGE), str(PACKAGE.with_name("reproduction")))
+
+
+def run(argv: Sequence[str] | None, interrupts: Sequence[int] = ()) -> int:
+    """Run one command, of these words or of the process's; return the exit code.
+
+    The caller appends to `interrupts` when the user interrupts.
+    """
+    open_streams()
+    arguments = Namespace(debug=False, written={})
+    with warnings.catch_warnings(), _notes_in_a_line():
+        try:
+            try:
+                parser().parse_args(argv, arguments)
+            finally:
+                put("", sys.stdout)  # what --help prints, before Python ends and nobody can be told
+            return _command(arguments)
+        except ReaderLeftError:
+            return 0
+        except (Exception, KeyboardInterrupt) as error:
+            if arguments.debug:
+                traceback.print_exc()
+            is_stopped = bool(interrupts) or isinstance(error, KeyboardInterrupt)
+            complain(f"zsc: {stopped(arguments) if is_stopped else sentence(error)}")
+            return 128 + signal.SIGINT if is_stopped else 1
+
+
+def parser() -> Parser:
+    """Make the parser of all commands; the first line of the docstring of a command's `run` is its help."""
+    root = Parser(prog="zsc", description="Zero-shot image classification with CLIP.")
+    root.add_argument("--version", action="version", version=f"zsc {version('zsc-clip')}")
+    root.add_argument("--debug", action="store_true", help="show the traceback of what went wrong")
+    commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        line = str(command.run.__doc__).partition("\n")[0]
+        one = commands.add_parser(command.__name__.rpartition(".")[2], help=line, description=line)
+        one.add_argument("--json", action="store_true", help="print the result as JSON")
+        one.add_argument("--debug", action="store_true", default=SUPPRESS, help=SUPPRESS)
+        one.add_options(command.OPTIONS)
+        one.set_defaults(run=command.run, keeps=getattr(command, "KEEPS", ""))
+    return root
+
+
+def _command(arguments: Namespace) -> int:
+    out = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
+        check_outputs(arguments)
+        outcome: Outcome = arguments.run(arguments)
+        problems = write_all(arguments, outcome)
+    if arguments.json:
+        data = outcome.as_data()
+        print_json(out, {**data, "written": arguments.written} if outcome.writers else data)
+    else:
+        say(*outcome.as_lines())
+        say(*(labelled(WRITTEN[option], path.resolve()) for option, path in arguments.written.items()))
+    if outcome.error or problems:
+        raise outcome.error or ValueError("; ".join(problems))
+    return outcome.code
+
+
+def check_outputs(arguments: Namespace) -> None:
+    """Refuse what cannot be written to, is named twice or is also read, before the work that leads to it."""
+    found = [getattr(arguments, option, None) or () for option in INPUTS]
+    files = [name for each in found for name in ([each] if isinstance(each, (str, Path)) else each)]
+    taken = dict.fromkeys(map(os.path.realpath, files), "a file that is read")
+    for option, kind in getattr(arguments, "outputs", {}).items():
+        path, flag = getattr(arguments, option), f"--{option.replace('_', '-')}"
+        if path is None:
+            continue
+        try:
+            _check_output(path, kind)
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be written to ({error.strerror or error}); choose another.") from error
+        if kind not in FOLDERS and (path.is_file() or not path.exists()):
+            if there := taken.get(os.path.realpath(path)):
+                raise ValueError(f"{flag} {path} is also {there}; name another file.")
+            taken[os.path.realpath(path)] = f"what {flag} names"
+
+
+def _check_output(path: Path, kind: str) -> None:
+    """Try with a file without a name: it tells more of rights, read-only disks and quotas than a flag does."""
+    if kind in FOLDERS:
+        folder = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+        is_tried = folder != path or kind == "folder"
+        if not folder.is_dir():
+            raise ValueError(f"{path}: {folder} is a file and no folder; choose another.")
+    else:
+        folder, is_tried = path.parent, path.is_file() or not path.exists()
+        if path.is_dir():
+            raise ValueError(f"{path}: this is a folder; name a file in it.")
+        if not folder.is_dir():
+            raise ValueError(f"{path}: there is no folder {folder}; make it, or choose another.")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise ValueError(f"{path}: exists and may not be written to; choose another name.")
+    if is_tried:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    if kind in ("picture", "page"):
+        from zsc import plots, report
+
+        (plots.check_picture_path if kind == "picture" else report.check_report_path)(path)
+
+
+def write_all(arguments: Namespace, outcome: Outcome) -> list[str]:
+    """Write each file that was asked for, note it in `arguments.written`; return what went wrong with the others."""
+    problems = []
+    for option, write in outcome.writers.items():
+        if (path := getattr(arguments, option)) is not None:
+            try:
+                arguments.written[option] = write(path)
+            except (OSError, ValueError) as error:
+                problems.append(getattr(error, "strerror", None) or str(error))
+    return problems
+
+
+def stopped(arguments: Namespace) -> str:
+    """Say what an interrupted command leaves behind: what was written, and what a second run need not do again."""
+    text, store = "stopped", getattr(arguments, "store", None)
+    if arguments.written:
+        text += f"; written: {', '.join(map(str, arguments.written.values()))}"
+    if keeps := getattr(arguments, "keeps", ""):
+        return f"{text}; {keeps}"
+    if not hasattr(arguments, "store") or not hasattr(arguments, "limit"):
+        return f"{text}."
+    if store is None:
+        return f"{text}; no embedding is kept (with --store FOLDER they would be)."
+    if any(store.glob("*/part-*.parquet")):
+        return f"{text}; what was embedded is kept in {store}, run the same command again to go on."
+    return f"{text}; nothing was embedded yet."
+
+
+def sentence(error: BaseException) -> str:
+    """Word an error: by its own sentence where one was meant for the user; else that zsc has a fault, and where."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return f"not enough memory ({error or 'none left'}); ask for less at once: --batch-size, --limit."
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if frame.filename.startswith(OURS)]
+    is_meant = ours[-1:] == frames[-1:] and str(frames[-1].line).startswith("raise ")
+    if isinstance(error, OSError) and error.strerror and (error.errno or not is_meant):
+        name = f"{error.filename}: " if error.filename and str(error.filename) not in error.strerror else ""
+        return name + error.strerror
+    if is_meant or isinstance(error, (OSError, ImportError)):
+        return str(error)
+    place = f"{Path(ours[-1].filename).relative_to(PACKAGE.parent)}:{ours[-1].lineno}" if ours else "an unknown place"
+    return (
+        f"{type(error).__name__} at {place} ({error}); this is a fault of zsc, not of yours: please report it "
+        "(--debug shows the traceback)."
+    )
+
+
+@contextlib.contextmanager
+def _notes_in_a_line() -> Iterator[None]:
+    """Let warnings, and what zsc logs, reach standard error as lines of one form, each once."""
+    told: set[str] = set()
+
+    def note(message: object, *_: object, **__: object) -> None:
+        if str(message) not in told:
+            told.add(str(message))
+            complain(f"zsc: note: {message}")
+
+    log, handler = logging.getLogger("zsc"), logging.Handler(logging.WARNING)
+    handler.emit = lambda record: note(record.getMessage())  # type: ignore[method-assign]
+    log.addHandler(handler)
+    warnings.showwarning = note
+    if not sys.warnoptions:  # the user has asked for nothing else
+        warnings.simplefilter("default", UserWarning)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)

@@ -1,0 +1,91 @@
+"""`zsc evaluate`: a labelled data set classified, and judged."""
+
+from argparse import Namespace
+
+from zsc.classifier import ZeroShotClassifier
+from zsc.cli import _options
+from zsc.cli._printing import Outcome, labelled, table_lines
+from zsc.datasets import ImageDataset
+from zsc.evaluation import Evaluation
+from zsc.prompts import default_prompts
+from zsc.scoring import match_by
+from zsc.statistics import NO_BETTER
+
+MANY_CLASSES = 50
+OPTIONS = (
+    *_options.EMBEDDED,
+    *_options.PROMPTS,
+    _options.output("--save", "file", "keep the evaluation as JSON"),
+    _options.output("--figure", "picture", "draw the confusion"),
+    _options.output("--html", "page", "write a report: one page with everything in it"),
+)
+
+
+def run(arguments: Namespace) -> Outcome:
+    """Classify a labelled data set and judge the result."""
+    from zsc import plots, report
+
+    dataset = _options.chosen_dataset(arguments)
+    prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
+    match_by(dataset.class_names, prompts.class_names)  # before the model is loaded
+    clf = ZeroShotClassifier(prompts, _options.chosen_model(arguments), pooling=arguments.pooling)
+    embeddings = _options.embedded(arguments, clf.model, dataset)
+    evaluation = clf.evaluate(embeddings)
+    writers = {
+        "save": evaluation.save,
+        "figure": lambda path: plots.save(plots.confusion(evaluation), path),
+        "html": lambda path: report.write_report(evaluation, path),
+    }
+    data = {**evaluation.to_dict(), "verdict": _verdict(evaluation), "errors": evaluation.errors}
+    text = [*_headlines(evaluation, clf, dataset), *_tables(evaluation)]
+    return Outcome(data, text, 0, dataset, embeddings.failures, clf.advice, writers)
+
+
+def _headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> list[str]:
+    headline, _, _ = evaluation.summary().partition(", macro")
+    by_position = ", classes matched by position" if evaluation.made_by.matched_by == "position" else ""
+    rows = {
+        "Model": f"{clf.model.name} ({clf.model.info.library}, {clf.model.info.precision})",
+        "Data set": f"{evaluation.made_by.dataset}, {len(dataset)} pictures",
+        "Prompts": f"{clf.prompts.name or 'given'}: {len(clf.prompts)} for {len(clf.class_names)} classes, "
+        f"pooling {clf.pooling}{by_position}",
+        "Accuracy": headline.removeprefix("accuracy "),
+        "Macro recall": f"{evaluation.macro_recall:.3f}",
+        "Baseline": f"{evaluation.majority_baseline:.3f} by always naming the most frequent class",
+        "Verdict": _verdict(evaluation),
+        "Calibration": f"log loss {evaluation.log_loss:.3f}, Brier {evaluation.brier:.3f}, expected calibration error "
+        f"{evaluation.calibration_error:.3f}",
+        "Labels": dataset.notes.get("labels", ""),
+        "Note": _note(evaluation, clf, dataset),
+    }
+    return [labelled(name, text) for name, text in rows.items() if text]
+
+
+def _tables(evaluation: Evaluation) -> list[str]:
+    lines = ["", *table_lines(evaluation.report), ""]
+    if len(evaluation.class_names) <= MANY_CLASSES:
+        lines += ["Confusion (rows: true, columns: predicted)", *table_lines(evaluation.confusion)]
+    else:
+        lines.append(f"The confusion of {len(evaluation.class_names)} classes is in --json, --save and --html.")
+    if len(errors := evaluation.errors):
+        lines += ["", "Most confident errors", *table_lines(errors.head(10), index=False)]
+    return lines
+
+
+def _verdict(evaluation: Evaluation) -> str:
+    """Say so where the accuracy is not shown to be above that of naming one class; empty where it is."""
+    (low, high), floor = evaluation.interval, evaluation.majority_baseline
+    if low > floor or floor == 1:  # pictures of one class tell nothing
+        return ""
+    if high < floor:
+        return f"worse than always naming the most frequent class ({floor:.3f})"
+    return f"{NO_BETTER}: the interval holds {floor:.3f}"
+
+
+def _note(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> str:
+    notes = []
+    if absent := [str(name) for name, support in evaluation.report["support"].items() if not support]:
+        notes.append(f"no pictures of {', '.join(absent)} here: the accuracy says nothing of them")
+    if clf.model.name == "toy" and not dataset.name.startswith("drawn-"):
+        notes.append("the model toy knows only the drawings of this project; on anything else it guesses")
+    return "; ".join(notes)

@@ -1,0 +1,69 @@
+"""`zsc store`: look after kept embeddings."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from zsc.cli import _options
+from zsc.cli._options import option
+from zsc.cli._printing import Outcome
+from zsc.files import printable
+from zsc.store import EmbeddingStore, clear, stores
+
+ACTIONS = {"info": "list what is stored", "verify": "check every file", "clear": "delete it"}
+OPTIONS = (
+    option("action", choices=ACTIONS, help="; ".join(f"{name}: {text}" for name, text in ACTIONS.items())),
+    option("--store", type=Path, default=_options.STORE, metavar="FOLDER", help="the folder that keeps embeddings"),
+    option("--fingerprint", help="only this model's"),
+    option("--yes", action="store_true", help="clear: do not ask"),
+)
+
+
+def run(arguments: Namespace) -> Outcome:
+    """Look after kept embeddings: info, verify or clear."""
+    found = {folder: about for folder, about in stores(arguments.store)
+             if arguments.fingerprint in (None, folder.name)}  # fmt: skip
+    if not found:
+        which = f" of {arguments.fingerprint}" if arguments.fingerprint else ""
+        raise ValueError(f"{arguments.store}: no kept embeddings{which}; 'zsc embed' makes some.")
+    if arguments.action == "clear":
+        return _clear(arguments, [str(about["name"]) for about in found.values()])
+    is_verified = arguments.action == "verify"
+    rows = [_state(folder, about, verify=is_verified) for folder, about in found.items()]
+    text = []
+    for row in rows:
+        size = f"{row['embeddings']} embeddings, {row['bytes'] / 1e6:.1f} MB"
+        text.append(f"{row['fingerprint']}  {row['model']}: {size}")
+        text += [f"  problem: {problem}" for problem in row.get("problems", [])]
+    is_sound = not any(row.get("problems") for row in rows)
+    if is_verified:
+        text.append("sound" if is_sound else "damaged parts are set aside by the next zsc embed")
+    return Outcome(rows, text, 0 if is_sound else 1)
+
+
+def _state(folder: Path, about: dict[str, Any], *, verify: bool) -> dict[str, Any]:
+    kept = EmbeddingStore(folder.parent, folder.name, int(about["embed_dim"]))
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    state = {"fingerprint": folder.name, "model": about["name"], "embeddings": len(kept), "bytes": size}
+    if verify:
+        state["problems"] = [f"{check.path.name}: {check.problem}" for check in kept.verify() if check.problem]
+        state["problems"] += [f"{aside.name}: set aside" for aside in sorted(folder.glob("*.damaged"))]
+    return state
+
+
+def _clear(arguments: Namespace, models: list[str]) -> Outcome:
+    if not (arguments.yes or _is_agreed(f"Remove the kept embeddings of {', '.join(models)} from {arguments.store}?")):
+        raise ValueError(f"nothing was removed from {arguments.store}; answer y on a terminal, or add --yes.")
+    done = clear(arguments.store, arguments.fingerprint)
+    left = [{"path": path, "reason": reason} for path, reason in done.left]
+    text = [f"removed {folder}" for folder in done.removed] + [f"left {path}: {reason}" for path, reason in done.left]
+    return Outcome({"removed": done.removed, "left": left}, text, 0 if done.removed else 1)
+
+
+def _is_agreed(question: str) -> bool:
+    """Ask a person on the terminal; without one the answer is no."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

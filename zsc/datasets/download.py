@@ -1,0 +1,331 @@
+"""Published data sets: what was published, how its folder is read, and how it is got from the first good source.
+
+Every attempt is reported in a line. A data set's folder is complete or not there, whatever happens; what has come of an
+archive is kept, and the next call goes on from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
+
+from zsc.datasets.archives import ArchiveError, unpack
+from zsc.datasets.base import ImageDataset
+from zsc.datasets.listing import Passed, list_classes, tell
+from zsc.files import FULL, DownloadError, digest_of, expanded, fetch, forget, locked, printable, shown
+
+Report = Callable[[str], object]
+KAGGLE = ("ZSC_KAGGLE_URL", "https://www.kaggle.com/api/v1/datasets/download")
+KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own notebooks mount data sets
+TRUSTED = {("https", "kaggle.com", 443)}  # with the hosts below them; nobody else is sent the login
+_log = logging.getLogger("zsc")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that serves a data set's archive: what `--source` calls it, and its address.
+
+    `base` is the environment variable that changes the beginning of the address, for mirrors, and that beginning.
+    `login` sends the user's Kaggle credentials; the source is passed over where there are none.
+    """
+
+    name: str
+    base: tuple[str, str]
+    path: str
+    login: bool = False
+
+    @property
+    def archive(self) -> str:
+        """A file name for the archive; sources with the same path serve the same file."""
+        name = self.path.partition("?")[0].rpartition("/")[2]
+        return name if "." in name else f"{name}.zip"
+
+    @property
+    def url(self) -> str:
+        """The whole address, with the base as the environment has it."""
+        variable, default = self.base
+        return f"{(os.environ.get(variable, '').strip() or default).rstrip('/')}/{self.path}"
+
+
+def on_kaggle(slug: str) -> tuple[Source, Source]:
+    """Name Kaggle's archive of a data set with the user's login, then without one (it is public)."""
+    return Source("kaggle", KAGGLE, slug, login=True), Source("kaggle-public", KAGGLE, slug)
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published form of a data set, as folders ``SPLIT/CLASS/picture``; another layout overrides `read` and `look`.
+
+    Attributes
+    ----------
+    dataset, options, extras, name
+        What `load_dataset` is given: the name, what tells this form from others, such as the version, and further
+        options of `read`; and what the `ImageDataset` is called, if it is not the same.
+    folder, marker, elsewhere
+        Its folder under the root, what lies right inside of it, and other places under the root or on Kaggle.
+    page, sources, checksum
+        Where its authors say how to get it; where to get it, in order; the archive's "md5:...", if one was published.
+    counts, class_names
+        Split -> class name -> number of pictures, the split to evaluate first; class folder -> class name, in order.
+    notes
+        Source, licence and label errors.
+    """
+
+    dataset: str
+    folder: str
+    marker: str
+    page: str
+    sources: tuple[Source, ...]
+    counts: Mapping[str, Mapping[str, int]]
+    class_names: Mapping[str, str]
+    notes: Mapping[str, str]
+    name: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
+    checksum: str | None = None
+    extras: tuple[str, ...] = ()
+
+    @property
+    def how_to_get(self) -> str:
+        """Two ways to get it, as the end of a message."""
+        options = "".join(f" --{name} {value}" for name, value in self.options.items())
+        return f"Run 'zsc download {self.dataset}{options}', or fetch it by hand from {self.page}."
+
+    def find(self, root: Path) -> Path:
+        """Find its folder under a root or on Kaggle; where there is none, name the one that would be there."""
+        places = [base / place for base in (root, KAGGLE_INPUT) for place in (self.folder, *self.elsewhere)]
+        return next((place for place in places if (place / self.marker).exists()), places[0])
+
+    def read(self, folder: Path, split: str) -> ImageDataset:
+        """Read a split from the data set's own folder: class by class, each sorted by name as text.
+
+        FileNotFoundError says which class or picture is missing, and how to get the data set.
+        """
+        place, passed = folder / split, list[Passed]()
+        listed = list_classes(place, list(self.class_names), passed)
+        missing = [name for name in self.class_names if not listed.get(name)]
+        if missing:
+            some = f", missing {', '.join(missing)}" if len(missing) < len(self.class_names) else ""
+            expected = f"expected folders {', '.join(self.class_names)}{some}"
+            raise FileNotFoundError(f"no images under {printable(place)}; {expected}. {self.how_to_get}")
+        labels = np.repeat(np.arange(len(listed)), [len(paths) for paths in listed.values()])
+        paths = [path for paths in listed.values() for path in paths]
+        return self.dataset_of(paths, labels, split, {"passed over": tell(passed, place)})
+
+    def look(self, folder: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
+        """List split, class and path of each picture that is there, and what is named by a table and not there."""
+        rows = []
+        for split in self.counts:
+            for name, paths in list_classes(folder / split, list(self.class_names), []).items():
+                rows += [(split, self.class_names[name], path) for path in paths]
+        return rows, []
+
+    def dataset_of(self, paths: list[Path], labels: np.ndarray, split: str, notes: Mapping[str, str]) -> ImageDataset:
+        """Make the data set of a split, with what was published about it."""
+        names, name = list(self.class_names.values()), self.name or self.dataset
+        return ImageDataset(paths, labels, names, name=name, split_name=split, notes={**self.notes, **notes})
+
+
+def download_published(
+    form: Published,
+    root: Path,
+    source: str | None = None,
+    from_file: str | Path | None = None,
+    *,
+    report: Report | None = None,
+    progress: bool = True,
+) -> Path:
+    """Download and unpack a published data set, unless it is there already; see `zsc.datasets.download_dataset`."""
+    wait, report = report or _log.warning, report or _log.info
+    folder, names = root / form.folder, [s.name for s in form.sources]
+    if source is not None and source not in names:
+        raise ValueError(f"source={source!r}; the source of {form.dataset} must be one of {', '.join(names)}.")
+    if there := _complete_folder(form, root, report):  # before anything is written: it may be another user's
+        return there
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder, report=wait):
+            for stale in folder.parent.glob(f".{folder.name}.unpacking-*"):  # what a killed run left
+                shutil.rmtree(stale, ignore_errors=True)
+            if there := _complete_folder(form, root, report):  # another process may have fetched it meanwhile
+                return there
+            if from_file is not None:
+                return _unpack_own(Path(from_file), form, folder, report, progress)
+            return _try_each([s for s in form.sources if source in (None, s.name)], form, folder, report, progress)
+    except DownloadError:
+        raise
+    except OSError as error:
+        words = str(error)  # which tells all, where there is no strerror
+        if error.errno in FULL:
+            words = f"the disk of {printable(root)} is full; make room and run it again, it goes on from there."
+        elif error.strerror is not None:
+            words = f"{printable(root)} cannot be written to ({error.strerror}); choose another folder with --root."
+        raise DownloadError(words) from error
+
+
+def _complete_folder(form: Published, root: Path, report: Report) -> Path | None:
+    """Find a complete copy; None where there is nothing, and an error where there is a part of one."""
+    place, folder = form.find(root), root / form.folder
+    try:
+        found = sum(len(form.read(place, split)) for split in form.counts)
+    except (FileNotFoundError, ValueError) as error:
+        if not os.path.lexists(folder):
+            return None
+        raise DownloadError(
+            f"{printable(folder)} is there but not complete ({error}); move it away, or mend it, and run this again."
+        ) from error
+    published = sum(sum(counts.values()) for counts in form.counts.values())
+    rest = f" It has {found:,} of {published:,} pictures; 'zsc datasets check {form.dataset}' says which are missing."
+    report(f"{form.dataset}: already there, in {printable(place)}." + (rest if found < published else ""))
+    return place
+
+
+def _try_each(sources: list[Source], form: Published, folder: Path, report: Report, progress: bool) -> Path:
+    tried = []
+    for source in sources:
+        try:
+            auth = _login_for(source, report)
+            report(f"{source.name}: {shown(source.url)}")
+            return _fetch_and_unpack(source, auth, form, folder, report=report, progress=progress)
+        except (DownloadError, ArchiveError) as error:
+            if isinstance(error, DownloadError) and error.errno in FULL:
+                raise  # the next source's copy would need the same room
+            report(f"{source.name}: failed. {error}")
+            tried.append(f"{source.name}: {str(error).removesuffix('.')}")
+    raise DownloadError(
+        f"{form.dataset} could not be downloaded; tried: {'; '.join(tried)}. Three ways on: fetch the archive by hand "
+        f"from {form.page} and run 'zsc download {form.dataset} --from FILE'; set {form.sources[0].base[0]} to a "
+        f"mirror's address, or log in to Kaggle (KAGGLE_API_TOKEN or kaggle.json); or put an unpacked copy at {folder}."
+    )
+
+
+def _login_for(source: Source, report: Report) -> AuthBase | None:
+    if not source.login:
+        return None
+    auth = kaggle_login(report)
+    if auth is None:
+        raise DownloadError("No Kaggle credentials on this machine, passed over.")
+    if not may_log_in(source.url):
+        raise DownloadError(f"{shown(source.url)} is not Kaggle's, so that no login is sent there, passed over.")
+    return auth
+
+
+def _fetch_and_unpack(
+    source: Source, auth: AuthBase | None, form: Published, folder: Path, *, report: Report, progress: bool
+) -> Path:
+    archive = folder.parent / ".download" / source.archive
+    try:  # the note is kept, since unpacking may be stopped: then it is not fetched again
+        fetch(source.url, archive, checksum=form.checksum, auth=auth, progress=progress, report=report, keep_note=True)
+        _unpack(archive, form, folder, progress)
+        forget(archive)
+    except ArchiveError:
+        forget(archive)  # it would fail again
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # unless something in it is kept
+            archive.parent.rmdir()
+    return folder
+
+
+def _unpack_own(archive: Path, form: Published, folder: Path, report: Report, progress: bool) -> Path:
+    """Unpack an archive that the user fetched, if it is the published one."""
+    report(f"{form.dataset}: unpacking {printable(archive)}.")
+    algorithm, _, expected = (form.checksum or "").partition(":")
+    if expected and archive.is_file() and digest_of(archive, algorithm) != expected:
+        raise ArchiveError(
+            f"{printable(archive)}: its {algorithm} is not {expected}, that of the published archive; fetch it again."
+        )
+    return _unpack(archive, form, folder, progress)
+
+
+def _unpack(archive: Path, form: Published, folder: Path, progress: bool) -> Path:
+    def check(inside: Path) -> None:
+        try:
+            for split in form.counts:
+                form.read(inside, split)
+        except (FileNotFoundError, ValueError) as error:
+            raise ArchiveError(f"{archive.name}: the data set in it is not complete. {error}") from error
+
+    return unpack(archive, folder, form.marker, check=check, progress=progress)
+
+
+@dataclass(frozen=True)
+class _Token(AuthBase):
+    """An access token; requests drops the header where an address redirects to another host."""
+
+    token: str = field(repr=False)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+def kaggle_login(report: Report) -> AuthBase | None:
+    """Find the user's Kaggle credentials, for requests to send; None where there are none.
+
+    They are KAGGLE_API_TOKEN, KAGGLE_USERNAME and KAGGLE_KEY, or kaggle.json; `report` is told where that file is
+    damaged or can be read by others, and never the credentials.
+    """
+    file = Path(os.environ.get("KAGGLE_CONFIG_DIR") or expanded("~/.kaggle")) / "kaggle.json"
+    if os.name == "posix" and os.access(file, os.R_OK) and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        report(f"kaggle: others on this machine can read {printable(file)}; run chmod 600 {printable(file)}.")
+    try:
+        token, username, key = ((value or "").strip() for value in _credentials(file))
+        if not token and bool(username) != bool(key):
+            raise ValueError("one of the two is empty")
+    except (ValueError, OSError, TypeError, KeyError, AttributeError):
+        report(f"kaggle: {printable(file)} cannot be read as Kaggle's credentials; fetch it again from Kaggle.")
+        return None
+    if not all(text.isascii() and text.isprintable() for text in (token, username, key)):
+        report("kaggle: the credentials hold letters that no credentials have; copy them again from Kaggle.")
+        return None
+    if token:
+        return _Token(token)
+    return HTTPBasicAuth(username, key) if username else None
+
+
+def _credentials(file: Path) -> tuple[str | None, str | None, str | None]:
+    """Find token, user name and key; empty where there are none."""
+    try:
+        from kagglehub.config import get_kaggle_credentials
+
+        found = get_kaggle_credentials()
+    except RuntimeError:  # it looks for the home directory, and there is none
+        known = os.environ.get
+        return known("KAGGLE_API_TOKEN"), known("KAGGLE_USERNAME"), known("KAGGLE_KEY")
+    except ValueError:
+        read = json.loads(file.read_bytes())  # which knows the marks that Windows' editors put before a text
+        return "", read["username"], read["key"]
+    return (found.api_key, found.username, found.key) if found else ("", "", "")
+
+
+def may_log_in(url: str) -> bool:
+    """Tell whether an address may be sent the login: Kaggle's own, by https, as the library reads it that sends it.
+
+    What two libraries may read differently is refused: backslashes, logins, spaces, letters of other scripts.
+    """
+    try:
+        parts = parse_url(url)
+    except (HTTPError, ValueError):
+        return False
+    if re.search(r"[^!-~]|[\\@]", url) or parts.auth is not None:
+        return False
+    host, port = parts.host or "", parts.port or (443 if parts.scheme == "https" else 80)
+    return re.fullmatch(r"[a-z0-9.-]+", host) is not None and any(
+        (parts.scheme, port) == (scheme, its_port) and f".{host}".endswith(f".{name}")
+        for scheme, name, its_port in TRUSTED
+    )

@@ -1,0 +1,285 @@
+"""Animals: what a drawn animal looks like (`Animal`), by chance from a seed: cats, dogs and five wild kinds.
+
+The kinds of a class differ as they do in life; a wolf is nearer to a husky than to a lion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from random import Random
+
+import yaml
+
+from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, Point, arc, darker, lighter, lobes, mirrored, mix
+from zsc.drawings.scenes import paint
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What all animals of a kind share."""
+
+    animal: str  # the word that people use: cat, lion
+    names: tuple[str, ...]  # other words for this kind, such as a breed, each fit for "a ..."
+    coat: str  # in a word or two, fit for "a ... cat"; empty for none
+    fur: Colour
+    under: Colour  # cheeks and muzzle
+    marks: Colour  # stripes or spots
+    pattern: str
+    head: str
+    ears: str
+    places: tuple[str, ...]  # where such an animal is met
+
+
+def _read_kinds() -> dict[str, tuple[Kind, ...]]:
+    content = yaml.safe_load(resources.files("zsc.drawings").joinpath("kinds.yaml").read_text(encoding="utf-8"))
+    found = {}
+    for animal, group in content["animals"].items():
+        rows = [group["shared"] | row for row in group["kinds"]]
+        rows = [row | {"places": content["places"][row["places"]]} for row in rows]
+        fixed = [{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows]
+        found[animal] = tuple(Kind(animal=animal, **row) for row in fixed)  # type: ignore[arg-type]
+    return found
+
+
+KINDS = _read_kinds()
+WILD = ("lion", "tiger", "leopard", "fox", "wolf")
+EYES: dict[str, tuple[Colour, ...]] = {
+    "cat": ((120, 170, 84), (214, 176, 60), (96, 160, 204)), "dog": ((86, 54, 34), (64, 42, 30)),
+    "wolf": ((222, 182, 70), (206, 166, 84)), "fox": ((196, 136, 50), (170, 112, 44)),
+    "lion": ((190, 140, 60),), "tiger": ((206, 176, 80),), "leopard": ((176, 186, 100), (196, 164, 70)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Animal:
+    """What a drawn animal looks like; empty words stand for nothing of note."""
+
+    kind: Kind
+    fur: Colour
+    eyes: Colour
+    age: str  # young or empty
+    mood: str  # happy (the mouth open), sleepy (the eyes nearly shut) or empty
+    collar: str  # its colour
+    place: str
+
+    @property
+    def label(self) -> int:
+        """0 cat, 1 dog, 2 wild: the order of AFHQ's folders."""
+        return {"cat": 0, "dog": 1}.get(self.kind.animal, 2)
+
+
+def random_animal(rng: Random) -> Animal:
+    """Make up an animal; cats, dogs and wild ones are equally likely, and so are the five wild ones."""
+    group = rng.choice(("cat", "dog", "wild"))
+    kind = rng.choice(KINDS[rng.choice(WILD) if group == "wild" else group])
+    is_siamese = kind.pattern == "mask" and group == "cat"
+    eyes = ((96, 160, 204),) if is_siamese or "husky" in kind.names else EYES[kind.animal]
+    return Animal(
+        kind=kind,
+        fur=mix(kind.fur, rng.choice((BLACK, WHITE, (122, 82, 54))), rng.uniform(0, 0.12)),
+        eyes=rng.choice(eyes),
+        age="young" if rng.random() < 0.2 else "",
+        mood=rng.choice(("", "", "", "happy", "sleepy") if group != "dog" else ("", "", "happy", "happy", "sleepy")),
+        collar=rng.choice(("red", "blue", "green")) if group != "wild" and rng.random() < 0.3 else "",
+        place=rng.choice(kind.places),
+    )
+
+
+def draw_animal(animal: Animal, rng: Random) -> Canvas:
+    """Draw an animal's head and shoulders, a little turned and shifted, in some light."""
+    kind, bright = animal.kind, rng.uniform(0.82, 1.1)
+    canvas = Canvas((bright * rng.uniform(0.95, 1.06), bright, bright * rng.uniform(0.93, 1.05)))
+    paint(canvas, rng, animal.place)
+    canvas.place(rng.uniform(-13, 13), rng.uniform(0.98, 1.26), rng.uniform(-0.1, 0.1), rng.uniform(0.0, 0.16))
+    wide = rng.uniform(0.94, 1.06) * (1.06 if animal.age else 1.0)
+    if kind.pattern == "mane":
+        _draw_mane(canvas, rng, kind.marks)
+    canvas.ellipse(0, 1.15, 0.62 * wide, 0.66, mix(animal.fur, BLACK, 0.14))
+    if kind.pattern not in ("stripes", "rosettes", "spots"):
+        canvas.ellipse(0, 1.1, 0.3, 0.5, mix(kind.under, animal.fur, 0.25))
+    if animal.collar:
+        canvas.line(arc(0, 0.42, 0.42, 0.3, 15, 165), _COLLARS[animal.collar], 0.1)
+        canvas.ellipse(0, 0.76, 0.07, 0.07, (234, 198, 80))
+    _draw_ears(canvas, kind.ears, animal.fur, kind.marks, wide)
+    canvas.soft(mirrored([(x * wide, y) for x, y in _HEADS[kind.head]]), animal.fur)
+    _draw_pattern(canvas, rng, animal, wide)
+    _draw_eyes(canvas, rng, animal, wide * (1.06 if animal.age else 1.0))
+    _draw_snout(canvas, rng, animal)
+    _draw_ears(canvas, kind.ears + " front", animal.fur, kind.marks, wide)
+    return canvas
+
+
+_PINK: Colour = (226, 150, 146)
+_HEADS: dict[str, list[Point]] = {  # right halves, from top to bottom
+    "cat": [(0.0, -0.44), (0.34, -0.42), (0.54, -0.1), (0.56, 0.2), (0.36, 0.46), (0.1, 0.52)],
+    "big cat": [(0.0, -0.48), (0.36, -0.44), (0.54, -0.1), (0.56, 0.24), (0.36, 0.52), (0.14, 0.62)],
+    "dog": [(0.0, -0.52), (0.36, -0.46), (0.48, -0.1), (0.44, 0.24), (0.3, 0.54), (0.12, 0.62)],
+    "pug": [(0.0, -0.48), (0.4, -0.44), (0.54, -0.06), (0.54, 0.28), (0.36, 0.52), (0.12, 0.56)],
+    "fox": [(0.0, -0.4), (0.36, -0.38), (0.52, -0.04), (0.66, 0.16), (0.3, 0.42), (0.1, 0.62)],
+    "wolf": [(0.0, -0.48), (0.34, -0.46), (0.5, -0.08), (0.64, 0.22), (0.38, 0.46), (0.16, 0.66)],
+}
+_SNOUTS: dict[str, tuple[float, float, float]] = {  # half width and height of the muzzle, height of the nose
+    "cat": (0.17, 0.13, 0.13), "big cat": (0.25, 0.2, 0.14), "dog": (0.23, 0.23, 0.14), "pug": (0.28, 0.22, 0.1),
+    "fox": (0.13, 0.2, 0.34), "wolf": (0.19, 0.25, 0.25),
+}  # fmt: skip
+_EYES: dict[str, tuple[float, float, float]] = {  # half distance, height, size
+    "cat": (0.235, -0.06, 0.115), "big cat": (0.225, -0.1, 0.078), "dog": (0.19, -0.1, 0.08),
+    "pug": (0.26, -0.05, 0.11), "fox": (0.23, 0.0, 0.075), "wolf": (0.2, -0.08, 0.07),
+}  # fmt: skip
+_COLLARS: dict[str, Colour] = {"red": (200, 48, 48), "blue": (52, 96, 180), "green": (62, 140, 84)}
+
+
+def _draw_ears(canvas: Canvas, ears: str, fur: Colour, marks: Colour, wide: float) -> None:
+    """Draw the ears: those that stand lie behind the head, those that hang ("... front") before it."""
+    inner, back = mix(fur, _PINK, 0.55), darker(fur, 0.16)
+    for side in (-1, 1):
+        s = side * wide
+        if ears == "cat":
+            canvas.soft([(s * 0.12, -0.36), (s * 0.46, -0.86), (s * 0.56, -0.12), (s * 0.3, -0.1)], back, 1)
+            canvas.soft([(s * 0.24, -0.36), (s * 0.44, -0.72), (s * 0.48, -0.24)], inner, 1)
+        elif ears == "pointed":
+            canvas.soft([(s * 0.1, -0.34), (s * 0.4, -0.92), (s * 0.54, -0.1), (s * 0.3, -0.1)], marks, 1)
+            canvas.soft([(s * 0.24, -0.34), (s * 0.39, -0.74), (s * 0.46, -0.22)], mix(inner, WHITE, 0.3), 1)
+        elif ears == "round":
+            canvas.ellipse(s * 0.42, -0.44, 0.19, 0.19, darker(mix(fur, marks, 0.35), 0.1))
+            canvas.ellipse(s * 0.41, -0.41, 0.11, 0.11, lighter(inner, 0.25))
+        elif ears == "small":
+            canvas.soft([(s * 0.28, -0.5), (s * 0.62, -0.44), (s * 0.56, -0.04), (s * 0.42, -0.2)], marks, 1)
+        elif ears == "folded":
+            canvas.soft([(s * 0.14, -0.42), (s * 0.46, -0.72), (s * 0.66, -0.24), (s * 0.44, -0.3)], marks, 1)
+        elif ears == "floppy front":
+            hang = [(s * 0.26, -0.52), (s * 0.54, -0.44), (s * 0.68, 0.1), (s * 0.58, 0.34), (s * 0.44, 0.16)]
+            canvas.soft(hang, mix(darker(fur, 0.12), marks, 0.6))
+        elif ears == "curly front":
+            canvas.polygon(lobes(s * 0.54, 0.0, 0.17, 0.34, 8, 0.18), marks)
+
+
+def _draw_eyes(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
+    apart, y, r = _EYES[animal.kind.head]
+    look, has_slit = rng.uniform(-0.015, 0.015), animal.kind.head == "cat" and rng.random() < 0.6
+    for side in (-1, 1):
+        x = side * apart * wide
+        if animal.mood == "sleepy":
+            canvas.line(arc(x, y - 0.01, r, r * 0.55, 15, 165, 8), BLACK, 0.035)
+            continue
+        canvas.ellipse(x, y, r * 1.22, r * 1.14, BLACK, turn=side * 18)
+        canvas.ellipse(x, y, r, r * 0.96, animal.eyes)
+        canvas.ellipse(x + look, y, r * (0.3 if has_slit else 0.58), r * (0.85 if has_slit else 0.58), BLACK)
+        canvas.ellipse(x + look + r * 0.28, y - r * 0.32, r * 0.24, r * 0.24, WHITE)
+
+
+def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
+    head, under = animal.kind.head, animal.kind.under
+    rx, ry, nose = _SNOUTS[head]
+    y = nose + ry * 0.8
+    is_cat = head in ("cat", "big cat")
+    if animal.mood == "happy":
+        canvas.ellipse(0, y + ry * 0.7, rx * 0.62, ry * 0.85, (96, 40, 44))
+        canvas.ellipse(0, y + ry * 0.95, rx * 0.42, ry * 0.6, (232, 110, 118))
+    if head in ("fox", "wolf"):
+        canvas.ellipse(0, y - ry * 0.2, rx, ry, mix(under, animal.fur, 0.12))
+        canvas.polygon([(-rx * 0.75, -0.1), (rx * 0.75, -0.1), (rx * 0.4, nose), (-rx * 0.4, nose)], animal.fur)
+    else:
+        canvas.pair(rx * 0.48, y, rx * 0.62, ry * 0.78, under)
+        canvas.ellipse(0, y - ry * 0.3, rx * 0.7, ry * 0.8, under)
+    dark = mix(under, BLACK, 0.7) if sum(under) > 300 else (20, 18, 20)
+    tip, size = nose + 0.07, 0.085 if head in ("cat", "fox") else 0.12
+    canvas.line([(0, tip), (0, y + ry * 0.3)], dark, 0.025)
+    if animal.mood != "happy":
+        for side in (-1, 1):
+            canvas.line(arc(side * rx * 0.36, y + ry * 0.2, rx * 0.36, ry * 0.3, 10, 170, 6), dark, 0.025)
+    colour = rng.choice(((214, 130, 128), (150, 84, 80))) if is_cat else (34, 30, 32)
+    canvas.soft([(-size, nose - 0.03), (size, nose - 0.03), (0, nose + size * 0.95)], colour)
+    if not is_cat:
+        canvas.ellipse(-0.02, nose, 0.03, 0.015, (120, 116, 120))
+        return
+    for side in (-1, 1):
+        for i in (-1, 0, 1):
+            ends = [(side * rx * 0.7, y - 0.02 + i * 0.04), (side * (rx + 0.42), y - 0.04 + i * 0.1)]
+            canvas.line(ends, lighter(under, 0.6), 0.012)
+
+
+def _draw_mane(canvas: Canvas, rng: Random, colour: Colour) -> None:
+    number = rng.choice((13, 15, 17))
+    canvas.polygon(lobes(0, 0.08, 0.82, 0.86, number, 0.12), darker(colour, 0.2))
+    canvas.polygon(lobes(0, 0.04, 0.7, 0.72, number, 0.12), colour)
+    canvas.polygon(lobes(0, 0.0, 0.6, 0.6, number - 2, 0.08), lighter(colour, 0.16))
+
+
+def _draw_pattern(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
+    fur, under, marks, pattern = animal.fur, animal.kind.under, animal.kind.marks, animal.kind.pattern
+    if pattern in ("tabby", "stripes"):
+        _draw_stripes(canvas, animal.kind, wide)
+    elif pattern in ("spots", "rosettes"):
+        _draw_spots(canvas, rng, animal, wide)
+    elif pattern == "patches":
+        side = rng.choice((-1, 1))
+        canvas.soft([(side * 0.08, -0.4), (side * 0.42, -0.36), (side * 0.46, 0.1), (side * 0.16, 0.12)], marks)
+        other = mix(marks, BLACK, 0.7 if rng.random() < 0.5 else 0.1)
+        canvas.ellipse(-side * 0.36 * wide, -0.22, 0.15, 0.15, other, turn=30)
+        canvas.ellipse(-side * 0.2, 0.9, 0.2, 0.14, other)
+    elif pattern == "curls":
+        canvas.polygon(lobes(0, -0.5, 0.34, 0.22, 9, 0.18), lighter(fur, 0.12))
+        for x in (-0.2, 0.0, 0.2):
+            canvas.line(arc(x, -0.5, 0.08, 0.06, 180, 350, 6), marks, 0.025)
+    elif pattern == "wrinkles":
+        for i in range(3):
+            canvas.line(arc(0, -0.12 - 0.1 * i, 0.2, 0.08, 210, 330, 6), mix(fur, marks, 0.5), 0.03)
+    elif pattern == "mask":
+        canvas.ellipse(0, 0.16, 0.36, 0.34, mix(under, fur, 0.2))
+        for side in (-1, 1):
+            canvas.soft([(side * 0.16, -0.38), (side * 0.45, -0.8), (side * 0.52, -0.2)], marks, 1)
+    elif pattern == "blaze":
+        canvas.soft([(0, -0.46), (0.08, -0.2), (0.3, 0.2), (0.3, 0.5), (0, 0.62), (-0.3, 0.5), (-0.3, 0.2),
+                     (-0.08, -0.2)], under)  # fmt: skip
+    elif pattern == "saddle":
+        canvas.ellipse(0, 0.22, 0.3, 0.38, mix(under, fur, 0.15))
+        canvas.soft([(0, -0.3), (0.3, -0.5), (-0.3, -0.5)], mix(marks, fur, 0.3), 1)
+    elif pattern in ("cheeks", "wolf"):
+        _draw_cheeks(canvas, animal, wide)
+
+
+def _draw_cheeks(canvas: Canvas, animal: Animal, wide: float) -> None:
+    kind, is_wolf = animal.kind, animal.kind.pattern == "wolf"
+    for side in (-1, 1):
+        low = [(side * 0.08, 0.16), (side * 0.5 * wide, 0.04), (side * 0.62 * wide, 0.2), (side * 0.3, 0.46)]
+        canvas.soft([*low, (side * 0.04, 0.6)], kind.under, 1)
+    if is_wolf:
+        canvas.pair(0.2 * wide, -0.2, 0.09, 0.045, kind.under, turn=20)
+        canvas.soft([(0, -0.1), (0.2, -0.48), (-0.2, -0.48)], mix(kind.marks, animal.fur, 0.3), 1)
+
+
+def _draw_stripes(canvas: Canvas, kind: Kind, wide: float) -> None:
+    is_tiger, marks = kind.pattern == "stripes", kind.marks
+    thick, stripes, top, gap = (0.06, 4, -0.22, 0.2) if is_tiger else (0.04, 2, 0.1, 0.14)
+    if is_tiger:
+        canvas.pair(0.34 * wide, 0.3, 0.19, 0.2, kind.under)
+        canvas.pair(0.22 * wide, -0.22, 0.1, 0.07, kind.under)
+        for side in (-1, 1):
+            for i in range(3):
+                canvas.line([(side * 0.55, 0.85 + i * 0.16), (side * 0.2, 0.8 + i * 0.18)], marks, 0.07)
+        canvas.line([(-0.2, -0.36), (0.2, -0.36)], marks, thick)
+    for x in (-0.13, 0.0, 0.13):
+        canvas.line([(x, -0.42), (x * 0.6, -0.22)], marks, thick)
+    for side in (-1, 1):
+        for y in (top + i * gap for i in range(stripes)):
+            canvas.line([(side * 0.53 * wide, y), (side * 0.36 * wide, y + 0.05)], marks, thick)
+
+
+_SPOTS = (
+    (-0.42, 0.12), (0.42, 0.12), (-0.4, 0.3), (0.4, 0.3), (-0.3, -0.3), (0.3, -0.3), (-0.12, -0.36), (0.12, -0.36),
+    (0.0, -0.26), (-0.45, -0.08), (0.45, -0.08), (-0.28, 0.44), (0.28, 0.44), (-0.35, 0.85), (0.0, 0.8), (0.3, 0.9),
+    (-0.15, 0.95), (0.45, 0.78), (-0.5, 0.8),
+)  # fmt: skip
+
+
+def _draw_spots(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
+    is_leopard, marks = animal.kind.pattern == "rosettes", animal.kind.marks
+    for near_x, near_y in _SPOTS if is_leopard else rng.sample(_SPOTS, 13):
+        x, y, r = near_x * wide + rng.uniform(-0.03, 0.03), near_y + rng.uniform(-0.03, 0.03), rng.uniform(0.04, 0.06)
+        if is_leopard:
+            canvas.ellipse(x, y, r, r * 0.9, marks)
+            canvas.ellipse(x, y, r * 0.45, r * 0.4, darker(animal.fur, 0.18))
+        else:
+            canvas.ellipse(x, y, r * rng.uniform(0.8, 1.5), r, marks, turn=rng.uniform(0, 90))

@@ -1,0 +1,326 @@
+"""Faces: what a drawn person looks like (`Face`), by chance from a seed, and the drawing of it.
+
+Whether someone wears glasses depends on nothing else here: half do, whatever their age, hair or clothes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, arc, darker, lighter, lobes, mirrored, mix, oval, rounded
+from zsc.drawings.scenes import paint
+
+SKIN: tuple[Colour, ...] = (
+    (248, 220, 198), (240, 204, 174), (226, 182, 146), (200, 152, 112), (164, 116, 82), (124, 84, 60), (92, 62, 46),
+)  # fmt: skip
+EYES: tuple[Colour, ...] = ((84, 58, 40), (60, 44, 36), (84, 128, 168), (98, 130, 84), (120, 120, 112))
+STYLES = {
+    "man": ("short", "short", "parted", "parted", "curly", "spiky", "bald", "long", "afro"),
+    "woman": ("long", "long", "wavy", "bob", "bun", "ponytail", "curly", "short", "afro"),
+}
+BEARDS = ("", "", "", "", "beard", "beard", "moustache", "stubble", "goatee")
+MOODS = ("smiling", "smiling", "smiling", "laughing", "serious", "serious", "sad", "surprised")
+GLASSES = ("round", "square", "thin", "thick", "sunglasses")
+FRAMES: dict[str, Colour] = {
+    "black": (24, 22, 24), "brown": (104, 62, 36), "red": (182, 34, 40), "blue": (36, 70, 150),
+    "golden": (190, 144, 40), "silver": (130, 136, 146),
+}  # fmt: skip
+PLACES = (
+    "white", "grey", "blue", "light blue", "green", "yellow", "pink", "red", "purple", "beige", "dark", "orange",
+    "meadow", "meadow", "forest", "beach", "snow", "sofa",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Face:
+    """What a drawn person looks like, in words and colours; empty words stand for none."""
+
+    person: str  # man or woman
+    age: str  # young, empty or old
+    hair: str
+    hair_name: str
+    hair_colour: Colour
+    beard: str
+    mood: str
+    hat: str
+    glasses: str
+    frame: str
+    clothes: str
+    clothes_colour: str
+    place: str  # the background: a wall's colour or a place
+    skin: Colour
+    eyes: Colour
+
+    @property
+    def label(self) -> int:
+        """0 for no glasses, 1 for glasses, as in the published data set."""
+        return int(bool(self.glasses))
+
+
+def random_face(rng: Random) -> Face:
+    """Make up a person."""
+    person = rng.choice(("man", "woman"))
+    age = rng.choice(("young", "young", "", "", "", "old"))
+    tone = rng.randrange(len(SKIN))
+    names = ["grey", "white"] if age == "old" else ["black", "black", "brown", "brown"]
+    if age != "old" and tone < 4:
+        names += ["blond", "blond", "red", "brown"]
+    name = rng.choice(names)
+    kind = rng.choice(GLASSES) if rng.random() < 0.5 else ""
+    frames = ("black", "black", "brown", "golden", "silver") if kind in ("thin", "sunglasses") else tuple(FRAMES)
+    return Face(
+        person=person,
+        age=age,
+        hair=rng.choice(STYLES[person]),
+        hair_name=name,
+        hair_colour=mix(HAIR[name], rng.choice((BLACK, WHITE)), rng.uniform(0, 0.15)),
+        beard=rng.choice(BEARDS) if person == "man" and age != "young" else "",
+        mood=rng.choice(MOODS),
+        hat=rng.choice(("cap", "beanie", "straw hat")) if rng.random() < 0.15 else "",
+        glasses=kind,
+        frame=rng.choice(frames),
+        clothes=rng.choice(CLOTHES[person]),
+        clothes_colour=rng.choice(("white", "black", "blue", "red", "green", "yellow", "purple", "grey")),
+        place=rng.choice(PLACES),
+        skin=SKIN[tone],
+        eyes=rng.choice(EYES[:2] if tone > 3 else EYES),
+    )
+
+
+def draw_face(face: Face, rng: Random) -> Canvas:
+    """Draw a person, a little turned and shifted, in some light."""
+    bright = rng.uniform(0.84, 1.1)
+    canvas = Canvas((bright * rng.uniform(0.96, 1.05), bright, bright * rng.uniform(0.94, 1.04)))
+    paint(canvas, rng, face.place)
+    scale, angle = rng.uniform(1.1, 1.38), rng.uniform(-9, 9)
+    canvas.place(angle, scale, rng.uniform(-0.09, 0.09), rng.uniform(0.0, 0.13))
+    wide, tall = rng.uniform(0.37, 0.44), rng.uniform(0.49, 0.55)
+    _draw_hair_behind(canvas, face.hair, face.hair_colour)
+    canvas.rectangle(-0.16, 0.2, 0.16, 0.72, darker(face.skin, 0.18))
+    _draw_clothes(canvas, rng, face.clothes, face.clothes_colour, face.skin)
+    _draw_head(canvas, face, wide, tall)
+    _draw_beard(canvas, face.beard, face.hair_colour, face.skin, wide=wide, tall=tall)
+    _draw_mouth(canvas, rng, face)
+    canvas.line(arc(0, 0.06, rng.uniform(0.05, 0.08), 0.055, 20, 160, 6), darker(face.skin, 0.2), 0.025)  # the nose
+    apart = rng.uniform(0.165, 0.195)
+    _draw_eyes(canvas, rng, face, apart)
+    if face.hat:
+        _draw_hat(canvas, face.hat, hair=face.hair, hair_colour=face.hair_colour, colour=face.clothes_colour, wide=wide)
+    else:
+        _draw_hair(canvas, rng, face.hair, face.hair_colour, wide)
+    if face.glasses:
+        _draw_glasses(canvas, rng, face.glasses, FRAMES[face.frame], apart=apart, wide=wide)
+    return canvas
+
+
+def _draw_head(canvas: Canvas, face: Face, wide: float, tall: float) -> None:
+    canvas.pair(wide * 0.98, 0.0, 0.075, 0.11, darker(face.skin, 0.08))
+    jaw = 0.74 if face.person == "man" else 0.62
+    half = [(0.0, -tall), (wide * 0.75, -tall * 0.9), (wide * 1.06, -tall * 0.2), (wide * 1.02, tall * 0.35),
+            (wide * jaw, tall * 0.82), (wide * 0.25, tall)]  # fmt: skip
+    canvas.soft(mirrored(half), face.skin)
+    canvas.pair(wide * 0.62, 0.15, 0.085, 0.06, mix(face.skin, (226, 100, 90), 0.22))  # blush
+    if face.age == "old":
+        for side in (-1, 1):
+            canvas.line([(side * 0.16, 0.12), (side * 0.24, 0.24)], darker(face.skin, 0.16), 0.02)
+        canvas.line([(-0.14, -0.3), (0.14, -0.3)], darker(face.skin, 0.13), 0.02)
+
+
+def _draw_eyes(canvas: Canvas, rng: Random, face: Face, apart: float) -> None:
+    look, open_ = rng.uniform(-0.02, 0.02), 0.075 if face.mood == "surprised" else rng.uniform(0.052, 0.064)
+    brow = darker(mix(face.hair_colour, face.skin, 0.15), 0.25)
+    tilt = {"sad": -0.045, "serious": 0.02}.get(face.mood, 0.0)
+    raised = 0.05 if face.mood == "surprised" else 0.0
+    thick = 0.042 if face.person == "man" else 0.026
+    for side in (-1, 1):
+        x, y = side * apart, -0.07
+        if face.mood == "laughing":
+            canvas.line(arc(x, y + 0.025, 0.075, 0.06, 190, 350, 8), darker(face.skin, 0.75), 0.03)
+        else:
+            canvas.ellipse(x, y, 0.08, open_, WHITE)
+            canvas.ellipse(x + look, y, 0.047, 0.05, face.eyes)
+            canvas.ellipse(x + look, y, 0.025, 0.027, BLACK)
+            canvas.ellipse(x + look + 0.016, y - 0.018, 0.012, 0.012, WHITE)
+            if face.person == "woman":
+                canvas.line(arc(x, y, 0.085, open_ + 0.008, 185, 355, 8), BLACK, 0.022)
+        inner, outer = (x - side * 0.09, -0.19 - raised + tilt), (x + side * 0.09, -0.185 - raised - tilt)
+        canvas.line([inner, (x, -0.215 - raised), outer], brow, thick)
+
+
+def _draw_mouth(canvas: Canvas, rng: Random, face: Face) -> None:
+    lips = mix(face.skin, (176, 60, 64), 0.6 if face.person == "woman" else 0.35)
+    if face.person == "woman" and rng.random() < 0.3:
+        lips = (190, 36, 52)
+    y, w = 0.25, rng.uniform(0.11, 0.15)
+    if face.mood == "laughing":
+        canvas.polygon(arc(0, y - 0.03, w + 0.02, 0.14, 0, 180, 10), darker(lips, 0.55))
+        canvas.rectangle(-w * 0.85, y - 0.03, w * 0.85, y + 0.012, WHITE)
+    elif face.mood == "smiling":
+        if rng.random() < 0.5:
+            canvas.line(arc(0, y - 0.06, w, 0.1, 20, 160), darker(lips, 0.25), 0.032)
+        else:
+            canvas.polygon(arc(0, y - 0.03, w, 0.09, 0, 180, 10), lips)
+            canvas.polygon(arc(0, y - 0.025, w * 0.8, 0.05, 0, 180, 8), WHITE)
+    elif face.mood == "sad":
+        canvas.line(arc(0, y + 0.09, w * 0.8, 0.08, 205, 335), darker(lips, 0.25), 0.032)
+    elif face.mood == "surprised":
+        canvas.polygon(oval(0, y + 0.03, 0.06, 0.08), darker(lips, 0.6))
+    else:
+        canvas.line([(-w * 0.8, y), (w * 0.8, y + rng.uniform(-0.015, 0.015))], darker(lips, 0.2), 0.034)
+        canvas.line([(-w * 0.35, y + 0.05), (w * 0.35, y + 0.05)], lighter(lips, 0.15), 0.02)
+
+
+CLOTHES = {
+    "man": ("shirt", "t-shirt", "sweater", "suit", "hoodie"),
+    "woman": ("blouse", "t-shirt", "sweater", "dress", "hoodie"),
+}
+DYES: dict[str, Colour] = {
+    "white": (236, 234, 228), "black": (50, 48, 54), "blue": (64, 104, 172), "red": (188, 58, 54),
+    "green": (72, 134, 88), "yellow": (232, 188, 66), "purple": (122, 84, 150), "grey": (140, 144, 150),
+}  # fmt: skip
+
+
+def _draw_clothes(canvas: Canvas, rng: Random, kind: str, colour: str, skin: Colour) -> None:
+    dye = DYES[colour]
+    shade = darker(dye, 0.25)
+    half = [(0.13, 0.56), (0.3, 0.6), (0.72, 0.7), (0.88, 0.98), (0.92, 1.6)]
+    canvas.soft(mirrored(half), dye, 1)
+    if kind in ("t-shirt", "dress", "blouse"):
+        deep = 0.13 if kind == "t-shirt" else 0.22
+        canvas.polygon(arc(0, 0.56, 0.2, deep, 0, 180, 8), darker(skin, 0.06))
+        if kind == "dress":
+            for _ in range(12):
+                canvas.ellipse(rng.uniform(-0.7, 0.7), rng.uniform(0.82, 1.0), 0.03, 0.03, lighter(dye, 0.6))
+    elif kind == "sweater":
+        canvas.polygon(rounded(0, 0.58, 0.22, 0.07, 0.9), shade)
+        for i in range(rng.choice((0, 3))):
+            canvas.rectangle(-0.85, 0.76 + i * 0.13, 0.85, 0.81 + i * 0.13, lighter(dye, 0.4))
+    elif kind == "hoodie":
+        canvas.soft(mirrored([(0.2, 0.48), (0.42, 0.62), (0.16, 0.78)]), shade, 1)
+        for side in (-1, 1):
+            canvas.line([(side * 0.08, 0.72), (side * 0.09, 0.95)], WHITE, 0.025)
+    else:
+        inner = WHITE if kind == "suit" else darker(skin, 0.06)
+        canvas.polygon([(-0.16, 0.53), (0.16, 0.53), (0, 0.98 if kind == "suit" else 0.76)], inner)
+        if kind == "suit":
+            tie = rng.choice(((170, 36, 44), (40, 66, 130), (36, 36, 40)))
+            canvas.polygon([(-0.045, 0.6), (0.045, 0.6), (0.06, 1.2), (-0.06, 1.2)], tie)
+        for side in (-1, 1):
+            lapel = [(side * 0.15, 0.5), (side * 0.3, 0.6), (side * 0.2, 0.8), (0, 0.98 if kind == "suit" else 0.76)]
+            canvas.polygon(lapel, darker(dye, 0.15) if kind == "suit" else lighter(dye, 0.3))
+
+
+def _draw_hat(canvas: Canvas, kind: str, *, hair: str, hair_colour: Colour, colour: str, wide: float) -> None:
+    dye = mix(DYES[colour], (90, 70, 60), 0.2)
+    if hair != "bald":
+        canvas.pair(wide * 0.96, -0.18, 0.07, 0.16, hair_colour)
+    if kind == "straw hat":
+        straw: Colour = (226, 194, 124)
+        canvas.polygon(arc(0, -0.3, wide * 0.95, 0.42, 180, 360, 12), straw)
+        canvas.rectangle(-wide * 0.93, -0.42, wide * 0.93, -0.3, dye)
+        canvas.ellipse(0, -0.3, wide * 1.7, 0.09, darker(straw, 0.08))
+    elif kind == "cap":
+        canvas.polygon(arc(0, -0.26, wide * 1.07, 0.38, 180, 360, 12), dye)
+        canvas.polygon(oval(0.12, -0.27, wide * 1.05, 0.075), darker(dye, 0.3))
+    else:
+        canvas.polygon(arc(0, -0.24, wide * 1.09, 0.46, 180, 360, 12), dye)
+        canvas.polygon(rounded(0, -0.27, wide * 1.12, 0.085, 0.8), lighter(dye, 0.25))
+        canvas.ellipse(0, -0.72, 0.09, 0.09, lighter(dye, 0.35))
+
+
+def _draw_glasses(canvas: Canvas, rng: Random, kind: str, colour: Colour, *, apart: float, wide: float) -> None:
+    y, x = -0.06 + rng.uniform(-0.01, 0.015), apart + 0.012
+    width = {"thin": 0.026, "round": 0.038, "square": 0.042, "thick": 0.07, "sunglasses": 0.04}[kind]
+    is_round = kind == "round" or (kind in ("thin", "sunglasses") and rng.random() < 0.5)
+    rx = rng.uniform(0.145, 0.165) if kind != "thin" else rng.uniform(0.135, 0.155)
+    ry = rx * (rng.uniform(0.92, 1.0) if is_round else rng.uniform(0.7, 0.82))
+    for side in (-1, 1):
+        rim = oval(side * x, y, rx, ry) if is_round else rounded(side * x, y, rx, ry, 0.45)
+        if kind == "sunglasses":
+            canvas.polygon(rim, mix(BLACK, colour, 0.2))
+            glint = [(side * x - 0.07, y - 0.06), (side * x, y - 0.06), (side * x - 0.05, y + 0.02)]
+            canvas.polygon(glint, (96, 98, 108))
+        elif rng.random() < 0.5:
+            glint = [(side * x + 0.03, y - ry * 0.6), (side * x + 0.07, y - ry * 0.6), (side * x + 0.02, y - ry * 0.1)]
+            canvas.polygon(glint, WHITE)
+        canvas.line([*rim, rim[0], rim[1]], colour, width)
+        canvas.line([(side * (x + rx), y - 0.02), (side * (wide + 0.02), y - 0.045)], colour, max(width * 0.8, 0.03))
+    canvas.line(arc(0, y, max(x - rx, 0.02), 0.04, 180, 360, 5), colour, max(width * 0.8, 0.03))
+
+
+HAIR: dict[str, Colour] = {
+    "black": (38, 32, 34), "brown": (104, 68, 44), "blond": (226, 188, 112), "red": (184, 86, 42),
+    "grey": (150, 150, 152), "white": (228, 226, 222),
+}  # fmt: skip
+
+
+_BEHIND = {
+    "long": mirrored([(0.0, -0.62), (0.5, -0.46), (0.56, 0.2), (0.5, 0.86), (0.3, 0.9)]),
+    "bob": mirrored([(0.0, -0.64), (0.5, -0.5), (0.56, 0.1), (0.52, 0.46), (0.2, 0.5)]),
+    "ponytail": [(0.2, -0.6), (0.62, -0.42), (0.68, 0.2), (0.54, 0.62), (0.46, 0.1), (0.4, -0.3)],
+}
+
+
+def _draw_hair_behind(canvas: Canvas, style: str, colour: Colour) -> None:
+    back = darker(colour, 0.14)
+    if style in _BEHIND:
+        canvas.soft(_BEHIND[style], back)
+    elif style == "wavy":
+        for i in range(5):
+            canvas.pair(0.42 + 0.05 * (i % 2), -0.2 + i * 0.23, 0.19, 0.2, back)
+    elif style == "bun":
+        canvas.ellipse(0, -0.66, 0.21, 0.19, colour)
+        canvas.line(arc(0, -0.66, 0.12, 0.1, 200, 340, 6), back, 0.02)
+    elif style == "afro":
+        canvas.polygon(lobes(0, -0.22, 0.57, 0.53, 13, 0.1), colour)
+    elif style == "curly":
+        canvas.polygon(lobes(0, -0.16, 0.47, 0.47, 10, 0.14), back)
+
+
+def _draw_hair(canvas: Canvas, rng: Random, style: str, colour: Colour, wide: float) -> None:
+    if style == "bald":
+        canvas.polygon(oval(-0.12, -0.4, 0.08, 0.035, -25), (255, 244, 232))
+        return
+    shine = lighter(colour, 0.16)
+    w = wide * 1.08
+    if style in ("curly", "afro"):
+        canvas.polygon(lobes(0, -0.44, w * 0.98, 0.17, 8, 0.3), colour)
+        for x in (-0.22, 0.02, 0.24):
+            canvas.line(arc(x, -0.5, 0.07, 0.05, 190, 340, 5), shine, 0.022)
+        return
+    if style == "spiky":
+        spikes = [(-w, -0.12)]
+        for i in range(7):
+            x = -w + (i + 0.5) * w / 3.5
+            spikes += [(x, -0.72 - 0.1 * (1 - abs(x) / w)), (x + w / 7, -0.4 - 0.14 * (1 - abs(x) / w))]
+        spikes[-1] = (w, -0.12)
+        canvas.polygon([*spikes, (w * 0.86, -0.3), (0, -0.36), (-w * 0.86, -0.3)], colour)
+        return
+    side = rng.choice((-1, 1))
+    low = rng.uniform(-0.36, -0.28)
+    if style in ("short", "parted"):
+        top = -0.6 if style == "short" else -0.66
+        line = [(-w, -0.06), (-w * 1.03, -0.34), (-w * 0.7, top), (0, top - 0.05), (w * 0.7, top), (w * 1.03, -0.34)]
+        fringe = [(w, -0.06), (w * 0.86, -0.26), (side * w * 0.45, low - 0.08), (-w * 0.2, low), (-w * 0.86, -0.26)]
+    else:
+        line = [(-w, 0.12), (-w * 1.08, -0.3), (-w * 0.75, -0.62), (0, -0.68), (w * 0.75, -0.62), (w * 1.08, -0.3)]
+        part = side * w * rng.uniform(0.0, 0.45)
+        fringe = [(w, 0.12), (w * 0.88, -0.16), (w * 0.5, low), (part, -0.44), (-w * 0.5, low), (-w * 0.88, -0.16)]
+    canvas.soft([*line, *fringe], colour, 1)
+    canvas.line(arc(side * 0.06, -0.4, w * 0.6, 0.17, 215, 300, 6), shine, 0.03)
+
+
+def _draw_beard(canvas: Canvas, beard: str, colour: Colour, skin: Colour, *, wide: float, tall: float) -> None:
+    hair = darker(colour, 0.08)
+    if beard in ("beard", "stubble"):
+        colour = hair if beard == "beard" else mix(skin, hair, 0.28)
+        low = tall * 1.12 if beard == "beard" else tall * 0.99
+        half = [(wide * 0.62, 0.13), (wide * 1.02, 0.02), (wide * 1.04, tall * 0.4), (wide * 0.74, low * 0.86)]
+        canvas.soft([*mirrored([(0.06, 0.17), *half, (wide * 0.3, low)])], colour, 1)
+        canvas.ellipse(0, 0.25, 0.17, 0.07, skin if beard == "beard" else colour)
+    if beard == "goatee":
+        canvas.polygon(oval(0, tall * 0.8, 0.12, 0.13), hair)
+    if beard in ("moustache", "goatee", "beard"):
+        for side in (-1, 1):
+            canvas.polygon(oval(side * 0.085, 0.165, 0.105, 0.036, side * 14), hair)

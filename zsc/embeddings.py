@@ -1,0 +1,527 @@
+"""embed_images -> ImageEmbeddings: the pictures of a data set as rows of numbers, embedded once.
+
+From here on there are no pictures and no torch, only arrays. With a store, what was embedded before, by content, is
+never embedded again; a run may be stopped at any moment and goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Container, Generator, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import groupby
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm.auto import tqdm
+
+from zsc.checks import (
+    FrozenList,
+    as_indices,
+    as_list,
+    check_choice,
+    check_count,
+    check_embeddings,
+    check_labels,
+    check_texts,
+    check_unique,
+    frozen,
+    short,
+)
+from zsc.datasets import ImageDataset
+from zsc.files import printable, shown
+from zsc.images import ImageError, describe, is_url, open_image, read_source
+from zsc.models import as_encoder
+from zsc.store import MANIFEST, EmbeddingStore, FileKey, ForeignError, PathIndex, file_key, read_table, write_table
+
+if TYPE_CHECKING:
+    from zsc.models import Encoder
+    from zsc.models.base import Transform
+
+KIND = "image embeddings"  # what a saved file says that it is
+ON_ERROR = ("raise", "skip", "record")
+PART_ROWS = 512  # embeddings per part: what a stop can lose at most, rounded up to blocks
+_TEXTS = ("model", "fingerprint", "dataset")
+_FAILURE = ("index", "image", "error")
+_LOCKS = [threading.Lock() for _ in range(64)]  # what is in memory may stand in a data set twice, for two threads
+
+
+class PictureName(str):
+    """The name of a picture that was in memory when its embedding was saved: there is nothing that could be opened."""
+
+    __slots__ = ()
+
+
+_SOURCES: dict[str, Callable[[str], Any]] = {"path": Path, "text": str, "memory": PictureName}
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEmbeddings:
+    """The embeddings of N pictures, with their labels, and the model that made them; checked, copied and read-only.
+
+    Attributes
+    ----------
+    values
+        Shape (N, D), float32, unit rows; all NaN in the row of a picture that failed and was recorded.
+    paths, labels, class_names
+        As in the data set; labels have shape (N,), -1 for no label.
+    model, fingerprint
+        Name and fingerprint of the encoder.
+    dataset
+        Name and split of the data set.
+    failures
+        Pictures that could not be embedded: index in the data set, image, error; empty where none failed.
+    digests
+        sha256 of each picture's content, None where it failed; or None where they are not known.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is of another kind, rows are not unit vectors, labels index no class, or numbers differ.
+    """
+
+    values: np.ndarray
+    paths: Sequence[Any]
+    labels: np.ndarray
+    class_names: list[str]
+    model: str = ""
+    fingerprint: str = ""
+    dataset: str = ""
+    failures: pd.DataFrame = field(default_factory=lambda: failure_table([]))
+    digests: Sequence[bytes | None] | None = None
+
+    def __post_init__(self) -> None:
+        paths, names = as_list(self.paths, "paths", "pictures"), check_texts(self.class_names, "class_names")
+        check_unique(names, "class_names")
+        labels = check_labels(self.labels, len(names), "labels", partial=True)
+        values = check_embeddings(self.values, "values", partial=True)
+        n = len(paths)
+        if not len(values) == n == len(labels):
+            shape = f"values of shape {values.shape} for {n} paths and {len(labels)} labels"
+            raise ValueError(f"{shape}; pass (N, D) values and N of the others.")
+        digests = None if self.digests is None else FrozenList(as_list(self.digests, "digests"))
+        if digests is not None and (len(digests) != n or not all(d is None or isinstance(d, bytes) for d in digests)):
+            raise ValueError(f"digests holds {len(digests)} for {n} pictures; pass bytes or None, one for each.")
+        if values is not self.values or values.base is not None or values.flags.writeable:
+            values = frozen(values)  # unless nobody can change it
+        for name in _TEXTS:
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name}={short(getattr(self, name))}; {name} must be a text.")
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "paths", FrozenList(paths))
+        object.__setattr__(self, "labels", frozen(labels))
+        object.__setattr__(self, "class_names", FrozenList(names))
+        object.__setattr__(self, "failures", _checked_failures(self.failures))
+        object.__setattr__(self, "digests", digests)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.failures)} failed" if len(self.failures) else ""
+        n, dim = self.values.shape
+        return f"ImageEmbeddings({self.dataset}: {n} x {dim} by {self.model}{failed})"
+
+    @property
+    def failed(self) -> np.ndarray:
+        """Which rows have no embedding, shape (N,), bool."""
+        return np.isnan(self.values[:, :1]).any(axis=1)
+
+    @property
+    def data_digest(self) -> str:
+        """The sha256 of all pictures' contents with their classes, in any order; "" where they are not known."""
+        if self.digests is None or not len(self):
+            return ""
+        names = [_utf8(self.class_names[k]) if k >= 0 else b"" for k in self.labels]
+        lines = sorted((digest or b"") + name for digest, name in zip(self.digests, names, strict=True))
+        return hashlib.sha256(b"\n".join(lines)).hexdigest()
+
+    def without_failed(self) -> ImageEmbeddings:
+        """Leave out the rows of pictures that failed; `failures` still lists them."""
+        failed = self.failed
+        return self.select(~failed) if failed.any() else self
+
+    def select(self, indices: Sequence[int] | np.ndarray | slice) -> ImageEmbeddings:
+        """Keep the rows at `indices`, in that order; or those that a mask of N bools, or a slice, names."""
+        rows = as_indices(indices, len(self))
+        digests = None if self.digests is None else [self.digests[i] for i in rows]
+        paths = [self.paths[i] for i in rows]
+        return replace(self, values=self.values[rows], paths=paths, labels=self.labels[rows], digests=digests)
+
+    def head(self, n: int) -> ImageEmbeddings:
+        """Keep the first `n` rows, or all where there are fewer."""
+        return self.select(range(min(check_count(n, "n"), len(self))))
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one Parquet file that `load` reads; pictures in memory are kept by name only."""
+        names: list[Any] = [os.fsdecode(p) if isinstance(p, (str, os.PathLike)) else name_of(p) for p in self.paths]
+        try:
+            "".join(names).encode()
+        except UnicodeEncodeError:  # names of files are bytes
+            names = [_utf8(name) for name in names]
+        columns = {"image": names, "kind": [_kind(p) for p in self.paths], "label": self.labels, "values": self.values}
+        columns |= {} if self.digests is None else {"digest": list(self.digests)}
+        about = {name: getattr(self, name) for name in ("class_names", *_TEXTS)}
+        about |= {"kind": KIND, "failures": self.failures.to_dict("records")}
+        return write_table(path, columns, about)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ImageEmbeddings:
+        """Read what `save` wrote, or the output folder of `embed_on_cluster`.
+
+        Paths come back as paths, URLs and other texts as texts, and pictures that were in memory as `PictureName`.
+        ValueError names the file, and says that it is missing, damaged, of a newer version or something else.
+        """
+        path = Path(path)
+        if path.is_dir():
+            manifests = sorted(path.glob(f"*/{MANIFEST}"))
+            if len(manifests) != 1:
+                found = f"holds {len(manifests)} files */{MANIFEST}"
+                raise ValueError(f"{printable(path)}: {found}; pass the one that you mean.")
+            path = manifests[0]
+        try:
+            with path.open("rb") as file:
+                return cls(**_read(file))
+        except ForeignError as error:
+            raise ValueError(f"{printable(path)}: {error}.") from error
+        except Exception as error:  # a damaged or foreign file may raise anything
+            reason = getattr(error, "strerror", None) or printable(error)
+            words = f"no file of embeddings that can be read ({reason})"
+            raise ValueError(f"{printable(path)}: {words}; write one with save.") from error
+
+
+def _read(file: BinaryIO) -> dict[str, Any]:
+    """Read the fields of `ImageEmbeddings` from a file that `save` wrote; in the first version's are no kinds."""
+    columns, about = read_table(file)
+    kind, _ = about.pop("kind", KIND), about.pop("format", None)
+    wanted = {"class_names", "failures", *_TEXTS}
+    missing = sorted({"image", "label", "values"} - columns.keys()) + sorted(wanted - about.keys())
+    if missing or kind != KIND:
+        what = ", ".join(missing) or "kind"
+        raise ForeignError(f"does not hold saved embeddings ({what} is missing); write them with save")
+    if unknown := about.keys() - wanted:
+        raise ForeignError(f"holds {short(min(unknown))}, so that a newer version of zsc wrote it: update zsc")
+    names = [n if isinstance(n, str) else n.decode("utf-8", "surrogatepass") for n in columns["image"]]
+    kinds = columns.get("kind") or ["text" if is_url(name) else "path" for name in names]
+    return about | {
+        "values": columns["values"],
+        "paths": [_SOURCES[kind](name) for kind, name in zip(kinds, names, strict=True)],
+        "labels": columns["label"],
+        "failures": failure_table([(int(row["index"]), row["image"], row["error"]) for row in about["failures"]]),
+        "digests": columns.get("digest"),
+    }
+
+
+def _kind(source: Any) -> str:
+    if isinstance(source, os.PathLike):
+        return "path"
+    return "text" if isinstance(source, str) and not isinstance(source, PictureName) else "memory"
+
+
+def failure_table(rows: Iterable[tuple[int, str, str]]) -> pd.DataFrame:
+    """List pictures that failed: index (int64), image and error (texts, which need not be UTF-8)."""
+    found = [(check_count(index, "failures.index", low=0), str(image), str(error)) for index, image, error in rows]
+    table = pd.DataFrame({name: pd.Series([row[i] for row in found], dtype=object) for i, name in enumerate(_FAILURE)})
+    return table.astype({"index": np.int64})
+
+
+def _checked_failures(failures: Any) -> pd.DataFrame:
+    if not isinstance(failures, pd.DataFrame) or not set(_FAILURE) <= set(failures.columns):
+        raise TypeError(f"failures is {short(failures)}; pass a DataFrame with the columns {', '.join(_FAILURE)}.")
+    return failure_table(zip(*(failures[name].tolist() for name in _FAILURE), strict=True))
+
+
+def _utf8(text: str) -> bytes:
+    """Encode any text: a name from the disk may hold bytes that are not UTF-8."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def check_made_by(embeddings: ImageEmbeddings, encoder: Encoder) -> None:
+    """Check that embeddings were made by an encoder: those of another model say nothing beside its own."""
+    if embeddings.fingerprint != encoder.fingerprint:
+        raise ValueError(
+            f"the embeddings were made by {embeddings.model} ({embeddings.fingerprint}), not by {encoder.name} "
+            f"({encoder.fingerprint}); embed the pictures with the same model, or pass the model that made them."
+        )
+
+
+def embed_images(
+    model: Encoder | str | Path,
+    dataset: ImageDataset,
+    store: str | Path | None = None,
+    *,
+    batch_size: int = 32,
+    workers: int | None = None,
+    on_error: str = "raise",
+    progress: bool = True,
+) -> ImageEmbeddings:
+    """Embed every picture of a data set: one row per picture, in its order.
+
+    Parameters
+    ----------
+    model
+        The encoder, or its name for `load_model`.
+    dataset
+        N pictures; two batches of them are open at any time.
+    store
+        A folder, such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing.
+    batch_size, workers
+        Pictures that go through the encoder at once; threads that open pictures beside it, None or 0 chooses.
+    on_error
+        What a picture that cannot be opened or embedded does, whatever it raises: "raise" ends the run (what was
+        embedded is kept), "skip" leaves its row out, "record" keeps its row as NaN. The last two list it in `failures`.
+    progress
+        Show a bar with the rate and the time left.
+
+    Raises
+    ------
+    ImageError
+        If a picture cannot be embedded and `on_error` is "raise"; the message names it.
+    OSError
+        If the store cannot be written to and not all pictures are in it.
+    """
+    if not isinstance(dataset, ImageDataset):
+        raise TypeError(f"dataset is a {type(dataset).__name__}; pass an ImageDataset, or use model.encode_images.")
+    check_choice(on_error, ON_ERROR, "on_error")
+    check_count(batch_size, "batch_size")
+    workers = check_count(workers or 0, "workers", low=0) or min(os.cpu_count() or 1, 8)
+    if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
+        raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
+    if not len(dataset):
+        raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
+    job = _Job(as_encoder(model), dataset, store)
+    n_found = int(job.found.sum())
+    blocks = stream(job, np.flatnonzero(~job.found), batch_size, workers)
+    with (
+        contextlib.closing(blocks),
+        tqdm(total=len(dataset), initial=n_found, unit="images", disable=not progress) as bar,
+    ):
+        try:
+            for pictures in blocks:
+                job.take(pictures, raise_errors=on_error == "raise")
+                bar.update(len(pictures))
+        finally:
+            job.flush()
+    embeddings = job.result()
+    return embeddings.without_failed() if on_error == "skip" else embeddings
+
+
+class _Job:
+    """One run of `embed_images`: the rows so far, and what is not on disk yet."""
+
+    def __init__(self, model: Encoder, dataset: ImageDataset, store: str | Path | None) -> None:
+        self.model, self.dataset = model, dataset
+        self.values = np.full((len(dataset), model.embed_dim), np.nan, np.float32)
+        self.found = np.zeros(len(dataset), bool)
+        self.digests: list[bytes | None] = [None] * len(dataset)
+        self.failures: list[tuple[int, str, str]] = []
+        self.pending: dict[bytes, np.ndarray] = {}
+        self.seen: list[tuple[FileKey, bytes]] = []
+        self.store: EmbeddingStore | None = None
+        if store is not None:
+            self.store = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info))
+            self.index = PathIndex(store)
+            digests = self.index.lookup(dataset.paths)
+            kept, self.found = self.store.get(digests)
+            self.values[self.found] = kept[self.found]
+            self.digests = [d if found else None for d, found in zip(digests, self.found, strict=True)]
+
+    def take(self, pictures: list[Picture], *, raise_errors: bool) -> None:
+        """Put embeddings into their rows, and onto disk when enough have come."""
+        pictures = self._with_kept(pictures)
+        for picture in pictures:
+            if picture.embedding is not None and picture.error is None:
+                self.digests[picture.index], self.values[picture.index] = picture.digest, picture.embedding
+                if self.store is not None and picture.digest not in self.store:
+                    if not self.pending:
+                        self.store.make()  # a folder that cannot be written to is told before hours of work
+                    self.pending[picture.digest] = picture.embedding
+                if picture.key is not None:
+                    self.seen.append((picture.key, picture.digest))
+        for picture in pictures:
+            if picture.error is not None:
+                if raise_errors:
+                    raise picture.error
+                self.failures.append((picture.index, picture.name, str(picture.error)))
+        if len(self.pending) >= PART_ROWS or len(self.seen) >= 8 * PART_ROWS:
+            self.flush()
+
+    def _with_kept(self, pictures: list[Picture]) -> list[Picture]:
+        """Fill in the embeddings that are kept; those that turn out to be damaged are made now."""
+        kept = [p for p in pictures if p.embedding is None and p.error is None]
+        if not kept or self.store is None:
+            return pictures
+        for picture, value, is_there in zip(kept, *self.store.get([p.digest for p in kept]), strict=True):
+            picture.embedding = value if is_there else None
+        paths, transform = self.dataset.paths, self.model.transform
+        lost = [prepare(p.index, paths[p.index], transform, ()) for p in kept if p.embedding is None]
+        mended = {p.index: p for p in encode(self.model, lost)}
+        return [mended.get(p.index, p) for p in pictures]
+
+    def flush(self) -> None:
+        """Write what is not on disk yet: the vectors first, then the paths that lead to them."""
+        if self.store is not None:
+            if self.pending:
+                self.store.add(list(self.pending), np.stack(list(self.pending.values())))
+            self.index.add(self.seen)
+        self.pending, self.seen = {}, []
+
+    def result(self) -> ImageEmbeddings:
+        self.values.flags.writeable = False  # so that it need not be copied
+        return ImageEmbeddings(
+            self.values,
+            self.dataset.paths,
+            self.dataset.labels,
+            self.dataset.class_names,
+            model=self.model.name,
+            fingerprint=self.model.fingerprint,
+            dataset=f"{self.dataset.name} {self.dataset.split_name}".strip(),
+            failures=failure_table(self.failures),
+            digests=self.digests,
+        )
+
+
+@dataclass
+class Picture:
+    """One picture on its way through the encoder; `error` says why it failed."""
+
+    index: int  # its place in the data set
+    name: str  # what messages call it
+    key: FileKey | None = None  # what changes with its file, taken before it was read
+    digest: bytes = b""  # sha256 of its content, once that was read
+    pixels: np.ndarray | None = None  # what the transform made of it, (3, S, S), until it is embedded
+    embedding: np.ndarray | None = None  # None where it is kept already
+    error: ImageError | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an error, whatever it is, as one that names the picture."""
+        if isinstance(error, ImageError):
+            self.error = error
+            return
+        what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        reason = "it needs more memory than there is" if isinstance(error, MemoryError) else printable(what)
+        name = shown(self.name) if is_url(self.name) else printable(self.name)
+        self.error = ImageError(f"{name}: cannot be embedded ({reason}); mend it, or leave it out.")
+        self.error.__cause__ = error
+
+
+def stream(job: _Job, indices: Iterable[int], batch_size: int, workers: int) -> Generator[list[Picture], None, None]:
+    """Embed the pictures at `indices`, ascending, block by block, while threads open those of the next block.
+
+    A block holds the wanted pictures among `batch_size` neighbours of the data set: a run that goes on after a stop
+    forms the same blocks as an undisturbed one, and gives the same numbers to the last bit. The threads are daemons: a
+    picture that hangs holds up no interrupt.
+    """
+    paths, transform, known = job.dataset.paths, job.model.transform, () if job.store is None else job.store
+    waiting: deque[Any] = deque()
+    with ThreadPool(workers, _give_way) as pool:
+        for _, block in groupby(map(int, indices), lambda index: index // batch_size):
+            tasks = [(index, paths[index], transform, known) for index in block]
+            waiting.append(pool.starmap_async(prepare, tasks, chunksize=1))
+            if len(waiting) == 2:
+                yield encode(job.model, waiting.popleft().get())
+        for block in waiting:
+            yield encode(job.model, block.get())
+
+
+def _give_way() -> None:
+    """Lower the priority of a thread that opens pictures, so that it does not stall the encoder when cores are few."""
+    if sys.platform == "linux":  # elsewhere this would slow the whole process down
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def prepare(index: int, source: Any, transform: Transform, known: Container[bytes]) -> Picture:
+    """Read, digest and transform one picture; one that raises anything comes back with its error.
+
+    What has a `known` digest needs no embedding, and is not decoded.
+    """
+    picture = Picture(index, name_of(source))
+    try:
+        picture.key = file_key(source)
+        content, picture.digest = read_content(source)
+        if picture.digest not in known:
+            image = content if isinstance(content, Image.Image) else open_image(content, name=picture.name)
+            picture.pixels = transform(image)
+    except (Exception, SystemExit) as error:
+        picture.fail(error)
+    return picture
+
+
+def name_of(source: Any) -> str:
+    """Name a picture source, as `describe` does; a name that cannot be told is no reason to lose the picture."""
+    try:
+        return describe(source)
+    except Exception:
+        return f"a {type(source).__name__}"
+
+
+def read_content(source: Any) -> tuple[bytes | Image.Image, bytes]:
+    """Read the bytes of a path, URL or open file, or open what is in memory as a picture; and digest that (sha256).
+
+    Two pictures in memory that open as different ones have different digests, whatever they are.
+    """
+    is_name = isinstance(source, (str, os.PathLike, bytes))
+    content = read_source(source) if is_name else _read_object(source)
+    if not isinstance(content, Image.Image):
+        return content, hashlib.sha256(content).digest()
+    head = f"opened {content.mode} {content.width}x{content.height}\n"
+    return content, hashlib.sha256(head.encode() + content.tobytes()).digest()
+
+
+def _read_object(source: Any) -> Any:
+    """Read something that is in memory, or an open file, which stays where it was; in one thread at a time."""
+    with _LOCKS[id(source) // 16 % len(_LOCKS)]:
+        is_file = hasattr(source, "read") and getattr(source, "seekable", lambda: hasattr(source, "seek"))()
+        place = source.tell() if is_file else 0
+        try:
+            content = read_source(source)
+            return content if isinstance(content, (bytes, bytearray, memoryview)) else open_image(content)
+        finally:
+            if is_file:
+                source.seek(place)
+
+
+def encode(model: Encoder, pictures: list[Picture]) -> list[Picture]:
+    """Embed those pictures of a block that have pixels together; equal ones once.
+
+    Where the encoder fails, each picture goes through it alone, and those that fail again get their error. Where all
+    do, for another reason than embeddings that are not numbers, it is the encoder that fails: its error is raised.
+    """
+    new = {p.digest: p.pixels for p in pictures if p.pixels is not None}
+    errors: dict[bytes, Exception] = {}
+    try:
+        embeddings = dict(zip(new, model.encode_pixels(list(new.values())), strict=True)) if new else {}
+    except Exception as error:
+        embeddings = {}
+        for digest, pixels in new.items():
+            try:
+                embeddings[digest] = model.encode_pixels([pixels])[0]
+            except Exception as its_error:
+                errors[digest] = its_error
+        if not embeddings and len(new) > 1 and not isinstance(error, FloatingPointError):
+            raise
+        if not errors:
+            warnings.warn(
+                f"{model.name}: {len(new)} pictures failed together ({type(error).__name__}: {printable(error)}) and "
+                "were embedded one by one; pass a smaller batch_size.", RuntimeWarning, stacklevel=2,
+            )  # fmt: skip
+    for picture in pictures:
+        picture.pixels = None
+        picture.embedding = embeddings.get(picture.digest)
+        if picture.digest in errors:
+            picture.fail(errors[picture.digest])
+    return pictures

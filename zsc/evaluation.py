@@ -1,0 +1,593 @@
+"""Evaluation: the one result of a classifier, what made it, and how good its predictions are.
+
+Metrics are scikit-learn's, the interval is SciPy's. The interval holds for pictures drawn like these; it does not
+account for wrong labels, or for prompts that were chosen on the same pictures.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from zsc.calibration import expected_calibration_error, reliability_table
+from zsc.checks import (
+    FrozenList,
+    as_indices,
+    as_list,
+    check_class_names,
+    check_count,
+    check_fraction,
+    check_labels,
+    check_proba,
+    check_same_length,
+    check_texts,
+    from_json,
+    frozen,
+    frozen_json,
+    short,
+    to_json,
+)
+from zsc.datasets.base import UNLABELLED
+from zsc.files import digest_of, write_whole
+from zsc.images import as_utf8, describe
+from zsc.statistics import (
+    CONFIDENCE,
+    NO_BETTER,
+    holm,
+    images_needed,
+    mcnemar,
+    paired_bootstrap,
+    paired_interval,
+    wilson_interval,
+)
+from zsc.store import record_of
+
+__all__ = [
+    "Evaluation",
+    "Provenance",
+    "environment",
+    "evaluate",
+    "holm",
+    "images_needed",
+    "mcnemar",
+    "paired_bootstrap",
+    "paired_interval",
+    "wilson_interval",
+]
+
+COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
+NORMALISE = (None, "true", "predicted", "all")
+KIND = "zsc evaluation"
+FORMAT = 1  # files without a number are older, and otherwise the same
+INLINE = 500_000  # a JSON file holds this many probabilities itself; more go into a Parquet file beside it
+EXACT = 10_000_000  # this many probabilities are kept to the last digit; more are kept to seven digits
+SMALLEST = np.finfo(np.float64).tiny  # what a probability of 0 for the true class counts as in the log loss
+PACKAGES = ("numpy", "pillow", "torch", "torchvision", "clip", "clip-anytorch", "open_clip_torch", "transformers",
+            "openvino")  # fmt: skip
+_KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float, type(None)), "Sequence": list, "Mapping": dict}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a result; checked, copied and read-only. Fields that nobody filled in are empty."""
+
+    model: str = ""
+    library: str = ""
+    precision: str = ""
+    device: str = ""
+    engine: str = ""
+    fingerprint: str = ""
+    weights_sha256: str = ""
+    logit_scale: float | None = None
+    dataset: str = ""  # name and split
+    data_digest: str = ""  # of the pictures' contents
+    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of each class
+    prompts_name: str = ""
+    pooling: str = ""
+    matched_by: str = ""  # how labels were tied to classes: "name", "position", "not at all: ..."
+    part: str = ""  # of the pictures, such as "held out: 50 of 100 pictures"
+    left_out: int = 0  # how many pictures could not be opened
+    advice: Sequence[str] = ()  # what `check_prompts` says of the prompts, one sentence each
+    versions: Mapping[str, str] = field(default_factory=dict)  # and hardware: see `environment`
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    other: Mapping[str, Any] = field(default_factory=dict)  # what a caller adds
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = frozen_json(getattr(self, one.name), one.name)
+            kind = re.split(r"\W", str(one.type))[0]
+            if not isinstance(value, _KINDS[kind]):
+                raise TypeError(f"{one.name} must be a {kind.lower()}; got {short(value)}.")
+            object.__setattr__(self, one.name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that are filled in, and what `other` holds, as one mapping that JSON can hold."""
+        filled = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name)}
+        return filled.pop("other", {}) | filled
+
+    @classmethod
+    def from_dict(cls, about: Mapping[str, Any]) -> Provenance:
+        """Read what `to_dict` gives; unknown keys go to `other`, and None stands for the default."""
+        if not isinstance(about, Mapping):
+            raise TypeError(f"about is a {type(about).__name__}; pass a mapping.")
+        about = frozen_json(about, "about")
+        names = {one.name for one in fields(cls)} - {"other"}
+        known = {key: value for key, value in about.items() if key in names and value is not None}
+        return cls(**known, other={key: value for key, value in about.items() if key not in names})
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """N predictions over K classes: the one result of a classifier. Checked, copied and read-only.
+
+    The metrics need a label and an answer for every picture, and raise one sentence otherwise; `table` does not.
+
+    Attributes
+    ----------
+    y_true
+        Labels, shape (N,); -1 where a picture has none.
+    proba
+        Probabilities, shape (N, K); rows of NaN for pictures that could not be opened.
+    class_names
+        K names.
+    images
+        N picture sources, or None.
+    made_by
+        What made the predictions; a mapping becomes a `Provenance`.
+    tokens
+        The prompt that decided each prediction, shape (N,); or None.
+    """
+
+    y_true: NDArray[np.int64]
+    proba: NDArray[np.float64]
+    class_names: list[str]
+    images: Sequence[Any] | None = None
+    made_by: Provenance = field(default_factory=Provenance)
+    tokens: NDArray[np.object_] | None = None
+
+    def __post_init__(self) -> None:
+        names = check_class_names(self.class_names)
+        labels = check_labels(self.y_true, len(names), partial=True)
+        proba = check_proba(self.proba, len(names), partial=True)
+        made_by = self.made_by if isinstance(self.made_by, Provenance) else Provenance.from_dict(self.made_by)
+        images = None if self.images is None else FrozenList(as_list(self.images, "images", "pictures"))
+        tokens = None if self.tokens is None else np.array(as_list(self.tokens, "tokens", "prompts"), dtype=object)
+        for name, values in (("proba", proba), ("images", images), ("tokens", tokens)):
+            if values is not None:
+                check_same_length(y_true=labels, **{name: values})
+        checked = (frozen(labels), frozen(proba), FrozenList(names), images, made_by, frozen(tokens))
+        for one, value in zip(fields(self), checked, strict=True):
+            object.__setattr__(self, one.name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, one.name) for one in fields(self))  # a copy is as read-only
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What made the predictions, as one mapping; see `Provenance.to_dict`."""
+        return self.made_by.to_dict()
+
+    @cached_property
+    def failed(self) -> NDArray[np.bool_]:
+        """Which pictures have no answer because they could not be opened, shape (N,)."""
+        return frozen(np.isnan(self.proba[:, 0]))
+
+    @cached_property
+    def y_pred(self) -> NDArray[np.int64]:
+        """The class with the highest probability, shape (N,); the first where several are equal, -1 where failed."""
+        return frozen(np.where(self.failed, UNLABELLED, self.proba.argmax(axis=1)))
+
+    @property
+    def n(self) -> int:
+        """N, the number of pictures."""
+        return len(self.y_true)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per picture, a new table at each call.
+
+        Columns image (paths and URLs as texts), y_true and y_pred (indices into `class_names`; <NA> without a label, or
+        without an answer), y_pred_token (the prompt that decided), proba (of y_pred), and proba_<class> for each class.
+        """
+        nothing = [None] * self.n
+        values = (
+            as_cells(nothing if self.images is None else self.images),
+            _nullable(self.y_true),
+            _nullable(self.y_pred),
+            pd.Series(nothing if self.tokens is None else self.tokens, dtype=object).mask(self.failed, None),
+            self.proba[np.arange(self.n), self.y_pred],
+        )
+        columns = [*COLUMNS, *(f"proba_{name}" for name in self.class_names)]
+        table = pd.DataFrame(dict(enumerate([*values, *self.proba.T])))
+        return table.set_axis(_index(columns), axis=1)
+
+    def select(self, rows: ArrayLike | slice) -> Evaluation:
+        """Keep some pictures: their indices, in that order; or a mask of N bools, or a slice."""
+        kept = as_indices(rows, self.n)
+        images = None if self.images is None else [self.images[i] for i in kept]
+        tokens = None if self.tokens is None else self.tokens[kept]
+        return replace(self, y_true=self.y_true[kept], proba=self.proba[kept], images=images, tokens=tokens)
+
+    @cached_property
+    def _unjudged(self) -> str:
+        """Why nothing can be judged: a sentence, empty where everything can."""
+        if not self.n:
+            return "there are no pictures to judge."
+        if missing := int((self.y_true == UNLABELLED).sum()):
+            return f"{missing} of {self.n} pictures have no label; select those with y_true >= 0."
+        failed = int(self.failed.sum())
+        return f"{failed} of {self.n} pictures could not be opened; select those not failed." if failed else ""
+
+    @property
+    def _labels(self) -> NDArray[np.int64]:
+        if self._unjudged:
+            raise ValueError(self._unjudged)
+        return self.y_true
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Which predictions are right, shape (N,): what the paired tests of `zsc.statistics` take."""
+        return frozen(self._labels == self.y_pred)
+
+    @property
+    def correct(self) -> int:
+        """How many predictions are right."""
+        return int(self.right.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """The share that is right, in [0, 1] (top-1)."""
+        return self.correct / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson interval of the accuracy."""
+        return wilson_interval(self.correct, self.n)
+
+    @property
+    def macro_recall(self) -> float:
+        """The mean of the recalls of the classes that occur in `y_true`."""
+        return float(self._seen["recall"].mean())
+
+    @property
+    def majority_baseline(self) -> float:
+        """The accuracy of always naming the class that is most frequent in `y_true`."""
+        return float(np.bincount(self._labels).max() / self.n)
+
+    @property
+    def log_loss(self) -> float:
+        """The mean of -log of the true class's probability, in nats."""
+        return log_loss(self._labels, self.proba)
+
+    @property
+    def brier(self) -> float:
+        """The Brier score, halved so that it lies in [0, 1]: for two classes the mean squared error of either."""
+        errors = np.array(self.proba)
+        errors[np.arange(self.n), self._labels] -= 1
+        return float((errors**2).sum(axis=1).mean() / 2)
+
+    @property
+    def calibration_error(self) -> float:
+        """The expected calibration error of the predicted class's probability, in ten bins of equal width."""
+        return expected_calibration_error(self._labels, self.proba)
+
+    @property
+    def reliability(self) -> pd.DataFrame:
+        """One row per bin of confidence: mean confidence, accuracy, count; see `zsc.calibration.reliability_table`."""
+        return reliability_table(self._labels, self.proba)
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """What abstaining buys: one row per threshold that changes something, from the least strict on.
+
+        Columns threshold, coverage (the share of pictures whose highest probability reaches it), accuracy (among
+        these), n.
+        """
+        top = self.proba.max(axis=1)
+        order = np.argsort(-top, kind="stable")
+        n = np.arange(1, self.n + 1)
+        accuracy = np.cumsum(self.right[order]) / n
+        last = np.r_[np.flatnonzero(np.diff(top[order])), self.n - 1]  # pictures of equal confidence go together
+        curve = pd.DataFrame({"threshold": top[order], "coverage": n / self.n, "accuracy": accuracy, "n": n})
+        return curve.iloc[last[::-1]].reset_index(drop=True)
+
+    @property
+    def report(self) -> pd.DataFrame:
+        """One row per class: precision, recall, f1 (0 where undefined) and support, as scikit-learn's report."""
+        labels = np.arange(len(self.class_names))
+        columns = precision_recall_fscore_support(self._labels, self.y_pred, labels=labels, zero_division=0)
+        names = ("precision", "recall", "f1", "support")
+        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=_index(self.class_names, "class"))
+
+    @property
+    def _seen(self) -> pd.DataFrame:
+        report = self.report
+        return report[report["support"] > 0]
+
+    @property
+    def confusion(self) -> pd.DataFrame:
+        """Counts: one row per true class, one column per predicted class."""
+        return self.confusion_table()
+
+    def confusion_table(self, normalise: str | None = None) -> pd.DataFrame:
+        """Return the confusion as counts, or as shares.
+
+        Parameters
+        ----------
+        normalise
+            None: counts. "true": shares of each true class (rows add up to 1; the diagonal is the recall).
+            "predicted": shares of each predicted class (columns; the diagonal is the precision). "all": of all.
+        """
+        if not (normalise is None or isinstance(normalise, str)) or normalise not in NORMALISE:
+            raise ValueError(f"normalise must be one of None, true, predicted, all; got {short(normalise)}.")
+        labels = np.arange(len(self.class_names))
+        how = "pred" if normalise == "predicted" else normalise
+        counts = confusion_matrix(self._labels, self.y_pred, labels=labels, normalize=how)
+        rows, columns = (_index(self.class_names, name) for name in ("true", "predicted"))
+        return pd.DataFrame(counts, index=rows, columns=columns)
+
+    @property
+    def errors(self) -> pd.DataFrame:
+        """The wrong predictions, most confident first.
+
+        Columns index, image (where sources are known), true, predicted, proba (of the predicted class), proba_true,
+        margin (proba less that of the runner-up) and second (the runner-up).
+        """
+        wrong = np.flatnonzero(~self.right)
+        wrong = wrong[np.argsort(-self.proba[wrong].max(axis=1), kind="stable")]
+        proba, names = self.proba[wrong], np.array(self.class_names, dtype=object)
+        first, second = np.argsort(-proba, axis=1, kind="stable")[:, :2].T
+        rows, true = np.arange(len(wrong)), self.y_true[wrong]
+        columns = {
+            "index": wrong,
+            "image": None if self.images is None else as_cells(self.images[int(i)] for i in wrong),
+            "true": pd.Series(names[true], dtype=object),
+            "predicted": pd.Series(names[first], dtype=object),
+            "proba": proba[rows, first],
+            "proba_true": proba[rows, true],
+            "margin": proba[rows, first] - proba[rows, second],
+            "second": pd.Series(names[second], dtype=object),
+        }
+        return pd.DataFrame({name: column for name, column in columns.items() if column is not None})
+
+    def top_k(self, k: int) -> float:
+        """Return the share of pictures whose true class is among the k most probable (ties: the lower index)."""
+        k = check_count(k, "k", high=self.proba.shape[1])
+        top = np.argsort(-self.proba, axis=1, kind="stable")[:, :k]
+        return float((top == self._labels[:, None]).any(axis=1).mean())
+
+    def abstain(self, threshold: float) -> Evaluation:
+        """Keep only the predictions whose probability is at least `threshold`; ValueError if there are none.
+
+        The probability is relative to the prompts: a picture of none of the classes can pass. `made_by.other` holds
+        the threshold and the coverage, the share of pictures that are left.
+        """
+        top = np.where(self.failed, -1, self.proba.max(axis=1))
+        kept = np.flatnonzero(top >= check_fraction(threshold, "threshold", ends=True))
+        if not len(kept):
+            highest = top.max(initial=0)
+            raise ValueError(f"threshold={threshold}; no prediction reaches it, the highest is {highest:.3f}.")
+        other = {**self.made_by.other, "threshold": threshold, "coverage": len(kept) / self.n}
+        return replace(self.select(kept), made_by=replace(self.made_by, other=other))
+
+    def summary(self) -> str:
+        """Say the result in a few sentences: accuracy, how sure, against what, and the weakest class."""
+        low, high = self.interval
+        baseline, seen, made_by = self.majority_baseline, self._seen, self.made_by
+        text = (
+            f"accuracy {self.accuracy:.3f} ({self.correct} of {self.n}), 95 % interval {low:.3f} to {high:.3f}, "
+            f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives {baseline:.3f}."
+        )
+        if low <= baseline:
+            text += f" This is {NO_BETTER}."
+        worst = seen.iloc[int(seen["recall"].argmin())]
+        if worst["recall"] < seen["recall"].max():
+            text += f" Weakest: {worst.name}, recall {worst['recall']:.3f} of {int(worst['support'])}."
+        if made_by.left_out:
+            text += f" Left out, as they cannot be opened: {made_by.left_out} pictures."
+        return text + " Classes were matched by position." * (made_by.matched_by == "position")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as plain values that JSON can hold: what made them, the numbers, report, confusion."""
+        numbers = ("n", "correct", "accuracy", "macro_recall", "majority_baseline", "log_loss", "brier",
+                   "calibration_error")  # fmt: skip
+        rows = zip(self.class_names, self.report.to_dict("records"), strict=True)
+        return {
+            **self.about,
+            **{name: getattr(self, name) for name in numbers},
+            "interval": list(self.interval),
+            "confidence": CONFIDENCE,
+            "report": [{"class": name, **row} for name, row in rows],
+            "confusion": {"class_names": list(self.class_names), "counts": self.confusion.to_numpy().tolist()},
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to a file that `load` reads, whole or not at all; an older file is replaced.
+
+        A path that ends in .parquet becomes one Parquet file: the columns of `table`, and the rest in its metadata. Any
+        other becomes a JSON file that people can read; above 500,000 probabilities it names a Parquet file beside it
+        that holds them. Above 10 million they are kept to seven digits, below that to the last one.
+        """
+        path = Path(path)
+        head = {"kind": KIND, "format": FORMAT, "about": self.about, "class_names": self.class_names}
+        names = None if self.images is None else [_exact_name(source) for source in self.images]
+        if path.suffix == ".parquet":
+            table = self._columns()
+            differ = names is not None and names != table["image"].to_pylist()  # some are no UTF-8
+            table = table.replace_schema_metadata({"zsc": to_json(head | {"images": names if differ else None})})
+            numbers = dict.fromkeys(table.column_names[3:], "BYTE_STREAM_SPLIT")
+            options = {"compression": "zstd", "use_dictionary": table.column_names[:3], "column_encoding": numbers}
+            return write_whole(path, lambda file: pq.write_table(table, file, **options))
+        results = {"results": None if self._unjudged else self.to_dict()}
+        lists: dict[str, Any] = {"y_true": self.y_true.tolist(), "images": names}
+        lists["tokens"] = None if self.tokens is None else list(self.tokens)
+        if self.proba.size > INLINE:
+            arrays = self.save(path.with_name(f"{path.name}.parquet"))
+            lists = {"arrays": arrays.name, "sha256": digest_of(arrays)}
+        else:
+            lists["proba"] = [None if np.isnan(row[0]) else row for row in self.proba.tolist()]
+        return write_whole(path, f"{to_json(results | head, indent=1)[:-2]},\n{to_json(lists)[1:]}\n")
+
+    def _columns(self) -> pa.Table:
+        """Lay the result out as `table` is, without what can be computed."""
+        proba = self.proba if self.proba.size <= EXACT else self.proba.astype(np.float32)
+        columns = {
+            "image": pa.nulls(self.n) if self.images is None else pa.array(map(describe, self.images)),
+            "y_true": pa.array(self.y_true, mask=self.y_true == UNLABELLED),
+            "y_pred_token": pa.nulls(self.n) if self.tokens is None else pa.array(self.tokens),
+        }
+        names = [*columns, *(as_utf8(f"proba_{name}") for name in self.class_names)]
+        return pa.table([*columns.values(), *map(pa.array, np.ascontiguousarray(proba.T))], names=names)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Evaluation:
+        """Read what `save` wrote; pictures that were in memory are known by name only.
+
+        Raises FileNotFoundError if there is no such file, and ValueError if it holds something else, is damaged, or was
+        written by a newer version.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such evaluation; write one with evaluation.save or 'zsc evaluate --save'."
+            )
+        try:
+            return cls(**(_read_parquet(path) if path.suffix == ".parquet" else _read_json(path)))
+        except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+            reason = str(error).removesuffix(".")
+            raise ValueError(f"{path}: no evaluation to be read ({reason}); write one with evaluation.save.") from error
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self._unjudged or self.summary()})"
+
+
+def evaluate(
+    y_true: Sequence[int] | NDArray[np.int64],
+    proba: ArrayLike,
+    class_names: Iterable[str],
+    *,
+    images: Iterable[Any] | None = None,
+    about: Mapping[str, Any] | Provenance | None = None,
+) -> Evaluation:
+    """Judge predictions from plain arrays.
+
+    Parameters
+    ----------
+    y_true, proba, class_names, images
+        As in `Evaluation`, but every picture must have a label and an answer.
+    about
+        What made the predictions: a `Provenance`; or a mapping of its fields and of whatever else JSON can hold.
+    """
+    names = check_class_names(class_names)  # type: ignore[arg-type]
+    labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
+    return Evaluation(labels, values, names, images, about or {})  # type: ignore[arg-type]
+
+
+def log_loss(y_true: NDArray[np.int64], proba: NDArray[np.float64]) -> float:
+    """Return the mean of -log of the true class's probability, in nats: the one log loss of the package.
+
+    No row is rescaled, and nothing is cut but a probability of 0, which a softmax in float64 gives to classes 745 nats
+    behind: it counts as 2.2e-308, that is as 708 nats.
+    """
+    given = np.clip(proba[np.arange(len(y_true)), y_true], SMALLEST, 1)
+    return float(np.log(1 / given).mean())
+
+
+def as_cells(images: Iterable[Any]) -> pd.Series:
+    """Return picture sources as a column: paths and URLs as texts that every file format can hold, the rest as is."""
+    cells = [describe(one) if isinstance(one, (str, os.PathLike)) else one for one in images]
+    return pd.Series(cells, dtype=object)
+
+
+def _nullable(labels: NDArray[np.int64]) -> pd.Series:
+    """Return labels as a column: int64, or Int64 with <NA> for -1."""
+    missing = labels == UNLABELLED
+    return pd.Series(labels, dtype="Int64").mask(missing) if missing.any() else pd.Series(labels)
+
+
+def _index(names: Sequence[str], name: str | None = None) -> pd.Index:
+    return pd.Index(list(names), dtype=object, name=name)  # object takes bytes that are no UTF-8
+
+
+def _exact_name(source: Any) -> str:
+    """Name a picture so that its path or URL comes back, also where it is no UTF-8."""
+    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else describe(source)
+
+
+def _read_parquet(path: Path) -> dict[str, Any]:
+    table = pq.read_table(path, partitioning=None)
+    record = record_of(table.schema)
+    found = _read_head(record)
+    if table.column_names[:3] != ["image", "y_true", "y_pred_token"]:
+        raise ValueError(f"its columns are {short(table.column_names)}")
+    images, tokens = (None if table[c].type == pa.null() else table[c].to_pylist() for c in ("image", "y_pred_token"))
+    return found | {
+        "y_true": table["y_true"].fill_null(UNLABELLED).to_numpy(),
+        "proba": np.array([column.to_numpy() for column in table.columns[3:]]).T,
+        "images": record.get("images") or images,
+        "tokens": tokens,
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = from_json(path.read_text(encoding="utf-8-sig"))
+    found = _read_head(content)
+    if "arrays" in content:
+        arrays = path.with_name(Path(str(content["arrays"])).name)
+        if not arrays.is_file() or digest_of(arrays) != content.get("sha256"):
+            raise ValueError(f"its arrays in {arrays.name} are missing, or those of another evaluation")
+        return _read_parquet(arrays)
+    proba = content.get("proba")
+    if isinstance(proba, list):
+        proba = [[math.nan] * len(found["class_names"]) if row is None else row for row in proba]
+    return found | {"proba": proba} | {key: content.get(key) for key in ("y_true", "images", "tokens")}
+
+
+def _read_head(content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        kind = content.get("kind") if isinstance(content, dict) else content
+        raise ValueError(f"kind is {short(kind)}, not {KIND!r}")
+    written = content.get("format", FORMAT)
+    if type(written) is not int or written > FORMAT:
+        raise ValueError(f"format is {short(written)}, this version of zsc reads {FORMAT}: install a newer one")
+    names = check_class_names(content.get("class_names"))  # type: ignore[arg-type]
+    if content.get("images") is not None:
+        check_texts(content["images"], "images")
+    return {"class_names": names, "made_by": Provenance.from_dict(content.get("about"))}  # type: ignore[arg-type]
+
+
+@cache
+def environment() -> Mapping[str, Any]:
+    """Return the versions of what a result depends on, and the machine: {"versions": ..., "hardware": ...}."""
+    versions = {"zsc": version("zsc-clip"), "python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    processors = []
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processors = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    hardware = {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "processor": [*processors, platform.processor()][0],
+        "cores": os.cpu_count(),
+    }
+    found: Mapping[str, Any] = frozen_json({"versions": versions, "hardware": hardware}, "environment")
+    return found

@@ -1,0 +1,236 @@
+"""Heads that learn from labelled embeddings: the linear probe and Tip-Adapter. A validation part chooses settings.
+
+The linear probe is the yardstick for zero-shot results: what labelled pictures would have bought. scikit-learn fits it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from sklearn.linear_model import LogisticRegression
+
+from zsc.checks import frozen
+from zsc.evaluation import Evaluation
+from zsc.probes.heads import Head, LinearHead, check_dim, check_head
+from zsc.probes.labelled import LabelledRows, Part, check_numbers, judging_part, training_parts
+
+STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001, 1e-5, 1e-6)
+STRENGTH = 0.01  # weak: on unit rows 16 pictures per class already determine the weights
+TOLERANCE = 1e-12  # of the gradient, which on unit rows is 0.003 at the start: scikit-learn's 1e-4 ends far too early
+NEAR_ENOUGH = 1e-8  # of the gradient: a line search that ends here has met the limits of float64
+MAX_ITER = 300  # Newton's steps; 10 to 20 are usual
+ALPHA, BETA = 1.0, 5.5  # the paper's settings for ImageNet
+ALPHAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # 0 is zero-shot: the search may find that the shots do not help
+BETAS = (1.0, 3.0, 5.5, 10.0, 30.0)
+CHUNK_CELLS = 2**24  # affinities in memory at once: 64 MB
+AnyHead = TypeVar("AnyHead", bound=Head)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProbe(LinearHead):
+    """A linear head learned from labelled embeddings. Made by `linear_probe`."""
+
+    strength: float = STRENGTH  # the penalty that was chosen, or passed
+    validation: pd.DataFrame | None = None  # what the choice rests on: strength, accuracy, log_loss
+    evaluation: Evaluation | None = None  # the judgement on the test part
+    note: str = ""  # what to know of the choice, such as that the strength is the end of what was offered
+
+
+def linear_probe(
+    train: Part,
+    test: Part | None = None,
+    *,
+    validation: Part | float | None = 0.2,
+    strengths: Sequence[float] = STRENGTHS,
+    seed: int = 0,
+) -> LinearProbe:
+    """Learn a linear classifier on embeddings.
+
+    Parameters
+    ----------
+    train
+        Labelled embeddings, an `ImageEmbeddings` or a pair (embeddings, labels); every class must occur.
+    test
+        Other labelled embeddings, to judge the probe on.
+    validation
+        Where the strength with the lowest log loss is chosen: a fraction of `train`, held out of each class as `seed`
+        decides (the probe is then fitted again on all of `train`), or a part of its own; None with a single strength.
+        The accuracy of the chosen row there is too good by the choice; the test part's is not.
+    strengths
+        Candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. Where the heaviest or the
+        lightest is chosen, `note` says so.
+    seed
+        For the fraction.
+    """
+    candidates = grid(validation, strength=check_numbers(strengths, "strengths", above=True))
+    parts = training_parts(train, validation, seed=seed)
+    judged, shared = (None, "") if test is None else judging_part(test, parts[0], parts[2])
+    head, best, table, end = fit_best(fit_head, candidates, parts)
+    note = " ".join(filter(None, (shared, end)))
+    about = {"method": "linear probe"} | best | ({"note": note} if note else {})
+    evaluation = None if judged is None else head.judge(judged, **about)
+    learned: dict[str, Any] = best | {"validation": table, "evaluation": evaluation, "note": note}
+    return LinearProbe(head.weights, head.intercepts, head.class_names, 1.0, head.fingerprint, **learned)
+
+
+def fit_head(rows: LabelledRows, strength: float) -> LinearHead:
+    """Fit a logistic regression to checked rows, to its optimum; a warning says where that was not reached.
+
+    The rows are centred for the fit, which changes nothing but the intercept, and that is not penalised: embeddings lie
+    in a narrow cone, and what they have in common makes the problem badly conditioned.
+    """
+    values = rows.values.astype(np.float64)
+    centre = values.mean(axis=0)
+    values -= centre
+    model = LogisticRegression(C=1 / strength, solver="newton-cg", tol=TOLERANCE, max_iter=MAX_ITER)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, of steps and line searches; the gradient tells more
+        model.fit(values, rows.labels)
+    slope = _gradient(model, values, rows.labels)
+    if slope > NEAR_ENOUGH:
+        warnings.warn(
+            f"the probe of strength {strength:g} is not at its optimum after {MAX_ITER} steps (gradient {slope:.1g}), "
+            "so its probabilities may be off; take a larger strength.",
+            stacklevel=2,
+        )
+    weights, intercepts = model.coef_, model.intercept_ - model.coef_ @ centre
+    if len(rows.class_names) == 2:  # scikit-learn gives one row; half of it each way has the same probabilities
+        weights, intercepts = np.concatenate([-weights, weights]) / 2, np.concatenate([-intercepts, intercepts]) / 2
+    return LinearHead(weights, intercepts, rows.class_names, 1.0, rows.made_by.fingerprint)
+
+
+def _gradient(model: LogisticRegression, values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Compute the largest slope of the mean loss that scikit-learn minimises; 0 at its optimum."""
+    errors = model.predict_proba(values)
+    errors[np.arange(len(labels)), labels] -= 1
+    errors = errors[:, -len(model.coef_) :]  # two classes: scikit-learn's one row is that of the second
+    slopes = errors.T @ values + model.coef_ / model.C
+    return float(max(np.abs(slopes).max(), np.abs(errors.sum(axis=0)).max()) / len(values))
+
+
+def grid(validation: object, **settings: Sequence[float]) -> list[dict[str, float]]:
+    """List all combinations of settings; several candidates need something to choose on."""
+    for name, values in settings.items():
+        if len(values) > 1 and validation is None:
+            raise ValueError(
+                f"{name}s holds {len(values)} candidates and validation is None; pass a fraction or a part to choose "
+                "on, or one candidate."
+            )
+    return [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
+
+
+def fit_best(
+    build: Callable[..., AnyHead],
+    candidates: Sequence[dict[str, float]],
+    parts: tuple[LabelledRows, LabelledRows, LabelledRows | None],
+    *,
+    by_accuracy: bool = False,
+) -> tuple[AnyHead, dict[str, float], pd.DataFrame | None, str]:
+    """Choose settings by the lowest log loss on the validation part, and build a head with them from all rows.
+
+    Returned are the head, its settings, the table of all candidates, and a note on settings at the end of their grid.
+    Without a validation part the first candidate is taken. `by_accuracy` prefers the highest accuracy, and of these the
+    lowest log loss, for logits that make no good probabilities: few pictures give many equal accuracies.
+    """
+    rows, fitting, choosing = parts
+    best, table = candidates[0], None
+    if choosing is not None:
+        table = pd.DataFrame([settings | build(fitting, **settings).grade(choosing) for settings in candidates])
+        ranks = list(zip(-table["accuracy"] * by_accuracy, table["log_loss"], strict=True))
+        best = candidates[ranks.index(min(ranks))]
+    return build(rows, **best), best, table, _at_the_end(best, candidates)
+
+
+def _at_the_end(best: dict[str, float], candidates: Sequence[dict[str, float]]) -> str:
+    """Say which of the chosen settings is the end of its grid, so that one beyond might do better (none is below 0)."""
+    notes = []
+    for name, value in best.items():
+        offered = sorted({candidate[name] for candidate in candidates})
+        if len(offered) > 1 and value in (offered[0], offered[-1]) and value != 0:
+            end = "smallest" if value == offered[0] else "largest"
+            notes.append(f"{name} {value:g} is the {end} of those offered; one beyond it might do better.")
+    return " ".join(notes)
+
+
+@dataclass(frozen=True, eq=False)
+class TipAdapter(Head):
+    """Zero-shot logits plus the votes of kept shots. Made by `tip_adapter`."""
+
+    zero_shot: LinearHead
+    keys: NDArray[np.float32]  # the shots' embeddings, (M, D)
+    labels: NDArray[np.int64]  # their classes, (M,)
+    alpha: float = ALPHA  # the weight of the votes
+    beta: float = BETA  # how sharply they fall with the distance
+    validation: pd.DataFrame | None = None  # what the choice rests on: alpha, beta, accuracy, log_loss
+    note: str = ""  # which of the chosen settings is the end of what was offered
+
+    def __post_init__(self) -> None:
+        head = check_head(self.zero_shot, "zero_shot")
+        same = {"class_names": head.class_names, "dim": head.dim, "fingerprint": head.fingerprint}
+        for name, value in {"keys": frozen(self.keys), "labels": frozen(self.labels), **same}.items():
+            object.__setattr__(self, name, value)
+
+    def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Compute the logits, shape (N, K), of checked embeddings (N, D)."""
+        return self.zero_shot.logits(values) + self.alpha * self.votes(values)
+
+    def votes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Add up the affinities of checked embeddings (N, D) to the shots of each class: (N, K)."""
+        shots = np.arange(len(self.labels))
+        ones = np.ones(len(shots), np.float32)
+        shot_classes = csr_array((ones, (self.labels, shots)), shape=(len(self.class_names), len(shots)))  # (K, M)
+        votes = np.zeros((len(values), len(self.class_names)), np.float32)
+        step = max(1, CHUNK_CELLS // max(1, len(self.keys)))
+        for start in range(0, len(values), step):
+            block = slice(start, start + step)
+            affinities = np.exp(-self.beta * (1 - values[block] @ self.keys.T))  # (n, M)
+            votes[block] = (shot_classes @ affinities.T).T
+        return votes
+
+
+def tip_adapter(
+    train: Part,
+    zero_shot: LinearHead,
+    *,
+    validation: Part | float | None = None,
+    alphas: Sequence[float] | None = None,
+    betas: Sequence[float] | None = None,
+    seed: int = 0,
+) -> TipAdapter:
+    """Make a Tip-Adapter (Zhang et al., ECCV 2022): a head with all of `train` as its shots.
+
+    Parameters
+    ----------
+    train, zero_shot
+        The shots: labelled embeddings, at least one of every class; and the head from `zero_shot_head`, of one model.
+    validation, seed
+        Where alpha and beta are chosen, by accuracy, then by log loss: a part of its own, or a fraction of `train`,
+        held out of each class for the choice as `seed` decides. None takes one of each.
+    alphas, betas
+        Candidates. None stands for the paper's 1 and 5.5, and for a grid around them where there is a validation part;
+        alpha 0 is zero-shot.
+    """
+    offered = ((ALPHA,), (BETA,)) if validation is None else (ALPHAS, BETAS)
+    alphas, betas = (new if given is None else given for given, new in zip((alphas, betas), offered, strict=True))
+    candidates = grid(validation, alpha=check_numbers(alphas, "alphas"), beta=check_numbers(betas, "betas"))
+    fingerprint = check_head(zero_shot, "zero_shot").fingerprint
+    parts = training_parts(train, validation, seed=seed, fingerprint=fingerprint)
+    start = zero_shot.reorder(parts[0].class_names)
+    head, _, table, note = fit_best(partial(with_shots, start), candidates, parts, by_accuracy=True)
+    return replace(head, validation=table, note=note)
+
+
+def with_shots(zero_shot: LinearHead, rows: LabelledRows, alpha: float, beta: float) -> TipAdapter:
+    """Put checked rows beside a zero-shot head."""
+    check_dim(zero_shot, rows.values.shape[1], "train")
+    head = replace(zero_shot, fingerprint=zero_shot.fingerprint or rows.made_by.fingerprint)
+    return TipAdapter(head, rows.values, rows.labels, alpha, beta)

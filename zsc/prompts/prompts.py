@@ -1,0 +1,276 @@
+"""Class names x templates -> ClassPrompts: which sentences stand for which class; their files.
+
+Knows no model and no picture. Templates are strings with exactly one `{}`. A class name is put in as it is, as the
+tutorials have it ("a photo of a English springer"), unless `articles=True`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import yaml
+
+from zsc.checks import as_list, check_choice, check_class_names, check_labels, check_unique, from_json, short, to_json
+from zsc.files import printable, write_whole
+from zsc.prompts.templates import DEFAULT_TEMPLATE, as_templates, fill
+
+POOLINGS = ("mean", "max", "sum", "chils")
+_KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class ClassPrompts:
+    """The prompts of K classes: M filled templates, each owned by one class.
+
+    Attributes
+    ----------
+    class_names
+        The K classes, in the order of the columns of every score.
+    prompts
+        The M prompts; those of a class stand together, in the order of `class_names`.
+    owners
+        For each prompt the index of its class, shape (M,).
+    pooling
+        The pooling rule these prompts were published with (see `zsc.scoring`), or None to leave it open.
+    name
+        A name for tables and files; may be empty.
+
+    Examples
+    --------
+    >>> prompts = ClassPrompts.from_names(["cat", "dog"], templates=["a photo of a {}", "a drawing of a {}"])
+    >>> prompts.prompts
+    ('a photo of a cat', 'a drawing of a cat', 'a photo of a dog', 'a drawing of a dog')
+    >>> prompts.owners
+    (0, 0, 1, 1)
+    """
+
+    class_names: tuple[str, ...]
+    prompts: tuple[str, ...]
+    owners: tuple[int, ...]
+    pooling: str | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        names, prompts = check_class_names(self.class_names), as_list(self.prompts, "prompts", "texts")
+        owners = check_labels(self.owners, len(names), "owners")
+        if len(prompts) != len(owners):
+            raise ValueError(f"{len(prompts)} prompts for {len(owners)} owners; pass one owner for each prompt.")
+        if (np.diff(owners) < 0).any() or len(np.unique(owners)) < len(names):
+            raise ValueError(
+                "every class needs at least one prompt, and the prompts must stand in the order of the classes; "
+                "ClassPrompts.from_texts does that for you."
+            )
+        check_pooling(self.pooling, optional=True)
+        if not isinstance(self.name, str):
+            raise TypeError(f"name is {short(self.name)}; pass a text.")
+        for prompt in prompts:
+            _check_prompt(prompt)
+        object.__setattr__(self, "class_names", tuple(names))
+        object.__setattr__(self, "prompts", tuple(map(str, prompts)))
+        object.__setattr__(self, "owners", tuple(owners.tolist()))
+
+    @classmethod
+    def from_names(
+        cls,
+        class_names: Iterable[str],
+        templates: Iterable[str] | str = (DEFAULT_TEMPLATE,),
+        *,
+        articles: bool = False,
+        name: str = "",
+    ) -> ClassPrompts:
+        """Fill every template with every class name.
+
+        Parameters
+        ----------
+        class_names
+            K names that fit the templates, such as "cat" or "golf ball".
+        templates
+            One template or several, each with exactly one ``{}``; or a set by its name, such as "imagenet-80".
+        articles
+            Write "an {}" for "a {}" where the name asks for it; the tutorials do not.
+        name
+            A name for tables and files.
+        """
+        found = as_templates(templates)
+        names = check_class_names(as_list(class_names, "class_names", "texts"))
+        return cls.from_texts({c: [fill(t, c, articles=articles) for t in found] for c in names}, name=name)
+
+    @classmethod
+    def from_texts(
+        cls, texts: Mapping[str, str | Iterable[str]], *, pooling: str | None = None, name: str = ""
+    ) -> ClassPrompts:
+        """Take the prompts of each class as they are.
+
+        Examples
+        --------
+        >>> ClassPrompts.from_texts({"cat": "a cat", "wild": ["a lion", "a tiger"]}, pooling="max").owners
+        (0, 1, 1)
+        """
+        if not isinstance(texts, Mapping):
+            raise TypeError(f"texts is a {type(texts).__name__}; pass a mapping of class name to prompt or prompts.")
+        lists = [_of_class(class_name, value) for class_name, value in texts.items()]
+        owners = tuple(k for k, prompts in enumerate(lists) for _ in prompts)
+        return cls(tuple(texts), tuple(p for prompts in lists for p in prompts), owners, pooling, name)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ClassPrompts:
+        """Read prompts from a YAML or JSON file; one that holds something else is a ValueError that names it."""
+        return _read(Path(path), lambda content: from_content(content, Path(path).stem))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the prompts in the form that `load` reads, whole or not at all: JSON if it ends in .json, else YAML."""
+        content = {"name": self.name, "pooling": self.pooling, "classes": self.texts}
+        if Path(path).suffix.lower() == ".json":
+            return write_whole(path, to_json(content, indent=2) + "\n")
+        return write_whole(path, yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9))
+
+    @property
+    def texts(self) -> dict[str, list[str]]:
+        """The prompts of each class, as `from_texts` takes them."""
+        bounds = [*self.starts, len(self.prompts)]
+        return {c: list(self.prompts[bounds[k] : bounds[k + 1]]) for k, c in enumerate(self.class_names)}
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each class's prompts begin in `prompts`, shape (K,)."""
+        return np.searchsorted(np.asarray(self.owners), np.arange(len(self.class_names)))
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.prompts)
+
+
+def as_prompts(prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Iterable[str]]) -> ClassPrompts:
+    """Take prompts as they are given: a `ClassPrompts`, a mapping of class to prompts, or one text per class."""
+    if isinstance(prompts, ClassPrompts):
+        return prompts
+    if isinstance(prompts, Mapping):
+        return ClassPrompts.from_texts(prompts)
+    texts = as_list(prompts, "prompts", "texts, a mapping of class to prompts, or ClassPrompts")
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"prompts is {short(texts)}; pass a list of texts, or a mapping of class to prompts.")
+    check_unique(texts, "prompts")
+    return ClassPrompts.from_texts({text: text for text in texts})
+
+
+def check_pooling(pooling: str | None, *, optional: bool = False) -> None:
+    """Refuse a pooling rule that does not exist (None passes if `optional`)."""
+    if pooling is not None or not optional:
+        check_choice(pooling, POOLINGS, "pooling")  # type: ignore[arg-type]
+
+
+def load_many(path: str | Path) -> dict[str, ClassPrompts]:
+    """Read several sets of prompts from one YAML or JSON file: under each name what `ClassPrompts.load` reads."""
+    return _read(Path(path), _candidates)
+
+
+def from_content(content: Mapping[str, Any], default_name: str) -> ClassPrompts:
+    """Make prompts of what a file holds: its classes alone, or under `classes` with settings beside them."""
+    classes, unknown = content.get("classes"), [str(key) for key in content if key not in _KEYS]
+    if not isinstance(classes, (Mapping, list)) and unknown:
+        return ClassPrompts.from_texts(content, name=default_name)
+    if unknown or classes is None:
+        what = f"unknown: {', '.join(printable(key)[:40] for key in unknown[:5])}" if unknown else "no classes: in it"
+        raise ValueError(f"{what}; beside classes: there may be {', '.join(_KEYS[1:])}; a class of such a name goes, "
+                         "with the others, as 'class: prompt' under classes:")  # fmt: skip
+    name = default_name if content.get("name") is None else content["name"]
+    if not isinstance(name, str):
+        raise TypeError(f"name: holds {short(name)}; put it in quotes")
+    if not isinstance(classes, (Mapping, list)):
+        raise TypeError(f"classes: holds {short(classes)}; write 'class: prompt' lines or a list of names under it")
+    if isinstance(classes, list):
+        classes = ClassPrompts.from_names(classes, content.get("templates", DEFAULT_TEMPLATE)).texts
+    elif "templates" in content:
+        raise ValueError("templates: goes with a list of class names under classes:, not with prompts")
+    return ClassPrompts.from_texts(classes, pooling=content.get("pooling"), name=name)
+
+
+def _candidates(content: Mapping[Any, Any]) -> dict[str, ClassPrompts]:
+    check_unique([str(key) for key in content], "the file")
+    found: dict[str, ClassPrompts] = {}
+    for key, inner in content.items():
+        if not isinstance(inner, Mapping):
+            raise TypeError(f"{short(key)} holds {short(inner)}; write its 'class: prompt' lines under it")
+        try:
+            found[str(key)] = from_content(inner, str(key))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"candidate {short(key)}: {error}") from error
+    return found
+
+
+def _of_class(class_name: object, value: object) -> list[str]:
+    try:
+        prompts = [value] if isinstance(value, str) else as_list(value, "prompt", "texts")
+    except TypeError as error:
+        message = f"class {short(class_name)} has the prompt {short(value)}; pass a text or a list of texts."
+        raise TypeError(message) from error
+    if not prompts:
+        raise ValueError(f"class {short(class_name)} has no prompt; give it at least one.")
+    return prompts
+
+
+def _check_prompt(text: object) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"prompt {short(text)} is empty or not a text; write it in words (in YAML, in quotes).")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"prompt {printable(short(text))} holds half a character or a byte that is not UTF-8, which "
+                         "no model can read; write it again.") from error  # fmt: skip
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses what YAML does in silence: equal, merged and odd keys ("no" is False), aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError(f"*{self.peek_event().anchor} is an alias; write out what it stands for")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise ValueError("<<: merges keys, which is not read; write the prompts out")
+            name = self.construct_object(key, deep=True)
+            if isinstance(name, bool) or not isinstance(name, (str, int, float)):
+                raise TypeError(f"the key {short(name)} is not a text; put it in quotes")
+            if name in seen:
+                raise ValueError(f"{short(name)} is given twice; put all its prompts into one list")
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """A safe dumper that writes texts with odd characters in double quotes, where each has an escape."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def _read(path: Path, make: Callable[[Mapping[str, Any]], _Made]) -> _Made:
+    """Read a file and make something of it; every error names the file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such prompts file; pass a YAML file with one 'class: prompt' per line.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        content = from_json(text) if path.suffix.lower() == ".json" else yaml.load(text, _Loader)
+        if not isinstance(content, dict) or not content:
+            raise ValueError("holds no prompts; write one 'class: prompt' per line")
+        return make(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a YAML or JSON file ({' '.join(str(error).split())}); correct it.") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: is nested too deeply; write one 'class: prompt' per line.") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {str(error).removesuffix('.')}.") from error

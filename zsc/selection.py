@@ -1,0 +1,314 @@
+"""Compare candidate prompts on the same pictures, and choose one honestly: on pictures other than it is reported on.
+
+Interval and p-value of a row belong together: the interval of the difference holds 0 just where p is not below 0.05.
+The adjusted p-value, which the verdict goes by, also counts how many were compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+from zsc.checks import check_choice, check_count, check_fraction, check_labels, check_same_length, check_unique, short
+from zsc.classifier import ZeroShotClassifier
+from zsc.embeddings import ImageEmbeddings
+from zsc.evaluation import Evaluation
+from zsc.models import as_encoder
+from zsc.prompt_search import class_names_of, greedy_templates, random_words_control
+from zsc.prompts import ClassPrompts, as_prompts
+from zsc.prompts.prompts import load_many as load_candidates
+from zsc.statistics import as_right, holm, mcnemar, paired_interval, wilson_interval
+
+if TYPE_CHECKING:
+    from zsc.models import Encoder
+
+__all__ = [
+    "Candidate", "Choice", "as_candidates", "choose_prompts", "choose_repeatedly", "compare_prompts", "compare_right",
+    "evaluations", "greedy_templates", "load_candidates", "random_words_control",
+]  # fmt: skip
+
+Candidate = ClassPrompts | Mapping[str, str | Sequence[str]] | str | Sequence[str]
+ALPHA = 0.05
+_AGAINST = ("difference", "difference_low", "difference_high", "won", "lost", "p_value")
+NO_BETTER = "not shown to be better than always naming the most frequent class"
+
+
+def compare_prompts(
+    embeddings: ImageEmbeddings,
+    candidates: Mapping[str, Candidate],
+    *,
+    model: Encoder | str,
+    reference: str | None = None,
+    pooling: str | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Judge candidate prompts on the same pictures, and test each against a reference.
+
+    The p-values are for prompts that were fixed before these pictures were looked at; to choose the best one and
+    report it, use `choose_prompts`.
+
+    The table has one row per candidate, in the given order, and the columns n, correct, accuracy, low and high (95 %
+    Wilson), macro_recall, baseline (the accuracy of always naming the most frequent class), difference (to the
+    reference) with its 95 % interval difference_low and difference_high (`paired_interval`), won and lost (pictures
+    that only this one, only the reference gets right), p_value (exact McNemar), p_adjusted (Holm, over all), verdict in
+    words: against the reference, and against the baseline where `low` is not above it. NaN in the reference's own row.
+    Then what made the row: reference, model, fingerprint, dataset, left_out (pictures that could not be opened),
+    matched_by (how the classes were matched), pooling, prompts.
+
+    Parameters
+    ----------
+    embeddings, model
+        Labelled pictures, and the encoder that embedded them, or its name.
+    candidates
+        Name -> prompts in any form (see `zsc.selection.as_candidates`).
+    reference
+        The candidate that the others are tested against; None takes the first.
+    pooling
+        One rule for all; None takes each candidate's own, else "mean".
+    seed
+        Without effect; it stays so that older calls go on working.
+    """
+    judged = evaluations(embeddings, candidates, model, pooling)
+    table = compare_right({name: e.right for name, e in judged.items()}, reference=reference, seed=seed)
+    table.insert(5, "macro_recall", [e.macro_recall for e in judged.values()])
+    table.insert(6, "baseline", [e.majority_baseline for e in judged.values()])
+    columns = zip(table["verdict"], table["low"], table["baseline"], strict=True)
+    table["verdict"] = [f"{v}; {NO_BETTER} ({base:.3f})" if low <= base else v for v, low, base in columns]
+    for name in ("model", "fingerprint", "dataset", "left_out", "matched_by", "pooling", "prompts"):
+        table[name] = [getattr(e.made_by, name) for e in judged.values()]
+    return table
+
+
+def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None, seed: int = 0) -> pd.DataFrame:
+    """Compare classifiers of any kind by which of the same N pictures they get right.
+
+    Parameters
+    ----------
+    right
+        Name -> which predictions are right: N bools, the same pictures in the same order for all.
+    reference, seed
+        As in `compare_prompts`, whose table is returned up to the column reference, without macro_recall and baseline.
+    """
+    check_count(seed, "seed", low=0)
+    arrays = _as_rights(right)
+    base = next(iter(arrays)) if reference is None else check_choice(reference, list(arrays), "reference")
+    table = pd.DataFrame([_row(name, array, arrays[base], name == base) for name, array in arrays.items()])
+    table = table.set_index("candidate")
+    table["p_adjusted"] = holm(table["p_value"].to_numpy())
+    table["verdict"] = [_verdict(row, base, len(arrays) - 1) for _, row in table.iterrows()]
+    return table.assign(reference=base)
+
+
+def _row(name: str, right: np.ndarray, base: np.ndarray, is_reference: bool) -> dict[str, Any]:
+    n, correct = len(right), int(right.sum())
+    low, high = wilson_interval(correct, n)
+    row = {"candidate": name, "n": n, "correct": correct, "accuracy": correct / n, "low": low, "high": high}
+    if is_reference:
+        return row | dict.fromkeys(_AGAINST, np.nan)
+    won, lost = int((right & ~base).sum()), int((~right & base).sum())
+    against = (float(right.mean() - base.mean()), *paired_interval(right, base), won, lost, mcnemar(right, base))
+    return row | dict(zip(_AGAINST, against, strict=True))
+
+
+def _verdict(row: pd.Series, base: str, tests: int) -> str:
+    if np.isnan(row["p_value"]):
+        return "reference"
+    if row["p_adjusted"] < ALPHA:
+        return f"{'better' if row['difference'] > 0 else 'worse'} than {base}"
+    counted = f" after {tests} comparisons" if row["p_value"] < ALPHA else ""  # it could if it were the only one
+    return f"{int(row['n'])} images cannot tell it from {base}{counted}"
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What was chosen, and how good it is on pictures that had no say.
+
+    `splits` has one row per split and choosing part: repeat, part (which half chose), chosen, chosen_accuracy (on the
+    part that chose), held_out_accuracy (of the same candidate on the other part), optimism (their difference),
+    n_chosen, n_held_out.
+    """
+
+    name: str  # the best of the choosing part; of several splits, the one chosen most often
+    prompts: ClassPrompts
+    evaluation: Evaluation | None  # on the part that had no say; None with several splits, where every picture had one
+    splits: pd.DataFrame
+
+    @property
+    def chosen_accuracy(self) -> float:
+        """The mean accuracy of the choice on the part that chose: too high to quote."""
+        return float(self.splits["chosen_accuracy"].mean())
+
+    @property
+    def held_out_accuracy(self) -> float:
+        """The mean held-out accuracy over splits; if they choose different candidates, it rates the way of choosing."""
+        return float(self.splits["held_out_accuracy"].mean())
+
+    @property
+    def optimism(self) -> float:
+        """What choosing adds to the accuracy on the part that chose: chosen less held-out."""
+        return self.chosen_accuracy - self.held_out_accuracy
+
+    def summary(self) -> str:
+        """Describe the choice, its held-out accuracy and the optimism, and say where no evaluation is held out."""
+        n = len(self.splits)
+        if self.evaluation is None:
+            how, interval = f"in {(self.splits['chosen'] == self.name).sum()} of {n} splits", ""
+            end = f" Over {n} splits every picture had a say in the name, so no evaluation is held out."
+        else:
+            low, high = self.evaluation.interval
+            how, interval, end = "on one part", f" (95 % interval {low:.3f} to {high:.3f})", ""
+        return (
+            f"chosen {how}: {self.name}; accuracy where it was chosen {self.chosen_accuracy:.3f}, on pictures that had "
+            f"no say {self.held_out_accuracy:.3f}{interval}; optimism {self.optimism:+.3f}.{end}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Choice({self.summary()})"
+
+
+def choose_prompts(
+    embeddings: ImageEmbeddings,
+    candidates: Mapping[str, Candidate],
+    *,
+    model: Encoder | str,
+    share: float = 0.5,
+    repeats: int = 1,
+    cross_fit: bool = False,
+    pooling: str | None = None,
+    seed: int = 0,
+) -> Choice:
+    """Choose prompts on one part of the pictures and report them on the other.
+
+    Parameters
+    ----------
+    embeddings, candidates, model, pooling
+        As in `compare_prompts`.
+    share
+        The share of the pictures that chooses; the classes keep their shares in both parts.
+    repeats, seed
+        How many splits, and their seed; more than one tells how much the choice depends on the split.
+    cross_fit
+        Let each part of a split choose for the other; with `share` 0.5 every picture is held out once per split.
+    """
+    _check_splits(share, repeats, seed)
+    judged = evaluations(embeddings, candidates, model, pooling)
+    right, y_true = {name: e.right for name, e in judged.items()}, next(iter(judged.values())).y_true
+    splits = choose_repeatedly(right, y_true, share=share, repeats=repeats, cross_fit=cross_fit, seed=seed)
+    votes = splits["chosen"].value_counts()
+    name = max(right, key=lambda n: votes.get(n, 0))  # of equal ones the first
+    evaluation = None
+    if len(splits) == 1:
+        held_out = judged[name].select(_stratified(y_true, share, seed)[1])
+        part = f"held out: {held_out.n} of {len(y_true)} pictures"
+        evaluation = replace(held_out, made_by=replace(held_out.made_by, part=part))
+    prompts = as_candidates(candidates, embeddings.class_names)[name]
+    return Choice(name, replace(prompts, name=name), evaluation, splits)
+
+
+def choose_repeatedly(
+    right: Mapping[str, np.ndarray],
+    y_true: np.ndarray,
+    *,
+    share: float = 0.5,
+    repeats: int = 1,
+    cross_fit: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Choose among classifiers of any kind by which pictures they get right; return the table `splits` of `Choice`.
+
+    `right` holds N bools under each name, as in `compare_right`; of equal candidates the first is chosen. The labels
+    `y_true` serve to keep the shares of the classes in both parts. The other arguments are those of `choose_prompts`.
+    """
+    _check_splits(share, repeats, seed)
+    arrays, y_true = _as_rights(right), check_labels(y_true)
+    names, table = list(arrays), np.stack(list(arrays.values()))  # (C, N)
+    check_same_length(y_true=y_true, right=table[0])
+    rows = []
+    for repeat in range(repeats):
+        parts = _stratified(y_true, share, seed + repeat)
+        for part, (choosing, held_out) in enumerate([parts, parts[::-1]] if cross_fit else [parts]):
+            best = int(table[:, choosing].mean(axis=1).argmax())
+            accuracies = float(table[best, choosing].mean()), float(table[best, held_out].mean())
+            sizes = len(choosing), len(held_out)
+            rows.append((repeat, part, names[best], *accuracies, accuracies[0] - accuracies[1], *sizes))
+    columns = ("repeat", "part", "chosen", "chosen_accuracy", "held_out_accuracy", "optimism", "n_chosen", "n_held_out")
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def _check_splits(share: float, repeats: int, seed: int) -> None:
+    check_fraction(share, "share")
+    check_count(repeats, "repeats")
+    check_count(seed, "seed", low=0, high=2**32 - 1 - repeats)  # scikit-learn's splits take no larger one
+
+
+def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split row numbers in two, each class by the share; a class of one picture goes to either side."""
+    rare = np.bincount(y_true)[y_true] < 2
+    strata = np.where(rare, -1, y_true)
+    if (strata == -1).sum() == 1:
+        strata = np.where(rare, strata.max(), strata)
+    try:
+        parts = train_test_split(np.arange(len(y_true)), train_size=share, stratify=strata, random_state=seed)
+    except ValueError as error:
+        raise ValueError(
+            f"share={share}: {len(y_true)} pictures cannot be split so that both parts hold every class; take more "
+            "pictures, or another share."
+        ) from error
+    return np.sort(parts[0]), np.sort(parts[1])
+
+
+def _as_rights(right: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Check which of the same pictures each of one or more classifiers gets right: name -> (N,), bool."""
+    if not isinstance(right, Mapping) or not right:
+        raise ValueError(f"right is {short(right)}; pass a mapping of name to which predictions are right.")
+    check_unique([str(name) for name in right], "right")
+    arrays = {str(name): as_right(values, f"right[{name!r}]") for name, values in right.items()}
+    check_same_length(**{f"right[{name!r}]": array for name, array in arrays.items()})
+    return arrays
+
+
+def evaluations(
+    embeddings: ImageEmbeddings, candidates: Mapping[str, Candidate], model: Encoder | str, pooling: str | None = None
+) -> dict[str, Evaluation]:
+    """Judge every candidate on the same pictures, as `compare_prompts` does; no picture is embedded again."""
+    asked = as_candidates(candidates, class_names_of(embeddings))
+    encoder = as_encoder(model)
+    return {
+        name: ZeroShotClassifier(replace(prompts, name=name), encoder, pooling=pooling).evaluate(embeddings)
+        for name, prompts in asked.items()
+    }
+
+
+def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str]) -> dict[str, ClassPrompts]:
+    """Read candidates: name -> prompts in any form.
+
+    A form is a `ClassPrompts`, a mapping of class to prompts, a template or a template set's name, a list of templates,
+    or a list with one text for each of the K classes in order.
+    """
+    if not isinstance(candidates, Mapping) or not candidates:
+        raise ValueError("candidates is empty or no mapping; pass {name: prompts, ...}, such as {'bare': '{}'}.")
+    check_unique([str(name) for name in candidates], "candidates")
+    return {str(name): _as_candidate(str(name), given, class_names) for name, given in candidates.items()}
+
+
+def _as_candidate(name: str, given: Any, class_names: Sequence[str]) -> ClassPrompts:
+    try:
+        if isinstance(given, str) or (
+            isinstance(given, Sequence) and given and all("{}" in str(text) for text in given)
+        ):
+            return ClassPrompts.from_names(class_names, given, name=name)
+        if not isinstance(given, Sequence):
+            return as_prompts(given)
+        if len(given) != len(class_names):
+            raise ValueError(f"{len(given)} texts for {len(class_names)} classes")
+        return ClassPrompts.from_texts(dict(zip(class_names, given, strict=True)), name=name)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"candidate {name!r}: {str(error).removesuffix('.')}; a candidate must be ClassPrompts, a mapping of class "
+            "to prompts, templates with {}, a template set's name, or a text for each class."
+        ) from error

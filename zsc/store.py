@@ -1,0 +1,485 @@
+"""Embeddings on disk: embed once, ask many times, stop at any moment.
+
+`<folder>/<model fingerprint>/` holds Parquet parts of picture digests and their vectors; `<folder>/paths/` remembers
+the digest of each path. A part is whole or not there, and bears the digest of its bytes as its name: several processes
+may write at once, and a damaged part is found, told, set aside, and its pictures are embedded again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from zsc.checks import check_embeddings
+from zsc.files import TEMPORARY, printable, sweep, write_whole
+from zsc.images import is_url, local_path
+
+FORMAT = 1  # of everything that a store writes; what has no number is of the first version, and is read
+KIND = "zsc embeddings"  # of a model.json
+DESCRIPTION = "model.json"
+MANIFEST = "manifest.parquet"  # what a cluster writes beside its parts
+SETTLED_NS = 2_000_000_000  # file systems tell times to 2 s at worst: a later change within that would not show
+_PART = re.compile(r"part-[0-9a-f]{32}\.parquet")
+_LEFT_OVER = re.compile(r"part-[0-9a-f]{32}\.damaged|\.(part-[0-9a-f]{32}\.parquet|model\.json)\.\d+\.\d+\.tmp")
+_FIRST_KEYS = {"context_length", "logit_scale", "weights_sha256"}  # of a model.json before it had a kind
+_PATHS = (  # the columns of the index, as they are written and as the first version wrote them; names are bytes
+    pa.schema({"path": pa.binary(), "size": pa.int64(), "mtime": pa.int64(), "ctime": pa.int64(), "inode": pa.uint64(),
+               "digest": pa.binary(32)}),
+    pa.schema({"path": pa.string(), "size": pa.int64(), "mtime": pa.int64(), "digest": pa.binary(32)}),
+)  # fmt: skip
+
+
+class StoreWarning(UserWarning):
+    """Something in a store that could not be used or written; the message names it and says why."""
+
+
+class DamagedPartWarning(StoreWarning):
+    """A part of a store that is not what was written; it was set aside, and its pictures are embedded again."""
+
+
+class ForeignPartWarning(StoreWarning):
+    """A file in a store that another program or a newer version wrote; it is neither used nor changed."""
+
+
+class DamagedError(ValueError):
+    """A part's bytes are not those that were written; the message goes on from its name."""
+
+
+class ForeignError(ValueError):
+    """A file is not one that this version reads; the message goes on from its name."""
+
+
+class PartCheck(NamedTuple):
+    """What `EmbeddingStore.verify` found of one part: its path, and what is wrong with it (empty: nothing)."""
+
+    path: Path
+    problem: str
+
+
+class EmbeddingStore:
+    """The kept embeddings of one model: vectors with `dim` numbers, found by the digest of their picture.
+
+    `folder`, such as ``data/embeddings``, is that of all models, and is made when something is added; `fingerprint` is
+    `Encoder.fingerprint`, in which everything is that changes an embedding; `about` says what the model is, and is
+    written beside the parts for people, and for `stores`.
+    """
+
+    def __init__(self, folder: str | Path, fingerprint: str, dim: int, about: Mapping[str, Any] | None = None) -> None:
+        if Path(folder).is_file():
+            raise NotADirectoryError(f"{printable(folder)} is a file; pass a folder that keeps embeddings.")
+        self.folder = Path(folder) / fingerprint
+        self.dim, self.about = dim, about
+        self.parts = Parts.of_vectors(self.folder, dim)
+        self._rows: dict[bytes, tuple[Path, int]] = {}  # digest -> part and row
+        for part in self.parts:
+            table = self.parts.read(part, ["digest"], check=False)  # its bytes are checked when it is used
+            if table is not None:
+                self._remember(part, table["digest"].to_pylist())
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, digests: Sequence[bytes | None]) -> tuple[np.ndarray, np.ndarray]:
+        """Look up N digests: vectors (N, D), float32, zero where not found; and which were found, (N,) bool.
+
+        A part that cannot be used is told with a `StoreWarning`, and what it held counts as not found from then on.
+        """
+        values = np.zeros((len(digests), self.dim), np.float32)
+        found = np.zeros(len(digests), bool)
+        wanted: dict[Path, list[tuple[int, int]]] = {}
+        for i, digest in enumerate(digests):
+            if digest is not None and digest in self._rows:
+                part, row = self._rows[digest]
+                wanted.setdefault(part, []).append((i, row))
+        for part, pairs in wanted.items():
+            table = self.parts.read(part)
+            if table is None:
+                self._rows = {d: place for d, place in self._rows.items() if place[0] != part}
+                continue
+            places, rows = np.array(pairs).T
+            values[places], found[places] = _vectors(table["values"])[rows], True
+        return values, found
+
+    def add(self, digests: Sequence[bytes], values: np.ndarray) -> Path:
+        """Write vectors (N, D), unit rows, as one new part; it is there whole once this returns."""
+        vectors = np.ascontiguousarray(values, dtype=np.float32)
+        if vectors.shape != (len(digests), self.dim):
+            raise ValueError(f"values have shape {vectors.shape}; {len(digests)} digests ask for {self.dim} columns.")
+        check_embeddings(vectors, "values")
+        self.make()
+        part = self.parts.write({"digest": list(digests), "values": vectors})
+        self._remember(part, digests)
+        return part
+
+    def make(self) -> None:
+        """Make the folder with its `model.json`, where they are missing; OSError says that it cannot be written to."""
+        description = self.folder / DESCRIPTION
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "it is read-only")
+            if self.about is not None and not isinstance(_json_of(description), dict):
+                head = {"kind": KIND, "format": FORMAT, "fingerprint": self.folder.name}
+                write_whole(description, json.dumps({**self.about, **head}, indent=2, default=str))
+        except OSError as error:
+            reason = f"{printable(self.folder)}: the store cannot be written to ({_why(error)})"
+            raise type(error)(
+                f"{reason}, and not all pictures are in it; pass another folder as store, or none."
+            ) from error
+
+    def verify(self) -> list[PartCheck]:
+        """Check every part: its bytes against its name, its columns, and that its rows are unit vectors."""
+        return [PartCheck(part, self._problem(part)) for part in self.parts]
+
+    def _problem(self, part: Path) -> str:
+        try:
+            self.parts.open(part)
+        except (DamagedError, ForeignError, FileNotFoundError) as error:
+            return str(error)
+        return ""
+
+    def _remember(self, part: Path, digests: Sequence[bytes]) -> None:
+        for row, digest in enumerate(digests):
+            self._rows.setdefault(digest, (part, row))
+
+
+class FileKey(NamedTuple):
+    """What changes with a file: absolute path, size in bytes, the times of change in nanoseconds, inode.
+
+    A time of modification can be set by anybody; that of the inode (`ctime`) moves with every write.
+    """
+
+    path: bytes
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
+
+
+class PathIndex:
+    """What is known of files, in the folder of all models' embeddings: an unchanged file is not read again."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.parts = Parts(Path(folder) / "paths", "paths", *_PATHS)
+        self._known: dict[FileKey, bytes] = {}
+        for part in self.parts:
+            table = self.parts.read(part)
+            if table is not None and "ctime" in table.column_names:  # the first version's are not trusted
+                *keys, digests = (column.to_pylist() for column in table.columns)
+                self._known.update(zip(map(FileKey, *keys), digests, strict=True))
+
+    def lookup(self, paths: Sequence[Any]) -> list[bytes | None]:
+        """Find the digest of each unchanged file; None for others, and for what is no path."""
+        return [self._known.get(key) if (key := file_key(path)) else None for path in paths]
+
+    def add(self, rows: Sequence[tuple[FileKey, bytes]]) -> None:
+        """Remember digests, in a part of their own; a folder that cannot be written to only costs reading again."""
+        new = [(*key, digest) for key, digest in rows if self._known.get(key) != digest]
+        if not new:
+            return
+        folder = self.parts.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.parts.write(dict(zip(_PATHS[0].names, zip(*new, strict=True), strict=True)))
+        except OSError as error:
+            reason = f"{printable(folder)}: {len(new)} paths could not be remembered ({_why(error)})"
+            warnings.warn(f"{reason}; these pictures are read again next time.", StoreWarning, stacklevel=3)
+        self._known.update(rows)
+
+
+def file_key(path: Any) -> FileKey | None:
+    """Find what changes with a file; None for what is no file on disk, or was changed in the last two seconds."""
+    if not isinstance(path, (str, os.PathLike)) or is_url(path):
+        return None
+    text = os.fsdecode(path)
+    try:
+        place = str(local_path(text)) if text.startswith("~") else text
+        status, now = os.stat(place), time.time_ns()  # noqa: PTH116 (once for each picture)
+        name = os.fsencode(os.path.abspath(place))
+    except (OSError, ValueError):
+        return None
+    if now - max(status.st_mtime_ns, status.st_ctime_ns) < SETTLED_NS:
+        return None
+    return FileKey(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & (2**64 - 1))
+
+
+class Parts:
+    """A folder of Parquet parts of one kind, with the columns of `schema` or, in older parts, of one of `older`."""
+
+    def __init__(self, folder: Path, kind: str, schema: pa.Schema, *older: pa.Schema) -> None:
+        self.folder, self.kind, self.schemas = folder, kind, (schema, *older)
+        sweep(folder)
+
+    @classmethod
+    def of_vectors(cls, folder: Path, dim: int) -> Parts:
+        """Take a folder of one model's vectors with `dim` numbers."""
+        columns = {"digest": pa.binary(32), "values": pa.list_(pa.float32(), dim)}
+        return cls(folder, "embeddings", pa.schema(columns))
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(sorted(self.folder.glob("part-*.parquet")))
+
+    def write(self, columns: Mapping[str, Any]) -> Path:
+        """Write columns as one new part."""
+        sink, table = pa.BufferOutputStream(), _table(columns, {"kind": self.kind}, self.schemas[0])
+        pq.write_table(table, sink, compression="NONE", use_dictionary=False)
+        data = sink.getvalue().to_pybytes()
+        return write_whole(self.folder / _name_of(data), data)
+
+    def read(self, part: Path, names: Sequence[str] | None = None, *, check: bool = True) -> pa.Table | None:
+        """Read a part as `open` does; None, with a warning that names it, for one that cannot be used.
+
+        A damaged part is set aside, so that nothing reads it again; what is not ours, or newer, is left as it is.
+        """
+        try:
+            return self.open(part, names, check=check)
+        except FileNotFoundError:  # another process has set it aside
+            pass
+        except DamagedError as error:
+            _set_aside(part, str(error))
+        except ForeignError as error:
+            _warn_of_foreign(part, str(error))
+        return None
+
+    def open(self, part: Path, names: Sequence[str] | None = None, *, check: bool = True) -> pa.Table:
+        """Read the columns `names` of a part, or all.
+
+        With `check`, its bytes are compared with its name, and its vectors must have length 1. DamagedError,
+        ForeignError (also for what may not be read) and FileNotFoundError say why a part cannot be used.
+        """
+        if not _PART.fullmatch(part.name):
+            raise ForeignError("has a name that no part of a store has")
+        table, record = None, dict[str, Any]()
+        with suppress(Exception), pq.ParquetFile(part) as file:  # damaged bytes may raise anything: see below
+            record = record_of(file.schema_arrow)
+            if any(map(file.schema_arrow.equals, self.schemas)) and record.get("kind", self.kind) == self.kind:
+                table = file.read(names)
+        _refuse_newer(record)
+        if check or table is None:
+            _check_whole(part)
+        if table is None:
+            raise ForeignError(f"does not hold the columns {', '.join(self.schemas[0].names)} of this store")
+        if check and "values" in table.column_names:
+            try:
+                check_embeddings(_vectors(table["values"]), "values")
+            except ValueError:
+                raise ForeignError("its rows are not unit vectors") from None
+        return table
+
+
+def _check_whole(part: Path) -> None:
+    """Check that a part's bytes are those that its name was made of."""
+    try:
+        data = part.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ForeignError(f"cannot be read ({_why(error)})") from error
+    if part.name != _name_of(data):
+        raise DamagedError("its bytes are not those that were written")
+
+
+def _name_of(data: bytes) -> str:
+    return f"part-{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+
+
+def _set_aside(part: Path, reason: str) -> None:
+    """Rename a damaged part, and warn."""
+    aside = part.with_suffix(".damaged")
+    try:
+        part.replace(aside)
+        done = f"set aside as {aside.name}"
+    except FileNotFoundError:  # another process was first
+        return
+    except OSError as error:
+        done = f"it could not be set aside ({_why(error)})"
+    text = f"{printable(part)}: {reason}; {done}, its pictures are embedded again."
+    warnings.warn(text, DamagedPartWarning, stacklevel=4)
+
+
+def _warn_of_foreign(path: Path, reason: str) -> None:
+    warnings.warn(f"{printable(path)}: {reason}; left as it is, and not used.", ForeignPartWarning, stacklevel=4)
+
+
+def _why(error: OSError) -> str:
+    """Say in the system's words why something could not be read or written."""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    return cause.strerror or str(cause)
+
+
+def write_table(path: str | Path, columns: Mapping[str, Any], record: Mapping[str, Any]) -> Path:
+    """Write columns, arrays (N, D) among them, as a Parquet file with a record of what it is."""
+    return write_whole(path, lambda file: pq.write_table(_table(columns, record), file))
+
+
+def _table(columns: Mapping[str, Any], record: Mapping[str, Any], schema: pa.Schema | None = None) -> pa.Table:
+    def as_column(values: Any) -> Any:
+        is_matrix = isinstance(values, np.ndarray) and values.ndim == 2
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1]) if is_matrix else values
+
+    table = pa.table({name: as_column(values) for name, values in columns.items()}, schema=schema)
+    return table.replace_schema_metadata({"zsc": json.dumps({**record, "format": FORMAT})})
+
+
+def read_table(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the columns and the record that `write_table` wrote; ForeignError says that they are of a newer version."""
+    parquet = pq.ParquetFile(file)
+    record = record_of(parquet.schema_arrow)
+    _refuse_newer(record)
+    table = parquet.read()
+    fixed = {f.name for f in table.schema if pa.types.is_fixed_size_list(f.type)}
+    return {n: _vectors(table[n]) if n in fixed else table[n].to_pylist() for n in table.column_names}, record
+
+
+def _vectors(column: pa.ChunkedArray) -> np.ndarray:
+    """Read a column of vectors, (N, D)."""
+    return np.asarray(pc.list_flatten(column)).reshape(-1, column.type.list_size)
+
+
+def record_of(schema: pa.Schema) -> dict[str, Any]:
+    """Read what zsc wrote into the metadata of a Parquet file; empty if it wrote nothing."""
+    record = _json_of((schema.metadata or {}).get(b"zsc", b""))
+    return record if isinstance(record, dict) else {}
+
+
+def _refuse_newer(record: Mapping[str, Any]) -> None:
+    """Refuse a record of a format that this version does not know."""
+    number = record.get("format", FORMAT)
+    if not isinstance(number, int) or number > FORMAT:
+        known = f"format {number}; this version reads {FORMAT}"
+        raise ForeignError(f"was written by a newer version of zsc ({known}): update zsc to use it")
+
+
+def _json_of(source: Path | bytes) -> Any:
+    """Read JSON; None for what is not there, or is something else."""
+    try:
+        return json.loads(source if isinstance(source, bytes) else source.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def stores(folder: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """List the models' folders under a store's folder, with what `model.json` says of each.
+
+    A folder whose `model.json` is not of a store, or newer, is passed over with a `ForeignPartWarning` that names it.
+    """
+    for place in _candidates(folder):
+        try:
+            yield place, _description(place)
+        except ForeignError as error:
+            _warn_of_foreign(place, str(error))
+
+
+def _candidates(folder: str | Path) -> list[Path]:
+    return [path.parent for path in sorted(Path(folder).glob(f"*/{DESCRIPTION}"))]
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    """Read the `model.json` of a folder, and prove that it is one of ours."""
+    path = folder / DESCRIPTION
+    if not re.fullmatch("[0-9a-f]{16}", folder.name) or folder.is_symlink() or path.is_symlink():
+        raise ForeignError("is not named as a folder of kept embeddings is, by 16 hexadecimal digits of its own")
+    if not os.access(path, os.R_OK):
+        raise ForeignError(f"its {DESCRIPTION} cannot be read")
+    about = _json_of(path)
+    if about is None:
+        raise ForeignError(f"its {DESCRIPTION} is damaged; the next embedding with that model mends it")
+    if not isinstance(about, dict) or (about.get("kind") != KIND and not about.keys() >= _FIRST_KEYS):
+        raise ForeignError(f"its {DESCRIPTION} does not describe kept embeddings")
+    _refuse_newer(about)
+    if about.get("fingerprint", folder.name) != folder.name:
+        raise ForeignError(f"its {DESCRIPTION} is of {about['fingerprint']}: the folder was renamed or copied")
+    dim = about.get("embed_dim")
+    if not isinstance(about.get("name"), str) or type(dim) is not int or dim < 1:
+        raise ForeignError(f"its {DESCRIPTION} names no model and length of vectors")
+    return about
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What `clear` did: the models' folders whose embeddings are gone; and each file or folder that stays, and why."""
+
+    removed: list[Path] = field(default_factory=list)
+    left: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def clear(folder: str | Path, fingerprint: str | None = None) -> Cleared:
+    """Remove the kept embeddings of one model, or with None of every model, and the index of paths.
+
+    What nothing proves to be written by zsc is left, and so is what is newer or in use.
+    """
+    done, index = Cleared(), Parts(Path(folder) / "paths", "paths", *_PATHS)
+    for place in _candidates(folder):
+        if fingerprint in (None, place.name):
+            try:
+                parts = Parts.of_vectors(place, _description(place)["embed_dim"])
+                done.left.extend(_emptied(parts))
+                done.removed.append(place)
+            except ForeignError as error:
+                done.left.append((place, str(error)))
+    if fingerprint is None and any(not _why_not_ours(part, index) for part in index):
+        done.left.extend(_emptied(index))
+    return done
+
+
+def _emptied(parts: Parts) -> list[tuple[Path, str]]:
+    """Remove the files of a folder that are ours, and it if it is empty then; list the others, and why they stay."""
+    left, description = list[tuple[Path, str]](), parts.folder / DESCRIPTION
+    for path in sorted(parts.folder.iterdir()):
+        if path != description:
+            reason = _why_not_ours(path, parts) or _not_removed(path)
+            left += [(path, reason)] if reason else []
+    is_told = any(path.name.startswith("part-") for path, _ in left)  # then it says whose they are
+    if parts.kind != "paths" and not is_told and (reason := _not_removed(description)):
+        left.append((description, reason))
+    with suppress(OSError):
+        parts.folder.rmdir()
+    return left
+
+
+def _not_removed(path: Path) -> str:
+    """Remove a file; say why it could not be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        return f"cannot be removed ({_why(error)})"
+    return ""
+
+
+def _why_not_ours(path: Path, parts: Parts) -> str:
+    """Say why nothing proves that zsc wrote a file; empty if something does."""
+    if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+        return "was not written by zsc"
+    if TEMPORARY.fullmatch(path.name):
+        return "is being written by another process"
+    if path.name == MANIFEST:
+        with suppress(Exception):  # whatever it is then, it is no manifest
+            if record_of(pq.read_schema(path)).get("fingerprint") == path.parent.name:
+                return ""
+    if _PART.fullmatch(path.name):
+        try:
+            parts.open(path, [], check=False)
+        except ForeignError as error:
+            return str(error)
+        except (DamagedError, FileNotFoundError):
+            pass
+        return ""
+    return "" if _LEFT_OVER.fullmatch(path.name) else "was not written by zsc"
