@@ -1,8 +1,8 @@
 """Measure speed and memory in one run, on the same pictures and the same random full-size weights.
 
-Loops run in turn, round by round, after one round that does not count; the table gives medians. Weights are random:
-speeds are real, answers are not. `--threads 1` gives every encoder one core; zsc opens pictures on the others then, the
-other loops do not: compare zsc with its own encoder alone there, not with them.
+Loops run in turn, round by round, after one warm-up round; the table shows medians. Weights are random: speeds are
+real, answers are not. `--threads 1` gives every encoder one core; zsc then opens pictures on the other cores, which the
+other loops do not: compare zsc only with its own encoder alone there, not with them.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ KEPT = 3925  # Imagenette's validation set
 def main() -> None:
     """Measure, print the tables, and save everything as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=96, help="pictures a loop and round")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds that count")
-    parser.add_argument("--output", type=Path, help="benchmark.json where absent, benchmark-part.json for a part")
-    parser.add_argument("--quick", action="store_true", help="one round of 32 pictures, no memory rows: does it run?")
-    parser.add_argument("--threads", type=int, help="cores for each encoder; all where absent")
+    parser.add_argument("--images", type=int, default=96, help="pictures per loop and round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds that are measured")
+    parser.add_argument("--output", type=Path, help="default: benchmark.json, or benchmark-part.json for a partial run")
+    parser.add_argument("--quick", action="store_true", help="one round of 32 pictures, no memory rows: a smoke test")
+    parser.add_argument("--threads", type=int, help="cores for each encoder; default: all")
     parser.add_argument("--first-pass", action="store_true", help="only the first pass, not what comes after it")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -49,7 +49,7 @@ def main() -> None:
     for kind, options in list(kinds.items())[: 1 if arguments.quick else 2]:
         paths = make_pictures(CACHE / f"bench-{kind.replace(' ', '')}", images, **options)
         for name in ("RN50", "ViT-B-32"):
-            print(f"\n{name}, {kind}, {images} pictures, {rounds} rounds: images a second, median")
+            print(f"\n{name}, {kind}, {images} pictures, {rounds} rounds: images per second, median")
             result[f"{name}, {kind}"] = first_pass(name, paths, rounds)
     if not arguments.first_pass:
         measure_the_rest(result, make_pictures(CACHE / "bench-500x375JPEG", images), with_memory=not arguments.quick)
@@ -60,9 +60,9 @@ def main() -> None:
 
 
 def measure_the_rest(result: dict[str, Any], jpegs: list[Path], *, with_memory: bool) -> None:
-    """Measure what comes after the first pass, into the result, and print it."""
+    """Measure what comes after the first pass, add it to the result, and print it."""
     result["second question"] = second_question(result, jpegs)
-    result["start"] = {"import zsc, s": import_time(), "open 5000 kept, s": open_kept(jpegs)}
+    result["start"] = {"import zsc, s": import_time(), "load 5000 stored, s": open_kept(jpegs)}
     if with_memory:
         result["peak memory"] = peak_memory(jpegs)
     for part in ("second question", "start", "peak memory"):
@@ -73,7 +73,7 @@ def measure_the_rest(result: dict[str, Any], jpegs: list[Path], *, with_memory: 
 
 
 def first_pass(name: str, paths: list[Path], rounds: int) -> dict[str, float]:
-    """Run every loop that knows the checkpoint, in turn, and give images a second."""
+    """Run every loop that supports the checkpoint, in turn, and return images per second."""
     checkpoint = random_checkpoint(name)
     loops = {label: make(checkpoint) for label, (make, names) in LOOPS.items() if name in names}
     seconds: dict[str, list[float]] = {label: [] for label in loops}
@@ -81,7 +81,7 @@ def first_pass(name: str, paths: list[Path], rounds: int) -> dict[str, float]:
         for label, loop in loops.items():
             start = time.perf_counter()
             loop(paths)
-            if number:  # the first warms up
+            if number:  # the first round is a warm-up
                 seconds[label].append(time.perf_counter() - start)
     rates = {label: len(paths) / statistics.median(s) for label, s in seconds.items()}
     base = rates["Glasses tutorial's loop (clip, one by one)"]
@@ -90,7 +90,7 @@ def first_pass(name: str, paths: list[Path], rounds: int) -> dict[str, float]:
     for engine in ("torch", "openvino"):
         alone, ours = rates[f"encoder alone, {engine}"], rates[f"zsc, {engine}"]
         text = f"  {engine}: {ours / alone:.2f} of its encoder alone"
-        if torch.get_num_threads() == os.cpu_count():  # else opening and encoder have cores of their own
+        if torch.get_num_threads() == os.cpu_count():  # otherwise opening and encoder have cores of their own
             both = 1 / (1 / rates["opening alone, every core"] + 1 / alone)
             rates[f"opening and encoder, one after the other, {engine}"] = both
             text += f", {ours / both:.2f} of both one after the other"
@@ -99,7 +99,7 @@ def first_pass(name: str, paths: list[Path], rounds: int) -> dict[str, float]:
 
 
 def second_question(result: dict[str, Any], jpegs: list[Path]) -> dict[str, float]:
-    """Time another set of prompts on kept embeddings, against the tutorial's loop over as many pictures."""
+    """Time another set of prompts on stored embeddings, against the tutorial's loop over as many pictures."""
     model = zsc.load_model(random_checkpoint("ViT-B-32"), device="cpu")
     rng = np.random.default_rng(0)
     values = rng.normal(size=(KEPT, model.embed_dim)).astype(np.float32)
@@ -116,14 +116,14 @@ def second_question(result: dict[str, Any], jpegs: list[Path]) -> dict[str, floa
     seconds = statistics.median(times[2:])
     loop = KEPT / result["ViT-B-32, 500 x 375 JPEG"]["Glasses tutorial's loop (clip, one by one)"]
     return {
-        f"{len(PROMPTS)} prompts on {KEPT} kept, s": seconds,
+        f"{len(PROMPTS)} prompts on {KEPT} stored pictures, s": seconds,
         "tutorial's loop, s": loop,
         "times faster": loop / seconds,
     }
 
 
 def import_time() -> float:
-    """Time `import zsc` in fresh processes, less an empty process."""
+    """Time `import zsc` in fresh processes, minus an empty process."""
 
     def once(code: str) -> float:
         start = time.perf_counter()
@@ -134,7 +134,7 @@ def import_time() -> float:
 
 
 def open_kept(jpegs: list[Path]) -> float:
-    """Time the opening of 5000 kept pictures: no picture is read."""
+    """Time loading the embeddings of 5000 stored pictures: no picture is read."""
     paths = copies(jpegs, CACHE / "bench-copies", 5000)
     model = zsc.load_model(random_checkpoint("ViT-B-32"), device="cpu")
     with tempfile.TemporaryDirectory() as place:

@@ -1,6 +1,7 @@
-"""Full-size checkpoints with random weights, for measuring and for comparing implementations.
+"""Full-size checkpoints with random weights, for benchmarks and for comparing implementations.
 
-Real weights cannot be fetched everywhere; speed and arithmetic are the same for any. Built once, kept in tests/.cache.
+Real weights cannot be downloaded everywhere; speed and arithmetic are the same for any weights. Checkpoints are built
+once and cached in tests/.cache.
 """
 
 import json
@@ -33,7 +34,7 @@ def random_checkpoint(name: str) -> Path:
     """Build a full-size checkpoint with random weights in OpenAI's format (float16 state dict), once."""
     path = CACHE / f"{name}.pt"
     CACHE.mkdir(exist_ok=True)
-    with locked(path):  # processes that test side by side build it once
+    with locked(path):  # parallel test processes build it only once
         if not path.exists():
             from clip.model import CLIP, convert_weights
 
@@ -46,7 +47,7 @@ def random_checkpoint(name: str) -> Path:
 
 
 def spread_batch_norm(model: torch.nn.Module) -> None:
-    """Fit the batch norms to noise, as training would; else all pictures get nearly the same embedding."""
+    """Fit the batch norms to noise, as training would; otherwise all pictures get nearly the same embedding."""
     norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
         torch.nn.init.uniform_(norm.weight, 0.5, 1.0)  # OpenAI starts some at zero, which hides whole blocks
@@ -103,7 +104,7 @@ def hugging_face_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor
 
 
 def hugging_face_folder(checkpoint: Path, folder: Path) -> Path:
-    """Write a ViT-B/32 checkpoint of OpenAI's format as a transformers folder, tokenizer and processor with it."""
+    """Write a ViT-B/32 checkpoint of OpenAI's format as a transformers folder, including tokenizer and processor."""
     model = transformers.CLIPModel(
         transformers.CLIPConfig(projection_dim=512, text_config={"eos_token_id": 49407, "bos_token_id": 49406})
     )

@@ -1,8 +1,9 @@
 """Measure how long the prompt explorer takes to answer, in milliseconds: `python -m benchmarks.explorer`.
 
-Kept embeddings of 4,000 pictures are made up (unit rows of noise around ten centres), and so are the weights of the
-text encoder, a full-size ViT-B/32: times are real, accuracies mean nothing. An answer ends when the panel shows it, its
-gallery included; the way to the browser is not in it. Other work on the machine slows it many times over.
+The stored embeddings of 4,000 pictures are made up (unit rows of noise around ten centres), and so are the weights of
+the text encoder, a full-size ViT-B/32: times are real, accuracies mean nothing. An answer is complete when the panel
+shows it, including the gallery; transfer to the browser is not measured. Other work on the machine slows it many times
+over.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from benchmarks.pictures import make_pictures
 from zsc.explorer import PromptExplorer
 
 CLASSES = [f"kind number {i}" for i in range(10)]
-LIMIT = 200  # milliseconds: slower than that is felt
+LIMIT = 200  # milliseconds: anything slower is noticeable
 
 
 def main() -> None:
-    """Measure, print a line a case, and write JSON where asked."""
+    """Measure, print one line per case, and write JSON if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=4000, help="kept pictures")
-    parser.add_argument("--answers", type=int, default=30, help="answers a case")
+    parser.add_argument("--images", type=int, default=4000, help="stored pictures")
+    parser.add_argument("--answers", type=int, default=30, help="answers per case")
     parser.add_argument("--classes", type=int, default=len(CLASSES), choices=range(2, 11), metavar="2..10")
     parser.add_argument("--output", type=Path, help="write the numbers as JSON")
     arguments = parser.parse_args()
     model = zsc.load_model(random_checkpoint("ViT-B-32"), device="cpu")
     embeddings = made_up(model, arguments.images, CLASSES[: arguments.classes])
     explorer = PromptExplorer(embeddings, model)
-    print(f"{arguments.images} kept pictures, {arguments.classes} classes, random ViT-B/32 text encoder: milliseconds")
+    print(f"{arguments.images} stored pictures, {arguments.classes} classes, random ViT-B/32 text encoder: ms")
     result = {name: measure(explorer, change, arguments.answers) for name, change in CASES.items()}
     for name, row in result.items():
         verdict = "under" if row["median"] < LIMIT else "OVER"
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def made_up(model: Any, n: int, class_names: list[str]) -> zsc.ImageEmbeddings:
-    """Make up kept embeddings of n pictures; their files are a few photographs of noise, again and again."""
+    """Make up stored embeddings of n pictures; their files are a few noise images, repeated."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, len(class_names), n)
     values = rng.normal(size=(len(class_names), model.embed_dim))[labels] + 2 * rng.normal(size=(n, model.embed_dim))
@@ -58,12 +59,12 @@ def made_up(model: Any, n: int, class_names: list[str]) -> zsc.ImageEmbeddings:
 
 
 def one_prompt(explorer: PromptExplorer, number: int) -> None:
-    """Type a prompt that was never there."""
+    """Type a new prompt."""
     explorer.boxes[CLASSES[0]].value = f"another thing, number {number}"
 
 
 def known_prompt(explorer: PromptExplorer, number: int) -> None:
-    """Go between two prompts that are known."""
+    """Switch between two known prompts."""
     explorer.boxes[CLASSES[0]].value = ("one thing", "another thing")[number % 2]
 
 
@@ -73,20 +74,20 @@ def pooling(explorer: PromptExplorer, number: int) -> None:
 
 
 def template(explorer: PromptExplorer, number: int) -> None:
-    """Type a template that was never there: a new prompt for every class."""
+    """Type a new template: a new prompt for every class."""
     explorer.templates.value = f"a photo of a {{}}, number {number}"
 
 
 CASES = {
     "a new prompt (one text encoded)": one_prompt,
-    "a prompt that was there before": known_prompt,
+    "a known prompt": known_prompt,
     "another pooling": pooling,
-    "a new template (a text a class encoded)": template,
+    "a new template (one text per class encoded)": template,
 }
 
 
 def measure(explorer: PromptExplorer, change: Any, answers: int) -> dict[str, float]:
-    """Time answers one after the other; the first two do not count."""
+    """Time answers one after the other; the first two are warm-up."""
     times = []
     for number in range(answers + 2):
         start = time.perf_counter()

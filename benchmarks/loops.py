@@ -1,6 +1,6 @@
-"""What is compared: the tutorials' loops, the peers, and zsc; each embeds pictures and classifies them.
+"""The loops that are compared: the tutorials', other libraries', and zsc's; each embeds pictures and classifies them.
 
-A loop is a function from paths to nothing, made for one checkpoint; the model is loaded before the clock starts.
+A loop is a function that takes paths and returns nothing, made for one checkpoint; the model is loaded before timing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BATCH = 32
 
 
 def glasses_tutorial(checkpoint: Path) -> Loop:
-    """One picture at a time, the text encoded again with each, as the Glasses tutorial does."""
+    """One picture at a time, encoding the text again each time, as the Glasses tutorial does."""
     model = clip.model.build_model(torch.load(checkpoint, weights_only=True)).float()
     preprocess, text = clip.clip._transform(224), clip.tokenize(PROMPTS)
 
@@ -41,7 +41,7 @@ def glasses_tutorial(checkpoint: Path) -> Loop:
 
 
 def openai_batches(checkpoint: Path) -> Loop:
-    """OpenAI's clip in batches, the text once."""
+    """OpenAI's clip in batches, encoding the text once."""
     model = clip.model.build_model(torch.load(checkpoint, weights_only=True)).float()
     preprocess = clip.clip._transform(224)
     text = model.encode_text(clip.tokenize(PROMPTS)).detach()
@@ -56,7 +56,7 @@ def openai_batches(checkpoint: Path) -> Loop:
 
 
 def open_clip_batches(checkpoint: Path) -> Loop:
-    """open_clip in batches, the text once."""
+    """open_clip in batches, encoding the text once."""
     model = open_clip.load_openai_model(str(checkpoint), precision="fp32", device="cpu")
     preprocess = open_clip.image_transform(224, is_train=False)
     text = model.encode_text(open_clip.tokenize(PROMPTS)).detach()
@@ -71,7 +71,7 @@ def open_clip_batches(checkpoint: Path) -> Loop:
 
 
 def imagenette_tutorial(checkpoint: Path) -> Loop:
-    """Transformers in batches of 32, the text once, as the Imagenette tutorial does."""
+    """Transformers in batches of 32, encoding the text once, as the Imagenette tutorial does."""
     folder = _transformers_folder(checkpoint)
     model = transformers.CLIPModel.from_pretrained(folder).eval()
     processor = transformers.CLIPProcessor.from_pretrained(folder)
@@ -100,7 +100,7 @@ def transformers_pipeline(checkpoint: Path) -> Loop:
 
 
 def zsc_first_pass(engine: str) -> Callable[[Path], Loop]:
-    """zsc from paths to probabilities, nothing kept."""
+    """zsc from paths to probabilities, without a store."""
 
     def make(checkpoint: Path) -> Loop:
         classifier = zsc.ZeroShotClassifier(PROMPTS, zsc.load_model(checkpoint, device="cpu", engine=engine))
@@ -114,7 +114,7 @@ def zsc_first_pass(engine: str) -> Callable[[Path], Loop]:
 
 
 def encoder_alone(engine: str) -> Callable[[Path], Loop]:
-    """The image encoder of zsc on pixels that are there already: the limit."""
+    """The image encoder of zsc on pixels already in memory: the upper limit."""
 
     def make(checkpoint: Path) -> Loop:
         model = zsc.load_model(checkpoint, device="cpu", engine=engine)
@@ -131,7 +131,7 @@ def encoder_alone(engine: str) -> Callable[[Path], Loop]:
 
 
 def opening_alone(checkpoint: Path) -> Loop:
-    """What zsc does before its encoder, in as many threads: read, digest, open, resize, normalise."""
+    """What zsc does before its encoder, with as many threads: read, digest, open, resize, normalise."""
     transform = zsc.load_model(checkpoint, device="cpu").transform
 
     def run(paths: list[Path]) -> None:

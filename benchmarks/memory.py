@@ -1,6 +1,6 @@
-"""Print the peak memory in MB of embedding N pictures: a process of its own, so that its peak is its own.
+"""Print the peak memory, in MB, of embedding N pictures, measured in a separate process.
 
-Usage: python -m benchmarks.memory FOLDER N. The encoder is a tiny random CLIP: what is measured is the stream.
+Usage: python -m benchmarks.memory FOLDER N. The encoder is a tiny random CLIP, so that streaming is what is measured.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import zsc
 
 
 def memory_mb(what: str = "VmHWM") -> float:
-    """Read this process's memory, its peak unless told; getrusage would give the parent's peak where that is higher."""
+    """Return this process's memory, by default its peak; getrusage would return the parent's peak if that is higher."""
     return int(Path("/proc/self/status").read_text(encoding="utf-8").split(f"{what}:")[1].split()[0]) / 1024
 
 

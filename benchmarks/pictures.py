@@ -1,4 +1,4 @@
-"""Pictures to measure with: made from noise and shapes, sized and compressed as photographs are."""
+"""Synthetic pictures for benchmarks: noise and shapes, sized and compressed like photographs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 
 
 def make_pictures(folder: Path, n: int, *, size: tuple[int, int] = (500, 375), suffix: str = ".jpg") -> list[Path]:
-    """Write n different pictures, if they are not there yet; 500 x 375 JPEGs have about 60 kB."""
+    """Write n different pictures, unless they exist; 500 x 375 JPEGs have about 60 kB."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     paths = [folder / f"{i:05}{suffix}" for i in range(n)]
@@ -23,7 +23,7 @@ def make_pictures(folder: Path, n: int, *, size: tuple[int, int] = (500, 375), s
 
 
 def copies(paths: list[Path], folder: Path, n: int) -> list[Path]:
-    """Write n files with different content from a few pictures, quickly: a JPEG ends before the bytes added here."""
+    """Write n files with different content quickly, from a few pictures: decoders ignore bytes after a JPEG's end."""
     folder.mkdir(parents=True, exist_ok=True)
     bodies = [path.read_bytes() for path in paths]
     out = [folder / f"{i:05}.jpg" for i in range(n)]

@@ -1,6 +1,6 @@
-"""Score 1,000,000 kept embeddings against 1,000 classes from a memory-mapped file, beside the plain matrix product.
+"""Score 1,000,000 stored embeddings from a memory-mapped file against 1,000 classes, compared with the matrix product.
 
-Usage: python -m benchmarks.scoring [N D K]. Prints seconds (median of 3, in turn) and the peak memory of each way.
+Usage: python -m benchmarks.scoring [N D K]. Prints seconds (median of 3, in turn) and the peak memory of each method.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zsc.scoring import CHUNK_ROWS, cosine_scores
 
 
 def main() -> None:
-    """Make the arrays once, then measure each way in processes of their own, in turn."""
+    """Make the arrays once, then measure the methods in turn, each in a process of its own."""
     if sys.argv[1:2] == ["--once"]:
         once(sys.argv[2], Path(sys.argv[3]))
         return
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def once(way: str, place: Path) -> None:
-    """Score once; print seconds and the peak memory that is not the mapped file."""
+    """Score once; print seconds and the peak memory without the mapped file."""
     images, weights = np.load(place / "images.npy", mmap_mode="r"), np.load(place / "weights.npy")
     seen: list[float] = []
     threading.Thread(target=watch, args=(seen,), daemon=True).start()
@@ -63,7 +63,7 @@ def once(way: str, place: Path) -> None:
 
 
 def watch(seen: list[float]) -> None:
-    """Note the memory that is not the mapped file's, in MB, again and again."""
+    """Record the memory without the mapped file, in MB, at short intervals."""
     while True:
         seen.append(memory_mb("RssAnon"))
         time.sleep(0.02)

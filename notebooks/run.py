@@ -1,7 +1,7 @@
-"""Run the notebooks and keep their outputs: `python notebooks/run.py [NAME ...]`.
+"""Run the notebooks and save their outputs: `python notebooks/run.py [NAME ...]`.
 
-Each runs top to bottom in a fresh kernel. A cell that fails, and so a claim of its `checks` cell that does not hold,
-ends the run with exit code 1. `--check` runs them without writing anything; `-p NAME=VALUE` sets a parameter.
+Each runs top to bottom in a fresh kernel. If a cell fails, such as a `checks` cell with a claim that does not hold, the
+exit code is 1. `--check` runs them without writing anything; `-p NAME=VALUE` sets a parameter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_PNG = 150_000  # characters
 
 
 def execute(path: Path, parameters: dict[str, object] | None = None) -> nbformat.NotebookNode:
-    """Run one notebook in its own folder and give it with its outputs, without the traces of this machine."""
+    """Run one notebook in its own folder and return it with its outputs, without traces of this machine."""
     notebook = nbformat.read(path, as_version=4)
     if parameters:
         set_parameters(notebook, parameters)
@@ -48,7 +48,7 @@ def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, object
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Leave out times, widget states and progress bars, which differ from run to run."""
+    """Remove times, widget states and progress bars, which differ from run to run."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -65,7 +65,7 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def join_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Join what was printed in one go: where a kernel cuts it depends on its timing."""
+    """Join consecutive stream outputs: where a kernel splits them depends on timing."""
     joined: list[nbformat.NotebookNode] = []
     for output in outputs:
         if joined and output.output_type == joined[-1].output_type == "stream":
@@ -76,13 +76,13 @@ def join_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.Notebook
 
 
 def is_dead_widget(output: nbformat.NotebookNode) -> bool:
-    """Tell whether an output is a widget that says nothing without its kernel, such as a progress bar."""
+    """Whether an output is a widget that shows nothing without its kernel, such as a progress bar."""
     data = output.get("data", {})
     return "application/vnd.jupyter.widget-view+json" in data and "text/html" not in data
 
 
 def shrink(data: dict[str, str]) -> None:
-    """Keep one picture an output, and a large one as JPEG: photographs are ten times smaller so."""
+    """Keep one image per output, and large ones as JPEG: photographs are ten times smaller that way."""
     if "text/html" in data:
         data.pop("application/vnd.jupyter.widget-view+json", None)  # a dead widget; the HTML says the same
     png = data.get("image/png", "")
@@ -98,7 +98,7 @@ def shrink(data: dict[str, str]) -> None:
 def main() -> int:
     """Run the named notebooks, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="the beginning of a notebook's name; none: all")
+    parser.add_argument("names", nargs="*", help="the beginning of a notebook's name; default: all")
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
     arguments = parser.parse_args()

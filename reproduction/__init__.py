@@ -1,6 +1,6 @@
-"""The tutorials again: what is missing, their notebooks on the real thing, their numbers beside ours.
+"""Reproduce the tutorials: what is missing, their notebooks on real models and data, their numbers compared with ours.
 
-`zsc reproduce` runs it. It needs the checkout, since notebooks and published numbers are not in the installed package.
+`zsc reproduce` runs it. It needs a checkout, since notebooks and published numbers are not in the installed package.
 """
 
 from reproduction.differences import explain_differences

@@ -1,4 +1,4 @@
-"""What `zsc reproduce` shows: (data, lines, exit code)."""
+"""The output of `zsc reproduce`: (data, lines, exit code)."""
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Shown = tuple[Any, list[str], int, Exception | None]
 
 
 def run(arguments: Namespace, *, report: Callable[[str], None], progress: bool) -> Shown:
-    """Do what the options ask for: compare two files, list what is missing, or run tutorials."""
+    """Carry out what the options ask for: compare two files, list what is missing, or run tutorials."""
     if arguments.compare:
         lines = explain_differences(*(Evaluation.load(path) for path in arguments.compare))
         names = dict(zip(("first", "second"), arguments.compare, strict=True))
@@ -32,7 +32,7 @@ def run(arguments: Namespace, *, report: Callable[[str], None], progress: bool) 
     failure = None
     try:
         table = reproduce(wanted, arguments.data_root, arguments.output, report=report, progress=progress)
-    except ReproductionError as error:  # what the others gave is shown all the same
+    except ReproductionError as error:  # show what the others returned all the same
         table, failure = error.table, error
     return {"rows": table, **environment()}, list(_numbers(table, arguments.output)), 0, failure
 
@@ -46,7 +46,7 @@ def _numbers(table: pd.DataFrame, output: Path) -> Iterator[str]:
         yield f"  data digest {first['data_digest']:.12}, {first['seconds']:.0f} s"
         yield from part[SHOWN].round(3).to_string(index=False, na_rep="-").split("\n")
         for row in part[part["reason"] != ""].drop_duplicates("reason").to_dict("records"):
-            what = "no verdict, it is of something else" if row["verdict"] == "no verdict" else "where it differs"
+            what = "no verdict, different setup" if row["verdict"] == "no verdict" else "possible cause"
             yield f"  {what}: {row['reason']}"
     made = environment()
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())

@@ -1,7 +1,7 @@
-"""Why two evaluations differ: what made them differs, or is not known, or else which pictures they answer otherwise.
+"""Explain why two evaluations differ: in provenance, known or unknown, and in the pictures they classify differently.
 
-What neither has recorded is said to be unknown. Pictures are paired only by what tells them apart: by their names where
-each is unique, by row where data digest, labels and names of every row are equal.
+What neither has recorded is reported as unknown. Pictures are paired only by what identifies them: by name if the names
+are unique, by row if the data digest and the labels and names of every row are equal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zsc.files import printable
 from zsc.images import describe
 from zsc.statistics import mcnemar, paired_interval
 
-MAKERS = {  # what can change a number, in the order in which it is worth looking at
+MAKERS = {  # what can change a number, in the order in which it is worth checking
     "data_digest": "the pictures or labels",
     "dataset": "the data set",
     "prompts": "the prompts",
@@ -37,15 +37,15 @@ MAKERS = {  # what can change a number, in the order in which it is worth lookin
     "versions": "package versions",
     "hardware": "the hardware",
 }
-OPTIONAL = ("normalisation", "threshold")  # recorded only where they are not the usual ones
-SMALL = 1e-3  # probabilities nearer than this are the same but for rounding
-MOST = 10  # keys of a mapping in one sentence
+OPTIONAL = ("normalisation", "threshold")  # recorded only if they are not the defaults
+SMALL = 1e-3  # probabilities closer than this differ by rounding only
+MOST = 10  # at most so many keys of a mapping in one sentence
 
 
 def explain_differences(first: Evaluation, second: Evaluation) -> list[str]:
-    """Say in sentences what differs between two evaluations, and between what made them.
+    """Return sentences on what differs between two evaluations and their provenance.
 
-    The accuracies come first, then what made them, then the pictures that are answered otherwise.
+    The accuracies come first, then the provenance, then the pictures that are classified differently.
     """
     accuracies = (f"{e.accuracy:.4f} ({e.correct} of {e.n})" for e in (first, second))
     made = (e.made_by.to_dict() for e in (first, second))
@@ -53,7 +53,7 @@ def explain_differences(first: Evaluation, second: Evaluation) -> list[str]:
 
 
 def _makers(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Say of what made two evaluations what differs, what is the same, and what is not known."""
+    """Return what differs between two provenances, what is the same, and what is not known."""
     lines, same, unknown = [], [], []
     for key, what in MAKERS.items():
         pair = first.get(key), second.get(key)
@@ -118,7 +118,7 @@ def _pictures(first: Evaluation, second: Evaluation) -> list[str]:
 
 
 def _paired(first: Evaluation, second: Evaluation) -> tuple[list[list[int]], str]:
-    """Pair the pictures of two evaluations: their rows, and what there is to say about that."""
+    """Pair the pictures of two evaluations; return the rows of each, and a remark on the pairing."""
     if _same_rows(first, second):
         return [list(range(first.n))] * 2, ""
     if first.images is None or second.images is None:
@@ -140,7 +140,7 @@ def _paired(first: Evaluation, second: Evaluation) -> tuple[list[list[int]], str
 
 
 def _same_rows(first: Evaluation, second: Evaluation) -> bool:
-    """Tell whether the pictures are the same row by row: the digest knows no order, so labels and names must agree."""
+    """Whether the pictures are the same row by row: the digest ignores order, so labels and names must agree."""
     digests = {first.made_by.data_digest, second.made_by.data_digest}
     if len(digests) > 1 or digests == {""} or any("threshold" in e.made_by.other for e in (first, second)):
         return False
@@ -151,9 +151,9 @@ def _same_rows(first: Evaluation, second: Evaluation) -> bool:
 
 
 def _by_name(first: Evaluation, second: Evaluation) -> tuple[list[dict[str, int]], int, int]:
-    """Index the pictures by the last parts of their paths, as few of them (two or more) as pair the most pictures.
+    """Index the pictures by the last parts of their paths: the fewest parts (at least two) that pair the most pictures.
 
-    Returns the two indices without the names that occur twice, how many parts are used, and how many pictures fall out.
+    Returns the two indices without duplicate names, the number of parts used, and the number of pictures left out.
     """
     found = []
     for depth in range(2, 7):
@@ -170,7 +170,7 @@ def _by_name(first: Evaluation, second: Evaluation) -> tuple[list[dict[str, int]
 
 
 def _name(evaluation: Evaluation, row: int, depth: int) -> str:
-    """Name a picture by the last parts of its path, or by its row where it has no name."""
+    """Return the last parts of a picture's path, or its row if it has no name."""
     if evaluation.images is None:
         return f"row {row}"
     return "/".join(describe(evaluation.images[row]).replace("\\", "/").split("/")[-depth:])

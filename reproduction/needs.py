@@ -1,4 +1,4 @@
-"""What a tutorial needs, whether it is on this machine, and how to get it where it is not. Downloads nothing."""
+"""What a tutorial needs, whether it is on this machine, and how to get it if not. Downloads nothing."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from zsc.datasets import find_published, load_dataset
 from zsc.files import digest_of
 from zsc.models.weights import OPENAI_WEIGHTS, weights_path, weights_url
 
-# What a download takes: as OpenAI's `clip` shows it for the weights, and fast.ai's page for Imagenette.
+# Download sizes, as shown by OpenAI's `clip` for the weights, and by fast.ai's page for Imagenette.
 SIZES = {"RN50": "244 MB", "ViT-B/32": "338 MB", "imagenette": "326 MB"}
 
 
 @dataclass(frozen=True)
 class Need:
-    """One thing that is needed."""
+    """One thing that tutorials need."""
 
     item: str
-    tutorials: tuple[str, ...]  # for which of them
-    size: str  # of what is to be fetched
+    tutorials: tuple[str, ...]  # that need it
+    size: str  # of the download
     check: str  # the checksum or the counts to expect
     place: Path  # where to put it
     source: str  # where it comes from
     state: str  # "here", "missing", or what is wrong with what is there
-    is_archive: bool = False  # to be unpacked at the place
+    is_archive: bool = False  # to be unpacked at `place`
 
     @property
     def is_here(self) -> bool:
-        """Whether nothing has to be done."""
+        """Whether it is complete, so that nothing has to be done."""
         return self.state == "here"
 
     @property
     def is_missing(self) -> bool:
-        """Whether nothing is there, so that it can be fetched; what is there but wrong is never replaced."""
+        """Whether nothing is there, so that it can be downloaded; something wrong is never replaced."""
         return self.state == "missing"
 
 
 def needs(wanted: Sequence[Tutorial], root: str | Path = "data") -> list[Need]:
-    """List what tutorials need, with data sets in the folder `root`: weights first, then data sets, each once."""
+    """List what tutorials need, each item once, weights before data sets; `root` is the folder of the data sets."""
     models = {t.model: tuple(o.name for o in wanted if o.model == t.model) for t in wanted}
     return [_weights(name, names) for name, names in models.items()] + [_dataset(t, Path(root)) for t in wanted]
 
@@ -52,7 +52,7 @@ def _weights(name: str, names: tuple[str, ...]) -> Need:
     if not path.exists():
         state = "missing"
     elif not path.is_file():
-        state = "there, but no file"
+        state = "there, but not a file"
     else:
         state = "here" if digest_of(path) == sha256 else "there, with another sha256"
     return Need(f"weights of {name}", names, SIZES.get(name, ""), f"sha256 {sha256}", path, weights_url(name), state)

@@ -1,7 +1,7 @@
-"""reproduce: fetch what is missing, run the tutorials' notebooks on the real thing, lay the numbers beside theirs.
+"""reproduce: download what is missing, run the tutorials' notebooks on real models and data, compare the numbers.
 
-Nothing here computes a result: the notebooks do, with the same cells that a reader runs, and save evaluations. What
-costs nothing is looked at before anything is fetched; the table is written after each tutorial.
+Nothing here computes a result: the notebooks do, with the same cells that a reader runs, and save evaluations. Cheap
+checks run before anything is downloaded; the table is written after each tutorial.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _log = logging.getLogger("zsc")
 
 
 class ReproductionError(RuntimeError):
-    """Tutorials that could not be run to their end; `table` holds the rows of those that could."""
+    """Some tutorials failed; `table` holds the rows of those that did not."""
 
     def __init__(self, message: str, table: pd.DataFrame) -> None:
         super().__init__(message)
@@ -52,19 +52,19 @@ def reproduce(
     report: Report | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Run tutorials again and compare.
+    """Run tutorials and compare their results with the published numbers.
 
     Parameters
     ----------
     wanted
         The tutorials (see `tutorials`).
     root
-        The folder that holds the data sets; embeddings are kept in its `embeddings/`.
+        The folder of the data sets; embeddings are stored in its `embeddings/`.
     output
-        Gets a folder for each tutorial, with the executed notebook, the evaluations and their HTML reports; and
-        `table.csv` and `table.json`, which keep the rows of tutorials that were run before.
+        The folder for the results: one folder per tutorial, with the executed notebook, the evaluations and their HTML
+        reports; and `table.csv` and `table.json`, which keep the rows of tutorials that were run earlier.
     report, progress
-        Called with a line for each step (None logs them); and whether to show bars.
+        `report` is called with one line per step (None logs them); `progress` shows progress bars.
 
     Returns
     -------
@@ -75,12 +75,12 @@ def reproduce(
     Raises
     ------
     ImportError
-        If a package is missing that runs notebooks.
+        If a package needed to run notebooks is missing.
     ValueError
-        If a notebook, the output folder or an older table in it is not as it should be, or weights or a data set are
-        there but not whole: nothing was fetched then.
+        If a notebook, the output folder or an older table in it is invalid, or weights or a data set are incomplete;
+        raised before anything is downloaded.
     ReproductionError
-        If a tutorial fails; the others have been run, and their rows are in the table.
+        If a tutorial fails; the others were run, and their rows are in the table.
     """
     report = report or _log.info
     root, output = Path(root).resolve(), Path(output).resolve()
@@ -89,7 +89,7 @@ def reproduce(
     failed = []
     with locked(output / "table.json", report=report):
         for tutorial in wanted:
-            _keep(output, tutorial, [])  # no row of an earlier run is taken for this one's
+            _keep(output, tutorial, [])  # so that no row of an earlier run is mistaken for one of this run
             try:
                 new = _one(tutorial, root, output / tutorial.name, report, progress)
             except (RuntimeError, OSError, ValueError) as error:
@@ -106,7 +106,7 @@ def reproduce(
 
 
 def check_first(wanted: Sequence[Tutorial], root: Path, output: Path) -> None:
-    """Look at what costs nothing before gigabytes are fetched; see `reproduce` for what is raised."""
+    """Run the cheap checks before downloading gigabytes; see `reproduce` for what is raised."""
     for package in ("papermill", "ipykernel"):
         if importlib.util.find_spec(package) is None:
             raise ImportError(f"running notebooks needs {package}: pip install 'zsc-clip[notebooks]'.")
@@ -115,12 +115,12 @@ def check_first(wanted: Sequence[Tutorial], root: Path, output: Path) -> None:
         if missing := [name for name in PARAMETERS if name not in known]:
             raise ValueError(
                 f"{tutorial.notebook}: its cell tagged 'parameters' does not set {', '.join(missing)}; without it the "
-                "notebook would run on something else than the tutorial's; restore it."
+                "notebook would not run on the tutorial's model and data; restore it."
             )
     if wrong := [need for need in needs(wanted, root) if not need.is_here and not need.is_missing]:
         words = " ".join(f"{need.item} in {need.place}: {need.state}." for need in wrong)
         raise ValueError(
-            f"{words} What is there is neither judged nor replaced: complete it, or move it away and it is fetched."
+            f"{words} What is there is neither used nor replaced: complete it, or move it away and it is fetched."
         )
     for folder in (output, *(output / tutorial.name for tutorial in wanted)):
         try:
@@ -154,7 +154,7 @@ def _one(tutorial: Tutorial, root: Path, output: Path, report: Report, progress:
 
 
 def _get_data(tutorial: Tutorial, root: Path, report: Report, progress: bool) -> None:
-    """Fetch the data set where it is missing, and see that it is whole."""
+    """Download the data set if it is missing, and check that it is complete."""
     data = needs([tutorial], root)[-1]
     if data.is_missing:
         options: dict[str, Any] = dict(find_published(tutorial.dataset).options)
@@ -166,7 +166,7 @@ def _get_data(tutorial: Tutorial, root: Path, report: Report, progress: bool) ->
 
 
 def _read_rows(output: Path) -> list[dict[str, Any]]:
-    """Read the rows of a table that an earlier run wrote; none where there is no table."""
+    """Read the rows of a table that an earlier run wrote; an empty list if there is no table."""
     path = output / "table.json"
     if not path.exists():
         return []
@@ -183,7 +183,7 @@ def _read_rows(output: Path) -> list[dict[str, Any]]:
 
 
 def _keep(output: Path, tutorial: Tutorial, new: list[dict[str, Any]]) -> None:
-    """Write the table with these rows of a tutorial, and those of the others as they are."""
+    """Write the table with new rows for one tutorial, and the rows of the others unchanged."""
     plain = json.loads(pd.DataFrame(new).to_json(orient="records", double_precision=15))
     every = [row for row in _read_rows(output) if row["tutorial"] != tutorial.name] + plain
     content = {"kind": KIND, "format": FORMAT, "rows": every, **environment()}
@@ -192,17 +192,17 @@ def _keep(output: Path, tutorial: Tutorial, new: list[dict[str, Any]]) -> None:
 
 
 def run_notebook(tutorial: Tutorial, root: Path, output: Path, *, progress: bool = True) -> None:
-    """Run a tutorial's notebook with the real model and data set; keep it executed beside its results.
+    """Run a tutorial's notebook with the real model and data set; save the executed notebook with its results.
 
     Raises
     ------
     RuntimeError
-        If a cell fails; the message says which error, and the notebook is kept up to there.
+        If a cell fails; the message names the error, and the notebook is saved up to that cell.
     """
     import papermill
 
     output.mkdir(parents=True, exist_ok=True)
-    for result in tutorial.results:  # no result of an earlier run is taken for this one's
+    for result in tutorial.results:  # so that no result of an earlier run is mistaken for one of this run
         for suffix in (".json", ".html"):
             (output / result.file).with_suffix(suffix).unlink(missing_ok=True)
     executed = output / tutorial.notebook.name
@@ -224,7 +224,7 @@ def run_notebook(tutorial: Tutorial, root: Path, output: Path, *, progress: bool
 
 
 def parameter_names(notebook: Path) -> list[str]:
-    """List the names that a notebook's cell tagged `parameters` sets; a ValueError names a file that is no notebook."""
+    """List the names set in a notebook's cell tagged `parameters`; raise ValueError if the file is not a notebook."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
@@ -234,7 +234,7 @@ def parameter_names(notebook: Path) -> list[str]:
 
 
 def assigned_names(source: str) -> list[str]:
-    """List the names that Python lines set, however they are spaced and typed."""
+    """List the names that Python source assigns, whatever the spacing and annotations."""
     nodes = [node for node in ast.parse(source).body if not (isinstance(node, ast.AnnAssign) and node.value is None)]
     names = [name for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)]
     return [name.id for name in names if isinstance(name.ctx, ast.Store)]

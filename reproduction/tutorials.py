@@ -26,20 +26,20 @@ _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a mapping
 
 @dataclass(frozen=True)
 class Result:
-    """One result of a tutorial's notebook, and what was published of it."""
+    """One result of a tutorial's notebook, and the published numbers for it."""
 
     file: str  # the evaluation that the notebook saves
-    claim: str  # what it is of, in words
-    prompts: str  # the prompt set
-    pictures: int  # how many
-    published: dict[str, str]  # metric ("accuracy", "recall of wild", ...) -> the number as it was printed
-    reason: str = ""  # what is known to make a difference
-    normalisation: str | None = None  # of the label embeddings, where it is not row by row
+    claim: str  # what it measures, in words
+    prompts: str  # name of the prompt set
+    pictures: int  # how many pictures
+    published: dict[str, str]  # metric ("accuracy", "recall of wild", ...) -> the number as printed
+    reason: str = ""  # known reason for a difference
+    normalisation: str | None = None  # of the label embeddings, if it is not row by row
 
 
 @dataclass(frozen=True)
 class Tutorial:
-    """One tutorial: `name` as the command takes it, title, model, data set and split, the notebook that follows it."""
+    """One tutorial: `name` as the command takes it, title, model, data set, split, and the notebook that follows it."""
 
     name: str
     title: str
@@ -51,19 +51,19 @@ class Tutorial:
 
 
 def tutorials(names: Sequence[str] = ("all",)) -> list[Tutorial]:
-    """Read tutorials by name, "all" for every one, in the order of the file.
+    """Read tutorials by name ("all" for every one), in the order of the file.
 
     Raises
     ------
     ValueError
-        If no tutorial has a name, or the file is not as it should be; one sentence that names file, tutorial and key.
+        If a name is unknown or the file is invalid; the message names the file, the tutorial and the key.
     """
     path = CHECKOUT / FILE
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
         every = {name: _tutorial(name, given) for name, given in _mapping(content, "the file").items()}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())}); mend it.") from error
+        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())}); fix it.") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if unknown := [name for name in names if name not in every and name != "all"]:
@@ -72,13 +72,13 @@ def tutorials(names: Sequence[str] = ("all",)) -> list[Tutorial]:
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses a key that is given twice, of which YAML would keep the last."""
+    """A safe loader that refuses duplicate keys, of which YAML would keep only the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         if doubled := [key for key in keys if keys.count(key) > 1]:
             line = node.start_mark.line + 1
-            raise ValueError(f"{doubled[0]}: is given twice in the mapping that begins in line {line}; remove one.")
+            raise ValueError(f"{doubled[0]}: is given twice in the mapping that begins on line {line}; remove one.")
         return super().construct_mapping(node, deep)
 
 
@@ -115,7 +115,7 @@ def _result(given: Any, where: str, classes: Sequence[str]) -> Result:
 
 
 def _numbers(published: Mapping[Any, Any], where: str, classes: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Go through {"accuracy": "0.86", "wild": {"recall": "0.58"}} as "accuracy" and "recall of wild"."""
+    """Yield {"accuracy": "0.86", "wild": {"recall": "0.58"}} as "accuracy" and "recall of wild", with their numbers."""
     for key, value in published.items():
         _one_of(key, ["accuracy", *classes], f"{where}, {key}")
         if key == "accuracy":
@@ -127,7 +127,7 @@ def _numbers(published: Mapping[Any, Any], where: str, classes: Sequence[str]) -
 
 
 def _fields(given: Any, where: str, needed: Mapping[str, type], optional: Mapping[str, type] | None = None) -> None:
-    """Check the keys of a mapping, and the kind of what they hold."""
+    """Check the keys of a mapping and the types of their values."""
     known = {**needed, **(optional or {})}
     for key in [*_mapping(given, where), *needed]:
         _one_of(key, known, f"{where}, {key}")
@@ -150,10 +150,10 @@ def _one_of(value: Any, known: Iterable[str], where: str) -> None:
 
 def _plain_name(value: str, suffix: str, where: str) -> None:
     if not re.fullmatch(r"\w[\w.-]*", value) or not value.endswith(suffix):
-        raise ValueError(f"{where}: is {short(value)}; write a file's name that ends in {suffix}, without a folder.")
+        raise ValueError(f"{where}: is {short(value)}; write a file name that ends in {suffix}, without a folder.")
 
 
 def _number(value: Any, where: str) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"0\.[0-9]{2,}|1\.0{2,}", value):
-        raise ValueError(f'{where}: is {short(value)}; write the share as it was printed, in quotes, such as "0.58".')
+        raise ValueError(f'{where}: is {short(value)}; write the share as printed, in quotes, such as "0.58".')
     return value

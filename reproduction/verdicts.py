@@ -1,7 +1,7 @@
-"""Lay one of our evaluations beside published numbers: is it of the same, then how many pictures the two are apart.
+"""Compare one of our evaluations with published numbers: is the setup the same, and how many pictures apart are they.
 
-The model, the pictures and the arithmetic are fixed, so that a published number comes back to the digit, or but for the
-few pictures that another resize changes. An interval speaks of *other* pictures and decides nothing here.
+The model, the pictures and the arithmetic are fixed, so a published number is reproduced to the digit, except for the
+few pictures that a different resize filter changes. An interval is about *other* pictures and decides nothing here.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from zsc.models.weights import OPENAI_WEIGHTS
 from zsc.prompts import prompt_set
 from zsc.statistics import wilson_interval
 
-FEW, FEW_OF = 3, 0.01  # so many pictures, or this share of them, may answer otherwise after another resize
+FEW, FEW_OF = 3, 0.01  # a different resize filter may change so many answers, or this share of them
 MADE = ("model", "library", "fingerprint", "weights_sha256", "dataset", "data_digest")
 
 
 def matches(tutorial: Tutorial, result: Result, evaluation: Evaluation) -> list[str]:
-    """List why an evaluation is not of what the tutorial judged: reasons of a few words each.
+    """List why an evaluation does not match the tutorial's setup, in a few words per reason.
 
-    The list is empty where model, weights, data set, split, prompts, pooling, normalisation and the number of pictures
-    (of each class, where that was published) are the tutorial's; not being recorded is a reason, too.
+    The list is empty if model, weights, data set, split, prompts, pooling, normalisation and the number of pictures
+    (per class, if that was published) are the tutorial's. A value that was not recorded is a reason, too.
     """
     prompts, made = prompt_set(result.prompts), evaluation.made_by.to_dict()
     expected = {
@@ -64,33 +64,34 @@ def _reason(what: str, found: Any, wanted: Any) -> str:
 
 
 def measure(evaluation: Evaluation, metric: str) -> tuple[float, float, float]:
-    """Return a metric, "accuracy" or "precision of C", "recall of C", "f1 of C" for a class C: value, low and high.
+    """Return the value, low and high of "accuracy", or of "precision of C", "recall of C" or "f1 of C" for a class C.
 
-    The 95 % interval is Wilson's for shares. For f1 it is that of the pictures that are right among those that are of
-    the class or taken for it, turned into f1: it has a width at 0 and at 1, too. NaN where the metric is undefined.
+    For shares, the 95 % interval is Wilson's. For f1 it is Wilson's interval of J, the share that is right among the
+    pictures that are of the class or predicted as it, converted to f1: it has a width at 0 and at 1, too. NaN if the
+    metric is undefined.
     """
     right, of = _share(evaluation, metric)
     if not of:
         return np.nan, np.nan, np.nan
     if not metric.startswith("f1"):
         return (right / of, *wilson_interval(right, int(of)))
-    low, high = wilson_interval(right, int(2 * of) - right)  # of J = right / (right + missed + wrongly taken)
+    low, high = wilson_interval(right, int(2 * of) - right)  # of J = right / (right + missed + wrongly predicted)
     return right / of, 2 * low / (1 + low), 2 * high / (1 + high)  # f1 = 2 J / (1 + J)
 
 
 def verdict(published: str, ours: float, low: float, high: float, pictures: float | None = None) -> str:
-    """Say whether ours agrees with a published number.
+    """Return whether our number agrees with a published one, in words.
 
     Parameters
     ----------
     published
-        The number as it was printed; its last digit says how it was rounded.
+        The number as printed; its last digit says how it was rounded.
     ours, low, high
         As `measure` returns them.
     pictures
-        How many pictures ours is a share of, where the published number is of the very same ones: a difference that
-        another resize can make is "k pictures off" (up to three, or one in a hundred), a larger one "differs". None: it
-        is of others, drawn like these, and only the interval can tell.
+        How many pictures our number is a share of, if the published number is for the very same pictures: a difference
+        that a different resize filter can cause is "k pictures off" (up to three, or one in a hundred), a larger one
+        "differs". None if it is for other pictures of the same kind, so that only the interval can tell.
 
     Examples
     --------
@@ -116,9 +117,9 @@ def verdict(published: str, ours: float, low: float, high: float, pictures: floa
 
 
 def rows(tutorial: Tutorial, result: Result, evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Make a row for each published number of a result; one with our accuracy where nothing was published.
+    """Return one row per published number of a result, or one row with our accuracy if nothing was published.
 
-    An evaluation of something else than the tutorial's gets "no verdict", and the reasons.
+    An evaluation that does not match the tutorial's setup gets "no verdict", with the reasons.
     """
     reasons, made = matches(tutorial, result, evaluation), evaluation.made_by.to_dict()
     found = []
@@ -145,7 +146,7 @@ def rows(tutorial: Tutorial, result: Result, evaluation: Evaluation) -> list[dic
 
 
 def _share(evaluation: Evaluation, metric: str) -> tuple[int, float]:
-    """Return how many of how many: for f1, of the mean of those of the class and those taken for it."""
+    """Return numerator and denominator; for f1 the latter is the mean of the true and the predicted count."""
     if not _can_measure(evaluation, metric):
         names = short(list(evaluation.class_names))
         raise ValueError(f"metric {short(metric)}; it must be accuracy, or precision, recall or f1 of one of {names}.")
