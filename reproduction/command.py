@@ -51,7 +51,7 @@ def _numbers(table: pd.DataFrame, output: Path) -> Iterator[str]:
     made = environment()
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     yield from ("", f"made with {versions}, on {made['hardware']['processor']}")
-    yield from ("", f"saved {output / 'table.csv'}, with notebooks, evaluations and reports beside it")
+    yield from ("", f"saved {output / 'table.csv'}, and notebooks, evaluations and reports next to it")
 
 
 def _what_is_missing(found: list[Need]) -> Iterator[str]:
