@@ -6,6 +6,7 @@ The adjusted p-value, which the verdict goes by, also counts how many were compa
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,26 +17,26 @@ from sklearn.model_selection import train_test_split
 
 from zsc.checks import check_choice, check_count, check_fraction, check_labels, check_same_length, check_unique, short
 from zsc.classifier import ZeroShotClassifier
-from zsc.embeddings import ImageEmbeddings
+from zsc.embeddings import ImageEmbeddings, class_names_of
 from zsc.evaluation import Evaluation
 from zsc.models import as_encoder
-from zsc.prompt_search import class_names_of, greedy_templates, random_words_control
 from zsc.prompts import ClassPrompts, as_prompts
-from zsc.prompts.prompts import load_many as load_candidates
-from zsc.statistics import as_right, holm, mcnemar, paired_interval, wilson_interval
+from zsc.prompts.prompts import load_many
+from zsc.statistics import NO_BETTER, as_right, holm, mcnemar, paired_interval, wilson_interval
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-__all__ = [
-    "Candidate", "Choice", "as_candidates", "choose_prompts", "choose_repeatedly", "compare_prompts", "compare_right",
-    "evaluations", "greedy_templates", "load_candidates", "random_words_control",
-]  # fmt: skip
-
+load_candidates = load_many
 Candidate = ClassPrompts | Mapping[str, str | Sequence[str]] | str | Sequence[str]
 ALPHA = 0.05
 _AGAINST = ("difference", "difference_low", "difference_high", "won", "lost", "p_value")
-NO_BETTER = "not shown to be better than always naming the most frequent class"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("greedy_templates", "random_words_control"):  # public names of an earlier version
+        return getattr(importlib.import_module("zsc.prompt_search"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def compare_prompts(
