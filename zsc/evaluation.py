@@ -178,11 +178,6 @@ class Evaluation:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, one.name) for one in fields(self))  # a copy is as read-only
 
-    @property
-    def about(self) -> dict[str, Any]:
-        """What made the predictions, as one mapping; see `Provenance.to_dict`."""
-        return self.made_by.to_dict()
-
     @cached_property
     def failed(self) -> NDArray[np.bool_]:
         """Which pictures have no answer because they could not be opened, shape (N,)."""
@@ -409,7 +404,7 @@ class Evaluation:
                    "calibration_error")  # fmt: skip
         rows = zip(self.class_names, self.report.to_dict("records"), strict=True)
         return {
-            **self.about,
+            **self.made_by.to_dict(),
             **{name: getattr(self, name) for name in numbers},
             "interval": list(self.interval),
             "confidence": CONFIDENCE,
@@ -425,7 +420,7 @@ class Evaluation:
         that holds them. Above 10 million they are kept to seven digits, below that to the last one.
         """
         path = Path(path)
-        head = {"kind": KIND, "format": FORMAT, "about": self.about, "class_names": self.class_names}
+        head = {"kind": KIND, "format": FORMAT, "about": self.made_by.to_dict(), "class_names": self.class_names}
         names = None if self.images is None else [_exact_name(source) for source in self.images]
         if path.suffix == ".parquet":
             table = self._columns()
