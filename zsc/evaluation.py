@@ -125,7 +125,7 @@ class Provenance:
 class Evaluation:
     """N predictions over K classes: the one result of a classifier. Checked, copied and read-only.
 
-    `y_true`, shape (N,), holds -1 where a picture has no label, and `proba`, shape (N, K), rows of NaN for pictures that
+    `y_true`, shape (N,), holds -1 where a picture has no label; `proba`, shape (N, K), rows of NaN for pictures that
     could not be opened. `images` are N sources, `tokens` the prompts that decided, shape (N,); either may be None. A
     mapping as `made_by` becomes a `Provenance`.
 
