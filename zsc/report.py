@@ -33,13 +33,9 @@ MOST_PAIRS = 50  # rows of the table of confused classes
 def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
     """Write an evaluation as an HTML page; see `html_report`.
 
-    Raises
-    ------
-    ValueError
-        If the name does not end in .html, its folder is missing, or a picture has no label.
+    Raises ValueError if the name does not end in .html, its folder is missing, or a picture has no label.
     """
-    path = check_report_path(path)
-    return write_whole(path, html_report(evaluation, title=title, max_images=max_images))
+    return write_whole(check_report_path(path), html_report(evaluation, title=title, max_images=max_images))
 
 
 def check_report_path(path: str | Path) -> Path:
@@ -53,21 +49,10 @@ def check_report_path(path: str | Path) -> Path:
 
 
 def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20) -> str:
-    """Make the page.
+    """Make a whole HTML document with no link, script or picture from outside.
 
-    Parameters
-    ----------
-    evaluation
-        What to report; with `images` the page shows mistakes as pictures.
-    title
-        The page's heading; None: data and model.
-    max_images
-        How many mistakes to show at most.
-
-    Returns
-    -------
-    str
-        A whole HTML document with no link, script or picture from outside.
+    It shows the `max_images` most confident mistakes, as pictures where the evaluation has `images`; a `title` of None
+    stands for data and model.
     """
     made_by = evaluation.made_by
     title = title or f"{made_by.dataset or 'pictures'}, classified by {made_by.model or 'a model'}"

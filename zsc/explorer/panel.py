@@ -55,21 +55,12 @@ class PromptExplorer:
 
     Attributes
     ----------
-    session
-        Asks and remembers; `session.history` is a table of what was tried.
-    answer
-        The newest `Answer`: its `evaluation`, its `prompts`.
+    session, answer
+        What asks and remembers, with `session.history`, a table of what was tried; and the newest `Answer`.
     boxes, templates, pooling
         The widgets to type into, `boxes` by class name.
     back, code, copy, file, save, own
         The widgets of the history, the exports, and the reader's own picture.
-
-    Raises
-    ------
-    ImportError
-        If ipywidgets is not installed.
-    ValueError
-        If embeddings, model and prompts do not fit together.
     """
 
     def __init__(
@@ -309,10 +300,7 @@ def _literal(value: str | Sequence[str]) -> str:
 def save_prompts(answer: Answer, path: str | Path) -> Path:
     """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
 
-    Raises
-    ------
-    ValueError
-        If the name has another ending, the folder is missing, or the file is there already.
+    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
     """
     path = expanded(str(path).strip())
     if path.suffix not in SUFFIXES:
