@@ -26,9 +26,6 @@ from zsc.checks import (
     check_scores,
 )
 
-METHODS = ("lac", "aps")
-LOG_RANGE = 20.0  # the temperature is sought within e^-20 to e^20 of the scores' own spread
-
 
 def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> float:
     """Fit the temperature T with which softmax(scores / T) has the lowest log loss.
@@ -66,7 +63,7 @@ def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> f
     def loss(log_inverse: float) -> float:  # falls, then rises: the log loss is convex in 1 / T
         return float(-log_softmax(values * np.exp(log_inverse), axis=1)[rows, labels].mean())
 
-    bounds = (centre - LOG_RANGE, centre + LOG_RANGE)
+    bounds = (centre - 20.0, centre + 20.0)  # T within e^-20 to e^20 of the scores' own spread
     return float(np.exp(-minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x))
 
 
@@ -158,7 +155,7 @@ def conformal_sets(
         For "aps". None: every set holds the most probable class, and the coverage may be above the stated one. A
         number draws how much of a class's own probability counts, so that the coverage is just as stated.
     """
-    check_choice(method, METHODS, "method")
+    check_choice(method, ("lac", "aps"), "method")
     check_fraction(coverage, "coverage")
     known = check_proba(calibration_proba, name="calibration_proba")
     labels = check_labels(y_cal, known.shape[1], "y_cal")

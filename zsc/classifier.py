@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from zsc.models import Encoder
 
 Pictures = ImageDataset | ImageEmbeddings | Sequence[ImageSource]
-EXAMPLES = 3  # of pictures that were left out, with the reason
 
 
 class ZeroShotClassifier:
@@ -253,7 +252,7 @@ class ZeroShotClassifier:
             matched_by=matched_by,
             left_out=left_out,
             advice=self._advice["advice"].tolist(),
-            other={"left_out_examples": embeddings.failures["error"].head(EXAMPLES).tolist()} if left_out else {},
+            other={"left_out_examples": embeddings.failures["error"].head(3).tolist()} if left_out else {},
             **environment(),
         )
 

@@ -66,7 +66,6 @@ KIND = "zsc evaluation"
 FORMAT = 1  # files without a number are older, and otherwise the same
 INLINE = 500_000  # a JSON file holds this many probabilities itself; more go into a Parquet file beside it
 EXACT = 10_000_000  # this many probabilities are kept to the last digit; more are kept to seven digits
-SMALLEST = np.finfo(np.float64).tiny  # what a probability of 0 for the true class counts as in the log loss
 PACKAGES = ("numpy", "pillow", "torch", "torchvision", "clip", "clip-anytorch", "open_clip_torch", "transformers",
             "openvino")  # fmt: skip
 _KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float, type(None)), "Sequence": list, "Mapping": dict}
@@ -321,7 +320,7 @@ class Evaluation:
         }
         table = pd.DataFrame(columns)
         if self.images is not None:
-            table.insert(1, "image", as_cells(self.images[i] for i in wrong))
+            table.insert(1, "image", as_cells(self.images[i] for i in wrong.tolist()))
         return table
 
     def top_k(self, k: int) -> float:
@@ -458,7 +457,7 @@ def log_loss(y_true: NDArray[np.int64], proba: NDArray[np.float64]) -> float:
     No row is rescaled, and nothing is cut but a probability of 0, which a softmax in float64 gives to classes 745 nats
     behind: it counts as 2.2e-308, that is as 708 nats.
     """
-    given = np.clip(proba[np.arange(len(y_true)), y_true], SMALLEST, 1)
+    given = np.clip(proba[np.arange(len(y_true)), y_true], np.finfo(np.float64).tiny, 1)
     return float(np.log(1 / given).mean())
 
 

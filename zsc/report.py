@@ -27,7 +27,6 @@ from zsc.plots.style import MOST_CELLS
 
 SUFFIXES = (".html", ".htm")
 DRAWN_CLASSES = 1000  # so many can be told apart in one map
-MOST_PAIRS = 50  # rows of the table of confused classes
 
 
 def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
@@ -65,7 +64,6 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
         title=title,
         headline=headline[0].upper() + headline[1:],
         pairs=confused_pairs(evaluation) if len(evaluation.class_names) > MOST_CELLS else None,
-        most_pairs=MOST_PAIRS,
         errors=errors,
         figures=dict(_figures(evaluation, title, max_images)),
         origin=list(_origin(made_by)),

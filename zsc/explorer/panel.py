@@ -71,7 +71,10 @@ class PromptExplorer:
         *,
         pooling: str | None = None,
     ) -> None:
-        self._w = _ipywidgets()
+        try:
+            self._w: Any = importlib.import_module("ipywidgets")
+        except ImportError as error:
+            raise ImportError("the explorer needs ipywidgets: pip install 'ipywidgets>=8'.") from error
         self.session = ExplorerSession(embeddings, model, prompts)
         self._pictures: dict[int, tuple[Any, str | None]] = {}
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
@@ -83,7 +86,10 @@ class PromptExplorer:
         self.answer = self._ask()  # a wrong model or wrong classes end here, not in a widget
         self._show(self.answer)
         self.remember()
-        self._listen()
+        for widget in (*self.boxes.values(), self.templates, self.pooling):
+            widget.observe(self._on_typing, "value")
+        self.back.observe(self._on_back, "value")
+        self.save.on_click(self._on_save)
         self.widget = self._lay_out()
 
     @property
@@ -147,12 +153,6 @@ class PromptExplorer:
     def _box(self, text: str, hint: str) -> Any:
         rows = min(6, max(1, len(text.splitlines())))
         return self._w.Textarea(value=text, placeholder=hint, rows=rows, continuous_update=True, layout=WIDE)
-
-    def _listen(self) -> None:
-        for widget in (*self.boxes.values(), self.templates, self.pooling):
-            widget.observe(self._on_typing, "value")
-        self.back.observe(self._on_back, "value")
-        self.save.on_click(self._on_save)
 
     def _on_typing(self, _: Any) -> None:
         self._later(ANSWER_AFTER, self.update)
@@ -248,13 +248,6 @@ class OwnPicture:
     def _on_upload(self, change: Any) -> None:
         for file in change["new"]:
             self.take(bytes(file["content"]), str(file["name"]))
-
-
-def _ipywidgets() -> Any:
-    try:
-        return importlib.import_module("ipywidgets")
-    except ImportError as error:
-        raise ImportError("the explorer needs ipywidgets: pip install 'ipywidgets>=8'.") from error
 
 
 def picture_uri(image: Any, size: int = PIXELS) -> str | None:

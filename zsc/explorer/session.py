@@ -26,7 +26,6 @@ from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prom
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-CARDS = 12
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "pooling", "changed", "prompts")
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
 
@@ -211,7 +210,7 @@ def _cards(result: Evaluation, has_labels: bool) -> list[Card]:
     """Choose the most confident mistakes; without labels, the least sure pictures."""
     top, names, images = result.proba.max(axis=1), result.class_names, result.images or []
     rows = np.flatnonzero(~result.right) if has_labels else np.arange(result.n)
-    rows = rows[np.argsort(-top[rows] if has_labels else top, kind="stable")][:CARDS].tolist()
+    rows = rows[np.argsort(-top[rows] if has_labels else top, kind="stable")][:12].tolist()
     true = [names[result.y_true[i]] if has_labels else None for i in rows]
     return [Card(images[i], name, names[result.y_pred[i]], float(top[i])) for i, name in zip(rows, true, strict=True)]
 
