@@ -383,7 +383,9 @@ class Evaluation:
         """
         path = Path(path)
         head = {"kind": KIND, "format": FORMAT, "about": self.made_by.to_dict(), "class_names": self.class_names}
-        names = None if self.images is None else [_exact_name(source) for source in self.images]
+        names = None
+        if self.images is not None:  # paths and URLs come back as they are, also where they are no UTF-8
+            names = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else describe(one) for one in self.images]
         if path.suffix == ".parquet":
             table = self._columns()
             differ = names is not None and names != table["image"].to_pylist()  # some are no UTF-8
@@ -475,11 +477,6 @@ def _nullable(labels: NDArray[np.int64]) -> pd.Series:
 
 def _index(names: Sequence[str], name: str | None = None) -> pd.Index:
     return pd.Index(list(names), dtype=object, name=name)  # object takes bytes that are no UTF-8
-
-
-def _exact_name(source: Any) -> str:
-    """Name a picture so that its path or URL comes back, also where it is no UTF-8."""
-    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else describe(source)
 
 
 def _read_parquet(path: Path) -> dict[str, Any]:

@@ -89,8 +89,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
         )
     order = known[np.argsort(p[known], kind="stable")]
     corrected = np.full(p.shape, np.nan)
-    steps = p[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else steps
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
     return corrected
 
 

@@ -49,7 +49,8 @@ class PromptExplorer:
     model
         The encoder that made them, or its name.
     prompts
-        What the boxes begin with; None: the tutorial's first prompts for this data set, else "a photo of a {}".
+        What the boxes begin with, as `ZeroShotClassifier` takes them; None: the tutorial's first prompts for this data
+        set, else "a photo of a {}" with the class names.
     pooling
         The rule to begin with; None takes that of the prompts, else "mean".
 
@@ -103,8 +104,8 @@ class PromptExplorer:
             self.answer = self._ask()
         except (TypeError, ValueError) as error:
             self._put("accuracy", html.problem(str(error)))
-            return
-        self._show(self.answer)
+        else:
+            self._show(self.answer)
 
     def remember(self) -> None:
         """Write the newest answer into the history."""

@@ -64,17 +64,10 @@ class Answer:
 
 
 class ExplorerSession:
-    """Ask what prompts do, again and again, on the same embeddings.
+    """Ask what prompts do, again and again, on the same embeddings; the arguments are those of `PromptExplorer`.
 
-    Parameters
-    ----------
-    embeddings
-        Of N pictures; rows of pictures that failed are left out. Without labels there is no accuracy.
-    model
-        The encoder that made them, or its name.
-    prompts
-        What to begin with: as `ZeroShotClassifier` takes them. None: the tutorial's first ones for this data set, else
-        "a photo of a {}" with the class names; ValueError where there are none.
+    Rows of pictures that failed are left out. Raises ValueError if the embeddings hold no picture, or have no class
+    names and no prompts are given.
     """
 
     def __init__(
