@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import matplotlib.pyplot as plt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -113,7 +112,7 @@ def _file_name(image: Any) -> str:
 
 def _shown(value: Any) -> Any:
     """Show a value on a page: three decimals; control characters and bytes that are no UTF-8 as escapes."""
-    if isinstance(value, Markup):
+    if hasattr(value, "__html__"):  # what a macro made is markup already
         return value
     return f"{value:.3f}" if isinstance(value, float) else printable(value)
 
