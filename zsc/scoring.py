@@ -340,7 +340,7 @@ def _resemblance(ours: Sequence[Sequence[str]], theirs: Sequence[Sequence[str]])
 
 
 def _mutual_best(like: sparse.coo_matrix, floor: float) -> NDArray[np.int64]:
-    """For each class the text that is its one best and whose one best it is, shape (K,); -1 where there is none."""
+    """Find for each class the text that is its one best and whose one best it is, shape (K,); -1 where no text is."""
     is_best = like.data >= floor
     for indices, length in zip((like.row, like.col), like.shape, strict=True):
         top = np.zeros(length)

@@ -99,7 +99,7 @@ class PromptExplorer:
         return {name: str(widget.value) for name, widget in self._places.items()}
 
     def update(self) -> None:
-        """Ask for what stands in the boxes, and show the answer, or the sentence that says why there is none."""
+        """Ask for what stands in the boxes, and show the answer, or the sentence that says why it is missing."""
         try:
             self.answer = self._ask()
         except (TypeError, ValueError) as error:
