@@ -1,4 +1,4 @@
-"""Every wrong array is one sentence that names the argument, what was given and what is accepted."""
+"""Every wrong array is one sentence that names the argument, what was given and what is possible."""
 
 import re
 

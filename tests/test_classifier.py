@@ -126,7 +126,7 @@ def test_texts_in_another_order_than_the_classes_change_nothing(colours, colour_
     straight = ZeroShotClassifier(texts, colours).evaluate(colour_dataset)
     turned = ZeroShotClassifier([texts[1], texts[2], texts[0]], colours).evaluate(colour_dataset)
     assert straight.accuracy == turned.accuracy == pytest.approx(11 / 12)
-    assert straight.about["matched_by"] == turned.about["matched_by"] == "name"
+    assert straight.made_by.matched_by == turned.made_by.matched_by == "name"
     with pytest.raises(zsc.scoring.ClassMismatchError, match="would stand for the class 'red' but names 'green'"):
         ZeroShotClassifier(["a green thing", "a red thing", "a grey thing"], colours).evaluate(colour_dataset)
 
@@ -136,7 +136,7 @@ def test_classes_matched_by_position_are_told(colours, caplog):
     dataset = zsc.ImageDataset(pictures, np.array([0, 1]), ["rot", "bleu"])
     clf = ZeroShotClassifier(["a red thing", "a blue thing"], colours)
     evaluation = clf.evaluate(dataset)
-    assert evaluation.accuracy == 1 and evaluation.about["matched_by"] == "position"
+    assert evaluation.accuracy == 1 and evaluation.made_by.matched_by == "position"
     assert evaluation.summary().endswith("Classes were matched by position.")
     assert "classes matched by position: 'rot' = 'a red thing', 'bleu' = 'a blue thing'" in caplog.text
     caplog.clear()
@@ -263,7 +263,7 @@ class TestPicturesThatCannotBeOpened:
         clf = ZeroShotClassifier(RGB, colours)
         embeddings = zsc.embed_images(colours, broken, on_error=on_error, progress=False)
         for evaluation in (clf.evaluate(broken, on_error=on_error), clf.evaluate(embeddings)):
-            assert evaluation.n == 4 and evaluation.accuracy == 1 and evaluation.about["left_out"] == 2
+            assert evaluation.n == 4 and evaluation.accuracy == 1 and evaluation.made_by.left_out == 2
             assert "Left out, as they cannot be opened: 2 pictures." in evaluation.summary()
             assert len(evaluation.to_dict()["left_out_examples"]) == 2
         accuracy, table = clf.validate(broken, on_error=on_error)
@@ -271,7 +271,7 @@ class TestPicturesThatCannotBeOpened:
 
     def test_nothing_left_out_is_said_too(self, colours, colour_dataset):
         evaluation = ZeroShotClassifier(RGB, colours).evaluate(colour_dataset, on_error="skip")
-        assert evaluation.made_by.left_out == 0 and "left_out_examples" not in evaluation.about
+        assert evaluation.made_by.left_out == 0 and "left_out_examples" not in evaluation.made_by.to_dict()
         assert "Left out" not in evaluation.summary()
 
     @pytest.mark.parametrize("on_error", ["skip", "record"])

@@ -288,8 +288,8 @@ def test_evaluate_writes_what_is_asked_for(capsys, animals, tmp_path):
     code, out, _ = run(capsys, *words, "--save", files[0], "--figure", files[1], "--html", files[2])
     assert code == 0 and all(str(f) in out for f in files)
     evaluation = zsc.Evaluation.load(files[0])
-    assert evaluation.n == 6 and evaluation.about["model"] == "conse" and evaluation.about["weights_sha256"]
-    assert evaluation.about["versions"]["zsc"] == zsc.__version__ and evaluation.about["hardware"]["cores"]
+    assert evaluation.n == 6 and evaluation.made_by.model == "conse" and evaluation.made_by.weights_sha256
+    assert evaluation.made_by.versions["zsc"] == zsc.__version__ and evaluation.made_by.hardware["cores"]
     assert f"accuracy      {evaluation.accuracy:.3f}".lower() in out.lower()
     assert zsc.open_image(files[1]).width > 300 and "conse" in files[2].read_text(encoding="utf-8")
     code, _, err = run(capsys, *words, "--figure", tmp_path / "c.xyz")

@@ -114,9 +114,6 @@ def test_the_other_metrics_are_scikit_learns(n, k, seed):
         if k > 2 or top == 2:  # with two classes scikit-learn takes scores with a threshold of their own
             assert evaluation.top_k(top) == pytest.approx(expected)
     assert evaluation.top_k(1) == evaluation.accuracy and evaluation.top_k(k) == 1
-    for how, theirs in ((None, None), ("true", "true"), ("predicted", "pred"), ("all", "all")):
-        expected = confusion_matrix(y_true, evaluation.y_pred, labels=range(k), normalize=theirs)
-        np.testing.assert_array_equal(evaluation.confusion_table(how), expected)
     dummy = DummyClassifier(strategy="most_frequent").fit(proba, y_true)
     assert evaluation.majority_baseline == dummy.score(proba, y_true)
 
@@ -153,7 +150,7 @@ def test_abstaining():
     for row in curve.itertuples():
         part = evaluation.abstain(row.threshold)
         assert (part.n, part.accuracy) == (row.n, pytest.approx(row.accuracy))
-        assert part.about["coverage"] == pytest.approx(row.coverage) and part.about["model"] == "m"
+        assert part.made_by.other["coverage"] == pytest.approx(row.coverage) and part.made_by.model == "m"
         kept = proba.max(axis=1) >= row.threshold
         assert part.images == list(np.flatnonzero(kept))
     with pytest.raises(ValueError, match="threshold=1; no prediction reaches it, the highest is 0"):
@@ -166,8 +163,6 @@ def test_wrong_options():
     evaluation = evaluate([0, 1], np.eye(2), ["a", "b"])
     with pytest.raises(ValueError, match="k=3; k must be a whole number from 1 to 2"):
         evaluation.top_k(3)
-    with pytest.raises(ValueError, match="normalise must be one of None, true, predicted, all; got 'rows'"):
-        evaluation.confusion_table("rows")
 
 
 def test_the_summary_in_words():
@@ -201,7 +196,7 @@ class TestNothingChangesAResult:
         for array in (evaluation.y_true, evaluation.proba, evaluation.y_pred, evaluation.right):
             with pytest.raises(ValueError, match="read-only"):
                 array[:] = 0
-        about = evaluation.about
+        about = evaluation.made_by.to_dict()
         for change in (evaluation.class_names.reverse, evaluation.images.clear, about["prompts"]["cat"].sort):
             with pytest.raises(TypeError, match="this list belongs to a result and is read-only; copy it first"):
                 change()
@@ -218,7 +213,7 @@ class TestNothingChangesAResult:
     def test_copies_are_as_read_only_and_equal(self):
         evaluation = small(about={"prompts": {"cat": ["a cat"]}})
         for again in (copy.deepcopy(evaluation), pickle.loads(pickle.dumps(evaluation)), evaluation.abstain(0)):
-            assert again.summary() == evaluation.summary() and again.about["prompts"] == {"cat": ["a cat"]}
+            assert again.summary() == evaluation.summary() and again.made_by.prompts == {"cat": ["a cat"]}
             with pytest.raises(ValueError, match="read-only"):
                 again.proba[:] = 0
             with pytest.raises(TypeError, match="read-only"):
@@ -276,8 +271,8 @@ class TestTheBorder:
 
     def test_about_takes_numpys_numbers_and_paths(self):
         about = {"scale": np.float32(2), "shape": (1, np.int64(2)), "path": Path("a/b"), "none": None, "yes": True}
-        evaluation = evaluate([0, 1], np.eye(2), ["a", "b"], about=about)
-        assert evaluation.about == {"scale": 2.0, "shape": [1, 2], "path": str(Path("a/b")), "none": None, "yes": True}
+        made_by = evaluate([0, 1], np.eye(2), ["a", "b"], about=about).made_by
+        assert made_by.other == {"scale": 2.0, "shape": [1, 2], "path": str(Path("a/b")), "none": None, "yes": True}
 
 
 def test_class_names_that_are_no_utf8_are_names_like_others(tmp_path):
@@ -301,7 +296,7 @@ class TestSaved:
         first = evaluate(y_true, proba, names, images=[f"{i}.png" for i in range(50)], about=about)
         second = zsc.Evaluation.load(first.save(tmp_path / "e.json"))
         np.testing.assert_array_equal(first.proba, second.proba)
-        assert second.images == list(first.images) and second.about["prompts"] == {"é": ["a"]}
+        assert second.images == list(first.images) and second.made_by.prompts == {"é": ["a"]}
         assert first.summary() == second.summary()
         content = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
         assert content["results"]["accuracy"] == first.accuracy

@@ -167,7 +167,7 @@ class TestLinearProbe:
     def test_the_end_of_the_grid_is_told(self, strengths, said):
         train = clusters(60, 7)
         probe = linear_probe(train, TEST, validation=VALIDATION, strengths=strengths)
-        assert probe.note == probe.evaluation.about.get("note", "") == said
+        assert probe.note == probe.evaluation.made_by.to_dict().get("note", "") == said
 
     def test_many_pictures_are_bayes(self):
         probe = linear_probe(TRAIN, TEST, seed=0)
@@ -309,7 +309,7 @@ class TestModels:
         curve = few_shot_curve(train, test, self.START, shots=(0, 1), seeds=2)
         assert all((curve[key] == value).all() for key, value in named.items())
         assert (curve["baseline"] == 0.25).all() and (curve["note"] == "").all()
-        about = linear_probe(train, test).evaluation.about
+        about = linear_probe(train, test).evaluation.made_by.to_dict()
         assert {key: about[key] for key in named} == named and about["method"] == "linear probe"
 
     def test_failed_pictures_are_counted_in_the_result(self):
@@ -319,7 +319,7 @@ class TestModels:
         failures = pd.DataFrame({"index": [3, 7], "image": "x", "error": "broken"})
         test = replace(test, values=values, failures=failures)
         probe = linear_probe(embeddings(20, 1), test)
-        assert probe.evaluation.n == 78 and probe.evaluation.about["left_out"] == 2
+        assert probe.evaluation.n == 78 and probe.evaluation.made_by.left_out == 2
         assert few_shot_curve(embeddings(20, 1), test, HEAD, shots=[0], seeds=1)["left_out"].tolist() == [2]
 
     def test_classes_in_another_spelling_are_matched_by_name(self):
@@ -327,7 +327,7 @@ class TestModels:
         order = [2, 0, 3, 1]
         spelt = ImageEmbeddings(test.values, test.paths, np.argsort(order)[test.labels], ["Fox", "CAT", "owl ", "Dog"])
         probe = linear_probe(embeddings(20, 1), spelt, validation=None, strengths=[0.1])
-        assert probe.evaluation.accuracy > 0.8 and "matched_by" not in probe.evaluation.about
+        assert probe.evaluation.accuracy > 0.8 and "matched_by" not in probe.evaluation.made_by.to_dict()
 
 
 class TestSharedPictures:
@@ -367,7 +367,7 @@ class TestSharedPictures:
         probe = None
         with pytest.warns(UserWarning, match="48 of 48"):
             probe = linear_probe(self.ONE, self.ONE)
-        assert "too good for new pictures" in probe.note and probe.evaluation.about["note"] == probe.note
+        assert "too good for new pictures" in probe.note and probe.evaluation.made_by.to_dict()["note"] == probe.note
 
     def test_a_fraction_that_is_cut_off_shares_nothing(self):
         linear_probe(self.ONE, embeddings(5, 2), validation=0.25)

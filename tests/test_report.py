@@ -58,7 +58,7 @@ def test_it_says_what_the_evaluation_says(evaluation):
     assert evaluation.summary()[1:] in page.text
     for words in ("accuracy 0.917", "95 % interval 0.646 to 0.985", "red 0.800 1.000 0.889 4", "blue 1 0 3"):
         assert words in page.text, words
-    for words in ("mine, pooling max", "red <ball>", "fingerprint", evaluation.about["fingerprint"], "numpy "):
+    for words in ("mine, pooling max", "red <ball>", "fingerprint", evaluation.made_by.fingerprint, "numpy "):
         assert words in page.text, words
     assert "The 1 most confident of 1." in page.text and "blue red" in page.text
 

@@ -280,16 +280,16 @@ class TestMatches:
 
     def test_counts(self):
         whole = evaluation_of("afhq-a.json")
-        few = evaluate(whole.y_true[:9], whole.proba[:9], whole.class_names, about=whole.about)
+        few = evaluate(whole.y_true[:9], whole.proba[:9], whole.class_names, about=whole.made_by)
         assert matches(*result_of("afhq-a.json"), few) == ["9 pictures, not 1500"]
         labels = whole.y_true.copy()
         labels[0] = 1
-        shifted = evaluate(labels, whole.proba, whole.class_names, about=whole.about)
+        shifted = evaluate(labels, whole.proba, whole.class_names, about=whole.made_by)
         assert matches(*result_of("afhq-a.json"), shifted) == [
             "499 pictures of cat, not 500",
             "501 pictures of dog, not 500",
         ]
-        other = evaluate(whole.y_true, whole.proba, ["a", "b", "c"], about=whole.about)
+        other = evaluate(whole.y_true, whole.proba, ["a", "b", "c"], about=whole.made_by)
         assert len(matches(*result_of("afhq-a.json"), other)) == 6
         assert {row["verdict"] for row in rows(*result_of("afhq-a.json"), other)} == {"no verdict"}
 
@@ -331,7 +331,7 @@ class TestDifferences:
     @pytest.mark.parametrize(("key", "what"), [("fingerprint", "the fingerprint"), ("threshold", "the threshold")])
     def test_every_maker_counts(self, key, what):
         first, second = self.pair(**{key: "b"})
-        first = replace(first, made_by={**first.about, key: "a"})
+        first = replace(first, made_by={**first.made_by.to_dict(), key: "a"})
         assert f"{what} differs: a and b." in explain_differences(first, second)
 
     def test_another_version(self):
@@ -350,7 +350,7 @@ class TestDifferences:
     def test_classes_in_another_order_are_compared_by_name(self):
         first, second = self.pair()
         turned = evaluate(
-            1 - second.y_true, second.proba[:, ::-1], ["b", "a"], images=second.images, about=second.about
+            1 - second.y_true, second.proba[:, ::-1], ["b", "a"], images=second.images, about=second.made_by
         )
         lines = explain_differences(first, turned)
         assert "the order of the classes differs; they are compared by name." in lines
@@ -410,7 +410,7 @@ class TestDifferences:
 
     def test_equal_names_in_other_data_sets_are_doubted(self):
         first, second = self.pair(dataset="pets val", data_digest="d2")
-        first = replace(first, made_by={**first.about, "dataset": "pets train", "data_digest": "d1"})
+        first = replace(first, made_by={**first.made_by.to_dict(), "dataset": "pets train", "data_digest": "d1"})
         assert any("need not mean one picture" in line for line in explain_differences(first, second))
 
     def test_odd_names_are_shown_as_escapes(self):

@@ -151,5 +151,5 @@ def test_another_model_or_none(embeddings):
         search(embeddings, "green", model=ColourEncoder(fingerprint_salt="x"))
     with pytest.raises(ValueError, match="the embeddings name no model; pass model="):
         search(bare(np.eye(2)), "green")
-    with pytest.raises(TypeError, match="embeddings is a ndarray; pass the ImageEmbeddings"):
+    with pytest.raises(TypeError, match="embeddings is a ndarray; pass embeddings: zsc.embed_images"):
         search(embeddings.values, "green")

@@ -9,15 +9,9 @@ import pytest
 from conftest import COLOURS, ColourEncoder, colour_picture
 
 import zsc
+from zsc.prompt_search import greedy_templates, random_words_control
 from zsc.prompts import ClassPrompts, prompt_set
-from zsc.selection import (
-    as_candidates,
-    choose_prompts,
-    compare_prompts,
-    greedy_templates,
-    load_candidates,
-    random_words_control,
-)
+from zsc.selection import as_candidates, choose_prompts, compare_prompts, load_candidates
 
 RGB = ["red", "green", "blue"]
 GOOD = {"red": "red", "green": "green", "blue": "blue"}
@@ -228,6 +222,10 @@ class TestGreedy:
             assert table["accuracy"][step] == clf.evaluate(choosing).accuracy
             assert table["held_out_accuracy"][step] == clf.evaluate(others).accuracy
         assert len(greedy_templates(embeddings, templates, model=model, max_templates=2)) == 2
+
+    def test_the_searches_go_by_their_old_names_as_well(self):
+        assert zsc.selection.greedy_templates is greedy_templates
+        assert zsc.selection.random_words_control is random_words_control
 
     def test_held_out_pictures_that_chose_are_told(self, embeddings, model):
         with pytest.warns(UserWarning, match="30 of 30 pictures of held_out are in embeddings as well"):

@@ -26,12 +26,13 @@ from zsc.checks import (
     check_scores,
 )
 
-METHODS = ("lac", "aps")
-LOG_RANGE = 20.0  # the temperature is sought within e^-20 to e^20 of the scores' own spread
-
 
 def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> float:
     """Fit the temperature T with which softmax(scores / T) has the lowest log loss.
+
+    T is above 0; `zsc.scoring.to_proba(scores, 1 / T)` applies it, and the predicted classes stay the same. Raises
+    ValueError if no T is best: every label has the highest score, or scores say no more of the labels than chance. See
+    Guo et al., On calibration of modern neural networks, ICML 2017.
 
     Parameters
     ----------
@@ -40,20 +41,6 @@ def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> f
         logits (`predict_logits`) or log probabilities T is 1 where they are calibrated already.
     y_true
         N labels of pictures that are used for nothing else.
-
-    Returns
-    -------
-    float
-        T, above 0. `zsc.scoring.to_proba(scores, 1 / T)` applies it; the predicted classes stay the same.
-
-    Raises
-    ------
-    ValueError
-        If no temperature is best: every label has the highest score, or scores say no more of the labels than chance.
-
-    References
-    ----------
-    Guo et al., On calibration of modern neural networks, ICML 2017.
     """
     values = check_scores(scores)
     labels = check_labels(y_true, values.shape[1])
@@ -76,25 +63,15 @@ def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> f
     def loss(log_inverse: float) -> float:  # falls, then rises: the log loss is convex in 1 / T
         return float(-log_softmax(values * np.exp(log_inverse), axis=1)[rows, labels].mean())
 
-    bounds = (centre - LOG_RANGE, centre + LOG_RANGE)
+    bounds = (centre - 20.0, centre + 20.0)  # T within e^-20 to e^20 of the scores' own spread
     return float(np.exp(-minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x))
 
 
 def reliability_table(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, bins: int = 10) -> pd.DataFrame:
-    """Compare confidence with accuracy, in bins of equal width.
+    """Compare confidence, the highest probability of each row of `proba` (N, K), with accuracy, in bins of equal width.
 
-    Parameters
-    ----------
-    y_true, proba
-        N labels, and probabilities of shape (N, K); the confidence is the highest of a row.
-    bins
-        How many; a bin holds the confidences above low, up to and including high.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per bin: low, high, n, confidence (mean), accuracy, gap (accuracy - confidence: below 0 is
-        overconfident); NaN in the last three where n is 0.
+    The table has one row per bin: low, high, n (the confidences above low, up to and including high), confidence
+    (mean), accuracy, gap (accuracy - confidence: below 0 is overconfident); NaN in the last three where n is 0.
     """
     values = check_proba(proba)
     labels = check_labels(y_true, values.shape[1])
@@ -123,22 +100,15 @@ def expected_calibration_error(y_true: Sequence[int] | NDArray[np.int64], proba:
 class ConformalSets:
     """A set of classes for each of N pictures. Made by `conformal_sets`.
 
-    Attributes
-    ----------
-    sets
-        Shape (N, K), bool: which classes are in the picture's set.
-    threshold
-        The highest nonconformity a class may have. Infinite if the calibration part is too small for `coverage`; every
-        set then holds all K classes.
-    coverage, method, n_calibration
-        The stated coverage, "lac" or "aps", and how many pictures the threshold rests on.
+    `threshold` is the highest nonconformity a class may have; infinite if the calibration part is too small for
+    `coverage`: every set then holds all K classes.
     """
 
-    sets: NDArray[np.bool_]
+    sets: NDArray[np.bool_]  # which classes are in the picture's set, shape (N, K)
     threshold: float
-    coverage: float
-    method: str
-    n_calibration: int
+    coverage: float  # as stated
+    method: str  # "lac" or "aps"
+    n_calibration: int  # how many pictures the threshold rests on
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -168,29 +138,24 @@ def conformal_sets(
     """Find for each picture a set of classes that holds its label as often as stated (split-conformal prediction).
 
     That holds on average over pictures and over draws of the calibration part, for whatever probabilities: wrong ones
-    make large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere.
+    make large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere. See Sadinle et
+    al., Least ambiguous set-valued classifiers with bounded error levels, JASA 2019 (LAC), and Romano et al.,
+    Classification with valid and adaptive coverage, NeurIPS 2020 (APS).
 
     Parameters
     ----------
     calibration_proba, y_cal
         Probabilities (n, K) and labels of pictures that neither chose the prompts nor fitted anything.
-    proba
-        Shape (N, K): the pictures that sets are for.
-    coverage
-        The stated share of sets that hold the label, in (0, 1).
+    proba, coverage
+        The pictures that sets are for, shape (N, K), and the share of sets that is to hold the label, in (0, 1).
     method
         "lac": classes whose probability is high enough; the smallest sets on average, some may be empty. "aps": the
         most probable classes until enough probability has gone before; larger sets for harder pictures.
     seed
         For "aps". None: every set holds the most probable class, and the coverage may be above the stated one. A
         number draws how much of a class's own probability counts, so that the coverage is just as stated.
-
-    References
-    ----------
-    Sadinle et al., Least ambiguous set-valued classifiers with bounded error levels, JASA 2019 (LAC). Romano et al.,
-    Classification with valid and adaptive coverage, NeurIPS 2020 (APS).
     """
-    check_choice(method, METHODS, "method")
+    check_choice(method, ("lac", "aps"), "method")
     check_fraction(coverage, "coverage")
     known = check_proba(calibration_proba, name="calibration_proba")
     labels = check_labels(y_cal, known.shape[1], "y_cal")

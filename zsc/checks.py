@@ -73,10 +73,7 @@ def check_choice(value: Any, choices: Sequence[str], name: str) -> str:
 def as_list(values: Any, name: str, what: str = "items") -> list[Any]:
     """Return a sequence in which order decides as a new list; Series by place, generators unrolled.
 
-    Raises
-    ------
-    TypeError
-        If it is one text or value, a mapping, or something without a fixed order (a set).
+    Raises TypeError for one text or value, a mapping, or something without a fixed order (a set).
     """
     if isinstance(values, (str, bytes, bytearray)):
         raise TypeError(f"{name} is the one text {short(values)}; pass a list of {what}.")
@@ -89,14 +86,9 @@ def as_list(values: Any, name: str, what: str = "items") -> list[Any]:
 
 
 def as_indices(indices: Any, n: int, name: str = "indices") -> NDArray[np.int64]:
-    """Return indices of N rows, shape (M,): whole numbers from -N to N - 1, or a mask of N bools, or a slice.
+    """Return indices of N rows, shape (M,): of whole numbers from -N to N - 1, or a mask of N bools, or a slice.
 
-    Raises
-    ------
-    TypeError
-        If they are neither whole numbers nor bools.
-    ValueError
-        If a mask has another length, or an index is out of range.
+    Raises TypeError for other values, and ValueError if a mask has another length, or an index is out of range.
     """
     if isinstance(indices, slice):
         return np.arange(n)[indices]
@@ -327,12 +319,7 @@ class FrozenDict(dict[str, Any]):
 def frozen_json(value: Any, name: str) -> Any:
     """Copy texts, numbers, lists and mappings into what JSON can hold and nobody can change; paths become texts.
 
-    Raises
-    ------
-    TypeError
-        If a key is no text, or a value is something else; the message says where.
-    ValueError
-        If a number is not finite.
+    Raises TypeError if a key is no text or a value is something else, and ValueError if a number is not finite.
     """
     if isinstance(value, Mapping):
         for key in value:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from zsc.models import Encoder
 
 Pictures = ImageDataset | ImageEmbeddings | Sequence[ImageSource]
-EXAMPLES = 3  # of pictures that were left out, with the reason
 
 
 class ZeroShotClassifier:
@@ -47,12 +46,7 @@ class ZeroShotClassifier:
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
     text_embeddings
-        Shape (M, D), one row per prompt, where they are known already; None encodes the prompts.
-
-    Attributes
-    ----------
-    text_embeddings
-        Shape (M, D), one row per prompt, read-only.
+        Shape (M, D), one row per prompt, where they are known already; the attribute of this name is read-only.
 
     Examples
     --------
@@ -151,18 +145,10 @@ class ZeroShotClassifier:
     def answer(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
     ) -> Evaluation:
-        """Classify pictures, with or without labels.
+        """Classify pictures, with or without labels; the arguments are those of `embed`.
 
-        Parameters
-        ----------
-        pictures, batch_size, on_error, progress
-            As in `embed`.
-
-        Returns
-        -------
-        Evaluation
-            One row per picture. Labels are indices into this classifier's `class_names`, whatever order the data set
-            has them in, and -1 where it has other classes; `made_by.matched_by` says how they were matched.
+        The result has one row per picture. Labels are indices into this classifier's `class_names`, whatever order the
+        data set has them in, and -1 where it has other classes; `made_by.matched_by` says how they were matched.
         """
         embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
         labels, matched_by = embeddings.labels, ""
@@ -181,10 +167,7 @@ class ZeroShotClassifier:
     def classify(self, image: ImageSource, y_true: int | None = None, *, on_error: str = "raise") -> pd.DataFrame:
         """Classify one picture, whose label is `y_true` if it is known.
 
-        Returns
-        -------
-        pd.DataFrame
-            One row: image, y_true, y_pred (index of the class), y_pred_token (its best prompt), proba.
+        The table has one row: image, y_true, y_pred (index of the class), y_pred_token (its best prompt), proba.
         """
         label = np.array([UNLABELLED if y_true is None else y_true])
         one = ImageDataset([image], label, self.class_names, name="picture")
@@ -209,19 +192,8 @@ class ZeroShotClassifier:
     ) -> tuple[float, pd.DataFrame]:
         """Classify the first pictures of a labelled data set, with a progress bar, as the Glasses tutorial does.
 
-        Parameters
-        ----------
-        dataset
-            Labelled pictures, as for `evaluate`.
-        max_images
-            How many of the first pictures; None means all.
-        batch_size, on_error
-            As in `embed`; the accuracy is that of the pictures that could be opened.
-
-        Returns
-        -------
-        tuple
-            The accuracy in [0, 1], and the table of `predict`.
+        Returns the accuracy, in [0, 1], of those pictures that could be opened, and the table of `predict`. The
+        pictures are those of `evaluate`, all where `max_images` is None; the other arguments are those of `embed`.
         """
         answer = self._answer_labelled(dataset, max_images, batch_size=batch_size, on_error=on_error, progress=True)
         return answer.select(~answer.failed).accuracy, answer.table
@@ -236,21 +208,12 @@ class ZeroShotClassifier:
     ) -> Evaluation:
         """Classify labelled pictures and judge the result.
 
-        Parameters
-        ----------
-        pictures
-            Labelled pictures; their class names must be the classifier's, in any order and spelling, or stand for them
-            one by one.
-        batch_size, on_error, progress
-            As in `embed`. "skip" and "record" both leave out the pictures that cannot be opened, and `made_by` and
-            `summary` of the result say how many.
+        The class names of the pictures must be the classifier's, in any order and spelling, or stand for them one by
+        one. The other arguments are those of `embed`; "skip" and "record" both leave out the pictures that cannot be
+        opened, and `made_by` and `summary` of the result say how many.
 
-        Raises
-        ------
-        ClassMismatchError
-            If it is not clear which class is which.
-        ValueError
-            If a picture has no label, or no picture can be opened.
+        Raises ClassMismatchError if it is not clear which class is which, and ValueError if a picture has no label, or
+        no picture can be opened.
         """
         answer = self._answer_labelled(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
         return answer.select(~answer.failed)
@@ -266,8 +229,8 @@ class ZeroShotClassifier:
         match_by(pictures.class_names, self.class_names)
         embeddings = self.embed(pictures if max_images is None else pictures.head(max_images), **options)
         if embeddings.failed.all():
-            reasons = [f"; first: {text}" for text in embeddings.failures["error"].head(1)]
-            raise ValueError(f"none of the {_left_out(embeddings)} pictures can be opened{''.join(reasons)}")
+            reason = "".join(f"; first: {text}" for text in embeddings.failures["error"].head(1))
+            raise ValueError(f"none of the {_left_out(embeddings)} pictures can be opened{reason}")
         return self.answer(embeddings)
 
     def _made_by(self, embeddings: ImageEmbeddings, matched_by: str) -> Provenance:
@@ -289,7 +252,7 @@ class ZeroShotClassifier:
             matched_by=matched_by,
             left_out=left_out,
             advice=self._advice["advice"].tolist(),
-            other={"left_out_examples": embeddings.failures["error"].head(EXAMPLES).tolist()} if left_out else {},
+            other={"left_out_examples": embeddings.failures["error"].head(3).tolist()} if left_out else {},
             **environment(),
         )
 

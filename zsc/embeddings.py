@@ -249,6 +249,13 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def class_names_of(embeddings: ImageEmbeddings, name: str = "embeddings") -> list[str]:
+    """Return the class names of embedded pictures; anything else than embeddings is refused."""
+    if not isinstance(embeddings, ImageEmbeddings):
+        raise TypeError(f"{name} is a {type(embeddings).__name__}; pass embeddings: zsc.embed_images(model, dataset).")
+    return embeddings.class_names
+
+
 def check_made_by(embeddings: ImageEmbeddings, encoder: Encoder) -> None:
     """Check that embeddings were made by an encoder: those of another model say nothing beside its own."""
     if embeddings.fingerprint != encoder.fingerprint:

@@ -46,16 +46,7 @@ from zsc.checks import (
 from zsc.datasets.base import UNLABELLED
 from zsc.files import digest_of, write_whole
 from zsc.images import as_utf8, describe
-from zsc.statistics import (
-    CONFIDENCE,
-    NO_BETTER,
-    holm,
-    images_needed,
-    mcnemar,
-    paired_bootstrap,
-    paired_interval,
-    wilson_interval,
-)
+from zsc.statistics import CONFIDENCE, NO_BETTER, holm, images_needed, mcnemar, paired_interval, wilson_interval
 from zsc.store import record_of
 
 __all__ = [
@@ -66,18 +57,15 @@ __all__ = [
     "holm",
     "images_needed",
     "mcnemar",
-    "paired_bootstrap",
     "paired_interval",
     "wilson_interval",
 ]
 
 COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
-NORMALISE = (None, "true", "predicted", "all")
 KIND = "zsc evaluation"
 FORMAT = 1  # files without a number are older, and otherwise the same
 INLINE = 500_000  # a JSON file holds this many probabilities itself; more go into a Parquet file beside it
 EXACT = 10_000_000  # this many probabilities are kept to the last digit; more are kept to seven digits
-SMALLEST = np.finfo(np.float64).tiny  # what a probability of 0 for the true class counts as in the log loss
 PACKAGES = ("numpy", "pillow", "torch", "torchvision", "clip", "clip-anytorch", "open_clip_torch", "transformers",
             "openvino")  # fmt: skip
 _KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float, type(None)), "Sequence": list, "Mapping": dict}
@@ -136,22 +124,11 @@ class Provenance:
 class Evaluation:
     """N predictions over K classes: the one result of a classifier. Checked, copied and read-only.
 
-    The metrics need a label and an answer for every picture, and raise one sentence otherwise; `table` does not.
+    `y_true`, shape (N,), holds -1 where a picture has no label; `proba`, shape (N, K), rows of NaN for pictures that
+    could not be opened. `images` are N sources, `tokens` the prompts that decided, shape (N,); either may be None. A
+    mapping as `made_by` becomes a `Provenance`.
 
-    Attributes
-    ----------
-    y_true
-        Labels, shape (N,); -1 where a picture has none.
-    proba
-        Probabilities, shape (N, K); rows of NaN for pictures that could not be opened.
-    class_names
-        K names.
-    images
-        N picture sources, or None.
-    made_by
-        What made the predictions; a mapping becomes a `Provenance`.
-    tokens
-        The prompt that decided each prediction, shape (N,); or None.
+    The metrics need a label and an answer for every picture, and raise one sentence otherwise; `table` does not.
     """
 
     y_true: NDArray[np.int64]
@@ -168,20 +145,14 @@ class Evaluation:
         made_by = self.made_by if isinstance(self.made_by, Provenance) else Provenance.from_dict(self.made_by)
         images = None if self.images is None else FrozenList(as_list(self.images, "images", "pictures"))
         tokens = None if self.tokens is None else np.array(as_list(self.tokens, "tokens", "prompts"), dtype=object)
-        for name, values in (("proba", proba), ("images", images), ("tokens", tokens)):
-            if values is not None:
-                check_same_length(y_true=labels, **{name: values})
+        given = {"y_true": labels, "proba": proba, "images": images, "tokens": tokens}
+        check_same_length(**{name: values for name, values in given.items() if values is not None})
         checked = (frozen(labels), frozen(proba), FrozenList(names), images, made_by, frozen(tokens))
         for one, value in zip(fields(self), checked, strict=True):
             object.__setattr__(self, one.name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, one.name) for one in fields(self))  # a copy is as read-only
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What made the predictions, as one mapping; see `Provenance.to_dict`."""
-        return self.made_by.to_dict()
 
     @cached_property
     def failed(self) -> NDArray[np.bool_]:
@@ -213,9 +184,8 @@ class Evaluation:
             pd.Series(nothing if self.tokens is None else self.tokens, dtype=object).mask(self.failed, None),
             self.proba[np.arange(self.n), self.y_pred],
         )
-        columns = [*COLUMNS, *(f"proba_{name}" for name in self.class_names)]
-        table = pd.DataFrame(dict(enumerate([*values, *self.proba.T])))
-        return table.set_axis(_index(columns), axis=1)
+        names = _index([*COLUMNS, *(f"proba_{name}" for name in self.class_names)])
+        return pd.DataFrame(dict(enumerate([*values, *self.proba.T]))).set_axis(names, axis=1)
 
     def select(self, rows: ArrayLike | slice) -> Evaluation:
         """Keep some pictures: their indices, in that order; or a mask of N bools, or a slice."""
@@ -323,22 +293,7 @@ class Evaluation:
     @property
     def confusion(self) -> pd.DataFrame:
         """Counts: one row per true class, one column per predicted class."""
-        return self.confusion_table()
-
-    def confusion_table(self, normalise: str | None = None) -> pd.DataFrame:
-        """Return the confusion as counts, or as shares.
-
-        Parameters
-        ----------
-        normalise
-            None: counts. "true": shares of each true class (rows add up to 1; the diagonal is the recall).
-            "predicted": shares of each predicted class (columns; the diagonal is the precision). "all": of all.
-        """
-        if not (normalise is None or isinstance(normalise, str)) or normalise not in NORMALISE:
-            raise ValueError(f"normalise must be one of None, true, predicted, all; got {short(normalise)}.")
-        labels = np.arange(len(self.class_names))
-        how = "pred" if normalise == "predicted" else normalise
-        counts = confusion_matrix(self._labels, self.y_pred, labels=labels, normalize=how)
+        counts = confusion_matrix(self._labels, self.y_pred, labels=np.arange(len(self.class_names)))
         rows, columns = (_index(self.class_names, name) for name in ("true", "predicted"))
         return pd.DataFrame(counts, index=rows, columns=columns)
 
@@ -356,7 +311,6 @@ class Evaluation:
         rows, true = np.arange(len(wrong)), self.y_true[wrong]
         columns = {
             "index": wrong,
-            "image": None if self.images is None else as_cells(self.images[int(i)] for i in wrong),
             "true": pd.Series(names[true], dtype=object),
             "predicted": pd.Series(names[first], dtype=object),
             "proba": proba[rows, first],
@@ -364,7 +318,10 @@ class Evaluation:
             "margin": proba[rows, first] - proba[rows, second],
             "second": pd.Series(names[second], dtype=object),
         }
-        return pd.DataFrame({name: column for name, column in columns.items() if column is not None})
+        table = pd.DataFrame(columns)
+        if self.images is not None:
+            table.insert(1, "image", as_cells(self.images[i] for i in wrong.tolist()))
+        return table
 
     def top_k(self, k: int) -> float:
         """Return the share of pictures whose true class is among the k most probable (ties: the lower index)."""
@@ -409,7 +366,7 @@ class Evaluation:
                    "calibration_error")  # fmt: skip
         rows = zip(self.class_names, self.report.to_dict("records"), strict=True)
         return {
-            **self.about,
+            **self.made_by.to_dict(),
             **{name: getattr(self, name) for name in numbers},
             "interval": list(self.interval),
             "confidence": CONFIDENCE,
@@ -425,8 +382,10 @@ class Evaluation:
         that holds them. Above 10 million they are kept to seven digits, below that to the last one.
         """
         path = Path(path)
-        head = {"kind": KIND, "format": FORMAT, "about": self.about, "class_names": self.class_names}
-        names = None if self.images is None else [_exact_name(source) for source in self.images]
+        head = {"kind": KIND, "format": FORMAT, "about": self.made_by.to_dict(), "class_names": self.class_names}
+        names = None
+        if self.images is not None:  # paths and URLs come back as they are, also where they are no UTF-8
+            names = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else describe(one) for one in self.images]
         if path.suffix == ".parquet":
             table = self._columns()
             differ = names is not None and names != table["image"].to_pylist()  # some are no UTF-8
@@ -485,14 +444,9 @@ def evaluate(
     images: Iterable[Any] | None = None,
     about: Mapping[str, Any] | Provenance | None = None,
 ) -> Evaluation:
-    """Judge predictions from plain arrays.
+    """Judge predictions from plain arrays, as in `Evaluation`; every picture must have a label and an answer.
 
-    Parameters
-    ----------
-    y_true, proba, class_names, images
-        As in `Evaluation`, but every picture must have a label and an answer.
-    about
-        What made the predictions: a `Provenance`; or a mapping of its fields and of whatever else JSON can hold.
+    `about` says what made the predictions: a `Provenance`; or a mapping of its fields and of what else JSON can hold.
     """
     names = check_class_names(class_names)  # type: ignore[arg-type]
     labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
@@ -505,7 +459,7 @@ def log_loss(y_true: NDArray[np.int64], proba: NDArray[np.float64]) -> float:
     No row is rescaled, and nothing is cut but a probability of 0, which a softmax in float64 gives to classes 745 nats
     behind: it counts as 2.2e-308, that is as 708 nats.
     """
-    given = np.clip(proba[np.arange(len(y_true)), y_true], SMALLEST, 1)
+    given = np.clip(proba[np.arange(len(y_true)), y_true], np.finfo(np.float64).tiny, 1)
     return float(np.log(1 / given).mean())
 
 
@@ -523,11 +477,6 @@ def _nullable(labels: NDArray[np.int64]) -> pd.Series:
 
 def _index(names: Sequence[str], name: str | None = None) -> pd.Index:
     return pd.Index(list(names), dtype=object, name=name)  # object takes bytes that are no UTF-8
-
-
-def _exact_name(source: Any) -> str:
-    """Name a picture so that its path or URL comes back, also where it is no UTF-8."""
-    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else describe(source)
 
 
 def _read_parquet(path: Path) -> dict[str, Any]:

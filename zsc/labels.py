@@ -29,8 +29,6 @@ from zsc.checks import (
 )
 from zsc.evaluation import Evaluation, as_cells
 
-METHODS = ("margin", "confident")
-
 
 def suspect_labels(
     y_true: Any, proba: Any = None, *, images: Iterable[Any] | None = None, method: str = "margin"
@@ -53,7 +51,7 @@ def suspect_labels(
         the suspects it would remove come first, and each probability is measured against the class's mean; every class
         must have a label.
     """
-    check_choice(method, METHODS, "method")
+    check_choice(method, ("margin", "confident"), "method")
     if isinstance(y_true, Evaluation):
         images = y_true.images if images is None else images
         y_true, proba = y_true.y_true, y_true.proba

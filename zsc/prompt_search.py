@@ -10,7 +10,7 @@ import pandas as pd
 
 from zsc.checks import check_class_names, check_count, check_texts, short
 from zsc.classifier import ZeroShotClassifier
-from zsc.embeddings import ImageEmbeddings
+from zsc.embeddings import ImageEmbeddings, class_names_of
 from zsc.models import as_encoder
 from zsc.probes.labelled import LabelledRows, as_rows, tell_shared
 from zsc.prompts import ClassPrompts
@@ -72,13 +72,6 @@ def greedy_templates(
         row = {"template": words[best], "accuracy": max(accuracies)}
         rows.append(row if others is None else row | {"held_out_accuracy": _accuracy(others, total)})
     return pd.DataFrame(rows)
-
-
-def class_names_of(embeddings: ImageEmbeddings, name: str = "embeddings") -> list[str]:
-    """Return the class names of embedded pictures; anything else than embeddings is refused."""
-    if not isinstance(embeddings, ImageEmbeddings):
-        raise TypeError(f"{name} is a {type(embeddings).__name__}; pass embeddings: zsc.embed_images(model, dataset).")
-    return embeddings.class_names
 
 
 def _names(embeddings: ImageEmbeddings, spoken: Sequence[str] | None) -> tuple[list[str], list[str]]:

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import matplotlib.pyplot as plt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -27,19 +26,14 @@ from zsc.plots.style import MOST_CELLS
 
 SUFFIXES = (".html", ".htm")
 DRAWN_CLASSES = 1000  # so many can be told apart in one map
-MOST_PAIRS = 50  # rows of the table of confused classes
 
 
 def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
     """Write an evaluation as an HTML page; see `html_report`.
 
-    Raises
-    ------
-    ValueError
-        If the name does not end in .html, its folder is missing, or a picture has no label.
+    Raises ValueError if the name does not end in .html, its folder is missing, or a picture has no label.
     """
-    path = check_report_path(path)
-    return write_whole(path, html_report(evaluation, title=title, max_images=max_images))
+    return write_whole(check_report_path(path), html_report(evaluation, title=title, max_images=max_images))
 
 
 def check_report_path(path: str | Path) -> Path:
@@ -53,21 +47,10 @@ def check_report_path(path: str | Path) -> Path:
 
 
 def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20) -> str:
-    """Make the page.
+    """Make a whole HTML document with no link, script or picture from outside.
 
-    Parameters
-    ----------
-    evaluation
-        What to report; with `images` the page shows mistakes as pictures.
-    title
-        The page's heading; None: data and model.
-    max_images
-        How many mistakes to show at most.
-
-    Returns
-    -------
-    str
-        A whole HTML document with no link, script or picture from outside.
+    It shows the `max_images` most confident mistakes, as pictures where the evaluation has `images`; a `title` of None
+    stands for data and model.
     """
     made_by = evaluation.made_by
     title = title or f"{made_by.dataset or 'pictures'}, classified by {made_by.model or 'a model'}"
@@ -80,7 +63,6 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
         title=title,
         headline=headline[0].upper() + headline[1:],
         pairs=confused_pairs(evaluation) if len(evaluation.class_names) > MOST_CELLS else None,
-        most_pairs=MOST_PAIRS,
         errors=errors,
         figures=dict(_figures(evaluation, title, max_images)),
         origin=list(_origin(made_by)),
@@ -130,7 +112,7 @@ def _file_name(image: Any) -> str:
 
 def _shown(value: Any) -> Any:
     """Show a value on a page: three decimals; control characters and bytes that are no UTF-8 as escapes."""
-    if isinstance(value, Markup):
+    if hasattr(value, "__html__"):  # what a macro made is markup already
         return value
     return f"{value:.3f}" if isinstance(value, float) else printable(value)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from zsc.checks import check_count, short
-from zsc.embeddings import ImageEmbeddings, check_made_by
+from zsc.embeddings import ImageEmbeddings, check_made_by, class_names_of
 from zsc.images import ImageSource
 from zsc.models import as_encoder
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from zsc.models import Encoder
 
 CHUNK_ROWS = 4096  # rows whose products are held at a time
-_PICTURES = (Path, bytes, bytearray, memoryview, Image.Image, np.ndarray)
 _ASK = "pass a text, a row number, or one picture, as text=, row= or image="
 
 
@@ -59,15 +58,13 @@ def search(
     >>> search(pictures, row=0, k=2)["image"].tolist()
     ['c', 'b']
     """
-    if not isinstance(embeddings, ImageEmbeddings):
-        raise TypeError(f"embeddings is a {type(embeddings).__name__}; pass the ImageEmbeddings to look in.")
+    names = [*class_names_of(embeddings), None]  # the label -1 picks the None
     check_count(k, "k")
-    asked = {"query": query, "text": text, "image": image, "row": row}
-    given = [name for name, value in asked.items() if value is not None]
-    if len(given) != 1:
-        raise TypeError(f"{_ASK}; got {', '.join(given) or 'none of them'}.")
-    name = given[0]
-    wanted: Any = asked[name]
+    ways = {"query": query, "text": text, "image": image, "row": row}
+    asked: dict[str, Any] = {way: value for way, value in ways.items() if value is not None}
+    if len(asked) != 1:
+        raise TypeError(f"{_ASK}; got {', '.join(asked) or 'none of them'}.")
+    name, wanted = asked.popitem()
     kind = _kind_of(wanted) if name == "query" else name
     usable = ~embeddings.failed
     if kind == "row":
@@ -81,7 +78,6 @@ def search(
     cosines = _cosines(embeddings.values, rows, direction)
     nearest = np.argsort(-cosines, kind="stable")[:k]
     found = rows[nearest]
-    names = [*embeddings.class_names, None]  # -1 picks the None
     classes = [names[label] for label in embeddings.labels[found]]
     images = pd.Series([embeddings.paths[i] for i in found], dtype=object)
     return pd.DataFrame({"index": found, "image": images, "class": classes, "cosine": cosines[nearest]})
@@ -106,7 +102,7 @@ def _kind_of(query: Any) -> str:
         if Path(query).suffix and Path(query).is_file():
             raise ValueError(f"query={query!r} is a file, and a str is read as a text; pass image={query!r}.")
         return "text"
-    if isinstance(query, _PICTURES) or hasattr(query, "read"):
+    if isinstance(query, (Path, bytes, bytearray, memoryview, Image.Image, np.ndarray)) or hasattr(query, "read"):
         return "image"
     raise TypeError(f"{_ASK}; got query={short(query)}.")
 

@@ -42,6 +42,9 @@ def score_classes(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Score N pictures against K classes with several prompts each, and find the prompt that decided.
 
+    Returns scores (N, K), float32; and for each picture the prompt of its best class that is nearest to it: an index
+    into `prompts.prompts`, shape (N,).
+
     Parameters
     ----------
     image_embeddings, text_embeddings
@@ -56,12 +59,6 @@ def score_classes(
         (Novack et al., ICML 2023); a class with one prompt is its own sub-class.
     logit_scale
         The model's own; only "sum" depends on it.
-
-    Returns
-    -------
-    tuple
-        Scores (N, K), float32; and for each picture the prompt of its best class that is nearest to it: an index into
-        `prompts.prompts`, shape (N,).
     """
     check_pooling(pooling)
     check_scale(logit_scale)
@@ -111,10 +108,7 @@ def _deciding_prompts(
 def class_weights(text_embeddings: np.ndarray, prompts: ClassPrompts) -> np.ndarray:
     """Average the unit text embeddings (M, D) of each class and normalise again: (K, D), unit rows.
 
-    Raises
-    ------
-    ValueError
-        If the prompts of a class cancel each other out, so that their mean points nowhere.
+    Raises ValueError if the prompts of a class cancel each other out, so that their mean points nowhere.
     """
     check_same_length(text_embeddings=text_embeddings, prompts=prompts)
     counts = np.bincount(prompts.owners)[:, None]
@@ -188,21 +182,11 @@ class ClassMismatchError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """Which class of a classifier each class of a data set is. Made by `match_by`.
+    """Which class of a classifier each class of a data set is. Made by `match_by`."""
 
-    Attributes
-    ----------
-    index
-        For each class of the data set its index in the classifier, shape (K,), read-only.
-    by
-        "name", or "position" where the names do not say which is which and the order was taken.
-    note
-        What to tell the user: empty for "name", else a sentence.
-    """
-
-    index: NDArray[np.int64]
-    by: str
-    note: str = ""
+    index: NDArray[np.int64]  # for each class of the data set its index in the classifier, shape (K,), read-only
+    by: str  # "name", or "position" where the names do not say which is which and the order was taken
+    note: str = ""  # what to tell the user: empty for "name", else a sentence
 
     def tell(self) -> None:
         """Log the note, if there is one; it reaches standard error where logging was not set up."""
@@ -230,17 +214,11 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
     several languages become one mark) and compared: first whole; then without the words that all names of a side begin
     or end with ("a photo of a"); then by TF-IDF of words and parts of words, where each class must be the one that
     resembles its text most, and the other way round. Only if no text resembles another class more than the one in its
-    place, K texts stand for the K classes in their order, as in the Glasses tutorial; `by` and `note` say so.
+    place, K texts stand for the K classes in their order, as in the Glasses tutorial; `by` and `note` say so. The
+    classifier may have more names than the data set.
 
-    Parameters
-    ----------
-    dataset_names, classifier_names
-        The two lists of names; the classifier may have more.
-
-    Raises
-    ------
-    ClassMismatchError
-        If the numbers differ, if only some names are equal, or if texts name other classes than those in their place.
+    Raises ClassMismatchError if names are missing, if only some are equal, or if texts name other classes than those in
+    their place.
     """
     ours, theirs = as_list(dataset_names, "dataset_names", "names"), as_list(classifier_names, "classifier_names")
     sides = [[_words(name) for name in names] for names in (ours, theirs)]
@@ -362,7 +340,7 @@ def _resemblance(ours: Sequence[Sequence[str]], theirs: Sequence[Sequence[str]])
 
 
 def _mutual_best(like: sparse.coo_matrix, floor: float) -> NDArray[np.int64]:
-    """For each class the text that is its one best and whose one best it is, shape (K,); -1 where there is none."""
+    """Find for each class the text that is its one best and whose one best it is, shape (K,); -1 where no text is."""
     is_best = like.data >= floor
     for indices, length in zip((like.row, like.col), like.shape, strict=True):
         top = np.zeros(length)

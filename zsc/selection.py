@@ -6,6 +6,7 @@ The adjusted p-value, which the verdict goes by, also counts how many were compa
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,26 +17,26 @@ from sklearn.model_selection import train_test_split
 
 from zsc.checks import check_choice, check_count, check_fraction, check_labels, check_same_length, check_unique, short
 from zsc.classifier import ZeroShotClassifier
-from zsc.embeddings import ImageEmbeddings
+from zsc.embeddings import ImageEmbeddings, class_names_of
 from zsc.evaluation import Evaluation
 from zsc.models import as_encoder
-from zsc.prompt_search import class_names_of, greedy_templates, random_words_control
 from zsc.prompts import ClassPrompts, as_prompts
-from zsc.prompts.prompts import load_many as load_candidates
-from zsc.statistics import as_right, holm, mcnemar, paired_interval, wilson_interval
+from zsc.prompts.prompts import load_many
+from zsc.statistics import NO_BETTER, as_right, holm, mcnemar, paired_interval, wilson_interval
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-__all__ = [
-    "Candidate", "Choice", "as_candidates", "choose_prompts", "choose_repeatedly", "compare_prompts", "compare_right",
-    "evaluations", "greedy_templates", "load_candidates", "random_words_control",
-]  # fmt: skip
-
+load_candidates = load_many
 Candidate = ClassPrompts | Mapping[str, str | Sequence[str]] | str | Sequence[str]
 ALPHA = 0.05
 _AGAINST = ("difference", "difference_low", "difference_high", "won", "lost", "p_value")
-NO_BETTER = "not shown to be better than always naming the most frequent class"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("greedy_templates", "random_words_control"):  # public names of an earlier version
+        return getattr(importlib.import_module("zsc.prompt_search"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def compare_prompts(
@@ -87,12 +88,8 @@ def compare_prompts(
 def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None, seed: int = 0) -> pd.DataFrame:
     """Compare classifiers of any kind by which of the same N pictures they get right.
 
-    Parameters
-    ----------
-    right
-        Name -> which predictions are right: N bools, the same pictures in the same order for all.
-    reference, seed
-        As in `compare_prompts`, whose table is returned up to the column reference, without macro_recall and baseline.
+    `right` holds N bools under each name, for the same pictures in the same order. The other arguments are those of
+    `compare_prompts`, whose table is returned up to the column reference, without macro_recall and baseline.
     """
     check_count(seed, "seed", low=0)
     arrays = _as_rights(right)
@@ -195,7 +192,6 @@ def choose_prompts(
     cross_fit
         Let each part of a split choose for the other; with `share` 0.5 every picture is held out once per split.
     """
-    _check_splits(share, repeats, seed)
     judged = evaluations(embeddings, candidates, model, pooling)
     right, y_true = {name: e.right for name, e in judged.items()}, next(iter(judged.values())).y_true
     splits = choose_repeatedly(right, y_true, share=share, repeats=repeats, cross_fit=cross_fit, seed=seed)
@@ -224,7 +220,9 @@ def choose_repeatedly(
     `right` holds N bools under each name, as in `compare_right`; of equal candidates the first is chosen. The labels
     `y_true` serve to keep the shares of the classes in both parts. The other arguments are those of `choose_prompts`.
     """
-    _check_splits(share, repeats, seed)
+    check_fraction(share, "share")
+    check_count(repeats, "repeats")
+    check_count(seed, "seed", low=0, high=2**32 - 1 - repeats)  # scikit-learn's splits take no larger one
     arrays, y_true = _as_rights(right), check_labels(y_true)
     names, table = list(arrays), np.stack(list(arrays.values()))  # (C, N)
     check_same_length(y_true=y_true, right=table[0])
@@ -233,17 +231,10 @@ def choose_repeatedly(
         parts = _stratified(y_true, share, seed + repeat)
         for part, (choosing, held_out) in enumerate([parts, parts[::-1]] if cross_fit else [parts]):
             best = int(table[:, choosing].mean(axis=1).argmax())
-            accuracies = float(table[best, choosing].mean()), float(table[best, held_out].mean())
-            sizes = len(choosing), len(held_out)
-            rows.append((repeat, part, names[best], *accuracies, accuracies[0] - accuracies[1], *sizes))
+            first, second = float(table[best, choosing].mean()), float(table[best, held_out].mean())
+            rows.append((repeat, part, names[best], first, second, first - second, len(choosing), len(held_out)))
     columns = ("repeat", "part", "chosen", "chosen_accuracy", "held_out_accuracy", "optimism", "n_chosen", "n_held_out")
     return pd.DataFrame(rows, columns=list(columns))
-
-
-def _check_splits(share: float, repeats: int, seed: int) -> None:
-    check_fraction(share, "share")
-    check_count(repeats, "repeats")
-    check_count(seed, "seed", low=0, high=2**32 - 1 - repeats)  # scikit-learn's splits take no larger one
 
 
 def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -298,12 +289,10 @@ def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str
 
 def _as_candidate(name: str, given: Any, class_names: Sequence[str]) -> ClassPrompts:
     try:
-        if isinstance(given, str) or (
-            isinstance(given, Sequence) and given and all("{}" in str(text) for text in given)
-        ):
-            return ClassPrompts.from_names(class_names, given, name=name)
         if not isinstance(given, Sequence):
             return as_prompts(given)
+        if isinstance(given, str) or (given and all("{}" in str(text) for text in given)):
+            return ClassPrompts.from_names(class_names, given, name=name)
         if len(given) != len(class_names):
             raise ValueError(f"{len(given)} texts for {len(class_names)} classes")
         return ClassPrompts.from_texts(dict(zip(class_names, given, strict=True)), name=name)

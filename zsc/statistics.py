@@ -47,8 +47,7 @@ def mcnemar(first: Right, second: Right) -> float:
     Only pictures that one gets right and the other wrong count: under equal accuracy each falls to either side with
     probability 1/2. Without any such picture p is 1.
     """
-    won, lost, _ = _discordant(first, second)
-    return _exact_p(won, lost)
+    return _exact_p(*_discordant(first, second)[:2])
 
 
 def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -56,12 +55,9 @@ def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDEN
 
     Tango's score interval, which holds the true difference about as often as stated from 10 pictures on, and is never
     empty: two classifiers that agree on all of 17 pictures may still differ by .18. It never contradicts `mcnemar`:
-    where the exact p is not below 1 - confidence, the interval is extended to 0 if it would end short of it.
-
-    References
-    ----------
-    Tango, Equivalence test and confidence interval for the difference in proportions for the paired-sample design,
-    Statistics in Medicine 1998.
+    where the exact p is not below 1 - confidence, the interval is extended to 0 if it would end short of it. See Tango,
+    Equivalence test and confidence interval for the difference in proportions for the paired-sample design, Statistics
+    in Medicine 1998.
 
     Examples
     --------
@@ -79,24 +75,6 @@ def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDEN
     return (max(low, just_off), high) if won > lost else (low, min(high, -just_off))
 
 
-def paired_bootstrap(
-    first: Right, second: Right, *, draws: int = 10_000, confidence: float = CONFIDENCE, seed: int = 0
-) -> tuple[float, float]:
-    """Compute the bootstrap interval of the difference of two accuracies, from `draws` samples with replacement.
-
-    `paired_interval` is the better one and needs no draws. By itself the bootstrap holds the true difference far too
-    seldom where few pictures are right with just one of the two (18 to 87 % instead of 95 % at 10 pictures): it cannot
-    draw what it has not seen. It is therefore never narrower than `paired_interval`.
-    """
-    won, lost, n = _discordant(first, second)
-    rng = np.random.default_rng(check_count(seed, "seed", low=0))
-    low, high = paired_interval(first, second, confidence=confidence)
-    counts = rng.multinomial(n, [won / n, lost / n, (n - won - lost) / n], size=check_count(draws, "draws"))
-    tail = (1 - confidence) / 2
-    ends = np.quantile((counts[:, 0] - counts[:, 1]) / n, [tail, 1 - tail])
-    return min(low, float(ends[0])), max(high, float(ends[1]))
-
-
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Correct p-values for having looked at many (Holm, 1979): shape (C,), each at least its p.
 
@@ -111,8 +89,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
         )
     order = known[np.argsort(p[known], kind="stable")]
     corrected = np.full(p.shape, np.nan)
-    steps = p[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else steps
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
     return corrected
 
 
@@ -121,7 +98,9 @@ def images_needed(
 ) -> int:
     """Compute how many pictures `mcnemar` needs to tell two accuracies apart.
 
-    Connor's number (1987), which is for the test's approximation, is raised until the exact test reaches the power.
+    Connor's number (1987), which is for the test's approximation, is raised until the exact test reaches the power;
+    from 20,000 pictures on it is within 0.005 % of the fewest, from 100 million on Connor's own. Raises ValueError if
+    the accuracies are equal, or the disagreement does not fit them.
 
     Parameters
     ----------
@@ -130,20 +109,8 @@ def images_needed(
     disagreement
         The share of pictures that just one of the two gets right; at least the difference. None assumes independent
         errors, which is conservative: similar prompts err together and need fewer pictures.
-    power
-        How often the test should see the difference.
-    alpha
-        How often it may see one that is not there.
-
-    Returns
-    -------
-    int
-        The number of pictures; from 20,000 on within 0.005 % of the fewest, and from 100 million on Connor's own.
-
-    Raises
-    ------
-    ValueError
-        If the accuracies are equal, or the disagreement does not fit them.
+    power, alpha
+        How often the test should see the difference, and how often it may see one that is not there.
 
     Examples
     --------
@@ -154,11 +121,10 @@ def images_needed(
     difference = abs(a - b)
     if difference == 0:
         raise ValueError(f"first and second are both {a}; no number of pictures tells equal accuracies apart.")
-    apart = (
-        a * (1 - b) + b * (1 - a) if disagreement is None else check_fraction(disagreement, "disagreement", ends=True)
-    )
-    highest = min(a + b, 2 - a - b)
-    if disagreement is not None and not difference - 1e-12 <= apart <= highest + 1e-12:
+    apart, highest = a * (1 - b) + b * (1 - a), min(a + b, 2 - a - b)  # of independent errors, and at most
+    if disagreement is not None:
+        apart = check_fraction(disagreement, "disagreement", ends=True)
+    if not difference - 1e-12 <= apart <= highest + 1e-12:
         raise ValueError(f"disagreement={apart}; accuracies of {a} and {b} allow {difference:.3f} to {highest:.3f}.")
     z_alpha = norm.isf(check_fraction(alpha, "alpha") / 2)
     z_power = norm.ppf(check_fraction(power, "power"))

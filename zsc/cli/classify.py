@@ -44,7 +44,7 @@ def run(arguments: Namespace) -> Outcome:
     ]
     if reasons:
         text.append(f"{len(reasons)} of {answer.n} pictures cannot be opened.")
-    about = {key: value for key, value in answer.about.items() if key != "prompts"}
+    about = {key: value for key, value in answer.made_by.to_dict().items() if key != "prompts"}
     data = {**about, "class_names": answer.class_names, "results": rows, "failures": failures}
     skipped = None if reasons else failures
     return Outcome(data, text, 1 if reasons else 0, sources, skipped, clf.advice)

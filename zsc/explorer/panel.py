@@ -49,27 +49,19 @@ class PromptExplorer:
     model
         The encoder that made them, or its name.
     prompts
-        What the boxes begin with; None: the tutorial's first prompts for this data set, else "a photo of a {}".
+        What the boxes begin with, as `ZeroShotClassifier` takes them; None: the tutorial's first prompts for this data
+        set, else "a photo of a {}" with the class names.
     pooling
         The rule to begin with; None takes that of the prompts, else "mean".
 
     Attributes
     ----------
-    session
-        Asks and remembers; `session.history` is a table of what was tried.
-    answer
-        The newest `Answer`: its `evaluation`, its `prompts`.
+    session, answer
+        What asks and remembers, with `session.history`, a table of what was tried; and the newest `Answer`.
     boxes, templates, pooling
         The widgets to type into, `boxes` by class name.
     back, code, copy, file, save, own
         The widgets of the history, the exports, and the reader's own picture.
-
-    Raises
-    ------
-    ImportError
-        If ipywidgets is not installed.
-    ValueError
-        If embeddings, model and prompts do not fit together.
     """
 
     def __init__(
@@ -80,7 +72,10 @@ class PromptExplorer:
         *,
         pooling: str | None = None,
     ) -> None:
-        self._w = _ipywidgets()
+        try:
+            self._w: Any = importlib.import_module("ipywidgets")
+        except ImportError as error:
+            raise ImportError("the explorer needs ipywidgets: pip install 'ipywidgets>=8'.") from error
         self.session = ExplorerSession(embeddings, model, prompts)
         self._pictures: dict[int, tuple[Any, str | None]] = {}
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
@@ -92,7 +87,10 @@ class PromptExplorer:
         self.answer = self._ask()  # a wrong model or wrong classes end here, not in a widget
         self._show(self.answer)
         self.remember()
-        self._listen()
+        for widget in (*self.boxes.values(), self.templates, self.pooling):
+            widget.observe(self._on_typing, "value")
+        self.back.observe(self._on_back, "value")
+        self.save.on_click(self._on_save)
         self.widget = self._lay_out()
 
     @property
@@ -101,13 +99,13 @@ class PromptExplorer:
         return {name: str(widget.value) for name, widget in self._places.items()}
 
     def update(self) -> None:
-        """Ask for what stands in the boxes, and show the answer, or the sentence that says why there is none."""
+        """Ask for what stands in the boxes, and show the answer, or the sentence that says why it is missing."""
         try:
             self.answer = self._ask()
         except (TypeError, ValueError) as error:
             self._put("accuracy", html.problem(str(error)))
-            return
-        self._show(self.answer)
+        else:
+            self._show(self.answer)
 
     def remember(self) -> None:
         """Write the newest answer into the history."""
@@ -156,12 +154,6 @@ class PromptExplorer:
     def _box(self, text: str, hint: str) -> Any:
         rows = min(6, max(1, len(text.splitlines())))
         return self._w.Textarea(value=text, placeholder=hint, rows=rows, continuous_update=True, layout=WIDE)
-
-    def _listen(self) -> None:
-        for widget in (*self.boxes.values(), self.templates, self.pooling):
-            widget.observe(self._on_typing, "value")
-        self.back.observe(self._on_back, "value")
-        self.save.on_click(self._on_save)
 
     def _on_typing(self, _: Any) -> None:
         self._later(ANSWER_AFTER, self.update)
@@ -259,13 +251,6 @@ class OwnPicture:
             self.take(bytes(file["content"]), str(file["name"]))
 
 
-def _ipywidgets() -> Any:
-    try:
-        return importlib.import_module("ipywidgets")
-    except ImportError as error:
-        raise ImportError("the explorer needs ipywidgets: pip install 'ipywidgets>=8'.") from error
-
-
 def picture_uri(image: Any, size: int = PIXELS) -> str | None:
     """Make a small JPEG of a picture as a data URI; None where it cannot be opened."""
     pixels = thumbnail(image, size)
@@ -309,10 +294,7 @@ def _literal(value: str | Sequence[str]) -> str:
 def save_prompts(answer: Answer, path: str | Path) -> Path:
     """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
 
-    Raises
-    ------
-    ValueError
-        If the name has another ending, the folder is missing, or the file is there already.
+    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
     """
     path = expanded(str(path).strip())
     if path.suffix not in SUFFIXES:

@@ -26,7 +26,6 @@ from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prom
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-CARDS = 12
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "pooling", "changed", "prompts")
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
 
@@ -43,30 +42,14 @@ class Card:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What prompts do on the kept embeddings. Made by `ExplorerSession.ask`.
-
-    Attributes
-    ----------
-    classifier
-        The classifier of these prompts.
-    evaluation
-        Its result on the labelled pictures; None where there are no labels.
-    counts
-        How many pictures each class is given to, indexed by class name.
-    cards
-        The most confident mistakes; without labels, the least sure pictures.
-    notes
-        Warnings by class name.
-    milliseconds
-        How long the answer took.
-    """
+    """What prompts do on the kept embeddings. Made by `ExplorerSession.ask`."""
 
     classifier: ZeroShotClassifier
-    evaluation: Evaluation | None
-    counts: pd.Series
-    cards: list[Card]
-    notes: dict[str, list[str]]
-    milliseconds: float
+    evaluation: Evaluation | None  # on the labelled pictures; None where there are no labels
+    counts: pd.Series  # how many pictures each class is given to, indexed by class name
+    cards: list[Card]  # the most confident mistakes; without labels, the least sure pictures
+    notes: dict[str, list[str]]  # warnings by class name
+    milliseconds: float  # how long the answer took
 
     @property
     def prompts(self) -> ClassPrompts:
@@ -81,22 +64,10 @@ class Answer:
 
 
 class ExplorerSession:
-    """Ask what prompts do, again and again, on the same embeddings.
+    """Ask what prompts do, again and again, on the same embeddings; the arguments are those of `PromptExplorer`.
 
-    Parameters
-    ----------
-    embeddings
-        Of N pictures; rows of pictures that failed are left out. Without labels there is no accuracy.
-    model
-        The encoder that made them, or its name.
-    prompts
-        What to begin with: as `ZeroShotClassifier` takes them. None: the tutorial's first ones for this data set, else
-        "a photo of a {}" with the class names.
-
-    Raises
-    ------
-    ValueError
-        If the embeddings are of another model, or have no class names and no prompts are given.
+    Rows of pictures that failed are left out. Raises ValueError if the embeddings hold no picture, or have no class
+    names and no prompts are given.
     """
 
     def __init__(
@@ -132,21 +103,11 @@ class ExplorerSession:
         return {name: as_lines(texts) for name, texts in self.first.texts.items()}, ""
 
     def ask(self, texts: Mapping[str, str], templates: str = "", pooling: str | None = None) -> Answer:
-        """Judge prompts.
+        """Judge prompts; `pooling` is that of `ZeroShotClassifier`.
 
-        Parameters
-        ----------
-        texts
-            For each class the text of its box, one prompt per line, as `as_lines` writes them.
-        templates
-            One template per line, each with one ``{}`` that each line of the boxes goes into; empty: lines are prompts.
-        pooling
-            As in `ZeroShotClassifier`.
-
-        Raises
-        ------
-        ValueError
-            If a box is empty or a template has not exactly one ``{}``.
+        `texts` holds for each class the text of its box, one prompt per line, as `as_lines` writes them; `templates`
+        one template per line, each with one ``{}`` that each line of the boxes goes into. Without templates lines are
+        prompts. Raises ValueError if a box is empty or a template has not exactly one ``{}``.
         """
         begin = time.perf_counter()
         prompts = fill(texts, templates)
@@ -242,7 +203,7 @@ def _cards(result: Evaluation, has_labels: bool) -> list[Card]:
     """Choose the most confident mistakes; without labels, the least sure pictures."""
     top, names, images = result.proba.max(axis=1), result.class_names, result.images or []
     rows = np.flatnonzero(~result.right) if has_labels else np.arange(result.n)
-    rows = rows[np.argsort(-top[rows] if has_labels else top, kind="stable")][:CARDS].tolist()
+    rows = rows[np.argsort(-top[rows] if has_labels else top, kind="stable")][:12].tolist()
     true = [names[result.y_true[i]] if has_labels else None for i in rows]
     return [Card(images[i], name, names[result.y_pred[i]], float(top[i])) for i, name in zip(rows, true, strict=True)]
 
