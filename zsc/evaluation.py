@@ -46,7 +46,16 @@ from zsc.checks import (
 from zsc.datasets.base import UNLABELLED
 from zsc.files import digest_of, write_whole
 from zsc.images import as_utf8, describe
-from zsc.statistics import CONFIDENCE, NO_BETTER, holm, images_needed, mcnemar, paired_interval, wilson_interval
+from zsc.statistics import (
+    CONFIDENCE,
+    NO_BETTER,
+    holm,
+    images_needed,
+    mcnemar,
+    paired_bootstrap,
+    paired_interval,
+    wilson_interval,
+)
 from zsc.store import record_of
 
 __all__ = [
@@ -57,6 +66,7 @@ __all__ = [
     "holm",
     "images_needed",
     "mcnemar",
+    "paired_bootstrap",
     "paired_interval",
     "wilson_interval",
 ]

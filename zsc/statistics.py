@@ -75,6 +75,24 @@ def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDEN
     return (max(low, just_off), high) if won > lost else (low, min(high, -just_off))
 
 
+def paired_bootstrap(
+    first: Right, second: Right, *, draws: int = 10_000, confidence: float = CONFIDENCE, seed: int = 0
+) -> tuple[float, float]:
+    """Compute the bootstrap interval of the difference of two accuracies, from `draws` samples with replacement.
+
+    `paired_interval` is the better one and needs no draws. By itself the bootstrap holds the true difference far too
+    seldom where few pictures are right with just one of the two (18 to 87 % instead of 95 % at 10 pictures): it cannot
+    draw what it has not seen. It is therefore never narrower than `paired_interval`.
+    """
+    won, lost, n = _discordant(first, second)
+    rng = np.random.default_rng(check_count(seed, "seed", low=0))
+    low, high = paired_interval(first, second, confidence=confidence)
+    counts = rng.multinomial(n, [won / n, lost / n, (n - won - lost) / n], size=check_count(draws, "draws"))
+    tail = (1 - confidence) / 2
+    ends = np.quantile((counts[:, 0] - counts[:, 1]) / n, [tail, 1 - tail])
+    return min(low, float(ends[0])), max(high, float(ends[1]))
+
+
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Correct p-values for having looked at many (Holm, 1979): shape (C,), each at least its p.
 
