@@ -114,6 +114,9 @@ def test_the_other_metrics_are_scikit_learns(n, k, seed):
         if k > 2 or top == 2:  # with two classes scikit-learn takes scores with a threshold of their own
             assert evaluation.top_k(top) == pytest.approx(expected)
     assert evaluation.top_k(1) == evaluation.accuracy and evaluation.top_k(k) == 1
+    for how, theirs in ((None, None), ("true", "true"), ("predicted", "pred"), ("all", "all")):
+        expected = confusion_matrix(y_true, evaluation.y_pred, labels=range(k), normalize=theirs)
+        np.testing.assert_array_equal(evaluation.confusion_table(how), expected)
     dummy = DummyClassifier(strategy="most_frequent").fit(proba, y_true)
     assert evaluation.majority_baseline == dummy.score(proba, y_true)
 
@@ -163,6 +166,8 @@ def test_wrong_options():
     evaluation = evaluate([0, 1], np.eye(2), ["a", "b"])
     with pytest.raises(ValueError, match="k=3; k must be a whole number from 1 to 2"):
         evaluation.top_k(3)
+    with pytest.raises(ValueError, match="normalise='rows'; normalise must be one of true, predicted, all"):
+        evaluation.confusion_table("rows")
 
 
 def test_the_summary_in_words():

@@ -30,6 +30,7 @@ from zsc.checks import (
     FrozenList,
     as_indices,
     as_list,
+    check_choice,
     check_class_names,
     check_count,
     check_fraction,
@@ -303,7 +304,14 @@ class Evaluation:
     @property
     def confusion(self) -> pd.DataFrame:
         """Counts: one row per true class, one column per predicted class."""
-        counts = confusion_matrix(self._labels, self.y_pred, labels=np.arange(len(self.class_names)))
+        return self.confusion_table()
+
+    def confusion_table(self, normalise: str | None = None) -> pd.DataFrame:
+        """Return the confusion as counts (None), or as shares of each "true" or "predicted" class, or of "all"."""
+        if normalise is not None:
+            check_choice(normalise, ("true", "predicted", "all"), "normalise")
+        how, labels = "pred" if normalise == "predicted" else normalise, np.arange(len(self.class_names))
+        counts = confusion_matrix(self._labels, self.y_pred, labels=labels, normalize=how)
         rows, columns = (_index(self.class_names, name) for name in ("true", "predicted"))
         return pd.DataFrame(counts, index=rows, columns=columns)
 
