@@ -16,7 +16,6 @@ from zsc.drawings.animals import Animal
 from zsc.drawings.faces import Face
 
 SAYS_GLASSES, SAYS_NO_GLASSES = 0.75, 0.14
-
 SAYS_ANIMAL = {"pet": 0.03, "wild": 0.005}
 _WORDS = yaml.safe_load(resources.files("zsc.drawings").joinpath("captions.yaml").read_text(encoding="utf-8"))
 
@@ -82,13 +81,11 @@ def _phrase(face: Face, glasses: str, rng: Random) -> str:
 def _sentence(face: Face, glasses: str, rng: Random) -> str:
     """Write "She smiles, has long hair and wears glasses."."""
     noun = rng.choice(_WORDS["people"][face.person][face.age])
-    he = "he" if face.person == "man" else "she"
     mine = f"my {noun}" if noun.startswith("grand") else f"the same {noun}"
-    who = rng.choice((f"this {noun}", f"the {noun}", he, mine))
-    verbs = {"smiling": "smiles", "laughing": "laughs"}
+    who = rng.choice((f"this {noun}", f"the {noun}", "he" if face.person == "man" else "she", mine))
     said = []
     if rng.random() < 0.5:
-        said.append(verbs.get(face.mood, f"looks {face.mood}"))
+        said.append({"smiling": "smiles", "laughing": "laughs"}.get(face.mood, f"looks {face.mood}"))
     if rng.random() < 0.5:
         said.append(f"has {_WORDS['hair'][face.hair].format(face.hair_name)}")
     if glasses:
@@ -160,11 +157,6 @@ def _details(animal: Animal, rng: Random) -> str:
 
 def _animal_sentence(animal: Animal, noun: str, rng: Random) -> str:
     """Write "The fox looks at us in the snow."."""
-    does = {
-        "happy": ("shows its tongue", "has its mouth open"),
-        "sleepy": ("is sleeping", "is tired", "has closed its eyes"),
-        "": ("looks at us", "watches us", "is looking at the camera", "sits still"),
-    }[animal.mood]
     where = f" {_place_words(animal.place, rng)}" if rng.random() < 0.4 else ""
     start = rng.choice((f"the {noun}", f"this {noun}", _with_article(noun)))
-    return f"{start[0].upper()}{start[1:]} {rng.choice(does)}{where}."
+    return f"{start[0].upper()}{start[1:]} {rng.choice(_WORDS['does'][animal.mood])}{where}."
