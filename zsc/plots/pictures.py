@@ -25,7 +25,6 @@ MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
 CAPTION_WIDTH = 22  # characters
 MOST_PICTURES = 200  # pictures in a figure
-_SELECTIONS = ("errors", "correct", "unsure")
 
 
 def sample_grid(
@@ -55,20 +54,13 @@ def gallery(
 ) -> Figure:
     """Draw classified pictures: true and predicted class, probability, second choice; a tick or a cross in the corner.
 
-    Parameters
-    ----------
-    results
-        An `Evaluation`, or a table of `ZeroShotClassifier.predict` or `validate`.
-    only
-        None: in the given order. "errors": the wrong ones, most confident first. "correct": the right ones, most
-        confident first. "unsure": least probable first.
-    class_names
-        The names behind the indices; None takes those of the evaluation, or of the table's columns proba_<class>.
-    max_images, columns, title
-        As in `sample_grid`.
+    `results` is an `Evaluation`, or a table of `ZeroShotClassifier.predict` or `validate`. `only` chooses the "errors"
+    or the "correct" ones, most confident first; "unsure" is all, least probable first; None all in the given order.
+    `class_names` are the names behind the indices; None takes those of the table's columns proba_<class>. The sizes are
+    as in `sample_grid`.
     """
     if only is not None:
-        check_choice(only, _SELECTIONS, "only")
+        check_choice(only, ("errors", "correct", "unsure"), "only")
     most = _most_pictures(columns, max_images)
     table = style.view(results, "table")
     found = [c.removeprefix("proba_") for c in map(str, table.columns) if c.startswith("proba_")]

@@ -53,10 +53,7 @@ def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame
 
 
 def heading(title: str | None, what: str, result: Result) -> str:
-    """Return the given title; else what is drawn, of which data, by which model.
-
-    An `Evaluation` knows data and model; a table does where it has the columns dataset and model.
-    """
+    """Return the given title; else what is drawn, of which data, by which model (a table's columns dataset, model)."""
     if title is not None:
         return title
     if isinstance(result, pd.DataFrame):

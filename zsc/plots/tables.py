@@ -13,8 +13,6 @@ from zsc.checks import check_choice, check_unique, short
 from zsc.plots import style
 from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, WRONG, Result
 
-METRICS = ("recall", "precision", "f1")
-
 
 def before_after(
     before: Result,
@@ -30,7 +28,7 @@ def before_after(
     `before` and `after` are two evaluations, or their `report` tables, of the same classes; `names` tells them apart.
     The metric is "recall", "precision" or "f1". Of more than 40 classes, those that change most are drawn.
     """
-    check_choice(metric, METRICS, "metric")
+    check_choice(metric, ("recall", "precision", "f1"), "metric")
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
     if set(first.index) != set(second.index):
         raise ValueError(
