@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def few_shot_curve(
     method: str = "probe",
     validation: Part | float | None = None,
 ) -> pd.DataFrame:
-    """Judge a method with more and more shots, beside zero-shot.
+    """Judge a method ("probe", "tip-adapter", "mix": the probe with the zero-shot weights) with more and more shots.
 
     The table has one row per number of shots and seed: method, shots, seed, accuracy, macro_recall, the settings, and a
     note on their choice (may be empty). The spread over seeds is that of the draws. The same in all rows: zero_shot
@@ -42,14 +43,10 @@ def few_shot_curve(
     ----------
     train, test
         The labelled embeddings that shots are drawn from, and others that every row is judged on.
-    zero_shot
-        The head from `zero_shot_head`; of the same model as `train`.
     shots
         Pictures of each class, 0 or more, as many as `train` has at most; 0 is zero-shot.
     seeds
         The seeds of the draws, or how many (0, 1, ...).
-    method
-        "probe": the linear probe; "tip-adapter"; "mix": the probe mixed with the zero-shot weights.
     validation
         Labelled embeddings that settings are chosen on, anew for each row: a part of its own, or a fraction of `train`
         that no shot is drawn from. They count as labelled pictures too, beside the shots. None takes fixed settings
@@ -64,15 +61,15 @@ def few_shot_curve(
     judged, shared = judging_part(test, everything, choosing)
     start = zero_shot.reorder(pool.class_names)
     line = start.judge(judged)
-    origin = {name: getattr(judged.made_by, name) for name in ("model", "fingerprint", "dataset", "left_out")}
+    same = {"baseline": line.majority_baseline}
+    same |= {name: getattr(judged.made_by, name) for name in ("model", "fingerprint", "dataset", "left_out")}
     rows = []
-    for n, seed in ((n, seed) for n in shots for seed in seeds):
+    for n, seed in product(shots, seeds):
         head, settings, end = _fit(method, start, draw_shots(pool, n, seed=seed), choosing)
-        found = head.judge(judged)
+        found, note = head.judge(judged), " ".join(filter(None, (shared, end)))
         row = {"method": method, "shots": n, "seed": seed, "accuracy": found.accuracy}
-        row |= {"macro_recall": found.macro_recall, "zero_shot": line.accuracy} | settings
-        row |= {"baseline": line.majority_baseline} | origin
-        rows.append(row | {"note": " ".join(filter(None, (shared, end)))})
+        row |= {"macro_recall": found.macro_recall, "zero_shot": line.accuracy}
+        rows.append(row | settings | same | {"note": note})
     return pd.DataFrame(rows)
 
 

@@ -53,14 +53,10 @@ def linear_probe(
     strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
 ) -> LinearProbe:
-    """Learn a linear classifier on embeddings.
+    """Learn a linear classifier on `train`, in which every class must occur, and judge it on `test`.
 
     Parameters
     ----------
-    train
-        Labelled embeddings, an `ImageEmbeddings` or a pair (embeddings, labels); every class must occur.
-    test
-        Other labelled embeddings, to judge the probe on.
     validation
         Where the strength with the lowest log loss is chosen: a fraction of `train`, held out of each class as `seed`
         decides (the probe is then fitted again on all of `train`), or a part of its own; None with a single strength.
@@ -68,8 +64,6 @@ def linear_probe(
     strengths
         Candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. Where the heaviest or the
         lightest is chosen, `note` says so.
-    seed
-        For the fraction.
     """
     candidates = grid(validation, strength=check_numbers(strengths, "strengths", above=True))
     parts = training_parts(train, validation, seed=seed)
@@ -206,18 +200,12 @@ def tip_adapter(
     betas: Sequence[float] | None = None,
     seed: int = 0,
 ) -> TipAdapter:
-    """Make a Tip-Adapter (Zhang et al., ECCV 2022): a head with all of `train` as its shots.
+    """Make a Tip-Adapter (Zhang et al., ECCV 2022): a head with all of `train` as its shots, at least one per class.
 
-    Parameters
-    ----------
-    train, zero_shot
-        The shots: labelled embeddings, at least one of every class; and the head from `zero_shot_head`, of one model.
-    validation, seed
-        Where alpha and beta are chosen, by accuracy, then by log loss: a part of its own, or a fraction of `train`,
-        held out of each class for the choice as `seed` decides. None takes one of each.
-    alphas, betas
-        Candidates. None stands for the paper's 1 and 5.5, and for a grid around them where there is a validation part;
-        alpha 0 is zero-shot.
+    On `validation` alpha and beta are chosen, by accuracy, then by log loss: a part of its own, or a fraction of
+    `train`, held out of each class for the choice as `seed` decides; None takes one of each. Without candidates
+    (`alphas`, `betas`) they are the paper's 1 and 5.5, and a grid around them where there is a validation part; alpha 0
+    is zero-shot.
     """
     offered = ((ALPHA,), (BETA,)) if validation is None else (ALPHAS, BETAS)
     alphas, betas = (new if given is None else given for given, new in zip((alphas, betas), offered, strict=True))
