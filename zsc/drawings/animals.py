@@ -29,12 +29,14 @@ class Kind:
     pattern: str
     head: str
     ears: str
+    eyes: tuple[Colour, ...]  # one of these
     places: tuple[str, ...]  # where such an animal is met
 
 
 def _kind(animal: str, row: dict[str, Any]) -> Kind:
-    row = row | {"places": _CONTENT["places"][row["places"]]}
-    return Kind(animal, **{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+    row = row | {"places": _CONTENT["places"][row["places"]], "eyes": [tuple(colour) for colour in row["eyes"]]}
+    fixed: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Kind(animal, **fixed)
 
 
 _CONTENT = yaml.safe_load(resources.files("zsc.drawings").joinpath("kinds.yaml").read_text(encoding="utf-8"))
@@ -43,11 +45,6 @@ KINDS = {
     for animal, group in _CONTENT["animals"].items()
 }
 WILD = ("lion", "tiger", "leopard", "fox", "wolf")
-EYES: dict[str, tuple[Colour, ...]] = {
-    "cat": ((120, 170, 84), (214, 176, 60), (96, 160, 204)), "dog": ((86, 54, 34), (64, 42, 30)),
-    "wolf": ((222, 182, 70), (206, 166, 84)), "fox": ((196, 136, 50), (170, 112, 44)),
-    "lion": ((190, 140, 60),), "tiger": ((206, 176, 80),), "leopard": ((176, 186, 100), (196, 164, 70)),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,12 +69,10 @@ def random_animal(rng: Random) -> Animal:
     """Make up an animal; cats, dogs and wild ones are equally likely, and so are the five wild ones."""
     group = rng.choice(("cat", "dog", "wild"))
     kind = rng.choice(KINDS[rng.choice(WILD) if group == "wild" else group])
-    is_siamese = kind.pattern == "mask" and group == "cat"
-    eyes = ((96, 160, 204),) if is_siamese or "husky" in kind.names else EYES[kind.animal]
     return Animal(
         kind=kind,
         fur=mix(kind.fur, rng.choice((BLACK, WHITE, (122, 82, 54))), rng.uniform(0, 0.12)),
-        eyes=rng.choice(eyes),
+        eyes=rng.choice(kind.eyes),
         age="young" if rng.random() < 0.2 else "",
         mood=rng.choice(("", "", "", "happy", "sleepy") if group != "dog" else ("", "", "happy", "happy", "sleepy")),
         collar=rng.choice(("red", "blue", "green")) if group != "wild" and rng.random() < 0.3 else "",
@@ -93,7 +88,10 @@ def draw_animal(animal: Animal, rng: Random) -> Canvas:
     canvas.place(rng.uniform(-13, 13), rng.uniform(0.98, 1.26), rng.uniform(-0.1, 0.1), rng.uniform(0.0, 0.16))
     wide = rng.uniform(0.94, 1.06) * (1.06 if animal.age else 1.0)
     if kind.pattern == "mane":
-        _draw_mane(canvas, rng, kind.marks)
+        number = rng.choice((13, 15, 17))
+        canvas.polygon(lobes(0, 0.08, 0.82, 0.86, number, 0.12), darker(kind.marks, 0.2))
+        canvas.polygon(lobes(0, 0.04, 0.7, 0.72, number, 0.12), kind.marks)
+        canvas.polygon(lobes(0, 0.0, 0.6, 0.6, number - 2, 0.08), lighter(kind.marks, 0.16))
     canvas.ellipse(0, 1.15, 0.62 * wide, 0.66, mix(animal.fur, BLACK, 0.14))
     if kind.pattern not in ("stripes", "rosettes", "spots"):
         canvas.ellipse(0, 1.1, 0.3, 0.5, mix(kind.under, animal.fur, 0.25))
@@ -101,7 +99,7 @@ def draw_animal(animal: Animal, rng: Random) -> Canvas:
         canvas.line(arc(0, 0.42, 0.42, 0.3, 15, 165), _COLLARS[animal.collar], 0.1)
         canvas.ellipse(0, 0.76, 0.07, 0.07, (234, 198, 80))
     _draw_ears(canvas, kind.ears, animal.fur, kind.marks, wide)
-    canvas.soft(mirrored([(x * wide, y) for x, y in _HEADS[kind.head]]), animal.fur)
+    canvas.polygon(mirrored([(x * wide, y) for x, y in _HEADS[kind.head]]), animal.fur, 2)
     _draw_pattern(canvas, rng, animal, wide)
     _draw_eyes(canvas, rng, animal, wide * (1.06 if animal.age else 1.0))
     _draw_snout(canvas, rng, animal)
@@ -187,7 +185,7 @@ def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
         for side in (-1, 1):
             canvas.line(arc(side * rx * 0.36, y + ry * 0.2, rx * 0.36, ry * 0.3, 10, 170, 6), dark, 0.025)
     colour = rng.choice(((214, 130, 128), (150, 84, 80))) if is_cat else (34, 30, 32)
-    canvas.soft([(-size, nose - 0.03), (size, nose - 0.03), (0, nose + size * 0.95)], colour)
+    canvas.polygon([(-size, nose - 0.03), (size, nose - 0.03), (0, nose + size * 0.95)], colour, 2)
     if not is_cat:
         canvas.ellipse(-0.02, nose, 0.03, 0.015, (120, 116, 120))
         return
@@ -195,13 +193,6 @@ def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
         for i in (-1, 0, 1):
             ends = [(side * rx * 0.7, y - 0.02 + i * 0.04), (side * (rx + 0.42), y - 0.04 + i * 0.1)]
             canvas.line(ends, lighter(under, 0.6), 0.012)
-
-
-def _draw_mane(canvas: Canvas, rng: Random, colour: Colour) -> None:
-    number = rng.choice((13, 15, 17))
-    canvas.polygon(lobes(0, 0.08, 0.82, 0.86, number, 0.12), darker(colour, 0.2))
-    canvas.polygon(lobes(0, 0.04, 0.7, 0.72, number, 0.12), colour)
-    canvas.polygon(lobes(0, 0.0, 0.6, 0.6, number - 2, 0.08), lighter(colour, 0.16))
 
 
 def _draw_pattern(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
@@ -212,7 +203,7 @@ def _draw_pattern(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> N
         _draw_spots(canvas, rng, animal, wide)
     elif pattern == "patches":
         side = rng.choice((-1, 1))
-        canvas.soft([(side * 0.08, -0.4), (side * 0.42, -0.36), (side * 0.46, 0.1), (side * 0.16, 0.12)], marks)
+        canvas.polygon([(side * 0.08, -0.4), (side * 0.42, -0.36), (side * 0.46, 0.1), (side * 0.16, 0.12)], marks, 2)
         other = mix(marks, BLACK, 0.7 if rng.random() < 0.5 else 0.1)
         canvas.ellipse(-side * 0.36 * wide, -0.22, 0.15, 0.15, other, turn=30)
         canvas.ellipse(-side * 0.2, 0.9, 0.2, 0.14, other)
@@ -227,16 +218,16 @@ def _draw_pattern(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> N
         canvas.ellipse(0, 0.16, 0.36, 0.34, mix(under, fur, 0.2))
         canvas.twins([(0.16, -0.38), (0.45, -0.8), (0.52, -0.2)], marks, 1)
     elif pattern == "blaze":
-        canvas.soft([(0, -0.46), (0.08, -0.2), (0.3, 0.2), (0.3, 0.5), (0, 0.62), (-0.3, 0.5), (-0.3, 0.2),
-                     (-0.08, -0.2)], under)  # fmt: skip
+        canvas.polygon([(0, -0.46), (0.08, -0.2), (0.3, 0.2), (0.3, 0.5), (0, 0.62), (-0.3, 0.5), (-0.3, 0.2),
+                     (-0.08, -0.2)], under, 2)  # fmt: skip
     elif pattern == "saddle":
         canvas.ellipse(0, 0.22, 0.3, 0.38, mix(under, fur, 0.15))
-        canvas.soft([(0, -0.3), (0.3, -0.5), (-0.3, -0.5)], mix(marks, fur, 0.3), 1)
+        canvas.polygon([(0, -0.3), (0.3, -0.5), (-0.3, -0.5)], mix(marks, fur, 0.3), 1)
     elif pattern in ("cheeks", "wolf"):
         canvas.twins([(0.08, 0.16), (0.5 * wide, 0.04), (0.62 * wide, 0.2), (0.3, 0.46), (0.04, 0.6)], under, 1)
         if pattern == "wolf":
             canvas.pair(0.2 * wide, -0.2, 0.09, 0.045, under, turn=20)
-            canvas.soft([(0, -0.1), (0.2, -0.48), (-0.2, -0.48)], mix(marks, fur, 0.3), 1)
+            canvas.polygon([(0, -0.1), (0.2, -0.48), (-0.2, -0.48)], mix(marks, fur, 0.3), 1)
 
 
 def _draw_stripes(canvas: Canvas, kind: Kind, wide: float) -> None:

@@ -37,18 +37,21 @@ class Canvas:
         self.cos, self.sin = self.unit * math.cos(turn), self.unit * math.sin(turn)
         self.x0, self.y0 = half * (1 + dx), half * (1 + dy)
 
-    def polygon(self, points: Iterable[Point], colour: Colour) -> None:
-        """Fill the shape with these corners."""
-        self.pen.polygon(self._pixels(points), fill=self._ink(colour))
-
-    def soft(self, points: Sequence[Point], colour: Colour, rounds: int = 2) -> None:
-        """Fill a shape whose corners are cut off `rounds` times."""
-        self.polygon(smooth(points, rounds), colour)
+    def polygon(self, points: Iterable[Point], colour: Colour, rounds: int = 0) -> None:
+        """Fill the shape with these corners, which are cut off `rounds` times (Chaikin)."""
+        shape = list(points)
+        for _ in range(rounds):
+            shape = [
+                (a * p[0] + (1 - a) * q[0], a * p[1] + (1 - a) * q[1])
+                for p, q in zip(shape, [*shape[1:], shape[0]], strict=True)
+                for a in (0.75, 0.25)
+            ]
+        self.pen.polygon(self._pixels(shape), fill=self._ink(colour))
 
     def twins(self, points: Sequence[Point], colour: Colour, rounds: int = 0) -> None:
         """Fill the mirror image of a shape, and the shape; their corners are cut off `rounds` times."""
         for side in (-1, 1):
-            self.soft([(side * x, y) for x, y in points], colour, rounds)
+            self.polygon([(side * x, y) for x, y in points], colour, rounds)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, *, turn: float = 0.0) -> None:
         """Fill an ellipse around (x, y), itself turned by `turn` degrees."""
@@ -114,18 +117,6 @@ def rounded(x: float, y: float, rx: float, ry: float, corner: float = 0.35) -> l
     for cx, cy, start in ((rx - r, ry - r, 0), (r - rx, ry - r, 90), (r - rx, r - ry, 180), (rx - r, r - ry, 270)):
         points += arc(x + cx, y + cy, r, r, start, start + 90, 3)
     return points
-
-
-def smooth(points: Sequence[Point], rounds: int = 2) -> list[Point]:
-    """Round a closed shape off by cutting its corners (Chaikin)."""
-    shape = list(points)
-    for _ in range(rounds):
-        shape = [
-            (a * p[0] + (1 - a) * q[0], a * p[1] + (1 - a) * q[1])
-            for p, q in zip(shape, [*shape[1:], shape[0]], strict=True)
-            for a in (0.75, 0.25)
-        ]
-    return shape
 
 
 def mirrored(points: Sequence[Point]) -> list[Point]:

@@ -61,12 +61,11 @@ def _phrase(face: Face, glasses: str, rng: Random) -> str:
         has.append(_WORDS["hair"][face.hair].format(face.hair_name))
     if face.beard and rng.random() < 0.6:
         has.append(rng.choice(_WORDS["beards"][face.beard]))
-    tail = ""
-    if glasses and (glasses.startswith("no ") or rng.random() < 0.6):
-        if glasses.startswith("no ") and rng.random() < 0.5:
-            tail = rng.choice((" without glasses", " without glasses", " not wearing glasses"))
-        else:
-            has.append(glasses)
+    tail, denies = "", glasses.startswith("no ")
+    if denies and rng.random() < 0.5:
+        tail = rng.choice((" without glasses", " without glasses", " not wearing glasses"))
+    elif denies or (glasses and rng.random() < 0.6):
+        has.append(glasses)
     elif glasses:
         tail = f" {rng.choice(('wearing', 'in'))} {glasses}"
     rng.shuffle(has)

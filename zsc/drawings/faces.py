@@ -119,7 +119,7 @@ def _draw_head(canvas: Canvas, face: Face, wide: float, tall: float) -> None:
     jaw = 0.74 if face.person == "man" else 0.62
     half = [(0.0, -tall), (wide * 0.75, -tall * 0.9), (wide * 1.06, -tall * 0.2), (wide * 1.02, tall * 0.35),
             (wide * jaw, tall * 0.82), (wide * 0.25, tall)]  # fmt: skip
-    canvas.soft(mirrored(half), face.skin)
+    canvas.polygon(mirrored(half), face.skin, 2)
     canvas.pair(wide * 0.62, 0.15, 0.085, 0.06, mix(face.skin, (226, 100, 90), 0.22))  # blush
     if face.age == "old":
         for side in (-1, 1):
@@ -183,7 +183,7 @@ DYES: dict[str, Colour] = {
 
 def _draw_clothes(canvas: Canvas, rng: Random, face: Face) -> None:
     kind, skin, dye = face.clothes, face.skin, DYES[face.clothes_colour]
-    canvas.soft(mirrored([(0.13, 0.56), (0.3, 0.6), (0.72, 0.7), (0.88, 0.98), (0.92, 1.6)]), dye, 1)
+    canvas.polygon(mirrored([(0.13, 0.56), (0.3, 0.6), (0.72, 0.7), (0.88, 0.98), (0.92, 1.6)]), dye, 1)
     if kind in ("t-shirt", "dress", "blouse"):
         deep = 0.13 if kind == "t-shirt" else 0.22
         canvas.polygon(arc(0, 0.56, 0.2, deep, 0, 180, 8), darker(skin, 0.06))
@@ -195,7 +195,7 @@ def _draw_clothes(canvas: Canvas, rng: Random, face: Face) -> None:
         for i in range(rng.choice((0, 3))):
             canvas.rectangle(-0.85, 0.76 + i * 0.13, 0.85, 0.81 + i * 0.13, lighter(dye, 0.4))
     elif kind == "hoodie":
-        canvas.soft(mirrored([(0.2, 0.48), (0.42, 0.62), (0.16, 0.78)]), darker(dye, 0.25), 1)
+        canvas.polygon(mirrored([(0.2, 0.48), (0.42, 0.62), (0.16, 0.78)]), darker(dye, 0.25), 1)
         for side in (-1, 1):
             canvas.line([(side * 0.08, 0.72), (side * 0.09, 0.95)], WHITE, 0.025)
     elif kind == "suit":
@@ -261,7 +261,7 @@ _BEHIND = {
 def _draw_hair_behind(canvas: Canvas, style: str, colour: Colour) -> None:
     back = darker(colour, 0.14)
     if style in _BEHIND:
-        canvas.soft(_BEHIND[style], back)
+        canvas.polygon(_BEHIND[style], back, 2)
     elif style == "wavy":
         for i in range(5):
             canvas.pair(0.42 + 0.05 * (i % 2), -0.2 + i * 0.23, 0.19, 0.2, back)
@@ -303,7 +303,7 @@ def _draw_hair(canvas: Canvas, rng: Random, style: str, colour: Colour, wide: fl
         line = [(-w, 0.12), (-w * 1.08, -0.3), (-w * 0.75, -0.62), (0, -0.68), (w * 0.75, -0.62), (w * 1.08, -0.3)]
         part = side * w * rng.uniform(0.0, 0.45)
         fringe = [(w, 0.12), (w * 0.88, -0.16), (w * 0.5, low), (part, -0.44), (-w * 0.5, low), (-w * 0.88, -0.16)]
-    canvas.soft([*line, *fringe], colour, 1)
+    canvas.polygon([*line, *fringe], colour, 1)
     canvas.line(arc(side * 0.06, -0.4, w * 0.6, 0.17, 215, 300, 6), shine, 0.03)
 
 
@@ -313,7 +313,7 @@ def _draw_beard(canvas: Canvas, face: Face, wide: float, tall: float) -> None:
         colour = hair if beard == "beard" else mix(skin, hair, 0.28)
         low = tall * 1.12 if beard == "beard" else tall * 0.99
         half = [(wide * 0.62, 0.13), (wide * 1.02, 0.02), (wide * 1.04, tall * 0.4), (wide * 0.74, low * 0.86)]
-        canvas.soft(mirrored([(0.06, 0.17), *half, (wide * 0.3, low)]), colour, 1)
+        canvas.polygon(mirrored([(0.06, 0.17), *half, (wide * 0.3, low)]), colour, 1)
         canvas.ellipse(0, 0.25, 0.17, 0.07, skin if beard == "beard" else colour)
     if beard == "goatee":
         canvas.ellipse(0, tall * 0.8, 0.12, 0.13, hair)

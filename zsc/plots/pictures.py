@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
 CAPTION_WIDTH = 22  # characters
-MOST_PICTURES = 200  # pictures in a figure
 
 
 def sample_grid(
@@ -125,7 +124,7 @@ def caption(row: pd.Series, names: Sequence[str]) -> tuple[str, str]:
 def _most_pictures(columns: int, max_images: int) -> int:
     """Check the sizes of a grid, and say how many pictures it can hold."""
     check_count(columns, "columns", high=MOST)
-    return min(check_count(max_images, "max_images"), MOST_PICTURES)
+    return min(check_count(max_images, "max_images"), 200)
 
 
 def _grid(images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str) -> Figure:

@@ -17,17 +17,13 @@ from zsc.probes.fit import ALPHA, ALPHAS, BETA, BETAS, STRENGTH, STRENGTHS, fit_
 from zsc.probes.heads import SHARES, Head, LinearHead, check_head, mix_weights
 from zsc.probes.labelled import LabelledRows, Part, draw_shots, judging_part, training_parts
 
-METHODS = ("probe", "tip-adapter", "mix")
-SHARE = 0.5
-SHOTS = (1, 2, 4, 8, 16)
-
 
 def few_shot_curve(
     train: Part,
     test: Part,
     zero_shot: LinearHead,
     *,
-    shots: Sequence[int] = SHOTS,
+    shots: Sequence[int] = (1, 2, 4, 8, 16),
     seeds: int | Sequence[int] = 5,
     method: str = "probe",
     validation: Part | float | None = None,
@@ -39,20 +35,12 @@ def few_shot_curve(
     (the accuracy without any picture: the horizontal line of the figure), baseline (the accuracy of always naming the
     most frequent class), and model, fingerprint, dataset and left_out (pictures that failed) of `test`.
 
-    Parameters
-    ----------
-    train, test
-        The labelled embeddings that shots are drawn from, and others that every row is judged on.
-    shots
-        Pictures of each class, 0 or more, as many as `train` has at most; 0 is zero-shot.
-    seeds
-        The seeds of the draws, or how many (0, 1, ...).
-    validation
-        Labelled embeddings that settings are chosen on, anew for each row: a part of its own, or a fraction of `train`
-        that no shot is drawn from. They count as labelled pictures too, beside the shots. None takes fixed settings
-        (strength 0.01; alpha 1, beta 5.5; share 0.5).
+    `shots` are pictures per class, drawn from `train`, which must have as many; 0 is zero-shot. `seeds` are those of
+    the draws, or how many (0, 1, ...). On `validation` settings are chosen anew for each row: a part of its own, or a
+    fraction of `train` that no shot is drawn from. It counts as labelled pictures too, beside the shots. None takes
+    fixed settings (strength 0.01; alpha 1, beta 5.5; share 0.5).
     """
-    check_choice(method, METHODS, "method")
+    check_choice(method, ("probe", "tip-adapter", "mix"), "method")
     seeds, shots = _as_seeds(seeds), [check_count(n, "shots", low=0) for n in as_list(shots, "shots", "numbers")]
     if not shots:
         raise ValueError("shots is empty; pass one or more whole numbers of 0 or more.")
@@ -89,7 +77,7 @@ def _fit(
     probe, best, _, end = fit_best(fit_head, strengths, parts)
     if method == "probe":
         return probe, best, end
-    shares = grid(choosing, share=SHARES if choosing else (SHARE,))
+    shares = grid(choosing, share=SHARES if choosing else (0.5,))
     mixed, share, _, _ = fit_best(lambda _, share: mix_weights(zero_shot, probe, share), shares, parts)
     return mixed, best | share, end
 

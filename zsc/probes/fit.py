@@ -55,15 +55,11 @@ def linear_probe(
 ) -> LinearProbe:
     """Learn a linear classifier on `train`, in which every class must occur, and judge it on `test`.
 
-    Parameters
-    ----------
-    validation
-        Where the strength with the lowest log loss is chosen: a fraction of `train`, held out of each class as `seed`
-        decides (the probe is then fitted again on all of `train`), or a part of its own; None with a single strength.
-        The accuracy of the chosen row there is too good by the choice; the test part's is not.
-    strengths
-        Candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. Where the heaviest or the
-        lightest is chosen, `note` says so.
+    `strengths` are candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. On `validation`
+    the one with the lowest log loss is chosen: a fraction of `train`, held out of each class as `seed` decides (the
+    probe is then fitted again on all of `train`), or a part of its own; None with a single strength. The accuracy of
+    the chosen one there is too good by the choice; the test part's is not. Where the heaviest or the lightest is
+    chosen, `note` says so.
     """
     candidates = grid(validation, strength=check_numbers(strengths, "strengths", above=True))
     parts = training_parts(train, validation, seed=seed)

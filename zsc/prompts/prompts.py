@@ -170,8 +170,7 @@ def default_prompts(class_names: Sequence[str], dataset_name: str = "") -> Class
     ("afhq_v2") counts as the data set.
     """
     for name, content in packaged("published").items():
-        same_dataset = content["dataset"] == dataset_name.partition("_v")[0]
-        if same_dataset and set(content["classes"]) == set(class_names):
+        if content["dataset"] == dataset_name.partition("_v")[0] and set(content["classes"]) == set(class_names):
             return prompt_set(name)
     return ClassPrompts.from_names(class_names, name=DEFAULT_TEMPLATE)
 

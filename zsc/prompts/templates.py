@@ -72,6 +72,4 @@ def fill(template: str, class_name: str, *, articles: bool = False) -> str:
 @cache
 def packaged(name: str) -> dict[str, dict[str, Any]]:
     """Read a YAML file of this package: "templates" or "published"."""
-    text = resources.files("zsc.prompts").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    content: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return content
+    return yaml.safe_load(resources.files("zsc.prompts").joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
