@@ -113,10 +113,8 @@ def lobes(x: float, y: float, rx: float, ry: float, number: int, depth: float) -
 def rounded(x: float, y: float, rx: float, ry: float, corner: float = 0.35) -> list[Point]:
     """List the corners of a rectangle with rounded corners around (x, y); `corner` is a share of the short side."""
     r = corner * min(rx, ry)
-    points: list[Point] = []
-    for cx, cy, start in ((rx - r, ry - r, 0), (r - rx, ry - r, 90), (r - rx, r - ry, 180), (rx - r, r - ry, 270)):
-        points += arc(x + cx, y + cy, r, r, start, start + 90, 3)
-    return points
+    corners = ((rx - r, ry - r, 0), (r - rx, ry - r, 90), (r - rx, r - ry, 180), (rx - r, r - ry, 270))
+    return [point for cx, cy, start in corners for point in arc(x + cx, y + cy, r, r, start, start + 90, 3)]
 
 
 def mirrored(points: Sequence[Point]) -> list[Point]:

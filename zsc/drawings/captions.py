@@ -116,7 +116,16 @@ def caption_animal(animal: Animal, rng: Random) -> str:
     noun = _noun(animal, group, rng)
     if rng.random() < 0.2:
         noun = f"{rng.choice(_WORDS['praise'][group])} {noun}"
-    words = noun + _details(animal, rng)
+    has = []
+    if animal.kind.pattern in _WORDS["traits"] and rng.random() < 0.25:
+        has.append(rng.choice(_WORDS["traits"][animal.kind.pattern]))
+    if animal.collar and rng.random() < 0.6:
+        has.append(f"a {animal.collar} collar")
+    if animal.mood and rng.random() < 0.5:
+        has.append("its mouth open" if animal.mood == "happy" else "its eyes closed")
+    words = noun + (f" with {_listed(has)}" if has else "")
+    if rng.random() < 0.4:
+        words += f" {_place_words(animal.place, rng)}"
     kind = rng.random()
     if kind < 0.08:
         tags = (animal.kind.coat or "big", animal.age or "portrait", "wildlife" if group == "wild" else "pet")
@@ -140,18 +149,6 @@ def _noun(animal: Animal, group: str, rng: Random) -> str:
     if kind.coat and rng.random() < 0.35:
         return f"{kind.coat} {kind.animal}"
     return kind.animal
-
-
-def _details(animal: Animal, rng: Random) -> str:
-    has = []
-    if animal.kind.pattern in _WORDS["traits"] and rng.random() < 0.25:
-        has.append(rng.choice(_WORDS["traits"][animal.kind.pattern]))
-    if animal.collar and rng.random() < 0.6:
-        has.append(f"a {animal.collar} collar")
-    if animal.mood and rng.random() < 0.5:
-        has.append("its mouth open" if animal.mood == "happy" else "its eyes closed")
-    words = f" with {_listed(has)}" if has else ""
-    return words + (f" {_place_words(animal.place, rng)}" if rng.random() < 0.4 else "")
 
 
 def _animal_sentence(animal: Animal, noun: str, rng: Random) -> str:

@@ -185,14 +185,17 @@ def _heat(
 ) -> Axes:
     """Draw a map: with a text in each cell; or, without cells, as one picture with some of the names."""
     if cells is not None:
-        rows = style.wrap_names(row_names, 26)
-        columns = style.wrap_names(column_names, 14 if len(column_names) <= _FEW else 40)
-        ax = ax or _map_axes(rows, columns)
+        few, some = len(column_names) <= _FEW, len(column_names) <= _SOME
+        rows, columns = style.wrap_names(row_names, 26), style.wrap_names(column_names, 14 if few else 40)
+        lines = max(1 + name.count("\n") for name in rows)
+        height = 1.0 + (0.6 if few else 1.4) + max(0.5 if len(rows) <= _SOME else 0.38, 0.24 * lines) * len(rows)
+        width = 3.4 + (1.25 if few else 0.62 if some else 0.45) * len(columns)
+        ax = ax or style.new_axes(height, min(width, 16))
         marks: dict[str, Any] = {"annot_kws": {"fontsize": SMALL}, "cbar_kws": {"label": label}, "fmt": ""}
         marks |= {"linewidths": 1 if "vmin" in colours else 0}
         seaborn.heatmap(values, ax=ax, annot=cells, xticklabels=columns, yticklabels=rows, **marks, **colours)
         ax.tick_params(axis="both", rotation=0)
-        if len(columns) > _FEW:
+        if not few:
             ax.set_xticks(ax.get_xticks(), columns, rotation=45, ha="right", rotation_mode="anchor")
         return ax
     ax = ax or style.new_axes(11, 12)
@@ -205,12 +208,3 @@ def _heat(
         axis.set_ticks(places + 0.5, [style.cut(names[k]) for k in places], fontsize=7)
     ax.tick_params(axis="x", rotation=90)
     return ax
-
-
-def _map_axes(rows: Sequence[str], columns: Sequence[str]) -> Axes:
-    """Make room for the cells and the names."""
-    lines = max(1 + name.count("\n") for name in rows)
-    width = 3.4 + (1.25 if len(columns) <= _FEW else 0.62 if len(columns) <= _SOME else 0.45) * len(columns)
-    below = 0.6 if len(columns) <= _FEW else 1.4
-    row = max(0.5 if len(rows) <= _SOME else 0.38, 0.24 * lines)
-    return style.new_axes(1.0 + below + row * len(rows), min(width, 16))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
 CAPTION_WIDTH = 22  # characters
+MOST_PICTURES = 200  # pictures in a figure
 
 
 def sample_grid(
@@ -33,7 +34,7 @@ def sample_grid(
 
     At most `max_images` and 200 are drawn, `columns` of them per row, at most 40; the title says how many of how many.
     """
-    n = min(len(dataset), _most_pictures(columns, max_images))
+    n = min(len(dataset), check_count(max_images, "max_images"), MOST_PICTURES)
     names = [*dataset.class_names, "no label"]  # -1 picks the last
     texts = [wrap(names[int(label)], CAPTION_WIDTH) for label in dataset.labels[:n]]
     name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
@@ -60,7 +61,7 @@ def gallery(
     """
     if only is not None:
         check_choice(only, ("errors", "correct", "unsure"), "only")
-    most = _most_pictures(columns, max_images)
+    most = min(check_count(max_images, "max_images"), MOST_PICTURES)
     table = style.view(results, "table")
     found = [c.removeprefix("proba_") for c in map(str, table.columns) if c.startswith("proba_")]
     names = found if class_names is None else list(class_names)
@@ -121,15 +122,9 @@ def caption(row: pd.Series, names: Sequence[str]) -> tuple[str, str]:
     return "\n".join(lines), colour
 
 
-def _most_pictures(columns: int, max_images: int) -> int:
-    """Check the sizes of a grid, and say how many pictures it can hold."""
-    check_count(columns, "columns", high=MOST)
-    return min(check_count(max_images, "max_images"), 200)
-
-
 def _grid(images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str) -> Figure:
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
-    rows = max(1, math.ceil(len(images) / columns))
+    rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
     size = (CELL * columns, (CELL + LINE * lines) * rows + 0.5)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")

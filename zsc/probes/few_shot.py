@@ -41,7 +41,12 @@ def few_shot_curve(
     fixed settings (strength 0.01; alpha 1, beta 5.5; share 0.5).
     """
     check_choice(method, ("probe", "tip-adapter", "mix"), "method")
-    seeds, shots = _as_seeds(seeds), [check_count(n, "shots", low=0) for n in as_list(shots, "shots", "numbers")]
+    if isinstance(seeds, (int, float, np.number, np.bool_)):
+        seeds = range(check_count(seeds, "seeds"))
+    seeds = [check_count(seed, "seeds", low=0) for seed in as_list(seeds, "seeds", "numbers")]
+    shots = [check_count(n, "shots", low=0) for n in as_list(shots, "shots", "numbers")]
+    if not seeds:
+        raise ValueError("seeds is empty; pass how many, 1 or more, or a list of seeds of 0 or more.")
     if not shots:
         raise ValueError("shots is empty; pass one or more whole numbers of 0 or more.")
     fingerprint = check_head(zero_shot, "zero_shot").fingerprint
@@ -80,12 +85,3 @@ def _fit(
     shares = grid(choosing, share=SHARES if choosing else (0.5,))
     mixed, share, _, _ = fit_best(lambda _, share: mix_weights(zero_shot, probe, share), shares, parts)
     return mixed, best | share, end
-
-
-def _as_seeds(seeds: int | Sequence[int]) -> list[int]:
-    if isinstance(seeds, (int, float, np.number, np.bool_)):
-        return list(range(check_count(seeds, "seeds")))
-    listed = [check_count(seed, "seeds", low=0) for seed in as_list(seeds, "seeds", "numbers")]
-    if not listed:
-        raise ValueError("seeds is empty; pass how many, 1 or more, or a list of seeds of 0 or more.")
-    return listed

@@ -175,11 +175,10 @@ class TipAdapter(Head):
 
     def votes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Add up the affinities of checked embeddings (N, D) to the shots of each class: (N, K)."""
-        shots = np.arange(len(self.labels))
-        ones = np.ones(len(shots), np.float32)
-        shot_classes = csr_array((ones, (self.labels, shots)), shape=(len(self.class_names), len(shots)))  # (K, M)
-        votes = np.zeros((len(values), len(self.class_names)), np.float32)
-        step = max(1, CHUNK_CELLS // max(1, len(self.keys)))
+        n, k = len(self.labels), len(self.class_names)
+        shot_classes = csr_array((np.ones(n, np.float32), (self.labels, np.arange(n))), shape=(k, n))  # (K, M)
+        votes = np.zeros((len(values), k), np.float32)
+        step = max(1, CHUNK_CELLS // max(1, n))
         for start in range(0, len(values), step):
             block = slice(start, start + step)
             affinities = np.exp(-self.beta * (1 - values[block] @ self.keys.T))  # (n, M)

@@ -31,17 +31,16 @@ def check_prompts(
     `model.tokenizer.count` does, of which the model reads `limit`; None leaves lengths out.
     """
     owners: dict[str, Counter[str]] = {}  # text -> how often each class has it
-    for class_name, texts in prompts.texts.items():
-        for text in texts:
-            owners.setdefault(_folded(text), Counter())[class_name] += 1
+    pairs = [(class_name, text) for class_name, texts in prompts.texts.items() for text in texts]
+    for class_name, text in pairs:
+        owners.setdefault(_folded(text), Counter())[class_name] += 1
     rows = []
-    for class_name, texts in prompts.texts.items():
-        for text in texts:
-            found = [*_about_text(text), *_about_label(class_name, text), *_double(owners[_folded(text)], class_name)]
-            if count_tokens is not None and (tokens := count_tokens(text)) > limit:
-                advice = f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
-                found.append(("too long", advice))
-            rows += [(class_name, text, *row) for row in found]
+    for class_name, text in pairs:
+        found = [*_about_text(text), *_about_label(class_name, text), *_double(owners[_folded(text)], class_name)]
+        if count_tokens is not None and (tokens := count_tokens(text)) > limit:
+            advice = f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
+            found.append(("too long", advice))
+        rows += [(class_name, text, *row) for row in found]
     columns = ["class_name", "prompt", "warning", "advice"]
     return pd.DataFrame(rows, columns=columns, dtype=object).drop_duplicates(ignore_index=True)
 
