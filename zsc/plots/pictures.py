@@ -90,8 +90,7 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST][::-1]  # bars are drawn upwards
     texts = style.wrap_names((name for name, _ in shown), 28)
     if ax is None:
-        lines = sum(1 + text.count("\n") for text in texts)
-        size = (9, max(3.2, 1.2 + 0.22 * lines + 0.12 * len(texts)))
+        size = (9, max(3.2, 1.2 + 0.22 * sum(1 + text.count("\n") for text in texts) + 0.12 * len(texts)))
         _, (left, ax) = plt.subplots(1, 2, figsize=size, width_ratios=[1, 1.8], layout="constrained")
         left.axis("off")
         _show(left, image)

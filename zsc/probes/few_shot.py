@@ -35,10 +35,11 @@ def few_shot_curve(
     (the accuracy without any picture: the horizontal line of the figure), baseline (the accuracy of always naming the
     most frequent class), and model, fingerprint, dataset and left_out (pictures that failed) of `test`.
 
-    `shots` are pictures per class, drawn from `train`, which must have as many; 0 is zero-shot. `seeds` are those of
-    the draws, or how many (0, 1, ...). On `validation` settings are chosen anew for each row: a part of its own, or a
-    fraction of `train` that no shot is drawn from. It counts as labelled pictures too, beside the shots. None takes
-    fixed settings (strength 0.01; alpha 1, beta 5.5; share 0.5).
+    `zero_shot` is the head from `zero_shot_head`, of the same model as `train`. `shots` are pictures per class, drawn
+    from `train`, which must have as many; 0 is zero-shot. `seeds` are those of the draws, or how many (0, 1, ...). On
+    `validation` settings are chosen anew for each row: a part of its own, or a fraction of `train` that no shot is
+    drawn from. It counts as labelled pictures too, beside the shots. None takes fixed settings (strength 0.01; alpha 1,
+    beta 5.5; share 0.5).
     """
     check_choice(method, ("probe", "tip-adapter", "mix"), "method")
     if isinstance(seeds, (int, float, np.number, np.bool_)):

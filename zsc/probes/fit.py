@@ -197,10 +197,10 @@ def tip_adapter(
 ) -> TipAdapter:
     """Make a Tip-Adapter (Zhang et al., ECCV 2022): a head with all of `train` as its shots, at least one per class.
 
-    On `validation` alpha and beta are chosen, by accuracy, then by log loss: a part of its own, or a fraction of
-    `train`, held out of each class for the choice as `seed` decides; None takes one of each. Without candidates
-    (`alphas`, `betas`) they are the paper's 1 and 5.5, and a grid around them where there is a validation part; alpha 0
-    is zero-shot.
+    `zero_shot` is the head from `zero_shot_head`, of the same model. On `validation` alpha and beta are chosen, by
+    accuracy, then by log loss: a part of its own, or a fraction of `train`, held out of each class for the choice as
+    `seed` decides; None takes one of each. Without candidates (`alphas`, `betas`) they are the paper's 1 and 5.5, or a
+    grid around them where there is a validation part; alpha 0 is zero-shot.
     """
     offered = ((ALPHA,), (BETA,)) if validation is None else (ALPHAS, BETAS)
     alphas, betas = (new if given is None else given for given, new in zip((alphas, betas), offered, strict=True))
