@@ -10,12 +10,10 @@ from PIL import Image
 
 import zsc
 from zsc.datasets import drawn
-from zsc.drawings import captions
-from zsc.drawings import captions as animal_captions
+from zsc.drawings import KINDS, captions, draw
 from zsc.drawings.animals import KINDS as ANIMALS
 from zsc.drawings.animals import WILD, random_animal
 from zsc.drawings.canvas import Canvas
-from zsc.drawings.draw import KINDS, draw
 from zsc.drawings.faces import random_face
 from zsc.toy.pretrain import draw_batch, draw_pairs, to_pixels, to_tokens
 
@@ -116,7 +114,7 @@ class TestCaptions:
         written = {"wild": [], "pet": []}
         for i in range(4000):
             animal = random_animal(Random(i))
-            caption = animal_captions.caption_animal(animal, Random(f"caption {i}")).lower()
+            caption = captions.caption_animal(animal, Random(f"caption {i}")).lower()
             written["wild" if animal.kind.animal in WILD else "pet"].append((animal.kind.animal, caption))
         kinds = [re.search(r"cat\b", c) is None and kind in c for kind, c in written["wild"]]
         cats = [re.search(r"\bcat\b", c) is not None for kind, c in written["wild"]]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import zsc
-from zsc.drawings.draw import draw
+from zsc.drawings import draw
 from zsc.prompts import prompt_set
 from zsc.toy import make, pretrain
 from zsc.toy.pretrain import (

@@ -11,7 +11,7 @@ from zsc.checks import check_count
 from zsc.datasets import afhq, glasses
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.listing import check_split
-from zsc.drawings.draw import SPLITS, draw
+from zsc.drawings import SPLITS, draw
 
 KINDS = {"drawn-glasses": "faces", "drawn-animals": "animals"}
 CLASS_NAMES = {"drawn-glasses": glasses.CLASS_NAMES, "drawn-animals": afhq.CLASS_NAMES}

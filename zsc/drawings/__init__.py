@@ -1,1 +1,53 @@
-"""Pictures whose truth is known: faces and animals drawn on the spot, with their captions."""
+"""Pictures whose truth is known: faces and animals drawn on the spot, with their captions.
+
+Kind, split, seed and number decide a picture, and no picture is in both splits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from PIL import Image
+
+from zsc.drawings.animals import draw_animal, random_animal
+from zsc.drawings.captions import caption_animal, caption_face
+from zsc.drawings.faces import draw_face, random_face
+
+KINDS = ("faces", "animals")
+SPLITS = ("test", "train")
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A picture, RGB with 128 pixels a side, and what somebody might write below it.
+
+    The label of a face is 0 for no glasses and 1 for glasses; of an animal 0 for cat, 1 for dog and 2 for wild.
+    """
+
+    picture: Image.Image
+    caption: str
+    label: int
+
+
+def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawing:
+    """Draw picture `number`, from 0, of an endless series of "faces" or "animals", and write its caption.
+
+    The toy model learns from the split "train" and never sees "test"; another seed is another series.
+
+    Examples
+    --------
+    >>> drawing = draw("animals", 3)
+    >>> drawing.picture.size, drawing.label in (0, 1, 2)
+    ((128, 128), True)
+    """
+    for name, value, possible in (("kind", kind, KINDS), ("split", split, SPLITS)):
+        if value not in possible:
+            raise ValueError(f"{name} of a drawing must be one of {', '.join(possible)}; got {value!r}.")
+    name = f"{kind}/{split}/{seed}/{number}"
+    looks, words = Random(name), Random(f"{name}/caption")
+    if kind == "faces":
+        face = random_face(looks)
+        return Drawing(draw_face(face, looks).finish(), caption_face(face, words), face.label)
+    animal = random_animal(looks)
+    return Drawing(draw_animal(animal, looks).finish(), caption_animal(animal, words), animal.label)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 from random import Random
+from typing import Any
 
 import yaml
 
@@ -28,27 +29,22 @@ class Kind:
     pattern: str
     head: str
     ears: str
+    eyes: tuple[Colour, ...]  # one of these
     places: tuple[str, ...]  # where such an animal is met
 
 
-def _read_kinds() -> dict[str, tuple[Kind, ...]]:
-    content = yaml.safe_load(resources.files("zsc.drawings").joinpath("kinds.yaml").read_text(encoding="utf-8"))
-    found = {}
-    for animal, group in content["animals"].items():
-        rows = [group["shared"] | row for row in group["kinds"]]
-        rows = [row | {"places": content["places"][row["places"]]} for row in rows]
-        fixed = [{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows]
-        found[animal] = tuple(Kind(animal=animal, **row) for row in fixed)  # type: ignore[arg-type]
-    return found
+def _kind(animal: str, row: dict[str, Any]) -> Kind:
+    row = row | {"places": _CONTENT["places"][row["places"]], "eyes": [tuple(colour) for colour in row["eyes"]]}
+    fixed: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Kind(animal, **fixed)
 
 
-KINDS = _read_kinds()
+_CONTENT = yaml.safe_load(resources.files("zsc.drawings").joinpath("kinds.yaml").read_text(encoding="utf-8"))
+KINDS = {
+    animal: tuple(_kind(animal, group["shared"] | row) for row in group["kinds"])
+    for animal, group in _CONTENT["animals"].items()
+}
 WILD = ("lion", "tiger", "leopard", "fox", "wolf")
-EYES: dict[str, tuple[Colour, ...]] = {
-    "cat": ((120, 170, 84), (214, 176, 60), (96, 160, 204)), "dog": ((86, 54, 34), (64, 42, 30)),
-    "wolf": ((222, 182, 70), (206, 166, 84)), "fox": ((196, 136, 50), (170, 112, 44)),
-    "lion": ((190, 140, 60),), "tiger": ((206, 176, 80),), "leopard": ((176, 186, 100), (196, 164, 70)),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,12 +69,10 @@ def random_animal(rng: Random) -> Animal:
     """Make up an animal; cats, dogs and wild ones are equally likely, and so are the five wild ones."""
     group = rng.choice(("cat", "dog", "wild"))
     kind = rng.choice(KINDS[rng.choice(WILD) if group == "wild" else group])
-    is_siamese = kind.pattern == "mask" and group == "cat"
-    eyes = ((96, 160, 204),) if is_siamese or "husky" in kind.names else EYES[kind.animal]
     return Animal(
         kind=kind,
         fur=mix(kind.fur, rng.choice((BLACK, WHITE, (122, 82, 54))), rng.uniform(0, 0.12)),
-        eyes=rng.choice(eyes),
+        eyes=rng.choice(kind.eyes),
         age="young" if rng.random() < 0.2 else "",
         mood=rng.choice(("", "", "", "happy", "sleepy") if group != "dog" else ("", "", "happy", "happy", "sleepy")),
         collar=rng.choice(("red", "blue", "green")) if group != "wild" and rng.random() < 0.3 else "",
@@ -94,7 +88,10 @@ def draw_animal(animal: Animal, rng: Random) -> Canvas:
     canvas.place(rng.uniform(-13, 13), rng.uniform(0.98, 1.26), rng.uniform(-0.1, 0.1), rng.uniform(0.0, 0.16))
     wide = rng.uniform(0.94, 1.06) * (1.06 if animal.age else 1.0)
     if kind.pattern == "mane":
-        _draw_mane(canvas, rng, kind.marks)
+        number = rng.choice((13, 15, 17))
+        canvas.polygon(lobes(0, 0.08, 0.82, 0.86, number, 0.12), darker(kind.marks, 0.2))
+        canvas.polygon(lobes(0, 0.04, 0.7, 0.72, number, 0.12), kind.marks)
+        canvas.polygon(lobes(0, 0.0, 0.6, 0.6, number - 2, 0.08), lighter(kind.marks, 0.16))
     canvas.ellipse(0, 1.15, 0.62 * wide, 0.66, mix(animal.fur, BLACK, 0.14))
     if kind.pattern not in ("stripes", "rosettes", "spots"):
         canvas.ellipse(0, 1.1, 0.3, 0.5, mix(kind.under, animal.fur, 0.25))
@@ -102,7 +99,7 @@ def draw_animal(animal: Animal, rng: Random) -> Canvas:
         canvas.line(arc(0, 0.42, 0.42, 0.3, 15, 165), _COLLARS[animal.collar], 0.1)
         canvas.ellipse(0, 0.76, 0.07, 0.07, (234, 198, 80))
     _draw_ears(canvas, kind.ears, animal.fur, kind.marks, wide)
-    canvas.soft(mirrored([(x * wide, y) for x, y in _HEADS[kind.head]]), animal.fur)
+    canvas.polygon(mirrored([(x * wide, y) for x, y in _HEADS[kind.head]]), animal.fur, 2)
     _draw_pattern(canvas, rng, animal, wide)
     _draw_eyes(canvas, rng, animal, wide * (1.06 if animal.age else 1.0))
     _draw_snout(canvas, rng, animal)
@@ -110,7 +107,6 @@ def draw_animal(animal: Animal, rng: Random) -> Canvas:
     return canvas
 
 
-_PINK: Colour = (226, 150, 146)
 _HEADS: dict[str, list[Point]] = {  # right halves, from top to bottom
     "cat": [(0.0, -0.44), (0.34, -0.42), (0.54, -0.1), (0.56, 0.2), (0.36, 0.46), (0.1, 0.52)],
     "big cat": [(0.0, -0.48), (0.36, -0.44), (0.54, -0.1), (0.56, 0.24), (0.36, 0.52), (0.14, 0.62)],
@@ -132,27 +128,26 @@ _COLLARS: dict[str, Colour] = {"red": (200, 48, 48), "blue": (52, 96, 180), "gre
 
 def _draw_ears(canvas: Canvas, ears: str, fur: Colour, marks: Colour, wide: float) -> None:
     """Draw the ears: those that stand lie behind the head, those that hang ("... front") before it."""
-    inner, back = mix(fur, _PINK, 0.55), darker(fur, 0.16)
-    for side in (-1, 1):
-        s = side * wide
-        if ears == "cat":
-            canvas.soft([(s * 0.12, -0.36), (s * 0.46, -0.86), (s * 0.56, -0.12), (s * 0.3, -0.1)], back, 1)
-            canvas.soft([(s * 0.24, -0.36), (s * 0.44, -0.72), (s * 0.48, -0.24)], inner, 1)
-        elif ears == "pointed":
-            canvas.soft([(s * 0.1, -0.34), (s * 0.4, -0.92), (s * 0.54, -0.1), (s * 0.3, -0.1)], marks, 1)
-            canvas.soft([(s * 0.24, -0.34), (s * 0.39, -0.74), (s * 0.46, -0.22)], mix(inner, WHITE, 0.3), 1)
-        elif ears == "round":
-            canvas.ellipse(s * 0.42, -0.44, 0.19, 0.19, darker(mix(fur, marks, 0.35), 0.1))
-            canvas.ellipse(s * 0.41, -0.41, 0.11, 0.11, lighter(inner, 0.25))
-        elif ears == "small":
-            canvas.soft([(s * 0.28, -0.5), (s * 0.62, -0.44), (s * 0.56, -0.04), (s * 0.42, -0.2)], marks, 1)
-        elif ears == "folded":
-            canvas.soft([(s * 0.14, -0.42), (s * 0.46, -0.72), (s * 0.66, -0.24), (s * 0.44, -0.3)], marks, 1)
-        elif ears == "floppy front":
-            hang = [(s * 0.26, -0.52), (s * 0.54, -0.44), (s * 0.68, 0.1), (s * 0.58, 0.34), (s * 0.44, 0.16)]
-            canvas.soft(hang, mix(darker(fur, 0.12), marks, 0.6))
-        elif ears == "curly front":
-            canvas.polygon(lobes(s * 0.54, 0.0, 0.17, 0.34, 8, 0.18), marks)
+    inner, w = mix(fur, (226, 150, 146), 0.55), wide
+    if ears == "cat":
+        canvas.twins([(w * 0.12, -0.36), (w * 0.46, -0.86), (w * 0.56, -0.12), (w * 0.3, -0.1)], darker(fur, 0.16), 1)
+        canvas.twins([(w * 0.24, -0.36), (w * 0.44, -0.72), (w * 0.48, -0.24)], inner, 1)
+    elif ears == "pointed":
+        canvas.twins([(w * 0.1, -0.34), (w * 0.4, -0.92), (w * 0.54, -0.1), (w * 0.3, -0.1)], marks, 1)
+        canvas.twins([(w * 0.24, -0.34), (w * 0.39, -0.74), (w * 0.46, -0.22)], mix(inner, WHITE, 0.3), 1)
+    elif ears == "round":
+        canvas.pair(w * 0.42, -0.44, 0.19, 0.19, darker(mix(fur, marks, 0.35), 0.1))
+        canvas.pair(w * 0.41, -0.41, 0.11, 0.11, lighter(inner, 0.25))
+    elif ears == "small":
+        canvas.twins([(w * 0.28, -0.5), (w * 0.62, -0.44), (w * 0.56, -0.04), (w * 0.42, -0.2)], marks, 1)
+    elif ears == "folded":
+        canvas.twins([(w * 0.14, -0.42), (w * 0.46, -0.72), (w * 0.66, -0.24), (w * 0.44, -0.3)], marks, 1)
+    elif ears == "floppy front":
+        hang = [(w * 0.26, -0.52), (w * 0.54, -0.44), (w * 0.68, 0.1), (w * 0.58, 0.34), (w * 0.44, 0.16)]
+        canvas.twins(hang, mix(darker(fur, 0.12), marks, 0.6), 2)
+    elif ears == "curly front":
+        canvas.polygon(lobes(-w * 0.54, 0.0, 0.17, 0.34, 8, 0.18), marks)
+        canvas.polygon(lobes(w * 0.54, 0.0, 0.17, 0.34, 8, 0.18), marks)
 
 
 def _draw_eyes(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
@@ -190,7 +185,7 @@ def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
         for side in (-1, 1):
             canvas.line(arc(side * rx * 0.36, y + ry * 0.2, rx * 0.36, ry * 0.3, 10, 170, 6), dark, 0.025)
     colour = rng.choice(((214, 130, 128), (150, 84, 80))) if is_cat else (34, 30, 32)
-    canvas.soft([(-size, nose - 0.03), (size, nose - 0.03), (0, nose + size * 0.95)], colour)
+    canvas.polygon([(-size, nose - 0.03), (size, nose - 0.03), (0, nose + size * 0.95)], colour, 2)
     if not is_cat:
         canvas.ellipse(-0.02, nose, 0.03, 0.015, (120, 116, 120))
         return
@@ -198,13 +193,6 @@ def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
         for i in (-1, 0, 1):
             ends = [(side * rx * 0.7, y - 0.02 + i * 0.04), (side * (rx + 0.42), y - 0.04 + i * 0.1)]
             canvas.line(ends, lighter(under, 0.6), 0.012)
-
-
-def _draw_mane(canvas: Canvas, rng: Random, colour: Colour) -> None:
-    number = rng.choice((13, 15, 17))
-    canvas.polygon(lobes(0, 0.08, 0.82, 0.86, number, 0.12), darker(colour, 0.2))
-    canvas.polygon(lobes(0, 0.04, 0.7, 0.72, number, 0.12), colour)
-    canvas.polygon(lobes(0, 0.0, 0.6, 0.6, number - 2, 0.08), lighter(colour, 0.16))
 
 
 def _draw_pattern(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
@@ -215,7 +203,7 @@ def _draw_pattern(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> N
         _draw_spots(canvas, rng, animal, wide)
     elif pattern == "patches":
         side = rng.choice((-1, 1))
-        canvas.soft([(side * 0.08, -0.4), (side * 0.42, -0.36), (side * 0.46, 0.1), (side * 0.16, 0.12)], marks)
+        canvas.polygon([(side * 0.08, -0.4), (side * 0.42, -0.36), (side * 0.46, 0.1), (side * 0.16, 0.12)], marks, 2)
         other = mix(marks, BLACK, 0.7 if rng.random() < 0.5 else 0.1)
         canvas.ellipse(-side * 0.36 * wide, -0.22, 0.15, 0.15, other, turn=30)
         canvas.ellipse(-side * 0.2, 0.9, 0.2, 0.14, other)
@@ -228,26 +216,18 @@ def _draw_pattern(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> N
             canvas.line(arc(0, -0.12 - 0.1 * i, 0.2, 0.08, 210, 330, 6), mix(fur, marks, 0.5), 0.03)
     elif pattern == "mask":
         canvas.ellipse(0, 0.16, 0.36, 0.34, mix(under, fur, 0.2))
-        for side in (-1, 1):
-            canvas.soft([(side * 0.16, -0.38), (side * 0.45, -0.8), (side * 0.52, -0.2)], marks, 1)
+        canvas.twins([(0.16, -0.38), (0.45, -0.8), (0.52, -0.2)], marks, 1)
     elif pattern == "blaze":
-        canvas.soft([(0, -0.46), (0.08, -0.2), (0.3, 0.2), (0.3, 0.5), (0, 0.62), (-0.3, 0.5), (-0.3, 0.2),
-                     (-0.08, -0.2)], under)  # fmt: skip
+        canvas.polygon([(0, -0.46), (0.08, -0.2), (0.3, 0.2), (0.3, 0.5), (0, 0.62), (-0.3, 0.5), (-0.3, 0.2),
+                     (-0.08, -0.2)], under, 2)  # fmt: skip
     elif pattern == "saddle":
         canvas.ellipse(0, 0.22, 0.3, 0.38, mix(under, fur, 0.15))
-        canvas.soft([(0, -0.3), (0.3, -0.5), (-0.3, -0.5)], mix(marks, fur, 0.3), 1)
+        canvas.polygon([(0, -0.3), (0.3, -0.5), (-0.3, -0.5)], mix(marks, fur, 0.3), 1)
     elif pattern in ("cheeks", "wolf"):
-        _draw_cheeks(canvas, animal, wide)
-
-
-def _draw_cheeks(canvas: Canvas, animal: Animal, wide: float) -> None:
-    kind, is_wolf = animal.kind, animal.kind.pattern == "wolf"
-    for side in (-1, 1):
-        low = [(side * 0.08, 0.16), (side * 0.5 * wide, 0.04), (side * 0.62 * wide, 0.2), (side * 0.3, 0.46)]
-        canvas.soft([*low, (side * 0.04, 0.6)], kind.under, 1)
-    if is_wolf:
-        canvas.pair(0.2 * wide, -0.2, 0.09, 0.045, kind.under, turn=20)
-        canvas.soft([(0, -0.1), (0.2, -0.48), (-0.2, -0.48)], mix(kind.marks, animal.fur, 0.3), 1)
+        canvas.twins([(0.08, 0.16), (0.5 * wide, 0.04), (0.62 * wide, 0.2), (0.3, 0.46), (0.04, 0.6)], under, 1)
+        if pattern == "wolf":
+            canvas.pair(0.2 * wide, -0.2, 0.09, 0.045, under, turn=20)
+            canvas.polygon([(0, -0.1), (0.2, -0.48), (-0.2, -0.48)], mix(marks, fur, 0.3), 1)
 
 
 def _draw_stripes(canvas: Canvas, kind: Kind, wide: float) -> None:

@@ -1,6 +1,6 @@
 """A small drawing board in Pillow: flat shapes in coordinates from -1 to 1, turned, scaled and lit as one.
 
-Draws at twice the size it gives out, which smooths the edges. Knows nothing of faces and animals.
+It draws at twice the size that it returns, which smooths the edges, and knows nothing of faces and animals.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from PIL import Image, ImageDraw
 Colour = tuple[float, float, float]
 Point = tuple[float, float]
 
-SIZE = 128  # pixels a side of a finished drawing
-_BOARD = 2 * SIZE
+_BOARD = 256  # pixels a side; of the finished drawing half as many
 _CIRCLE = [(math.cos(a * math.tau / 36), math.sin(a * math.tau / 36)) for a in range(36)]
 
 BLACK: Colour = (25, 22, 24)
@@ -38,13 +37,21 @@ class Canvas:
         self.cos, self.sin = self.unit * math.cos(turn), self.unit * math.sin(turn)
         self.x0, self.y0 = half * (1 + dx), half * (1 + dy)
 
-    def polygon(self, points: Iterable[Point], colour: Colour) -> None:
-        """Fill the shape with these corners."""
-        self.pen.polygon(self._pixels(points), fill=self._ink(colour))
+    def polygon(self, points: Iterable[Point], colour: Colour, rounds: int = 0) -> None:
+        """Fill the shape with these corners, which are cut off `rounds` times (Chaikin)."""
+        shape = list(points)
+        for _ in range(rounds):
+            shape = [
+                (a * p[0] + (1 - a) * q[0], a * p[1] + (1 - a) * q[1])
+                for p, q in zip(shape, [*shape[1:], shape[0]], strict=True)
+                for a in (0.75, 0.25)
+            ]
+        self.pen.polygon(self._pixels(shape), fill=self._ink(colour))
 
-    def soft(self, points: Sequence[Point], colour: Colour, rounds: int = 2) -> None:
-        """Fill a shape whose corners are cut off `rounds` times."""
-        self.polygon(smooth(points, rounds), colour)
+    def twins(self, points: Sequence[Point], colour: Colour, rounds: int = 0) -> None:
+        """Fill the mirror image of a shape, and the shape; their corners are cut off `rounds` times."""
+        for side in (-1, 1):
+            self.polygon([(side * x, y) for x, y in points], colour, rounds)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, *, turn: float = 0.0) -> None:
         """Fill an ellipse around (x, y), itself turned by `turn` degrees."""
@@ -70,7 +77,7 @@ class Canvas:
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], colour)
 
     def finish(self) -> Image.Image:
-        """Return the drawing, `SIZE` pixels a side."""
+        """Return the drawing, 128 pixels a side."""
         return self.image.reduce(2)
 
     def _pixels(self, points: Iterable[Point]) -> list[Point]:
@@ -84,8 +91,6 @@ class Canvas:
 
 def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> list[Point]:
     """List the corners of an ellipse around (x, y), turned by `turn` degrees."""
-    if not turn:
-        return [(x + rx * c, y + ry * s) for c, s in _CIRCLE]
     cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
     return [(x + rx * c * cos - ry * s * sin, y + rx * c * sin + ry * s * cos) for c, s in _CIRCLE]
 
@@ -100,34 +105,16 @@ def arc(  # noqa: PLR0917
 
 def lobes(x: float, y: float, rx: float, ry: float, number: int, depth: float) -> list[Point]:  # noqa: PLR0917
     """List the corners of an ellipse with `number` bumps: curls, manes, clouds."""
-    steps = number * 5
-    points = []
-    for i in range(steps):
-        a = math.tau * i / steps
-        f = 1 + depth * abs(math.sin(a * number / 2))
-        points.append((x + rx * f * math.cos(a), y + ry * f * math.sin(a)))
-    return points
+    angles = [math.tau * i / (number * 5) for i in range(number * 5)]
+    radii = [1 + depth * abs(math.sin(a * number / 2)) for a in angles]
+    return [(x + rx * r * math.cos(a), y + ry * r * math.sin(a)) for a, r in zip(angles, radii, strict=True)]
 
 
 def rounded(x: float, y: float, rx: float, ry: float, corner: float = 0.35) -> list[Point]:
     """List the corners of a rectangle with rounded corners around (x, y); `corner` is a share of the short side."""
     r = corner * min(rx, ry)
-    points: list[Point] = []
-    for cx, cy, start in ((rx - r, ry - r, 0), (r - rx, ry - r, 90), (r - rx, r - ry, 180), (rx - r, r - ry, 270)):
-        points += arc(x + cx, y + cy, r, r, start, start + 90, 3)
-    return points
-
-
-def smooth(points: Sequence[Point], rounds: int = 2) -> list[Point]:
-    """Round a closed shape off by cutting its corners (Chaikin)."""
-    shape = list(points)
-    for _ in range(rounds):
-        shape = [
-            (a * p[0] + (1 - a) * q[0], a * p[1] + (1 - a) * q[1])
-            for p, q in zip(shape, [*shape[1:], shape[0]], strict=True)
-            for a in (0.75, 0.25)
-        ]
-    return shape
+    corners = ((rx - r, ry - r, 0), (r - rx, ry - r, 90), (r - rx, r - ry, 180), (rx - r, r - ry, 270))
+    return [point for cx, cy, start in corners for point in arc(x + cx, y + cy, r, r, start, start + 90, 3)]
 
 
 def mirrored(points: Sequence[Point]) -> list[Point]:

@@ -16,7 +16,6 @@ from zsc.drawings.animals import Animal
 from zsc.drawings.faces import Face
 
 SAYS_GLASSES, SAYS_NO_GLASSES = 0.75, 0.14
-
 SAYS_ANIMAL = {"pet": 0.03, "wild": 0.005}
 _WORDS = yaml.safe_load(resources.files("zsc.drawings").joinpath("captions.yaml").read_text(encoding="utf-8"))
 
@@ -62,12 +61,11 @@ def _phrase(face: Face, glasses: str, rng: Random) -> str:
         has.append(_WORDS["hair"][face.hair].format(face.hair_name))
     if face.beard and rng.random() < 0.6:
         has.append(rng.choice(_WORDS["beards"][face.beard]))
-    tail = ""
-    if glasses and (glasses.startswith("no ") or rng.random() < 0.6):
-        if glasses.startswith("no ") and rng.random() < 0.5:
-            tail = rng.choice((" without glasses", " without glasses", " not wearing glasses"))
-        else:
-            has.append(glasses)
+    tail, denies = "", glasses.startswith("no ")
+    if denies and rng.random() < 0.5:
+        tail = rng.choice((" without glasses", " without glasses", " not wearing glasses"))
+    elif denies or (glasses and rng.random() < 0.6):
+        has.append(glasses)
     elif glasses:
         tail = f" {rng.choice(('wearing', 'in'))} {glasses}"
     rng.shuffle(has)
@@ -82,13 +80,11 @@ def _phrase(face: Face, glasses: str, rng: Random) -> str:
 def _sentence(face: Face, glasses: str, rng: Random) -> str:
     """Write "She smiles, has long hair and wears glasses."."""
     noun = rng.choice(_WORDS["people"][face.person][face.age])
-    he = "he" if face.person == "man" else "she"
     mine = f"my {noun}" if noun.startswith("grand") else f"the same {noun}"
-    who = rng.choice((f"this {noun}", f"the {noun}", he, mine))
-    verbs = {"smiling": "smiles", "laughing": "laughs"}
+    who = rng.choice((f"this {noun}", f"the {noun}", "he" if face.person == "man" else "she", mine))
     said = []
     if rng.random() < 0.5:
-        said.append(verbs.get(face.mood, f"looks {face.mood}"))
+        said.append({"smiling": "smiles", "laughing": "laughs"}.get(face.mood, f"looks {face.mood}"))
     if rng.random() < 0.5:
         said.append(f"has {_WORDS['hair'][face.hair].format(face.hair_name)}")
     if glasses:
@@ -120,7 +116,16 @@ def caption_animal(animal: Animal, rng: Random) -> str:
     noun = _noun(animal, group, rng)
     if rng.random() < 0.2:
         noun = f"{rng.choice(_WORDS['praise'][group])} {noun}"
-    words = noun + _details(animal, rng)
+    has = []
+    if animal.kind.pattern in _WORDS["traits"] and rng.random() < 0.25:
+        has.append(rng.choice(_WORDS["traits"][animal.kind.pattern]))
+    if animal.collar and rng.random() < 0.6:
+        has.append(f"a {animal.collar} collar")
+    if animal.mood and rng.random() < 0.5:
+        has.append("its mouth open" if animal.mood == "happy" else "its eyes closed")
+    words = noun + (f" with {_listed(has)}" if has else "")
+    if rng.random() < 0.4:
+        words += f" {_place_words(animal.place, rng)}"
     kind = rng.random()
     if kind < 0.08:
         tags = (animal.kind.coat or "big", animal.age or "portrait", "wildlife" if group == "wild" else "pet")
@@ -146,25 +151,8 @@ def _noun(animal: Animal, group: str, rng: Random) -> str:
     return kind.animal
 
 
-def _details(animal: Animal, rng: Random) -> str:
-    has = []
-    if animal.kind.pattern in _WORDS["traits"] and rng.random() < 0.25:
-        has.append(rng.choice(_WORDS["traits"][animal.kind.pattern]))
-    if animal.collar and rng.random() < 0.6:
-        has.append(f"a {animal.collar} collar")
-    if animal.mood and rng.random() < 0.5:
-        has.append("its mouth open" if animal.mood == "happy" else "its eyes closed")
-    words = f" with {_listed(has)}" if has else ""
-    return words + (f" {_place_words(animal.place, rng)}" if rng.random() < 0.4 else "")
-
-
 def _animal_sentence(animal: Animal, noun: str, rng: Random) -> str:
     """Write "The fox looks at us in the snow."."""
-    does = {
-        "happy": ("shows its tongue", "has its mouth open"),
-        "sleepy": ("is sleeping", "is tired", "has closed its eyes"),
-        "": ("looks at us", "watches us", "is looking at the camera", "sits still"),
-    }[animal.mood]
     where = f" {_place_words(animal.place, rng)}" if rng.random() < 0.4 else ""
     start = rng.choice((f"the {noun}", f"this {noun}", _with_article(noun)))
-    return f"{start[0].upper()}{start[1:]} {rng.choice(does)}{where}."
+    return f"{start[0].upper()}{start[1:]} {rng.choice(_WORDS['does'][animal.mood])}{where}."

@@ -98,19 +98,19 @@ def draw_face(face: Face, rng: Random) -> Canvas:
     wide, tall = rng.uniform(0.37, 0.44), rng.uniform(0.49, 0.55)
     _draw_hair_behind(canvas, face.hair, face.hair_colour)
     canvas.rectangle(-0.16, 0.2, 0.16, 0.72, darker(face.skin, 0.18))
-    _draw_clothes(canvas, rng, face.clothes, face.clothes_colour, face.skin)
+    _draw_clothes(canvas, rng, face)
     _draw_head(canvas, face, wide, tall)
-    _draw_beard(canvas, face.beard, face.hair_colour, face.skin, wide=wide, tall=tall)
+    _draw_beard(canvas, face, wide, tall)
     _draw_mouth(canvas, rng, face)
     canvas.line(arc(0, 0.06, rng.uniform(0.05, 0.08), 0.055, 20, 160, 6), darker(face.skin, 0.2), 0.025)  # the nose
     apart = rng.uniform(0.165, 0.195)
     _draw_eyes(canvas, rng, face, apart)
     if face.hat:
-        _draw_hat(canvas, face.hat, hair=face.hair, hair_colour=face.hair_colour, colour=face.clothes_colour, wide=wide)
+        _draw_hat(canvas, face, wide)
     else:
         _draw_hair(canvas, rng, face.hair, face.hair_colour, wide)
     if face.glasses:
-        _draw_glasses(canvas, rng, face.glasses, FRAMES[face.frame], apart=apart, wide=wide)
+        _draw_glasses(canvas, rng, face, apart, wide)
     return canvas
 
 
@@ -119,7 +119,7 @@ def _draw_head(canvas: Canvas, face: Face, wide: float, tall: float) -> None:
     jaw = 0.74 if face.person == "man" else 0.62
     half = [(0.0, -tall), (wide * 0.75, -tall * 0.9), (wide * 1.06, -tall * 0.2), (wide * 1.02, tall * 0.35),
             (wide * jaw, tall * 0.82), (wide * 0.25, tall)]  # fmt: skip
-    canvas.soft(mirrored(half), face.skin)
+    canvas.polygon(mirrored(half), face.skin, 2)
     canvas.pair(wide * 0.62, 0.15, 0.085, 0.06, mix(face.skin, (226, 100, 90), 0.22))  # blush
     if face.age == "old":
         for side in (-1, 1):
@@ -165,7 +165,7 @@ def _draw_mouth(canvas: Canvas, rng: Random, face: Face) -> None:
     elif face.mood == "sad":
         canvas.line(arc(0, y + 0.09, w * 0.8, 0.08, 205, 335), darker(lips, 0.25), 0.032)
     elif face.mood == "surprised":
-        canvas.polygon(oval(0, y + 0.03, 0.06, 0.08), darker(lips, 0.6))
+        canvas.ellipse(0, y + 0.03, 0.06, 0.08, darker(lips, 0.6))
     else:
         canvas.line([(-w * 0.8, y), (w * 0.8, y + rng.uniform(-0.015, 0.015))], darker(lips, 0.2), 0.034)
         canvas.line([(-w * 0.35, y + 0.05), (w * 0.35, y + 0.05)], lighter(lips, 0.15), 0.02)
@@ -181,11 +181,9 @@ DYES: dict[str, Colour] = {
 }  # fmt: skip
 
 
-def _draw_clothes(canvas: Canvas, rng: Random, kind: str, colour: str, skin: Colour) -> None:
-    dye = DYES[colour]
-    shade = darker(dye, 0.25)
-    half = [(0.13, 0.56), (0.3, 0.6), (0.72, 0.7), (0.88, 0.98), (0.92, 1.6)]
-    canvas.soft(mirrored(half), dye, 1)
+def _draw_clothes(canvas: Canvas, rng: Random, face: Face) -> None:
+    kind, skin, dye = face.clothes, face.skin, DYES[face.clothes_colour]
+    canvas.polygon(mirrored([(0.13, 0.56), (0.3, 0.6), (0.72, 0.7), (0.88, 0.98), (0.92, 1.6)]), dye, 1)
     if kind in ("t-shirt", "dress", "blouse"):
         deep = 0.13 if kind == "t-shirt" else 0.22
         canvas.polygon(arc(0, 0.56, 0.2, deep, 0, 180, 8), darker(skin, 0.06))
@@ -193,43 +191,43 @@ def _draw_clothes(canvas: Canvas, rng: Random, kind: str, colour: str, skin: Col
             for _ in range(12):
                 canvas.ellipse(rng.uniform(-0.7, 0.7), rng.uniform(0.82, 1.0), 0.03, 0.03, lighter(dye, 0.6))
     elif kind == "sweater":
-        canvas.polygon(rounded(0, 0.58, 0.22, 0.07, 0.9), shade)
+        canvas.polygon(rounded(0, 0.58, 0.22, 0.07, 0.9), darker(dye, 0.25))
         for i in range(rng.choice((0, 3))):
             canvas.rectangle(-0.85, 0.76 + i * 0.13, 0.85, 0.81 + i * 0.13, lighter(dye, 0.4))
     elif kind == "hoodie":
-        canvas.soft(mirrored([(0.2, 0.48), (0.42, 0.62), (0.16, 0.78)]), shade, 1)
+        canvas.polygon(mirrored([(0.2, 0.48), (0.42, 0.62), (0.16, 0.78)]), darker(dye, 0.25), 1)
         for side in (-1, 1):
             canvas.line([(side * 0.08, 0.72), (side * 0.09, 0.95)], WHITE, 0.025)
+    elif kind == "suit":
+        canvas.polygon([(-0.16, 0.53), (0.16, 0.53), (0, 0.98)], WHITE)
+        tie = rng.choice(((170, 36, 44), (40, 66, 130), (36, 36, 40)))
+        canvas.polygon([(-0.045, 0.6), (0.045, 0.6), (0.06, 1.2), (-0.06, 1.2)], tie)
+        canvas.twins([(0.15, 0.5), (0.3, 0.6), (0.2, 0.8), (0, 0.98)], darker(dye, 0.15))
     else:
-        inner = WHITE if kind == "suit" else darker(skin, 0.06)
-        canvas.polygon([(-0.16, 0.53), (0.16, 0.53), (0, 0.98 if kind == "suit" else 0.76)], inner)
-        if kind == "suit":
-            tie = rng.choice(((170, 36, 44), (40, 66, 130), (36, 36, 40)))
-            canvas.polygon([(-0.045, 0.6), (0.045, 0.6), (0.06, 1.2), (-0.06, 1.2)], tie)
-        for side in (-1, 1):
-            lapel = [(side * 0.15, 0.5), (side * 0.3, 0.6), (side * 0.2, 0.8), (0, 0.98 if kind == "suit" else 0.76)]
-            canvas.polygon(lapel, darker(dye, 0.15) if kind == "suit" else lighter(dye, 0.3))
+        canvas.polygon([(-0.16, 0.53), (0.16, 0.53), (0, 0.76)], darker(skin, 0.06))
+        canvas.twins([(0.15, 0.5), (0.3, 0.6), (0.2, 0.8), (0, 0.76)], lighter(dye, 0.3))
 
 
-def _draw_hat(canvas: Canvas, kind: str, *, hair: str, hair_colour: Colour, colour: str, wide: float) -> None:
-    dye = mix(DYES[colour], (90, 70, 60), 0.2)
-    if hair != "bald":
-        canvas.pair(wide * 0.96, -0.18, 0.07, 0.16, hair_colour)
-    if kind == "straw hat":
+def _draw_hat(canvas: Canvas, face: Face, wide: float) -> None:
+    dye = mix(DYES[face.clothes_colour], (90, 70, 60), 0.2)
+    if face.hair != "bald":
+        canvas.pair(wide * 0.96, -0.18, 0.07, 0.16, face.hair_colour)
+    if face.hat == "straw hat":
         straw: Colour = (226, 194, 124)
         canvas.polygon(arc(0, -0.3, wide * 0.95, 0.42, 180, 360, 12), straw)
         canvas.rectangle(-wide * 0.93, -0.42, wide * 0.93, -0.3, dye)
         canvas.ellipse(0, -0.3, wide * 1.7, 0.09, darker(straw, 0.08))
-    elif kind == "cap":
+    elif face.hat == "cap":
         canvas.polygon(arc(0, -0.26, wide * 1.07, 0.38, 180, 360, 12), dye)
-        canvas.polygon(oval(0.12, -0.27, wide * 1.05, 0.075), darker(dye, 0.3))
+        canvas.ellipse(0.12, -0.27, wide * 1.05, 0.075, darker(dye, 0.3))
     else:
         canvas.polygon(arc(0, -0.24, wide * 1.09, 0.46, 180, 360, 12), dye)
         canvas.polygon(rounded(0, -0.27, wide * 1.12, 0.085, 0.8), lighter(dye, 0.25))
         canvas.ellipse(0, -0.72, 0.09, 0.09, lighter(dye, 0.35))
 
 
-def _draw_glasses(canvas: Canvas, rng: Random, kind: str, colour: Colour, *, apart: float, wide: float) -> None:
+def _draw_glasses(canvas: Canvas, rng: Random, face: Face, apart: float, wide: float) -> None:
+    kind, colour = face.glasses, FRAMES[face.frame]
     y, x = -0.06 + rng.uniform(-0.01, 0.015), apart + 0.012
     width = {"thin": 0.026, "round": 0.038, "square": 0.042, "thick": 0.07, "sunglasses": 0.04}[kind]
     is_round = kind == "round" or (kind in ("thin", "sunglasses") and rng.random() < 0.5)
@@ -253,8 +251,6 @@ HAIR: dict[str, Colour] = {
     "black": (38, 32, 34), "brown": (104, 68, 44), "blond": (226, 188, 112), "red": (184, 86, 42),
     "grey": (150, 150, 152), "white": (228, 226, 222),
 }  # fmt: skip
-
-
 _BEHIND = {
     "long": mirrored([(0.0, -0.62), (0.5, -0.46), (0.56, 0.2), (0.5, 0.86), (0.3, 0.9)]),
     "bob": mirrored([(0.0, -0.64), (0.5, -0.5), (0.56, 0.1), (0.52, 0.46), (0.2, 0.5)]),
@@ -265,7 +261,7 @@ _BEHIND = {
 def _draw_hair_behind(canvas: Canvas, style: str, colour: Colour) -> None:
     back = darker(colour, 0.14)
     if style in _BEHIND:
-        canvas.soft(_BEHIND[style], back)
+        canvas.polygon(_BEHIND[style], back, 2)
     elif style == "wavy":
         for i in range(5):
             canvas.pair(0.42 + 0.05 * (i % 2), -0.2 + i * 0.23, 0.19, 0.2, back)
@@ -280,7 +276,7 @@ def _draw_hair_behind(canvas: Canvas, style: str, colour: Colour) -> None:
 
 def _draw_hair(canvas: Canvas, rng: Random, style: str, colour: Colour, wide: float) -> None:
     if style == "bald":
-        canvas.polygon(oval(-0.12, -0.4, 0.08, 0.035, -25), (255, 244, 232))
+        canvas.ellipse(-0.12, -0.4, 0.08, 0.035, (255, 244, 232), turn=-25)
         return
     shine = lighter(colour, 0.16)
     w = wide * 1.08
@@ -307,20 +303,19 @@ def _draw_hair(canvas: Canvas, rng: Random, style: str, colour: Colour, wide: fl
         line = [(-w, 0.12), (-w * 1.08, -0.3), (-w * 0.75, -0.62), (0, -0.68), (w * 0.75, -0.62), (w * 1.08, -0.3)]
         part = side * w * rng.uniform(0.0, 0.45)
         fringe = [(w, 0.12), (w * 0.88, -0.16), (w * 0.5, low), (part, -0.44), (-w * 0.5, low), (-w * 0.88, -0.16)]
-    canvas.soft([*line, *fringe], colour, 1)
+    canvas.polygon([*line, *fringe], colour, 1)
     canvas.line(arc(side * 0.06, -0.4, w * 0.6, 0.17, 215, 300, 6), shine, 0.03)
 
 
-def _draw_beard(canvas: Canvas, beard: str, colour: Colour, skin: Colour, *, wide: float, tall: float) -> None:
-    hair = darker(colour, 0.08)
+def _draw_beard(canvas: Canvas, face: Face, wide: float, tall: float) -> None:
+    beard, skin, hair = face.beard, face.skin, darker(face.hair_colour, 0.08)
     if beard in ("beard", "stubble"):
         colour = hair if beard == "beard" else mix(skin, hair, 0.28)
         low = tall * 1.12 if beard == "beard" else tall * 0.99
         half = [(wide * 0.62, 0.13), (wide * 1.02, 0.02), (wide * 1.04, tall * 0.4), (wide * 0.74, low * 0.86)]
-        canvas.soft([*mirrored([(0.06, 0.17), *half, (wide * 0.3, low)])], colour, 1)
+        canvas.polygon(mirrored([(0.06, 0.17), *half, (wide * 0.3, low)]), colour, 1)
         canvas.ellipse(0, 0.25, 0.17, 0.07, skin if beard == "beard" else colour)
     if beard == "goatee":
-        canvas.polygon(oval(0, tall * 0.8, 0.12, 0.13), hair)
+        canvas.ellipse(0, tall * 0.8, 0.12, 0.13, hair)
     if beard in ("moustache", "goatee", "beard"):
-        for side in (-1, 1):
-            canvas.polygon(oval(side * 0.085, 0.165, 0.105, 0.036, side * 14), hair)
+        canvas.pair(0.085, 0.165, 0.105, 0.036, hair, turn=14)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from zsc.drawings.canvas import WHITE, Canvas, Colour, arc, darker, lighter, lobes, mix, oval
+from zsc.drawings.canvas import WHITE, Canvas, Colour, arc, darker, lighter, lobes, mix
 
 WALLS: dict[str, Colour] = {
     "white": (238, 235, 228), "grey": (172, 174, 178), "blue": (120, 164, 208), "light blue": (186, 216, 235),
@@ -42,7 +42,7 @@ def _meadow(canvas: Canvas, rng: Random) -> None:
     for _ in range(rng.randrange(3)):
         canvas.polygon(lobes(rng.uniform(-1, 1), rng.uniform(-0.9, -0.4), 0.28, 0.12, 6, 0.25), WHITE)
     green = _vary((122, 170, 84), rng)
-    canvas.polygon(oval(rng.uniform(-0.6, 0.6), horizon + 0.55, 1.9, 0.7), darker(green, 0.15))
+    canvas.ellipse(rng.uniform(-0.6, 0.6), horizon + 0.55, 1.9, 0.7, darker(green, 0.15))
     canvas.rectangle(-2, horizon + 0.25, 2, 2, green)
     petals = rng.choice(((245, 200, 70), (240, 120, 140), WHITE))
     for _ in range(rng.choice((0, 0, 9))):
@@ -71,10 +71,8 @@ def _snow(canvas: Canvas, rng: Random) -> None:
 
 
 def _savanna(canvas: Canvas, rng: Random) -> None:
-    sky = _vary((244, 206, 146), rng)
-    canvas.rectangle(-2, -2, 2, 2, sky)
-    x, y = rng.uniform(-0.9, 0.9), rng.uniform(-0.9, -0.5)
-    canvas.ellipse(x, y, 0.2, 0.2, (252, 236, 176))
+    canvas.rectangle(-2, -2, 2, 2, _vary((244, 206, 146), rng))
+    canvas.ellipse(rng.uniform(-0.9, 0.9), rng.uniform(-0.9, -0.5), 0.2, 0.2, (252, 236, 176))
     tree = rng.choice((-0.8, 0.8))
     canvas.rectangle(tree - 0.03, -0.2, tree + 0.03, 0.5, (110, 84, 58))
     canvas.polygon(lobes(tree, -0.25, 0.34, 0.12, 7, 0.2), (112, 130, 70))

@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from zsc.plots import style
 from zsc.plots.style import MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, SMALL, TITLE, WIDTH, WRONG, Result
 
-_FEW = 10  # methods whose legend lies inside
 _BINS = ["confidence", "accuracy", "count"]
 
 
@@ -93,7 +92,7 @@ def few_shot(
     ax.set_xticks(shots, [f"{s:g}" for s in shots])
     ax.minorticks_off()
     ax.set_xlabel("labelled pictures per class (shots); each faint mark is one seed")
-    if len(methods) <= _FEW:
+    if len(methods) <= 10:  # then it fits inside
         ax.legend(loc="lower right", fontsize=SMALL)
     else:
         style.legend_beside(ax, n=min(len(methods), MOST) + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +16,8 @@ from zsc.checks import check_choice
 from zsc.plots import style
 from zsc.plots.style import MARKERS, MOST, MOST_CELLS, NEUTRAL, PALETTE, SMALL, Result
 
-SHOWS = ("counts", "shares")
 _FEW, _SOME = 4, 10  # so many names of columns stand upright; so many cells are wide
-_LOOKS = math.lcm(len(PALETTE), len(MARKERS))  # different pairs of colour and shape
+_LOOKS = [*zip(PALETTE * 5, MARKERS * 4, strict=True), (NEUTRAL, ".")]  # forty differ; the last is for no label
 _STYLES: dict[str, dict[str, Any]] = {
     "image": {"s": 28, "alpha": 0.75, "edgecolors": "none"},
     "text": {"s": 190, "edgecolors": "black", "linewidths": 1.6, "zorder": 3},
@@ -61,7 +59,7 @@ def confusion(result: Result, *, show: str = "counts", ax: Axes | None = None, t
     `result` is an `Evaluation`, or counts as in its `confusion`; `show` says what stands in the cells: "counts", or
     "shares" of the row.
     """
-    check_choice(show, SHOWS, "show")
+    check_choice(show, ("counts", "shares"), "show")
     table = style.view(result, "confusion")
     counts = table.to_numpy()
     totals = counts.sum(axis=1, keepdims=True)
@@ -116,18 +114,10 @@ def embedding_map(
 ) -> Axes:
     """Draw embeddings in two dimensions: a colour and a shape per class, a large symbol with a dark edge for texts.
 
-    Forty classes look different; of more, the legend names forty and the title says so.
-
-    Parameters
-    ----------
-    points
-        Coordinates, shape (N, 2), as PCA or t-SNE returns them.
-    labels, class_names
-        N classes: names, or indices (-1 for no label) into `class_names`, which is also the order of the legend.
-    modality
-        For each point "image" or "text"; None: all are pictures.
-    ax, title
-        See `zsc.plots`; name model, data and method.
+    Forty classes look different; of more, the legend names forty and the title says so. `points` has shape (N, 2), as
+    PCA or t-SNE returns it. `labels` are N names, or indices (-1 for no label) into `class_names`, which is also the
+    order of the legend. `modality` says for each point "image" or "text"; None: all are pictures. The title should name
+    model, data and method.
     """
     points = np.asarray(points)
     kinds = np.array(["image"] * len(points) if modality is None else list(modality))
@@ -138,20 +128,20 @@ def embedding_map(
     if not set(kinds) <= {"image", "text"}:
         raise ValueError(f"modality must hold image or text; got {sorted(set(kinds))}.")
     codes, names, n_classes = _codes(labels, class_names)
-    drawn = sorted(set(codes.tolist()))
-    ax = ax or style.new_axes(max(5.5, 1 + 0.23 * min(len(drawn), MOST)))
-    looks = np.where(codes < n_classes, codes % _LOOKS, _LOOKS)  # with many classes, some share a look
-    for look in dict.fromkeys([*range(min(n_classes, _LOOKS)), _LOOKS]):  # "no label" last
-        colour, marker = _look(look)
+    look_of = {k: k % 40 if k < n_classes else 40 for k in sorted(set(codes.tolist()))}  # of many, some share a look
+    ax = ax or style.new_axes(max(5.5, 1 + 0.23 * min(len(look_of), MOST)))
+    looks = np.array([look_of[k] for k in codes.tolist()])
+    for look in sorted(set(look_of.values())):
+        colour, marker = _LOOKS[look]
         for kind, marks in _STYLES.items():
             chosen = points[(looks == look) & (kinds == kind)]
             if len(chosen):
                 ax.scatter(*chosen.T, color=colour, marker=marker, **marks)
-    _legend(ax, [(names[k], k % _LOOKS if k < n_classes else _LOOKS) for k in drawn[:MOST]], sorted(set(kinds)))
+    _legend(ax, [(names[k], *_LOOKS[look]) for k, look in list(look_of.items())[:MOST]], sorted(set(kinds)))
     ax.set(xlabel="first dimension", ylabel="second dimension")
     ax.spines[["top", "right"]].set_visible(False)
-    note = "" if len(drawn) <= MOST else f"{len(drawn)} classes, of which the legend names {MOST}; some share a look"
-    style.put_title(ax, title, note)
+    n = len(look_of)
+    style.put_title(ax, title, "" if n <= MOST else f"{n} classes, of which the legend names {MOST}; some share a look")
     return ax
 
 
@@ -174,17 +164,9 @@ def _codes(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str] | None
     return np.array(codes, dtype=np.int64), [*names, *other], n
 
 
-def _look(look: int) -> tuple[str, str]:
-    """Choose a colour and a shape; the two run in different steps, so that forty classes differ."""
-    return (NEUTRAL, ".") if look == _LOOKS else (PALETTE[look % len(PALETTE)], MARKERS[look % len(MARKERS)])
-
-
-def _legend(ax: Axes, names: Sequence[tuple[str, int]], kinds: Sequence[str]) -> None:
-    entries = []
-    short = style.wrap if len(names) <= _SOME else style.cut
-    for name, look in names:
-        colour, marker = _look(look)
-        entries.append(Line2D([], [], color=colour, marker=marker, linestyle="", label=short(name, 22)))
+def _legend(ax: Axes, classes: Sequence[tuple[str, str, str]], kinds: Sequence[str]) -> None:
+    short = style.wrap if len(classes) <= _SOME else style.cut
+    entries = [Line2D([], [], color=c, marker=m, linestyle="", label=short(name, 22)) for name, c, m in classes]
     for size, edge, words in (_KEYS[kind] for kind in kinds if "text" in kinds):
         marks: dict[str, Any] = {"marker": "o", "markersize": size, "markeredgecolor": edge, "color": "#BBBBBB"}
         entries.append(Line2D([], [], linestyle="", label=words, **marks))
@@ -203,14 +185,17 @@ def _heat(
 ) -> Axes:
     """Draw a map: with a text in each cell; or, without cells, as one picture with some of the names."""
     if cells is not None:
-        rows = style.wrap_names(row_names, 26)
-        columns = style.wrap_names(column_names, 14 if len(column_names) <= _FEW else 40)
-        ax = ax or _map_axes(rows, columns)
+        few, some = len(column_names) <= _FEW, len(column_names) <= _SOME
+        rows, columns = style.wrap_names(row_names, 26), style.wrap_names(column_names, 14 if few else 40)
+        lines = max(1 + name.count("\n") for name in rows)
+        height = 1.0 + (0.6 if few else 1.4) + max(0.5 if len(rows) <= _SOME else 0.38, 0.24 * lines) * len(rows)
+        width = 3.4 + (1.25 if few else 0.62 if some else 0.45) * len(columns)
+        ax = ax or style.new_axes(height, min(width, 16))
         marks: dict[str, Any] = {"annot_kws": {"fontsize": SMALL}, "cbar_kws": {"label": label}, "fmt": ""}
         marks |= {"linewidths": 1 if "vmin" in colours else 0}
         seaborn.heatmap(values, ax=ax, annot=cells, xticklabels=columns, yticklabels=rows, **marks, **colours)
         ax.tick_params(axis="both", rotation=0)
-        if len(columns) > _FEW:
+        if not few:
             ax.set_xticks(ax.get_xticks(), columns, rotation=45, ha="right", rotation_mode="anchor")
         return ax
     ax = ax or style.new_axes(11, 12)
@@ -223,12 +208,3 @@ def _heat(
         axis.set_ticks(places + 0.5, [style.cut(names[k]) for k in places], fontsize=7)
     ax.tick_params(axis="x", rotation=90)
     return ax
-
-
-def _map_axes(rows: Sequence[str], columns: Sequence[str]) -> Axes:
-    """Make room for the cells and the names."""
-    lines = max(1 + name.count("\n") for name in rows)
-    width = 3.4 + (1.25 if len(columns) <= _FEW else 0.62 if len(columns) <= _SOME else 0.45) * len(columns)
-    below = 0.6 if len(columns) <= _FEW else 1.4
-    row = max(0.5 if len(rows) <= _SOME else 0.38, 0.24 * lines)
-    return style.new_axes(1.0 + below + row * len(rows), min(width, 16))

@@ -25,7 +25,6 @@ MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
 CAPTION_WIDTH = 22  # characters
 MOST_PICTURES = 200  # pictures in a figure
-_SELECTIONS = ("errors", "correct", "unsure")
 
 
 def sample_grid(
@@ -35,7 +34,7 @@ def sample_grid(
 
     At most `max_images` and 200 are drawn, `columns` of them per row, at most 40; the title says how many of how many.
     """
-    n = min(len(dataset), _most_pictures(columns, max_images))
+    n = min(len(dataset), check_count(max_images, "max_images"), MOST_PICTURES)
     names = [*dataset.class_names, "no label"]  # -1 picks the last
     texts = [wrap(names[int(label)], CAPTION_WIDTH) for label in dataset.labels[:n]]
     name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
@@ -55,21 +54,14 @@ def gallery(
 ) -> Figure:
     """Draw classified pictures: true and predicted class, probability, second choice; a tick or a cross in the corner.
 
-    Parameters
-    ----------
-    results
-        An `Evaluation`, or a table of `ZeroShotClassifier.predict` or `validate`.
-    only
-        None: in the given order. "errors": the wrong ones, most confident first. "correct": the right ones, most
-        confident first. "unsure": least probable first.
-    class_names
-        The names behind the indices; None takes those of the evaluation, or of the table's columns proba_<class>.
-    max_images, columns, title
-        As in `sample_grid`.
+    `results` is an `Evaluation`, or a table of `ZeroShotClassifier.predict` or `validate`. `only` chooses the "errors"
+    or the "correct" ones, most confident first; "unsure" is all, least probable first; None all in the given order.
+    `class_names` are the names behind the indices; None takes those of the table's columns proba_<class>. The sizes are
+    as in `sample_grid`.
     """
     if only is not None:
-        check_choice(only, _SELECTIONS, "only")
-    most = _most_pictures(columns, max_images)
+        check_choice(only, ("errors", "correct", "unsure"), "only")
+    most = min(check_count(max_images, "max_images"), MOST_PICTURES)
     table = style.view(results, "table")
     found = [c.removeprefix("proba_") for c in map(str, table.columns) if c.startswith("proba_")]
     names = found if class_names is None else list(class_names)
@@ -98,8 +90,7 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST][::-1]  # bars are drawn upwards
     texts = style.wrap_names((name for name, _ in shown), 28)
     if ax is None:
-        lines = sum(1 + text.count("\n") for text in texts)
-        size = (9, max(3.2, 1.2 + 0.22 * lines + 0.12 * len(texts)))
+        size = (9, max(3.2, 1.2 + 0.22 * sum(1 + text.count("\n") for text in texts) + 0.12 * len(texts)))
         _, (left, ax) = plt.subplots(1, 2, figsize=size, width_ratios=[1, 1.8], layout="constrained")
         left.axis("off")
         _show(left, image)
@@ -130,15 +121,9 @@ def caption(row: pd.Series, names: Sequence[str]) -> tuple[str, str]:
     return "\n".join(lines), colour
 
 
-def _most_pictures(columns: int, max_images: int) -> int:
-    """Check the sizes of a grid, and say how many pictures it can hold."""
-    check_count(columns, "columns", high=MOST)
-    return min(check_count(max_images, "max_images"), MOST_PICTURES)
-
-
 def _grid(images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str) -> Figure:
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
-    rows = max(1, math.ceil(len(images) / columns))
+    rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
     size = (CELL * columns, (CELL + LINE * lines) * rows + 0.5)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")

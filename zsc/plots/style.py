@@ -53,10 +53,7 @@ def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame
 
 
 def heading(title: str | None, what: str, result: Result) -> str:
-    """Return the given title; else what is drawn, of which data, by which model.
-
-    An `Evaluation` knows data and model; a table does where it has the columns dataset and model.
-    """
+    """Return the given title; else what is drawn, of which data, by which model (a table's columns dataset, model)."""
     if title is not None:
         return title
     if isinstance(result, pd.DataFrame):
@@ -82,7 +79,8 @@ def put_title(ax: Axes, title: str, note: str = "") -> None:
 def wrap(text: object, width: int = 24, lines: int = _LONGEST) -> str:
     """Break any text into lines; a longer one ends in "...". Control characters and broken bytes become escapes."""
     line = _one_line(text)
-    return _plain("\n".join(textwrap.wrap(line, width, max_lines=lines, placeholder=" ...")) or line)
+    broken = "\n".join(textwrap.wrap(line, width, max_lines=lines, placeholder=" ...")) or line
+    return broken.replace("$", r"\$")
 
 
 def wrap_names(names: Iterable[object], width: int) -> list[str]:
@@ -95,24 +93,19 @@ def wrap_names(names: Iterable[object], width: int) -> list[str]:
 def cut(text: object, width: int = 24) -> str:
     """Show a text as one line of at most `width` characters: of a longer one its beginning and its end."""
     line = _one_line(text)
-    return _plain(line if len(line) <= width else f"{line[: width // 2 - 1]}…{line[-(width // 2) :]}")
+    short = line if len(line) <= width else f"{line[: width // 2 - 1]}…{line[-(width // 2) :]}"
+    return short.replace("$", r"\$")
 
 
 def _one_line(text: object) -> str:
     return printable(" ".join(str(text).expandtabs(1).splitlines()))
 
 
-def _plain(text: str) -> str:
-    """Keep Matplotlib from reading dollar signs as formulas."""
-    return text.replace("$", r"\$")
-
-
 def legend_beside(ax: Axes, entries: Sequence[Artist] | None = None, *, n: int) -> None:
     """Put a legend of N entries to the right of an Axes, in small print where it would not fit otherwise."""
     height = ax.get_window_extent().height / ax.figure.dpi
     size = max(4.0, min(SMALL, 72 * height / (1.5 * n)))
-    given = {} if entries is None else {"handles": entries}
-    ax.legend(**given, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=size)
+    ax.legend(handles=entries, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=size)
 
 
 def thin(n: int, most: int = MOST) -> np.ndarray:

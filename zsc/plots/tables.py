@@ -13,8 +13,6 @@ from zsc.checks import check_choice, check_unique, short
 from zsc.plots import style
 from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, WRONG, Result
 
-METRICS = ("recall", "precision", "f1")
-
 
 def before_after(
     before: Result,
@@ -30,7 +28,7 @@ def before_after(
     `before` and `after` are two evaluations, or their `report` tables, of the same classes; `names` tells them apart.
     The metric is "recall", "precision" or "f1". Of more than 40 classes, those that change most are drawn.
     """
-    check_choice(metric, METRICS, "metric")
+    check_choice(metric, ("recall", "precision", "f1"), "metric")
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
     if set(first.index) != set(second.index):
         raise ValueError(
@@ -79,8 +77,7 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
     style.view(table, "ranking", ["accuracy", "low", "high"])
     ordered = table.sort_values("accuracy", ascending=False, kind="stable").head(MOST)
     labels = style.wrap_names(ordered.index, 34)
-    lines = sum(1 + label.count("\n") for label in labels)
-    ax = ax or style.new_axes(1.3 + 0.16 * lines + 0.26 * len(labels))
+    ax = ax or style.new_axes(1.3 + 0.16 * sum(1 + label.count("\n") for label in labels) + 0.26 * len(labels))
     middle = ordered["accuracy"].to_numpy(dtype=float)
     ends = np.abs(ordered[["low", "high"]].to_numpy(dtype=float).T - middle)  # (2, candidates)
     ax.errorbar(middle, range(len(middle)), xerr=ends, fmt="o", color=RIGHT, ecolor=NEUTRAL, capsize=4, markersize=7)

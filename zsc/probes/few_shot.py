@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -16,47 +17,37 @@ from zsc.probes.fit import ALPHA, ALPHAS, BETA, BETAS, STRENGTH, STRENGTHS, fit_
 from zsc.probes.heads import SHARES, Head, LinearHead, check_head, mix_weights
 from zsc.probes.labelled import LabelledRows, Part, draw_shots, judging_part, training_parts
 
-METHODS = ("probe", "tip-adapter", "mix")
-SHARE = 0.5
-SHOTS = (1, 2, 4, 8, 16)
-
 
 def few_shot_curve(
     train: Part,
     test: Part,
     zero_shot: LinearHead,
     *,
-    shots: Sequence[int] = SHOTS,
+    shots: Sequence[int] = (1, 2, 4, 8, 16),
     seeds: int | Sequence[int] = 5,
     method: str = "probe",
     validation: Part | float | None = None,
 ) -> pd.DataFrame:
-    """Judge a method with more and more shots, beside zero-shot.
+    """Judge a method ("probe", "tip-adapter", "mix": the probe with the zero-shot weights) with more and more shots.
 
     The table has one row per number of shots and seed: method, shots, seed, accuracy, macro_recall, the settings, and a
     note on their choice (may be empty). The spread over seeds is that of the draws. The same in all rows: zero_shot
     (the accuracy without any picture: the horizontal line of the figure), baseline (the accuracy of always naming the
     most frequent class), and model, fingerprint, dataset and left_out (pictures that failed) of `test`.
 
-    Parameters
-    ----------
-    train, test
-        The labelled embeddings that shots are drawn from, and others that every row is judged on.
-    zero_shot
-        The head from `zero_shot_head`; of the same model as `train`.
-    shots
-        Pictures of each class, 0 or more, as many as `train` has at most; 0 is zero-shot.
-    seeds
-        The seeds of the draws, or how many (0, 1, ...).
-    method
-        "probe": the linear probe; "tip-adapter"; "mix": the probe mixed with the zero-shot weights.
-    validation
-        Labelled embeddings that settings are chosen on, anew for each row: a part of its own, or a fraction of `train`
-        that no shot is drawn from. They count as labelled pictures too, beside the shots. None takes fixed settings
-        (strength 0.01; alpha 1, beta 5.5; share 0.5).
+    `zero_shot` is the head from `zero_shot_head`, of the same model as `train`. `shots` are pictures per class, drawn
+    from `train`, which must have as many; 0 is zero-shot. `seeds` are those of the draws, or how many (0, 1, ...). On
+    `validation` settings are chosen anew for each row: a part of its own, or a fraction of `train` that no shot is
+    drawn from. It counts as labelled pictures too, beside the shots. None takes fixed settings (strength 0.01; alpha 1,
+    beta 5.5; share 0.5).
     """
-    check_choice(method, METHODS, "method")
-    seeds, shots = _as_seeds(seeds), [check_count(n, "shots", low=0) for n in as_list(shots, "shots", "numbers")]
+    check_choice(method, ("probe", "tip-adapter", "mix"), "method")
+    if isinstance(seeds, (int, float, np.number, np.bool_)):
+        seeds = range(check_count(seeds, "seeds"))
+    seeds = [check_count(seed, "seeds", low=0) for seed in as_list(seeds, "seeds", "numbers")]
+    shots = [check_count(n, "shots", low=0) for n in as_list(shots, "shots", "numbers")]
+    if not seeds:
+        raise ValueError("seeds is empty; pass how many, 1 or more, or a list of seeds of 0 or more.")
     if not shots:
         raise ValueError("shots is empty; pass one or more whole numbers of 0 or more.")
     fingerprint = check_head(zero_shot, "zero_shot").fingerprint
@@ -64,15 +55,15 @@ def few_shot_curve(
     judged, shared = judging_part(test, everything, choosing)
     start = zero_shot.reorder(pool.class_names)
     line = start.judge(judged)
-    origin = {name: getattr(judged.made_by, name) for name in ("model", "fingerprint", "dataset", "left_out")}
+    same = {"baseline": line.majority_baseline}
+    same |= {name: getattr(judged.made_by, name) for name in ("model", "fingerprint", "dataset", "left_out")}
     rows = []
-    for n, seed in ((n, seed) for n in shots for seed in seeds):
+    for n, seed in product(shots, seeds):
         head, settings, end = _fit(method, start, draw_shots(pool, n, seed=seed), choosing)
-        found = head.judge(judged)
+        found, note = head.judge(judged), " ".join(filter(None, (shared, end)))
         row = {"method": method, "shots": n, "seed": seed, "accuracy": found.accuracy}
-        row |= {"macro_recall": found.macro_recall, "zero_shot": line.accuracy} | settings
-        row |= {"baseline": line.majority_baseline} | origin
-        rows.append(row | {"note": " ".join(filter(None, (shared, end)))})
+        row |= {"macro_recall": found.macro_recall, "zero_shot": line.accuracy}
+        rows.append(row | settings | same | {"note": note})
     return pd.DataFrame(rows)
 
 
@@ -92,15 +83,6 @@ def _fit(
     probe, best, _, end = fit_best(fit_head, strengths, parts)
     if method == "probe":
         return probe, best, end
-    shares = grid(choosing, share=SHARES if choosing else (SHARE,))
+    shares = grid(choosing, share=SHARES if choosing else (0.5,))
     mixed, share, _, _ = fit_best(lambda _, share: mix_weights(zero_shot, probe, share), shares, parts)
     return mixed, best | share, end
-
-
-def _as_seeds(seeds: int | Sequence[int]) -> list[int]:
-    if isinstance(seeds, (int, float, np.number, np.bool_)):
-        return list(range(check_count(seeds, "seeds")))
-    listed = [check_count(seed, "seeds", low=0) for seed in as_list(seeds, "seeds", "numbers")]
-    if not listed:
-        raise ValueError("seeds is empty; pass how many, 1 or more, or a list of seeds of 0 or more.")
-    return listed

@@ -53,23 +53,13 @@ def linear_probe(
     strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
 ) -> LinearProbe:
-    """Learn a linear classifier on embeddings.
+    """Learn a linear classifier on `train`, in which every class must occur, and judge it on `test`.
 
-    Parameters
-    ----------
-    train
-        Labelled embeddings, an `ImageEmbeddings` or a pair (embeddings, labels); every class must occur.
-    test
-        Other labelled embeddings, to judge the probe on.
-    validation
-        Where the strength with the lowest log loss is chosen: a fraction of `train`, held out of each class as `seed`
-        decides (the probe is then fitted again on all of `train`), or a part of its own; None with a single strength.
-        The accuracy of the chosen row there is too good by the choice; the test part's is not.
-    strengths
-        Candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. Where the heaviest or the
-        lightest is chosen, `note` says so.
-    seed
-        For the fraction.
+    `strengths` are candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. On `validation`
+    the one with the lowest log loss is chosen: a fraction of `train`, held out of each class as `seed` decides (the
+    probe is then fitted again on all of `train`), or a part of its own; None with a single strength. The accuracy of
+    the chosen one there is too good by the choice; the test part's is not. Where the heaviest or the lightest is
+    chosen, `note` says so.
     """
     candidates = grid(validation, strength=check_numbers(strengths, "strengths", above=True))
     parts = training_parts(train, validation, seed=seed)
@@ -185,11 +175,10 @@ class TipAdapter(Head):
 
     def votes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Add up the affinities of checked embeddings (N, D) to the shots of each class: (N, K)."""
-        shots = np.arange(len(self.labels))
-        ones = np.ones(len(shots), np.float32)
-        shot_classes = csr_array((ones, (self.labels, shots)), shape=(len(self.class_names), len(shots)))  # (K, M)
-        votes = np.zeros((len(values), len(self.class_names)), np.float32)
-        step = max(1, CHUNK_CELLS // max(1, len(self.keys)))
+        n, k = len(self.labels), len(self.class_names)
+        shot_classes = csr_array((np.ones(n, np.float32), (self.labels, np.arange(n))), shape=(k, n))  # (K, M)
+        votes = np.zeros((len(values), k), np.float32)
+        step = max(1, CHUNK_CELLS // max(1, n))
         for start in range(0, len(values), step):
             block = slice(start, start + step)
             affinities = np.exp(-self.beta * (1 - values[block] @ self.keys.T))  # (n, M)
@@ -206,18 +195,12 @@ def tip_adapter(
     betas: Sequence[float] | None = None,
     seed: int = 0,
 ) -> TipAdapter:
-    """Make a Tip-Adapter (Zhang et al., ECCV 2022): a head with all of `train` as its shots.
+    """Make a Tip-Adapter (Zhang et al., ECCV 2022): a head with all of `train` as its shots, at least one per class.
 
-    Parameters
-    ----------
-    train, zero_shot
-        The shots: labelled embeddings, at least one of every class; and the head from `zero_shot_head`, of one model.
-    validation, seed
-        Where alpha and beta are chosen, by accuracy, then by log loss: a part of its own, or a fraction of `train`,
-        held out of each class for the choice as `seed` decides. None takes one of each.
-    alphas, betas
-        Candidates. None stands for the paper's 1 and 5.5, and for a grid around them where there is a validation part;
-        alpha 0 is zero-shot.
+    `zero_shot` is the head from `zero_shot_head`, of the same model. On `validation` alpha and beta are chosen, by
+    accuracy, then by log loss: a part of its own, or a fraction of `train`, held out of each class for the choice as
+    `seed` decides; None takes one of each. Without candidates (`alphas`, `betas`) they are the paper's 1 and 5.5, or a
+    grid around them where there is a validation part; alpha 0 is zero-shot.
     """
     offered = ((ALPHA,), (BETA,)) if validation is None else (ALPHAS, BETAS)
     alphas, betas = (new if given is None else given for given, new in zip((alphas, betas), offered, strict=True))

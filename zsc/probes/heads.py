@@ -119,16 +119,10 @@ def zero_shot_head(
 ) -> LinearHead:
     """Make the head that needs no picture: cosines to the class weights, times the logit scale.
 
-    Its probabilities are those of the classifier with pooling "mean"; no linear head can pool by another rule.
-
-    Parameters
-    ----------
-    class_weights
-        A classifier, which brings all the rest; or the class weights alone, shape (K, D), unit rows.
-    logit_scale, fingerprint
-        The model's own; with its fingerprint, embeddings of another model are refused.
-    class_names
-        K names, by which classes are matched with those of a training part; None says that the order is theirs.
+    Pass a classifier, which brings all the rest; or class weights, shape (K, D), unit rows, with the model's logit
+    scale, its fingerprint (embeddings of another model are then refused), and K class names, by which classes are
+    matched with those of a training part; None says that the order is theirs. The probabilities are those of the
+    classifier with pooling "mean"; no linear head can pool by another rule.
     """
     if isinstance(class_weights, ZeroShotClassifier):
         clf = class_weights

@@ -80,11 +80,10 @@ def as_rows(
     if class_names is None or list(class_names) == rows.class_names:
         return rows
     match = match_by(rows.class_names, class_names)
-    made_by = rows.made_by
     if match.by == "position" and not NO_NAME.match(class_names[0]):
         match.tell()
-        made_by = replace(made_by, matched_by=match.by)
-    return replace(rows, labels=match.index[labels], class_names=list(class_names), made_by=made_by)
+        rows = replace(rows, made_by=replace(rows.made_by, matched_by=match.by))
+    return replace(rows, labels=match.index[labels], class_names=list(class_names))
 
 
 def check_model(made_by: str, expected: str, name: str) -> str:
@@ -191,7 +190,6 @@ def split_rows(rows: LabelledRows, fraction: float, *, seed: int) -> tuple[Label
 
 def draw_shots(rows: LabelledRows, shots: int, *, seed: int) -> LabelledRows:
     """Draw so many rows of each class; with the same seed, fewer shots are a part of more."""
-    check_count(shots, "shots", low=0)
     drawn = []
     for name, members in _shuffled(rows, seed):
         if len(members) < shots:

@@ -1,8 +1,15 @@
 """Prompts: which sentences stand for which class; the tutorials' prompts by name; files in and out."""
 
 from zsc.prompts.advice import check_prompts
-from zsc.prompts.prompts import POOLINGS, ClassPrompts, as_prompts, check_pooling
-from zsc.prompts.published import default_prompts, prompt_set, prompt_set_names
+from zsc.prompts.prompts import (
+    POOLINGS,
+    ClassPrompts,
+    as_prompts,
+    check_pooling,
+    default_prompts,
+    prompt_set,
+    prompt_set_names,
+)
 from zsc.prompts.templates import DEFAULT_TEMPLATE, template_set, template_set_names
 
 __all__ = [

@@ -19,7 +19,6 @@ NEGATIONS = ("no", "not", "without", "never", "none", "nothing", "non", "neither
 NEGATION = re.compile(rf"\b({'|'.join(NEGATIONS)}|free of)\b|n['’]t\b", re.IGNORECASE)
 _LABEL = re.compile(r"[^\W_]+(_[^\W_]+)+|[a-z]+[A-Z][A-Za-z]*|\d+([.-]\S+)?|[A-Za-z]+\d+")
 _IMAGENET_ID = re.compile(r"n\d{8}(\D.*)?")
-COLUMNS = ("class_name", "prompt", "warning", "advice")
 
 
 def check_prompts(
@@ -27,34 +26,23 @@ def check_prompts(
 ) -> pd.DataFrame:
     """Look prompts over for what is known to go wrong.
 
-    Parameters
-    ----------
-    prompts
-        What to look over.
-    count_tokens
-        Counts the tokens of a text, start and end included, as `model.tokenizer.count` does; None leaves lengths out.
-    limit
-        How many tokens the model reads.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per warning: class_name, prompt, warning ("negation", "too long", "duplicate", "no English script",
-        "no phrase"), advice (one sentence). Empty where there is nothing to say.
+    The table has one row per warning: class_name, prompt, warning ("negation", "too long", "duplicate", "no English
+    script", "no phrase"), advice (one sentence). `count_tokens` counts the tokens of a text, start and end included, as
+    `model.tokenizer.count` does, of which the model reads `limit`; None leaves lengths out.
     """
     owners: dict[str, Counter[str]] = {}  # text -> how often each class has it
-    for class_name, texts in prompts.texts.items():
-        for text in texts:
-            owners.setdefault(_folded(text), Counter())[class_name] += 1
+    pairs = [(class_name, text) for class_name, texts in prompts.texts.items() for text in texts]
+    for class_name, text in pairs:
+        owners.setdefault(_folded(text), Counter())[class_name] += 1
     rows = []
-    for class_name, texts in prompts.texts.items():
-        for text in texts:
-            found = [*_about_text(text), *_about_label(class_name, text), *_double(owners[_folded(text)], class_name)]
-            if count_tokens is not None and (tokens := count_tokens(text)) > limit:
-                advice = f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
-                found.append(("too long", advice))
-            rows += [(class_name, text, *row) for row in found]
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).drop_duplicates(ignore_index=True)
+    for class_name, text in pairs:
+        found = [*_about_text(text), *_about_label(class_name, text), *_double(owners[_folded(text)], class_name)]
+        if count_tokens is not None and (tokens := count_tokens(text)) > limit:
+            advice = f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
+            found.append(("too long", advice))
+        rows += [(class_name, text, *row) for row in found]
+    columns = ["class_name", "prompt", "warning", "advice"]
+    return pd.DataFrame(rows, columns=columns, dtype=object).drop_duplicates(ignore_index=True)
 
 
 def _folded(text: str) -> str:

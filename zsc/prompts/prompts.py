@@ -1,4 +1,4 @@
-"""Class names x templates -> ClassPrompts: which sentences stand for which class; their files.
+"""Class names x templates -> ClassPrompts: which sentences stand for which class; their files; the tutorials' by name.
 
 Knows no model and no picture. Templates are strings with exactly one `{}`. A class name is put in as it is, as the
 tutorials have it ("a photo of a English springer"), unless `articles=True`.
@@ -6,7 +6,7 @@ tutorials have it ("a photo of a English springer"), unless `articles=True`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ import yaml
 
 from zsc.checks import as_list, check_choice, check_class_names, check_labels, check_unique, from_json, short, to_json
 from zsc.files import printable, write_whole
-from zsc.prompts.templates import DEFAULT_TEMPLATE, as_templates, fill
+from zsc.prompts.templates import DEFAULT_TEMPLATE, as_templates, fill, packaged
 
 POOLINGS = ("mean", "max", "sum", "chils")
 _KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
@@ -27,19 +27,6 @@ _Made = TypeVar("_Made")
 class ClassPrompts:
     """The prompts of K classes: M filled templates, each owned by one class.
 
-    Attributes
-    ----------
-    class_names
-        The K classes, in the order of the columns of every score.
-    prompts
-        The M prompts; those of a class stand together, in the order of `class_names`.
-    owners
-        For each prompt the index of its class, shape (M,).
-    pooling
-        The pooling rule these prompts were published with (see `zsc.scoring`), or None to leave it open.
-    name
-        A name for tables and files; may be empty.
-
     Examples
     --------
     >>> prompts = ClassPrompts.from_names(["cat", "dog"], templates=["a photo of a {}", "a drawing of a {}"])
@@ -49,11 +36,11 @@ class ClassPrompts:
     (0, 0, 1, 1)
     """
 
-    class_names: tuple[str, ...]
-    prompts: tuple[str, ...]
-    owners: tuple[int, ...]
-    pooling: str | None = None
-    name: str = ""
+    class_names: tuple[str, ...]  # K, in the order of the columns of every score
+    prompts: tuple[str, ...]  # M; those of a class stand together, in the order of the classes
+    owners: tuple[int, ...]  # for each prompt the index of its class, (M,)
+    pooling: str | None = None  # the rule they were published with (see zsc.scoring); None leaves it open
+    name: str = ""  # for tables and files
 
     def __post_init__(self) -> None:
         names, prompts = check_class_names(self.class_names), as_list(self.prompts, "prompts", "texts")
@@ -83,18 +70,10 @@ class ClassPrompts:
         articles: bool = False,
         name: str = "",
     ) -> ClassPrompts:
-        """Fill every template with every class name.
+        """Fill every template with every class name, such as "cat" or "golf ball".
 
-        Parameters
-        ----------
-        class_names
-            K names that fit the templates, such as "cat" or "golf ball".
-        templates
-            One template or several, each with exactly one ``{}``; or a set by its name, such as "imagenet-80".
-        articles
-            Write "an {}" for "a {}" where the name asks for it; the tutorials do not.
-        name
-            A name for tables and files.
+        `templates` is one or several, each with exactly one ``{}``, or a set by its name, such as "imagenet-80".
+        `articles` writes "an {}" for "a {}" where the class name asks for it; the tutorials do not.
         """
         found = as_templates(templates)
         names = check_class_names(as_list(class_names, "class_names", "texts"))
@@ -120,7 +99,7 @@ class ClassPrompts:
     @classmethod
     def load(cls, path: str | Path) -> ClassPrompts:
         """Read prompts from a YAML or JSON file; one that holds something else is a ValueError that names it."""
-        return _read(Path(path), lambda content: from_content(content, Path(path).stem))
+        return _read(Path(path), lambda content: _from_content(content, Path(path).stem))
 
     def save(self, path: str | Path) -> Path:
         """Write the prompts in the form that `load` reads, whole or not at all: JSON if it ends in .json, else YAML."""
@@ -171,7 +150,32 @@ def load_many(path: str | Path) -> dict[str, ClassPrompts]:
     return _read(Path(path), _candidates)
 
 
-def from_content(content: Mapping[str, Any], default_name: str) -> ClassPrompts:
+def prompt_set_names() -> list[str]:
+    """List the named prompt sets that come with the package, in the order of the file."""
+    return list(packaged("published"))
+
+
+def prompt_set(name: str) -> ClassPrompts:
+    """Look a published prompt set up by its name, such as "glasses-1" or "afhq-b" (see `prompt_set_names`)."""
+    published = packaged("published")
+    if not isinstance(name, str) or name not in published:
+        raise ValueError(f"no prompt set {short(name)}; there are {', '.join(published)}.")
+    return _from_content(published[name], name)
+
+
+def default_prompts(class_names: Sequence[str], dataset_name: str = "") -> ClassPrompts:
+    """Choose the prompts to begin with: the tutorial's first ones for its data set, else "a photo of a {}".
+
+    A published set is chosen only if its classes are those of the data set, in any order; a version of a data set
+    ("afhq_v2") counts as the data set.
+    """
+    for name, content in packaged("published").items():
+        if content["dataset"] == dataset_name.partition("_v")[0] and set(content["classes"]) == set(class_names):
+            return prompt_set(name)
+    return ClassPrompts.from_names(class_names, name=DEFAULT_TEMPLATE)
+
+
+def _from_content(content: Mapping[str, Any], default_name: str) -> ClassPrompts:
     """Make prompts of what a file holds: its classes alone, or under `classes` with settings beside them."""
     classes, unknown = content.get("classes"), [str(key) for key in content if key not in _KEYS]
     if not isinstance(classes, (Mapping, list)) and unknown:
@@ -199,7 +203,7 @@ def _candidates(content: Mapping[Any, Any]) -> dict[str, ClassPrompts]:
         if not isinstance(inner, Mapping):
             raise TypeError(f"{short(key)} holds {short(inner)}; write its 'class: prompt' lines under it")
         try:
-            found[str(key)] = from_content(inner, str(key))
+            found[str(key)] = _from_content(inner, str(key))
         except (TypeError, ValueError) as error:
             raise ValueError(f"candidate {short(key)}: {error}") from error
     return found

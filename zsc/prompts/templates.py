@@ -54,36 +54,22 @@ def as_templates(templates: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def fill(template: str, class_name: str, *, articles: bool = False) -> str:
-    """Put a class name into a template.
+    """Put a class name into a template with one ``{}``; `articles` writes "an {}" where it begins with a spoken vowel.
 
-    Parameters
-    ----------
-    template
-        A text with one ``{}``.
-    class_name
-        What to put there.
-    articles
-        Write "an {}" for "a {}" where the name is spoken with a vowel at its beginning. The tutorials do not.
+    That is told by the first letters: right for usual words, not for abbreviations.
 
     Examples
     --------
     >>> fill("a photo of a {}", "English springer", articles=True)
     'a photo of an English springer'
     """
-    if articles and is_spoken_with_a_vowel(class_name):
+    start = class_name.strip()
+    if articles and _SPOKEN_VOWEL.match(start) and not _SPOKEN_CONSONANT.match(start):
         template = _ARTICLE.sub(r"an\1{}", template)
     return template.replace("{}", class_name)
-
-
-def is_spoken_with_a_vowel(text: str) -> bool:
-    """Tell whether "an" goes before a text, by its beginning: right for usual words, not for abbreviations."""
-    start = text.strip()
-    return bool(_SPOKEN_VOWEL.match(start)) and not _SPOKEN_CONSONANT.match(start)
 
 
 @cache
 def packaged(name: str) -> dict[str, dict[str, Any]]:
     """Read a YAML file of this package: "templates" or "published"."""
-    text = resources.files("zsc.prompts").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    content: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return content
+    return yaml.safe_load(resources.files("zsc.prompts").joinpath(f"{name}.yaml").read_text(encoding="utf-8"))

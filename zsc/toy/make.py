@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from open_clip.model import CLIP
 
-from zsc.drawings.draw import KINDS, draw
+from zsc.drawings import KINDS, draw
 from zsc.prompts import prompt_set
 from zsc.toy.pretrain import Recipe, embed_drawings, save_weights, to_pixels, to_tokens, train
 

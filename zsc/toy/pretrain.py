@@ -22,7 +22,7 @@ from torch.nn import functional
 from tqdm import tqdm  # a line of text, also in a notebook: it leaves no widget behind
 
 from zsc.checks import short
-from zsc.drawings.draw import KINDS, Drawing, draw
+from zsc.drawings import KINDS, Drawing, draw
 from zsc.files import write_whole
 
 FORMAT = 1  # of a kept training state
