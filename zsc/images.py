@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from zsc.checks import as_list
-from zsc.files import expanded, printable, quiet_session, reason, shown
+from zsc.files import expanded, judged, printable, quiet_session, shown
 
 ImageSource = (
     Any  # path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or what gives one
@@ -270,7 +270,7 @@ def _fetched(url: str, timeout: float) -> bytes | _Problem:
     except _Problem as error:
         return error
     except Exception as error:  # the libraries raise many kinds for an address or an answer that makes no sense
-        return _Problem(_UNFETCHED.format(reason(error)))
+        return _Problem(_UNFETCHED.format(judged(error)[0]))
 
 
 def _decoded(content: Any) -> tuple[Image.Image, int]:

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -147,14 +148,13 @@ class EmbeddingStore:
 
     def verify(self) -> list[PartCheck]:
         """Check every part: its bytes against its name, its columns, and that its rows are unit vectors."""
-        return [PartCheck(part, self._problem(part)) for part in self.parts]
-
-    def _problem(self, part: Path) -> str:
-        try:
-            self.parts.open(part)
-        except (DamagedError, ForeignError, FileNotFoundError) as error:
-            return str(error)
-        return ""
+        checks = dict.fromkeys(self.parts, "")
+        for part in checks:
+            try:
+                self.parts.open(part)
+            except (DamagedError, ForeignError, FileNotFoundError) as error:
+                checks[part] = str(error)
+        return list(starmap(PartCheck, checks.items()))
 
     def _remember(self, part: Path, digests: Sequence[bytes]) -> None:
         for row, digest in enumerate(digests):
@@ -200,8 +200,8 @@ class PathIndex:
             folder.mkdir(parents=True, exist_ok=True)
             self.parts.write(dict(zip(_PATHS[0].names, zip(*new, strict=True), strict=True)))
         except OSError as error:
-            reason = f"{printable(folder)}: {len(new)} paths could not be remembered ({_why(error)})"
-            warnings.warn(f"{reason}; these pictures are read again next time.", StoreWarning, stacklevel=3)
+            told = f"{len(new)} paths could not be remembered ({_why(error)}); these pictures are read again next time."
+            warnings.warn(f"{printable(folder)}: {told}", StoreWarning, stacklevel=3)
         self._known.update(rows)
 
 
@@ -303,16 +303,14 @@ def _name_of(data: bytes) -> str:
 
 def _set_aside(part: Path, reason: str) -> None:
     """Rename a damaged part, and warn."""
-    aside = part.with_suffix(".damaged")
     try:
-        part.replace(aside)
-        done = f"set aside as {aside.name}"
+        done = f"set aside as {part.replace(part.with_suffix('.damaged')).name}"
     except FileNotFoundError:  # another process was first
         return
     except OSError as error:
         done = f"it could not be set aside ({_why(error)})"
-    text = f"{printable(part)}: {reason}; {done}, its pictures are embedded again."
-    warnings.warn(text, DamagedPartWarning, stacklevel=4)
+    told = f"{printable(part)}: {reason}; {done}, its pictures are embedded again."
+    warnings.warn(told, DamagedPartWarning, stacklevel=4)
 
 
 def _warn_of_foreign(path: Path, reason: str) -> None:
@@ -442,26 +440,21 @@ def clear(folder: str | Path, fingerprint: str | None = None) -> Cleared:
 
 def _emptied(parts: Parts) -> list[tuple[Path, str]]:
     """Remove the files of a folder that are ours, and it if it is empty then; list the others, and why they stay."""
-    left, description = list[tuple[Path, str]](), parts.folder / DESCRIPTION
-    for path in sorted(parts.folder.iterdir()):
-        if path != description:
-            reason = _why_not_ours(path, parts) or _not_removed(path)
-            left += [(path, reason)] if reason else []
-    is_told = any(path.name.startswith("part-") for path, _ in left)  # then it says whose they are
-    if parts.kind != "paths" and not is_told and (reason := _not_removed(description)):
-        left.append((description, reason))
+    left = list[tuple[Path, str]]()
+    for path in sorted(parts.folder.iterdir(), key=lambda path: (path.name == DESCRIPTION, path)):
+        is_description = path.name == DESCRIPTION and parts.kind != "paths"
+        if is_description and any(other.name.startswith("part-") for other, _ in left):
+            continue  # it says whose they are
+        reason = "" if is_description else _why_not_ours(path, parts)
+        try:
+            if not reason:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            reason = f"cannot be removed ({_why(error)})"
+        left += [(path, reason)] if reason else []
     with suppress(OSError):
         parts.folder.rmdir()
     return left
-
-
-def _not_removed(path: Path) -> str:
-    """Remove a file; say why it could not be."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        return f"cannot be removed ({_why(error)})"
-    return ""
 
 
 def _why_not_ours(path: Path, parts: Parts) -> str:
