@@ -104,8 +104,8 @@ class ImageEmbeddings:
         values = check_embeddings(self.values, "values", partial=True)
         n = len(paths)
         if not len(values) == n == len(labels):
-            shapes = f"values of shape {values.shape} for {n} paths and {len(labels)} labels"
-            raise ValueError(f"{shapes}; pass (N, D) values and N of the others.")
+            found = f"values of shape {values.shape} for {n} paths and {len(labels)} labels"
+            raise ValueError(f"{found}; pass (N, D) values and N of the others.")
         digests = None if self.digests is None else FrozenList(as_list(self.digests, "digests"))
         if digests is not None and (len(digests) != n or not all(d is None or isinstance(d, bytes) for d in digests)):
             raise ValueError(f"digests holds {len(digests)} for {n} pictures; pass bytes or None, one for each.")
@@ -114,11 +114,10 @@ class ImageEmbeddings:
         for name in _TEXTS:
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"{name}={short(getattr(self, name))}; {name} must be a text.")
-        if not isinstance(self.failures, pd.DataFrame) or not set(_FAILURE) <= set(self.failures.columns):
-            raise TypeError(
-                f"failures is {short(self.failures)}; pass a DataFrame with the columns index, image, error."
-            )
-        failures = failure_table(self.failures[list(_FAILURE)].itertuples(index=False))
+        failures = self.failures
+        if not isinstance(failures, pd.DataFrame) or not set(_FAILURE) <= set(failures.columns):
+            raise TypeError(f"failures is {short(failures)}; pass a DataFrame with the columns {', '.join(_FAILURE)}.")
+        failures = failure_table(failures[list(_FAILURE)].itertuples(index=False))
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "paths", FrozenList(paths))
         object.__setattr__(self, "labels", frozen(labels))
@@ -195,11 +194,10 @@ class ImageEmbeddings:
         try:
             with path.open("rb") as file:
                 return cls(**_read(file))
-        except ForeignError as error:
-            raise ValueError(f"{printable(path)}: {error}.") from error
         except Exception as error:  # a damaged or foreign file may raise anything
-            why = f"no file of embeddings that can be read ({getattr(error, 'strerror', None) or printable(error)})"
-            raise ValueError(f"{printable(path)}: {why}; write one with save.") from error
+            why = getattr(error, "strerror", None) or printable(error)
+            words = f"no file of embeddings that can be read ({why}); write one with save"
+            raise ValueError(f"{printable(path)}: {error if isinstance(error, ForeignError) else words}.") from error
 
 
 def _read(file: BinaryIO) -> dict[str, Any]:
@@ -208,7 +206,8 @@ def _read(file: BinaryIO) -> dict[str, Any]:
     kind, _ = about.pop("kind", KIND), about.pop("format", None)
     wanted = {"class_names", "failures", *_TEXTS}
     missing = sorted({"image", "label", "values"} - columns.keys()) + sorted(wanted - about.keys())
-    if missing := missing or ["kind"] * (kind != KIND):
+    missing += [] if kind == KIND else ["kind"]
+    if missing:
         raise ForeignError(f"does not hold saved embeddings ({', '.join(missing)} is missing); write them with save")
     if unknown := about.keys() - wanted:
         raise ForeignError(f"holds {short(min(unknown))}, so that a newer version of zsc wrote it: update zsc")

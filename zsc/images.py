@@ -14,9 +14,9 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from functools import cache
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,14 @@ from PIL import Image, ImageColor, UnidentifiedImageError
 from zsc.checks import as_list
 from zsc.files import expanded, judged, printable, quiet_session, shown
 
-ImageSource = (
-    Any  # path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or what gives one
-)
-
+# Path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or a function that returns one.
+ImageSource = Any
 RULES = "open_image 2: upright, first frame, 16 bit by 257, alpha over white, no profile"  # in fingerprints
 MAX_URL_BYTES = 100 * 2**20
 MAX_FILE_BYTES = 2**30
 THUMBNAIL = 256
 HEIC_ADVICE = "needs conversion to JPEG or PNG, or the package pillow-heif"
 _POSSIBLE = 'pass a path, a URL, bytes, an open binary file, {"bytes", "path"}, a PIL image or a uint8 array'
-_UNFETCHED = "could not be fetched ({}); check the address and the network, or pass a file."
 _ORIENTATION = 0x0112  # EXIF
 _T = Image.Transpose
 _TURNS = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE, 6: _T.ROTATE_270,
@@ -64,12 +61,9 @@ def open_image(
         A path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path`` (as
         Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
         without arguments that returns one of these.
-    background
-        The colour that shows through transparent pixels, as Pillow names colours.
-    timeout
-        Seconds that the fetching of a URL may take in all.
-    name
-        What messages call the picture; its path, URL or kind where None.
+    background, timeout, name
+        The colour that shows through transparent pixels, as Pillow names colours; the seconds that fetching a URL may
+        take in all; and what messages call the picture (its path, URL or kind where None).
 
     Raises
     ------
@@ -250,27 +244,25 @@ def _all_of(blocks: Iterable[bytes], limit: int) -> bytes:
 
 def _download(url: str, timeout: float) -> bytes:
     """Fetch a picture in a thread, so that a server that sends a byte now and then cannot exceed the time."""
-    answers = SimpleQueue[bytes | _Problem]()
-    threading.Thread(target=lambda: answers.put(_fetched(url, timeout)), daemon=True).start()
-    try:
-        answer = answers.get(timeout=timeout)
-    except Empty:
-        answer = _Problem(_UNFETCHED.format("timed out"))
-    if isinstance(answer, _Problem):
-        raise answer
-    return answer
+    answer = Future[bytes]()
 
+    def fetch() -> None:
+        try:
+            headers = {"User-Agent": "zsc", "Accept-Encoding": "identity"}
+            with quiet_session() as session, session.get(url, headers=headers, stream=True, timeout=timeout) as reply:
+                reply.raise_for_status()
+                answer.set_result(_all_of(reply.iter_content(2**16), MAX_URL_BYTES))
+        except Exception as error:  # the libraries raise many kinds for an address or an answer that makes no sense
+            answer.set_exception(error)
 
-def _fetched(url: str, timeout: float) -> bytes | _Problem:
+    threading.Thread(target=fetch, daemon=True).start()
     try:
-        headers = {"User-Agent": "zsc", "Accept-Encoding": "identity"}
-        with quiet_session() as session, session.get(url, headers=headers, stream=True, timeout=timeout) as reply:
-            reply.raise_for_status()
-            return _all_of(reply.iter_content(2**16), MAX_URL_BYTES)
-    except _Problem as error:
-        return error
-    except Exception as error:  # the libraries raise many kinds for an address or an answer that makes no sense
-        return _Problem(_UNFETCHED.format(judged(error)[0]))
+        return answer.result(timeout)
+    except _Problem:
+        raise
+    except Exception as error:
+        why = "timed out" if not answer.done() else judged(error)[0]
+        raise _Problem(f"could not be fetched ({why}); check the address and the network, or pass a file.") from None
 
 
 def _decoded(content: Any) -> tuple[Image.Image, int]:
@@ -308,10 +300,8 @@ def _decoded_once(content: Any) -> tuple[Image.Image, int]:
 
 def _from_array(array: np.ndarray) -> Image.Image:
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise _Problem(
-            f"shape {array.shape} and type {array.dtype} is no picture; pass uint8 of shape (H, W), (H, W, 3) or "
-            "(H, W, 4)."
-        )
+        what = f"shape {array.shape} and type {array.dtype} is no picture"
+        raise _Problem(f"{what}; pass uint8 of shape (H, W), (H, W, 3) or (H, W, 4).")
     return Image.fromarray(array) if array.size else Image.new("RGB", (array.shape[1], array.shape[0]))
 
 
@@ -384,10 +374,8 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     elif low >= 0 and high <= 255:
         factor, divisor = 1.0, 1.0
     else:  # NaN, too
-        raise _Problem(
-            f"grey values from {low:g} to {high:g} have no agreed brightness; "
-            "save it with 8 bits, 16 bits or floats from 0 to 1."
-        )
+        ways = "save it with 8 bits, 16 bits or floats from 0 to 1"
+        raise _Problem(f"grey values from {low:g} to {high:g} have no agreed brightness; {ways}.")
     grey = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), 256):  # in blocks of rows: eight bytes per pixel for all of them would be much
         rows = values[start : start + 256].astype(np.float64)
@@ -398,25 +386,23 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 def _named(error: Exception, source: ImageSource, name: str | None = None, content: Any = None) -> ImageError:
     """Say which picture cannot be opened, why, and what to do; without a login, a signature or control characters."""
     name = name or describe(source)
-    name, why = printable(shown(name) if is_url(name) else name), _why(error, content)
-    return ImageError(f"{name}: {why}" if name.strip() else why)
-
-
-def _why(error: Exception, content: Any) -> str:
+    name = printable(shown(name) if is_url(name) else name)
     words = printable(" ".join(str(error).split()))[:200] or type(error).__name__
     if isinstance(error, _Problem):
-        return str(error)
-    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-        return f"the picture is too large to open safely ({words}); make it smaller first."
-    if isinstance(error, MemoryError):
-        return "the picture needs more memory than there is; make it smaller first."
-    if isinstance(error, UnidentifiedImageError):
-        return _why_unidentified(bytes(content[:64]))
-    if content is None or (isinstance(error, OSError) and error.errno is not None):
-        return f"cannot be read ({getattr(error, 'strerror', None) or words}); check the file and its rights."
-    if isinstance(content, Image.Image):
-        return f"the PIL image cannot be used ({words}); open it again, or leave it out."
-    return f"the file is damaged or cut short ({words}); fetch or export it again, or leave it out."
+        why = str(error)
+    elif isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        why = f"the picture is too large to open safely ({words}); make it smaller first."
+    elif isinstance(error, MemoryError):
+        why = "the picture needs more memory than there is; make it smaller first."
+    elif isinstance(error, UnidentifiedImageError):
+        why = _why_unidentified(bytes(content[:64]))
+    elif content is None or (isinstance(error, OSError) and error.errno is not None):
+        why = f"cannot be read ({getattr(error, 'strerror', None) or words}); check the file and its rights."
+    elif isinstance(content, Image.Image):
+        why = f"the PIL image cannot be used ({words}); open it again, or leave it out."
+    else:
+        why = f"the file is damaged or cut short ({words}); fetch or export it again, or leave it out."
+    return ImageError(f"{name}: {why}" if name.strip() else why)
 
 
 def _why_unidentified(head: bytes) -> str:

@@ -6,14 +6,12 @@ picture has no label.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import pandas as pd
 
 from zsc.checks import (
     FrozenDict,
@@ -85,8 +83,7 @@ class ImageDataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what it was made of, so that a copy cannot be changed either."""
-        parts = (list(self.paths), self.labels, list(self.class_names), self.name, self.split_name, dict(self.notes))
-        return type(self), parts
+        return type(self), tuple(getattr(self, each.name) for each in fields(self))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -96,13 +93,12 @@ class ImageDataset:
     @overload
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> ImageDataset: ...
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> tuple[Any, int] | ImageDataset:
-        """Give `(path, label)` of one picture, or the data set of a slice, of indices or of a mask."""
-        if isinstance(index, (int, np.integer)) and not isinstance(index, bool):
-            place = operator.index(index)
-            if not -len(self) <= place < len(self):
-                raise IndexError(f"index {place} is out of range; {self.name!r} has {len(self)} pictures.")
-            return self.paths[place], int(self.labels[place])
-        return self.select(index)  # type: ignore[arg-type]
+        """Return `(path, label)` of one picture, or the data set of a slice, of indices or of a mask."""
+        if not isinstance(index, (int, np.integer)) or isinstance(index, bool):
+            return self.select(index)  # type: ignore[arg-type]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is out of range; {self.name!r} has {len(self)} pictures.")
+        return self.paths[index], int(self.labels[index])
 
     def __iter__(self) -> Iterator[tuple[Any, int]]:
         return ((self.paths[i], int(self.labels[i])) for i in range(len(self)))
@@ -141,30 +137,16 @@ class ImageDataset:
         chosen[order] = np.diff(steps) > 0
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
-    def to_frame(self) -> pd.DataFrame:
-        """Give a table with the columns image, label and class_name, one row per picture."""
-        names = np.array([*self.class_names, None], dtype=object)  # label -1 picks the None at the end
-        return pd.DataFrame(
-            {"image": pd.Series(self.paths, dtype=object), "label": self.labels, "class_name": names[self.labels]}
-        )
-
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
         """Load a folder with one sub-folder per class; the notes say what was passed over, and why.
 
-        Parameters
-        ----------
-        folder
-            Its sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
-            them, and links are followed. Folders whose names differ in what cannot be seen are one class.
-        name
-            The data set's name; the folder's own where None.
+        The sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
+        them, and links are followed. Folders whose names differ in what cannot be seen are one class. The data set is
+        called as the folder unless it has a `name`.
 
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If the folder is missing or has no sub-folders, if pictures lie beside them, if one of them holds no
-            picture, or if links put a picture into two classes.
+        FileNotFoundError or ValueError says that the folder is missing or has no sub-folders, that pictures lie beside
+        them, that one of them holds no picture, or that links put a picture into two classes.
         """
         folder = local_path(folder)
         return cls._of(read_folder(folder), name or fold(folder.resolve().name))
@@ -180,7 +162,7 @@ class ImageDataset:
         class_names: Sequence[str] | Mapping[Any, str] | None = None,
         name: str | None = None,
     ) -> ImageDataset:
-        """Load pictures and labels listed in a CSV file.
+        """Load pictures and labels listed in a CSV file, after which the data set is called unless it has a `name`.
 
         Parameters
         ----------
@@ -193,8 +175,6 @@ class ImageDataset:
         label_column, class_names
             The class of each row: a class name, or an index into `class_names`, which may also be a mapping of the
             values in the file to names. Names that are not given are the sorted values. No column: no labels.
-        name
-            The data set's name; the file's own where None.
 
         Raises
         ------
@@ -203,8 +183,7 @@ class ImageDataset:
             short, a label is unknown or empty, or one picture has two labels; the message names the line.
         """
         csv = local_path(csv)
-        listed = read_csv(csv, image_column, label_column, image_pattern, class_names)
-        return cls._of(listed, name or fold(csv.stem))
+        return cls._of(read_csv(csv, image_column, label_column, image_pattern, class_names), name or fold(csv.stem))
 
     @classmethod
     def from_huggingface(
@@ -225,8 +204,7 @@ class ImageDataset:
 def _as_names(class_names: Any) -> list[str]:
     """Read class names; whole numbers count as their digits."""
     given = as_list(class_names, "class_names", "names")
-    texts = [str(n) if isinstance(n, (int, np.integer)) and not isinstance(n, bool) else n for n in given]
-    names = [fold(n) if isinstance(n, str) else n for n in texts]
-    check_texts(names, "class_names")
+    is_name = [isinstance(n, (str, int, np.integer)) and not isinstance(n, bool) for n in given]
+    names = check_texts([fold(n) if is_one else n for n, is_one in zip(given, is_name, strict=True)], "class_names")
     check_unique(names, "class_names")
     return names
