@@ -391,7 +391,7 @@ def test_unknown_names_and_sources(tmp_path):
     ):
         download_dataset("cifar", tmp_path)
     with pytest.raises(
-        ValueError, match="source='torrent'; the source of afhq must be one of authors, kaggle, kaggle-public"
+        ValueError, match="source='torrent'; source must be one of authors, kaggle, kaggle-public"
     ):
         download_dataset("afhq", tmp_path, source="torrent")
     with pytest.raises(ValueError, match="version=3; version must be one of 1, 2"):

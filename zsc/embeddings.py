@@ -81,10 +81,8 @@ class ImageEmbeddings:
     digests
         sha256 of each picture's content, None where it failed; or None where they are not known.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If something is of another kind, rows are not unit vectors, labels index no class, or numbers differ.
+    TypeError or ValueError says that something is of another kind, rows are not unit vectors, labels index no class, or
+    numbers differ.
     """
 
     values: np.ndarray
@@ -268,11 +266,8 @@ def embed_images(
         What a picture that cannot be opened or embedded does, whatever it raises: "raise" ends the run (what was
         embedded is kept), "skip" leaves its row out, "record" keeps its row as NaN. The last two list it in `failures`.
 
-    Raises
-    ------
-    ImageError, OSError
-        If a picture cannot be embedded and `on_error` is "raise"; if the store cannot be written to and not all
-        pictures are in it.
+    ImageError names a picture that cannot be embedded where `on_error` is "raise"; OSError says that the store cannot
+    be written to, and not all pictures are in it.
     """
     if not isinstance(dataset, ImageDataset):
         raise TypeError(f"dataset is a {type(dataset).__name__}; pass an ImageDataset, or use model.encode_images.")

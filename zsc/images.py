@@ -14,7 +14,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent import futures
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,20 +55,14 @@ def open_image(
 ) -> Image.Image:
     """Open a picture as an upright 8-bit RGB PIL image: the first frame, turned as its EXIF orientation asks.
 
-    Parameters
-    ----------
-    source
-        A path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path`` (as
-        Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
-        without arguments that returns one of these.
-    background, timeout, name
-        The colour that shows through transparent pixels, as Pillow names colours; the seconds that fetching a URL may
-        take in all; and what messages call the picture (its path, URL or kind where None).
+    `source` is a path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path``
+    (as Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
+    without arguments that returns one of these. `background` is the colour that shows through transparent pixels, as
+    Pillow names colours; `timeout` the seconds that fetching a URL may take in all; and `name` what messages call the
+    picture (None: its path, URL or kind).
 
-    Raises
-    ------
-    ImageError
-        If the picture is missing, damaged, too large or no picture; nothing else is raised, whatever a decoder does.
+    ImageError says that the picture is missing, damaged, too large or no picture; nothing else is raised, whatever a
+    decoder does.
     """
     try:
         ImageColor.getrgb(background)
@@ -152,8 +146,13 @@ def as_utf8(text: str) -> str:
 
 def thumbnail(image: ImageSource, size: int = THUMBNAIL) -> np.ndarray | None:
     """Open a picture and cut its centre to (S, S, 3), uint8, S at most `size`; None where it cannot be opened."""
+    picture = None
+    if isinstance(image, (str, Path)) and not is_url(image) and Path(image).is_file():  # a FIFO would wait for ever
+        with contextlib.suppress(Exception), Image.open(image) as opened:  # warnings of large pictures among them
+            opened.draft("RGB", (2 * size, 2 * size))  # of a JPEG file an eighth, a quarter or a half of the pixels
+            picture = open_image(opened, name=describe(image))
     try:
-        picture = _open_small(image, size)
+        picture = picture or open_image(image)
     except ImageError:
         return None
     side = min(picture.size)
@@ -161,18 +160,6 @@ def thumbnail(image: ImageSource, size: int = THUMBNAIL) -> np.ndarray | None:
     square = picture.crop((left, top, left + side, top + side))
     square.thumbnail((size, size))
     return np.asarray(square)
-
-
-def _open_small(image: ImageSource, size: int) -> Image.Image:
-    """Open a picture; of a JPEG file decode only an eighth, a quarter or a half of the pixels, where that is enough."""
-    if not isinstance(image, (str, Path)) or is_url(image) or not Path(image).is_file():  # a FIFO would wait for ever
-        return open_image(image)
-    try:
-        with Image.open(image) as opened:
-            opened.draft("RGB", (2 * size, 2 * size))
-            return open_image(opened, name=describe(image))
-    except Exception:  # Pillow raises many kinds, warnings of large pictures among them
-        return open_image(image)  # a clear error, or a path that only open_image understands
 
 
 @cache
@@ -244,7 +231,7 @@ def _all_of(blocks: Iterable[bytes], limit: int) -> bytes:
 
 def _download(url: str, timeout: float) -> bytes:
     """Fetch a picture in a thread, so that a server that sends a byte now and then cannot exceed the time."""
-    answer = Future[bytes]()
+    answer = futures.Future[bytes]()
 
     def fetch() -> None:
         try:
@@ -261,15 +248,14 @@ def _download(url: str, timeout: float) -> bytes:
     except _Problem:
         raise
     except Exception as error:
-        why = "timed out" if not answer.done() else judged(error)[0]
+        why = "timed out" if isinstance(error, futures.TimeoutError) else judged(error)[0]
         raise _Problem(f"could not be fetched ({why}); check the address and the network, or pass a file.") from None
 
 
 def _decoded(content: Any) -> tuple[Image.Image, int]:
     """Decode the first frame, apart from what was read, and find how it must be turned.
 
-    What fails is tried once more without metadata, and without warnings that are errors by the caller's choice: neither
-    is a reason to lose a picture.
+    What fails is tried once more without metadata, and without warnings that are errors by the caller's choice.
     """
     try:
         return _decoded_once(content)
@@ -287,7 +273,11 @@ def _decoded_once(content: Any) -> tuple[Image.Image, int]:
         content.load()
         return content.copy(), _orientation(content)  # a copy loses an orientation that was only set
     if isinstance(content, np.ndarray):
-        return _from_array(content), 1
+        shape = content.shape
+        if content.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
+            what = f"shape {shape} and type {content.dtype} is no picture"
+            raise _Problem(f"{what}; pass uint8 of shape (H, W), (H, W, 3) or (H, W, 4).")
+        return (Image.fromarray(content) if content.size else Image.new("RGB", (shape[1], shape[0]))), 1
     with Image.open(io.BytesIO(content), formats=_formats()) as image:
         image.seek(0)
         orientation = None
@@ -296,13 +286,6 @@ def _decoded_once(content: Any) -> tuple[Image.Image, int]:
             image.getexif().pop(_ORIENTATION, None)
         image.load()
         return image, orientation or _orientation(image)
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        what = f"shape {array.shape} and type {array.dtype} is no picture"
-        raise _Problem(f"{what}; pass uint8 of shape (H, W), (H, W, 3) or (H, W, 4).")
-    return Image.fromarray(array) if array.size else Image.new("RGB", (array.shape[1], array.shape[0]))
 
 
 def _without_metadata(content: Any) -> Any:

@@ -50,11 +50,8 @@ class ImageDataset:
     notes
         What is known about the data: source, licence, label errors, what was passed over.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If pictures, labels or names are of another type or have no order; if their numbers differ, a label is out of
-        range, or two names are one.
+    TypeError or ValueError says that pictures, labels or names are of another type or have no order, that their numbers
+    differ, that a label is out of range, or that two names are one.
     """
 
     paths: Sequence[Any]
@@ -65,7 +62,10 @@ class ImageDataset:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        paths, names = as_list(self.paths, "paths", "pictures"), _as_names(self.class_names)
+        paths, given = as_list(self.paths, "paths", "pictures"), as_list(self.class_names, "class_names", "names")
+        readable = [isinstance(name, (str, int, np.integer)) and not isinstance(name, bool) for name in given]
+        names = check_texts([fold(n) if ok else n for n, ok in zip(given, readable, strict=True)], "class_names")
+        check_unique(names, "class_names")
         labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
         labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
         labels = check_labels(labels, len(names), "labels", partial=True)
@@ -164,23 +164,14 @@ class ImageDataset:
     ) -> ImageDataset:
         """Load pictures and labels listed in a CSV file, after which the data set is called unless it has a `name`.
 
-        Parameters
-        ----------
-        csv
-            The file, with a header line; comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
-            says. White space around names and labels does not count.
-        image_column, image_pattern
-            The picture of each row: the value in that column, put into a path from the CSV file's folder, such as
-            ``"faces/face-{}.png"``, or into a URL.
-        label_column, class_names
-            The class of each row: a class name, or an index into `class_names`, which may also be a mapping of the
-            values in the file to names. Names that are not given are the sorted values. No column: no labels.
+        The file has a header line, and comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
+        says; white space around names and labels does not count. The picture of a row is the value in `image_column`,
+        put into `image_pattern`: a path from the file's folder, such as ``"faces/face-{}.png"``, or a URL. Its class is
+        the value in `label_column` (None: no labels), a class name or an index into `class_names`, which may also be a
+        mapping of the values in the file to names. Names that are not given are the sorted values.
 
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If the CSV file or a picture is missing, a column is missing or stands twice, a row is too long or too
-            short, a label is unknown or empty, or one picture has two labels; the message names the line.
+        FileNotFoundError or ValueError names the line, and says that the CSV file, a column or a picture is missing, a
+        column stands twice, a row is too long or too short, a label is unknown or empty, or a picture has two labels.
         """
         csv = local_path(csv)
         return cls._of(read_csv(csv, image_column, label_column, image_pattern, class_names), name or fold(csv.stem))
@@ -199,12 +190,3 @@ class ImageDataset:
     @classmethod
     def _of(cls, listed: Listed, name: str) -> ImageDataset:
         return cls(listed.paths, listed.labels, listed.class_names, name=name, notes=listed.notes)  # type: ignore[arg-type]
-
-
-def _as_names(class_names: Any) -> list[str]:
-    """Read class names; whole numbers count as their digits."""
-    given = as_list(class_names, "class_names", "names")
-    is_name = [isinstance(n, (str, int, np.integer)) and not isinstance(n, bool) for n in given]
-    names = check_texts([fold(n) if is_one else n for n, is_one in zip(given, is_name, strict=True)], "class_names")
-    check_unique(names, "class_names")
-    return names

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zsc.checks import as_list, short
+from zsc.checks import as_list, check_choice, short
 from zsc.files import printable
 from zsc.images import HEIC_ADVICE, as_utf8, image_suffixes, is_picture_by_content, is_url
 
@@ -167,10 +167,9 @@ def read_csv(
 
 
 def read_columns(csv: Path, columns: Sequence[str]) -> tuple[list[int], list[list[str]]]:
-    """Read columns of a CSV file as texts, without white space around them; rows of nothing at all are left out.
+    """Read columns of a CSV file: the line in which each of the N rows ends, and the N values of each, stripped.
 
-    Returns the line in which each of the N rows ends, and the N values of each column. FileNotFoundError and ValueError
-    say what is wrong with the file, and in which line.
+    Rows of nothing at all are left out. FileNotFoundError or ValueError says what is wrong, and in which line.
     """
     where = printable(csv)
     if not csv.is_file():
@@ -427,9 +426,7 @@ def tell(passed: Sequence[Passed], base: Path) -> str:
 
 def check_split(split: str | None, possible: Sequence[str]) -> str:
     """Choose the first split for None; refuse a name that was not published."""
-    if split is not None and split not in possible:
-        raise ValueError(f"split={split!r}; split must be one of {', '.join(possible)}.")
-    return split or possible[0]
+    return possible[0] if split is None else check_choice(split, possible, "split")
 
 
 def _some(texts: Sequence[str], n: int = 10) -> str:
