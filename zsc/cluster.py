@@ -61,7 +61,6 @@ def embed_on_cluster(
 
 def _start(address: str | None) -> Any:
     try:
-        import ray
         import ray.data
     except ImportError as error:
         raise ImportError("embedding on a cluster needs ray: pip install 'zsc-clip[cluster]'.") from error

@@ -398,13 +398,14 @@ class Picture:
 
     def fail(self, error: BaseException) -> None:
         """Keep an error, whatever it is, as one that names the picture."""
-        self.error = error if isinstance(error, ImageError) else None
-        if self.error is None:
-            what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            reason = "it needs more memory than there is" if isinstance(error, MemoryError) else printable(what)
-            name = shown(self.name) if is_url(self.name) else printable(self.name)
-            self.error = ImageError(f"{name}: cannot be embedded ({reason}); mend it, or leave it out.")
-            self.error.__cause__ = error
+        if isinstance(error, ImageError):
+            self.error = error
+            return
+        what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        reason = "it needs more memory than there is" if isinstance(error, MemoryError) else printable(what)
+        name = shown(self.name) if is_url(self.name) else printable(self.name)
+        self.error = ImageError(f"{name}: cannot be embedded ({reason}); mend it, or leave it out.")
+        self.error.__cause__ = error
 
 
 def _give_way() -> None:
@@ -444,25 +445,23 @@ def read_content(source: Any) -> tuple[bytes | Image.Image, bytes]:
 
     Two pictures in memory that open as different ones have different digests, whatever they are.
     """
-    is_name = isinstance(source, (str, os.PathLike, bytes))
-    content = read_source(source) if is_name else _read_object(source)
+    if isinstance(source, (str, os.PathLike, bytes)):
+        content = read_source(source)
+    else:
+        with _LOCKS[id(source) // 16 % len(_LOCKS)]:  # one thread at a time; an open file stays where it was
+            is_file = hasattr(source, "read") and getattr(source, "seekable", lambda: hasattr(source, "seek"))()
+            place = source.tell() if is_file else 0
+            try:
+                content = read_source(source)
+                if not isinstance(content, (bytes, bytearray, memoryview)):
+                    content = open_image(content)
+            finally:
+                if is_file:
+                    source.seek(place)
     if not isinstance(content, Image.Image):
         return content, hashlib.sha256(content).digest()
     head = f"opened {content.mode} {content.width}x{content.height}\n"
     return content, hashlib.sha256(head.encode() + content.tobytes()).digest()
-
-
-def _read_object(source: Any) -> Any:
-    """Read something that is in memory, or an open file, which stays where it was; in one thread at a time."""
-    with _LOCKS[id(source) // 16 % len(_LOCKS)]:
-        is_file = hasattr(source, "read") and getattr(source, "seekable", lambda: hasattr(source, "seek"))()
-        place = source.tell() if is_file else 0
-        try:
-            content = read_source(source)
-            return content if isinstance(content, (bytes, bytearray, memoryview)) else open_image(content)
-        finally:
-            if is_file:
-                source.seek(place)
 
 
 def encode(model: Encoder, pictures: list[Picture]) -> list[Picture]:

@@ -186,9 +186,8 @@ def locked(path: str | Path, *, report: Callable[[str], object] | None = None, p
         try:
             lock.acquire(timeout=patience)
         except Timeout:
-            (report or _log.warning)(
-                f"another process is making {printable(path)}; waiting for it (its lock: {printable(place)})."
-            )
+            tell = report or _log.warning
+            tell(f"another process is making {printable(path)}; waiting for it (its lock: {printable(place)}).")
             lock.acquire()
     except OSError as error:
         raise _told(error, path, place, path.parent) from error

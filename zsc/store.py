@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import starmap
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -148,13 +147,13 @@ class EmbeddingStore:
 
     def verify(self) -> list[PartCheck]:
         """Check every part: its bytes against its name, its columns, and that its rows are unit vectors."""
-        checks = dict.fromkeys(self.parts, "")
-        for part in checks:
+        problems = dict.fromkeys(self.parts, "")
+        for part in problems:
             try:
                 self.parts.open(part)
             except (DamagedError, ForeignError, FileNotFoundError) as error:
-                checks[part] = str(error)
-        return list(starmap(PartCheck, checks.items()))
+                problems[part] = str(error)
+        return [PartCheck(part, problem) for part, problem in problems.items()]
 
     def _remember(self, part: Path, digests: Sequence[bytes]) -> None:
         for row, digest in enumerate(digests):

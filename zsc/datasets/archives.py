@@ -50,7 +50,8 @@ def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], 
             if path.is_absolute() or ".." in path.parts:
                 raise _refused(archive, member, "would leave the folder")
             if ":" in member.name:
-                raise _refused(archive, member, "has a colon, which names a drive on Windows and leaves the folder")
+                fault = "has a colon, which names a drive on Windows and would leave the folder there"
+                raise _refused(archive, member, fault)
             if not member.is_plain:
                 raise _refused(archive, member, "is a link or a device")
         if archive.suffix in (".tgz", ".gz"):
