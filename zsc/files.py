@@ -351,7 +351,7 @@ class _Transfer:
     def __init__(self, url: str, path: Path, checksum: str | None, limit: int) -> None:
         self.url, self.path, self.checksum, self.limit = url, path, checksum, limit
         self.part, self.note = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
-        self.url_digest = hashlib.sha256(url.encode(errors="replace")).hexdigest()  # the address may hold a login
+        self.url_digest = hashlib.sha256(str(url).encode(errors="replace")).hexdigest()  # the address may hold a login
 
     def error(self, words: object) -> DownloadError:
         """Say what went wrong with which file."""
