@@ -102,8 +102,7 @@ class _Embedder:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Embed a batch of files; return path, digest and error of each."""
-        transform = self.model.transform
-        read = [prepare(i, bytes(data), transform, self.store) for i, data in enumerate(batch["bytes"])]
+        read = [prepare(i, bytes(data), self.model.transform, self.store) for i, data in enumerate(batch["bytes"])]
         pictures = encode(self.model, read)
         new = {p.digest: p.embedding for p in pictures if p.embedding is not None and p.error is None}
         if new:

@@ -427,7 +427,9 @@ def prepare(index: int, source: Any, transform: Transform, known: Container[byte
         if picture.digest not in known:
             image = content if isinstance(content, Image.Image) else open_image(content, name=picture.name)
             picture.pixels = transform(image)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a pool's thread would end, and its picture never come
+        if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+            raise
         picture.fail(error)
     return picture
 
