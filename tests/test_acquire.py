@@ -390,9 +390,7 @@ def test_unknown_names_and_sources(tmp_path):
         ValueError, match="'cifar' cannot be downloaded; the data set must be one of glasses, afhq, imagenette"
     ):
         download_dataset("cifar", tmp_path)
-    with pytest.raises(
-        ValueError, match="source='torrent'; the source of afhq must be one of authors, kaggle, kaggle-public"
-    ):
+    with pytest.raises(ValueError, match="source='torrent'; source must be one of authors, kaggle, kaggle-public"):
         download_dataset("afhq", tmp_path, source="torrent")
     with pytest.raises(ValueError, match="version=3; version must be one of 1, 2"):
         download_dataset("afhq", tmp_path, version=3)

@@ -219,14 +219,6 @@ class TestImageDataset:
         dataset = zsc.ImageDataset([str(i) for i in range(17)], np.arange(17), [str(i) for i in range(17)])
         assert {len(dataset.split(0.5, seed=s)[0]) for s in range(20)} == {8, 9}
 
-    def test_to_frame(self):
-        frame = zsc.ImageDataset(["x", "y"], np.array([1, -1]), ["a", "b"]).to_frame()
-        assert (
-            frame["class_name"][0] == "b"
-            and frame["class_name"].isna()[1]
-            and list(frame) == ["image", "label", "class_name"]
-        )
-
     @pytest.mark.parametrize(
         ("paths", "labels", "names", "reason"),
         [
@@ -399,7 +391,7 @@ class TestPassedOver:
     def test_pictures_beside_the_class_folders_are_refused(self, tmp_path):
         for i in range(3):
             picture(tmp_path / f"IMG_{i}.jpg")
-        with pytest.raises(ValueError, match="no sub-folders, and 3 pictures in the folder itself"):
+        with pytest.raises(ValueError, match="no sub-folders, and 3 pictures lie in the folder itself"):
             zsc.ImageDataset.from_folder(tmp_path)
         with pytest.raises(
             ValueError, match=r"3 pictures lie beside the 2 class folders, such as IMG_0\.jpg; move them"

@@ -18,7 +18,7 @@ from zsc.drawings.faces import random_face
 from zsc.toy.pretrain import draw_batch, draw_pairs, to_pixels, to_tokens
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
-every_name = pytest.mark.parametrize("name", drawn.KINDS)
+every_name = pytest.mark.parametrize("name", drawn.CLASS_NAMES)
 
 
 def digests(kind, split, n=60, seed=0):

@@ -452,6 +452,16 @@ class TestOnError:
         assert sum(colours.image_batches) == 30 - 12  # what was embedded is kept
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_a_picture_raises_never_hangs_a_run(colours, error):
+    def picture():
+        raise error
+
+    dataset = zsc.ImageDataset([picture], None, [])
+    with pytest.raises(zsc.ImageError, match=error.__name__):
+        zsc.embed_images(colours, dataset, progress=False)
+
+
 @pytest.mark.slow
 def test_an_interrupt_ends_a_run_whose_picture_hangs(tmp_path):
     """One picture never ends to be read; what was embedded before is on the disk, and the process ends."""

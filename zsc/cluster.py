@@ -25,9 +25,6 @@ from zsc.store import MANIFEST, EmbeddingStore
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-# Ray's bookkeeping, not a limit: with a whole core each, two actors on two cores would wait for a third to read files.
-_CPUS_PER_ACTOR = 0.5
-
 
 def embed_on_cluster(
     source: str | Path | Sequence[str | Path],
@@ -39,26 +36,14 @@ def embed_on_cluster(
     actors: int = 2,
     gpus_per_actor: float = 0,
 ) -> ImageEmbeddings:
-    """Embed pictures on a Ray cluster.
+    """Embed pictures on a Ray cluster: one row each in the order of the paths, no labels, and failures recorded.
 
-    Parameters
-    ----------
-    source
-        A folder, a list of files, or a Parquet table with a column of image bytes ("bytes", or "image" as Hugging Face
-        writes it) and one of paths ("path"); local, or any URI that pyarrow reads (``s3://...``, ``gs://...``).
-    model
-        A name for `load_model`, or a function that makes an encoder; called once in each actor.
-    output
-        The store's folder, on a file system that every actor sees.
-    address
-        Of a running cluster; None starts one on this machine, or joins the one that is running.
-    batch_size, actors, gpus_per_actor
-        Pictures that go through an encoder at once, encoders that work side by side, and GPUs that each of them takes.
-
-    Returns
-    -------
-    ImageEmbeddings
-        One row per picture in the order of the paths, without labels; pictures that failed are recorded.
+    `source` is a folder, a list of files, or a Parquet table with a column of image bytes ("bytes", or "image" as
+    Hugging Face writes it) and one of paths ("path"); local, or any URI that pyarrow reads (``s3://...``,
+    ``gs://...``). `model` is a name for `load_model`, or a function that makes an encoder, called once in each actor.
+    `output` is the store's folder, on a file system that every actor sees; `address` is that of a running cluster, and
+    None starts one on this machine or joins the one that is running. `actors` encoders work side by side, each on
+    `batch_size` pictures at once and on `gpus_per_actor` GPUs.
     """
     ray_data = _start(address)
     output = Path(output).resolve()
@@ -68,16 +53,14 @@ def embed_on_cluster(
         fn_constructor_kwargs={"model": model, "output": output},
         batch_size=batch_size,
         compute=ray_data.ActorPoolStrategy(min_size=1, max_size=actors),
-        num_cpus=_CPUS_PER_ACTOR,
+        num_cpus=0.5,  # no limit: with a whole core each, two actors on two cores would wait for a third to read files
         num_gpus=gpus_per_actor,
     )
-    rows = sorted(results.take_all(), key=lambda row: str(row["path"]))
-    return driver.write_manifest(rows)
+    return driver.write_manifest(sorted(results.take_all(), key=lambda row: str(row["path"])))
 
 
 def _start(address: str | None) -> Any:
     try:
-        import ray
         import ray.data
     except ImportError as error:
         raise ImportError("embedding on a cluster needs ray: pip install 'zsc-clip[cluster]'.") from error
@@ -119,8 +102,7 @@ class _Embedder:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Embed a batch of files; return path, digest and error of each."""
-        transform = self.model.transform
-        read = [prepare(i, bytes(data), transform, self.store) for i, data in enumerate(batch["bytes"])]
+        read = [prepare(i, bytes(data), self.model.transform, self.store) for i, data in enumerate(batch["bytes"])]
         pictures = encode(self.model, read)
         new = {p.digest: p.embedding for p in pictures if p.embedding is not None and p.error is None}
         if new:
@@ -138,8 +120,8 @@ class _Embedder:
         values, found = self.store.get([row["digest"] or None for row in rows])
         lost = [row["path"] for row, is_there in zip(rows, found, strict=True) if not is_there and not row["error"]]
         if lost:
-            raise OSError(f"{len(lost)} embeddings are not in {self.store.folder}, such as that of {lost[0]}; run it "
-                          "again, it goes on.")  # fmt: skip
+            some = f"{len(lost)} embeddings are not in {self.store.folder}, such as that of {lost[0]}"
+            raise OSError(f"{some}; run it again, it goes on.")
         values[~found] = np.nan
         paths = [str(row["path"]) for row in rows]
         embeddings = ImageEmbeddings(

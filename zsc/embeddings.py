@@ -45,8 +45,7 @@ from zsc.models import as_encoder
 from zsc.store import MANIFEST, EmbeddingStore, FileKey, ForeignError, PathIndex, file_key, read_table, write_table
 
 if TYPE_CHECKING:
-    from zsc.models import Encoder
-    from zsc.models.base import Transform
+    from zsc.models.base import Encoder, Transform
 
 KIND = "image embeddings"  # what a saved file says that it is
 ON_ERROR = ("raise", "skip", "record")
@@ -75,19 +74,15 @@ class ImageEmbeddings:
         Shape (N, D), float32, unit rows; all NaN in the row of a picture that failed and was recorded.
     paths, labels, class_names
         As in the data set; labels have shape (N,), -1 for no label.
-    model, fingerprint
-        Name and fingerprint of the encoder.
-    dataset
-        Name and split of the data set.
+    model, fingerprint, dataset
+        Name and fingerprint of the encoder; name and split of the data set.
     failures
         Pictures that could not be embedded: index in the data set, image, error; empty where none failed.
     digests
         sha256 of each picture's content, None where it failed; or None where they are not known.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If something is of another kind, rows are not unit vectors, labels index no class, or numbers differ.
+    TypeError or ValueError says that something is of another kind, rows are not unit vectors, labels index no class, or
+    numbers differ.
     """
 
     values: np.ndarray
@@ -107,8 +102,8 @@ class ImageEmbeddings:
         values = check_embeddings(self.values, "values", partial=True)
         n = len(paths)
         if not len(values) == n == len(labels):
-            shape = f"values of shape {values.shape} for {n} paths and {len(labels)} labels"
-            raise ValueError(f"{shape}; pass (N, D) values and N of the others.")
+            found = f"values of shape {values.shape} for {n} paths and {len(labels)} labels"
+            raise ValueError(f"{found}; pass (N, D) values and N of the others.")
         digests = None if self.digests is None else FrozenList(as_list(self.digests, "digests"))
         if digests is not None and (len(digests) != n or not all(d is None or isinstance(d, bytes) for d in digests)):
             raise ValueError(f"digests holds {len(digests)} for {n} pictures; pass bytes or None, one for each.")
@@ -117,11 +112,15 @@ class ImageEmbeddings:
         for name in _TEXTS:
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"{name}={short(getattr(self, name))}; {name} must be a text.")
+        failures = self.failures
+        if not isinstance(failures, pd.DataFrame) or not set(_FAILURE) <= set(failures.columns):
+            raise TypeError(f"failures is {short(failures)}; pass a DataFrame with the columns {', '.join(_FAILURE)}.")
+        failures = failure_table(failures[list(_FAILURE)].itertuples(index=False))
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "paths", FrozenList(paths))
         object.__setattr__(self, "labels", frozen(labels))
         object.__setattr__(self, "class_names", FrozenList(names))
-        object.__setattr__(self, "failures", _checked_failures(self.failures))
+        object.__setattr__(self, "failures", failures)
         object.__setattr__(self, "digests", digests)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -132,8 +131,7 @@ class ImageEmbeddings:
 
     def __repr__(self) -> str:
         failed = f", {len(self.failures)} failed" if len(self.failures) else ""
-        n, dim = self.values.shape
-        return f"ImageEmbeddings({self.dataset}: {n} x {dim} by {self.model}{failed})"
+        return f"ImageEmbeddings({self.dataset}: {len(self)} x {self.values.shape[1]} by {self.model}{failed})"
 
     @property
     def failed(self) -> np.ndarray:
@@ -145,7 +143,7 @@ class ImageEmbeddings:
         """The sha256 of all pictures' contents with their classes, in any order; "" where they are not known."""
         if self.digests is None or not len(self):
             return ""
-        names = [_utf8(self.class_names[k]) if k >= 0 else b"" for k in self.labels]
+        names = [self.class_names[k].encode(errors="surrogatepass") if k >= 0 else b"" for k in self.labels]
         lines = sorted((digest or b"") + name for digest, name in zip(self.digests, names, strict=True))
         return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
@@ -157,7 +155,7 @@ class ImageEmbeddings:
     def select(self, indices: Sequence[int] | np.ndarray | slice) -> ImageEmbeddings:
         """Keep the rows at `indices`, in that order; or those that a mask of N bools, or a slice, names."""
         rows = as_indices(indices, len(self))
-        digests = None if self.digests is None else [self.digests[i] for i in rows]
+        digests = self.digests and [self.digests[i] for i in rows]
         paths = [self.paths[i] for i in rows]
         return replace(self, values=self.values[rows], paths=paths, labels=self.labels[rows], digests=digests)
 
@@ -171,7 +169,7 @@ class ImageEmbeddings:
         try:
             "".join(names).encode()
         except UnicodeEncodeError:  # names of files are bytes
-            names = [_utf8(name) for name in names]
+            names = [name.encode(errors="surrogatepass") for name in names]
         columns = {"image": names, "kind": [_kind(p) for p in self.paths], "label": self.labels, "values": self.values}
         columns |= {} if self.digests is None else {"digest": list(self.digests)}
         about = {name: getattr(self, name) for name in ("class_names", *_TEXTS)}
@@ -189,18 +187,15 @@ class ImageEmbeddings:
         if path.is_dir():
             manifests = sorted(path.glob(f"*/{MANIFEST}"))
             if len(manifests) != 1:
-                found = f"holds {len(manifests)} files */{MANIFEST}"
-                raise ValueError(f"{printable(path)}: {found}; pass the one that you mean.")
+                raise ValueError(f"{printable(path)}: holds {len(manifests)} files */{MANIFEST}; pass one of them.")
             path = manifests[0]
         try:
             with path.open("rb") as file:
                 return cls(**_read(file))
-        except ForeignError as error:
-            raise ValueError(f"{printable(path)}: {error}.") from error
         except Exception as error:  # a damaged or foreign file may raise anything
-            reason = getattr(error, "strerror", None) or printable(error)
-            words = f"no file of embeddings that can be read ({reason})"
-            raise ValueError(f"{printable(path)}: {words}; write one with save.") from error
+            why = getattr(error, "strerror", None) or printable(error)
+            words = f"no file of embeddings that can be read ({why}); write one with save"
+            raise ValueError(f"{printable(path)}: {error if isinstance(error, ForeignError) else words}.") from error
 
 
 def _read(file: BinaryIO) -> dict[str, Any]:
@@ -209,12 +204,12 @@ def _read(file: BinaryIO) -> dict[str, Any]:
     kind, _ = about.pop("kind", KIND), about.pop("format", None)
     wanted = {"class_names", "failures", *_TEXTS}
     missing = sorted({"image", "label", "values"} - columns.keys()) + sorted(wanted - about.keys())
-    if missing or kind != KIND:
-        what = ", ".join(missing) or "kind"
-        raise ForeignError(f"does not hold saved embeddings ({what} is missing); write them with save")
+    missing += [] if kind == KIND else ["kind"]
+    if missing:
+        raise ForeignError(f"does not hold saved embeddings ({', '.join(missing)} is missing); write them with save")
     if unknown := about.keys() - wanted:
         raise ForeignError(f"holds {short(min(unknown))}, so that a newer version of zsc wrote it: update zsc")
-    names = [n if isinstance(n, str) else n.decode("utf-8", "surrogatepass") for n in columns["image"]]
+    names = [n if isinstance(n, str) else n.decode(errors="surrogatepass") for n in columns["image"]]
     kinds = columns.get("kind") or ["text" if is_url(name) else "path" for name in names]
     return about | {
         "values": columns["values"],
@@ -226,9 +221,8 @@ def _read(file: BinaryIO) -> dict[str, Any]:
 
 
 def _kind(source: Any) -> str:
-    if isinstance(source, os.PathLike):
-        return "path"
-    return "text" if isinstance(source, str) and not isinstance(source, PictureName) else "memory"
+    is_text = isinstance(source, str) and not isinstance(source, PictureName)
+    return "path" if isinstance(source, os.PathLike) else "text" if is_text else "memory"
 
 
 def failure_table(rows: Iterable[tuple[int, str, str]]) -> pd.DataFrame:
@@ -236,17 +230,6 @@ def failure_table(rows: Iterable[tuple[int, str, str]]) -> pd.DataFrame:
     found = [(check_count(index, "failures.index", low=0), str(image), str(error)) for index, image, error in rows]
     table = pd.DataFrame({name: pd.Series([row[i] for row in found], dtype=object) for i, name in enumerate(_FAILURE)})
     return table.astype({"index": np.int64})
-
-
-def _checked_failures(failures: Any) -> pd.DataFrame:
-    if not isinstance(failures, pd.DataFrame) or not set(_FAILURE) <= set(failures.columns):
-        raise TypeError(f"failures is {short(failures)}; pass a DataFrame with the columns {', '.join(_FAILURE)}.")
-    return failure_table(zip(*(failures[name].tolist() for name in _FAILURE), strict=True))
-
-
-def _utf8(text: str) -> bytes:
-    """Encode any text: a name from the disk may hold bytes that are not UTF-8."""
-    return text.encode("utf-8", "surrogatepass")
 
 
 def class_names_of(embeddings: ImageEmbeddings, name: str = "embeddings") -> list[str]:
@@ -279,26 +262,19 @@ def embed_images(
 
     Parameters
     ----------
-    model
-        The encoder, or its name for `load_model`.
-    dataset
-        N pictures; two batches of them are open at any time.
+    model, dataset
+        The encoder, or its name for `load_model`; and N pictures, of which two batches are open at any time.
     store
         A folder, such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing.
-    batch_size, workers
-        Pictures that go through the encoder at once; threads that open pictures beside it, None or 0 chooses.
+    batch_size, workers, progress
+        Pictures that go through the encoder at once; threads that open pictures beside it, None or 0 chooses; and
+        whether to show a bar with the rate and the time left.
     on_error
         What a picture that cannot be opened or embedded does, whatever it raises: "raise" ends the run (what was
         embedded is kept), "skip" leaves its row out, "record" keeps its row as NaN. The last two list it in `failures`.
-    progress
-        Show a bar with the rate and the time left.
 
-    Raises
-    ------
-    ImageError
-        If a picture cannot be embedded and `on_error` is "raise"; the message names it.
-    OSError
-        If the store cannot be written to and not all pictures are in it.
+    ImageError names a picture that cannot be embedded where `on_error` is "raise"; OSError says that the store cannot
+    be written to, and not all pictures are in it.
     """
     if not isinstance(dataset, ImageDataset):
         raise TypeError(f"dataset is a {type(dataset).__name__}; pass an ImageDataset, or use model.encode_images.")
@@ -310,12 +286,8 @@ def embed_images(
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
     job = _Job(as_encoder(model), dataset, store)
-    n_found = int(job.found.sum())
-    blocks = stream(job, np.flatnonzero(~job.found), batch_size, workers)
-    with (
-        contextlib.closing(blocks),
-        tqdm(total=len(dataset), initial=n_found, unit="images", disable=not progress) as bar,
-    ):
+    bar = tqdm(total=len(dataset), initial=int(job.found.sum()), unit="images", disable=not progress)
+    with bar, contextlib.closing(job.blocks(batch_size, workers)) as blocks:
         try:
             for pictures in blocks:
                 job.take(pictures, raise_errors=on_error == "raise")
@@ -345,6 +317,24 @@ class _Job:
             kept, self.found = self.store.get(digests)
             self.values[self.found] = kept[self.found]
             self.digests = [d if found else None for d, found in zip(digests, self.found, strict=True)]
+
+    def blocks(self, batch_size: int, workers: int) -> Generator[list[Picture], None, None]:
+        """Embed the pictures that are not found, block by block, while threads open those of the next block.
+
+        A block holds the wanted pictures among `batch_size` neighbours of the data set: a run that goes on after a stop
+        forms the same blocks as an undisturbed one, and gives the same numbers to the last bit. The threads are
+        daemons: a picture that hangs holds up no interrupt.
+        """
+        known = () if self.store is None else self.store
+        waiting: deque[Any] = deque()
+        with ThreadPool(workers, _give_way) as pool:
+            for _, block in groupby(np.flatnonzero(~self.found).tolist(), lambda index: index // batch_size):
+                tasks = [(index, self.dataset.paths[index], self.model.transform, known) for index in block]
+                waiting.append(pool.starmap_async(prepare, tasks, chunksize=1))
+                if len(waiting) == 2:
+                    yield encode(self.model, waiting.popleft().get())
+            for block in waiting:
+                yield encode(self.model, block.get())
 
     def take(self, pictures: list[Picture], *, raise_errors: bool) -> None:
         """Put embeddings into their rows, and onto disk when enough have come."""
@@ -403,15 +393,15 @@ class _Job:
 
 @dataclass
 class Picture:
-    """One picture on its way through the encoder; `error` says why it failed."""
+    """One picture on its way through the encoder: its place in the data set, and what messages call it."""
 
-    index: int  # its place in the data set
-    name: str  # what messages call it
+    index: int
+    name: str
     key: FileKey | None = None  # what changes with its file, taken before it was read
     digest: bytes = b""  # sha256 of its content, once that was read
     pixels: np.ndarray | None = None  # what the transform made of it, (3, S, S), until it is embedded
     embedding: np.ndarray | None = None  # None where it is kept already
-    error: ImageError | None = None
+    error: ImageError | None = None  # why it failed
 
     def fail(self, error: BaseException) -> None:
         """Keep an error, whatever it is, as one that names the picture."""
@@ -425,30 +415,11 @@ class Picture:
         self.error.__cause__ = error
 
 
-def stream(job: _Job, indices: Iterable[int], batch_size: int, workers: int) -> Generator[list[Picture], None, None]:
-    """Embed the pictures at `indices`, ascending, block by block, while threads open those of the next block.
-
-    A block holds the wanted pictures among `batch_size` neighbours of the data set: a run that goes on after a stop
-    forms the same blocks as an undisturbed one, and gives the same numbers to the last bit. The threads are daemons: a
-    picture that hangs holds up no interrupt.
-    """
-    paths, transform, known = job.dataset.paths, job.model.transform, () if job.store is None else job.store
-    waiting: deque[Any] = deque()
-    with ThreadPool(workers, _give_way) as pool:
-        for _, block in groupby(map(int, indices), lambda index: index // batch_size):
-            tasks = [(index, paths[index], transform, known) for index in block]
-            waiting.append(pool.starmap_async(prepare, tasks, chunksize=1))
-            if len(waiting) == 2:
-                yield encode(job.model, waiting.popleft().get())
-        for block in waiting:
-            yield encode(job.model, block.get())
-
-
 def _give_way() -> None:
     """Lower the priority of a thread that opens pictures, so that it does not stall the encoder when cores are few."""
     if sys.platform == "linux":  # elsewhere this would slow the whole process down
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+            os.nice(10)
 
 
 def prepare(index: int, source: Any, transform: Transform, known: Container[bytes]) -> Picture:
@@ -463,13 +434,15 @@ def prepare(index: int, source: Any, transform: Transform, known: Container[byte
         if picture.digest not in known:
             image = content if isinstance(content, Image.Image) else open_image(content, name=picture.name)
             picture.pixels = transform(image)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a pool's thread would end, and its picture never come
+        if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+            raise
         picture.fail(error)
     return picture
 
 
 def name_of(source: Any) -> str:
-    """Name a picture source, as `describe` does; a name that cannot be told is no reason to lose the picture."""
+    """Name a picture source, as `describe` does; its type where it has no name that can be told."""
     try:
         return describe(source)
     except Exception:
@@ -481,25 +454,23 @@ def read_content(source: Any) -> tuple[bytes | Image.Image, bytes]:
 
     Two pictures in memory that open as different ones have different digests, whatever they are.
     """
-    is_name = isinstance(source, (str, os.PathLike, bytes))
-    content = read_source(source) if is_name else _read_object(source)
+    if isinstance(source, (str, os.PathLike, bytes)):
+        content = read_source(source)
+    else:
+        with _LOCKS[id(source) // 16 % len(_LOCKS)]:  # one thread at a time; an open file stays where it was
+            is_file = hasattr(source, "read") and getattr(source, "seekable", lambda: hasattr(source, "seek"))()
+            place = source.tell() if is_file else 0
+            try:
+                content = read_source(source)
+                if not isinstance(content, (bytes, bytearray, memoryview)):
+                    content = open_image(content)
+            finally:
+                if is_file:
+                    source.seek(place)
     if not isinstance(content, Image.Image):
         return content, hashlib.sha256(content).digest()
     head = f"opened {content.mode} {content.width}x{content.height}\n"
     return content, hashlib.sha256(head.encode() + content.tobytes()).digest()
-
-
-def _read_object(source: Any) -> Any:
-    """Read something that is in memory, or an open file, which stays where it was; in one thread at a time."""
-    with _LOCKS[id(source) // 16 % len(_LOCKS)]:
-        is_file = hasattr(source, "read") and getattr(source, "seekable", lambda: hasattr(source, "seek"))()
-        place = source.tell() if is_file else 0
-        try:
-            content = read_source(source)
-            return content if isinstance(content, (bytes, bytearray, memoryview)) else open_image(content)
-        finally:
-            if is_file:
-                source.seek(place)
 
 
 def encode(model: Encoder, pictures: list[Picture]) -> list[Picture]:
@@ -522,10 +493,9 @@ def encode(model: Encoder, pictures: list[Picture]) -> list[Picture]:
         if not embeddings and len(new) > 1 and not isinstance(error, FloatingPointError):
             raise
         if not errors:
-            warnings.warn(
-                f"{model.name}: {len(new)} pictures failed together ({type(error).__name__}: {printable(error)}) and "
-                "were embedded one by one; pass a smaller batch_size.", RuntimeWarning, stacklevel=2,
-            )  # fmt: skip
+            why = f"failed together ({type(error).__name__}: {printable(error)}) and were embedded one by one"
+            told = f"{model.name}: {len(new)} pictures {why}; pass a smaller batch_size."
+            warnings.warn(told, RuntimeWarning, stacklevel=2)
     for picture in pictures:
         picture.pixels = None
         picture.embedding = embeddings.get(picture.digest)

@@ -16,9 +16,8 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,10 +37,8 @@ PAUSE = 0.5  # seconds before a second attempt, twice as many before each furthe
 FULL = (errno.ENOSPC, errno.EDQUOT)
 TEMPORARY = re.compile(r"\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+\.zsc-tmp", re.DOTALL)
 CHUNK = 1 << 16
-_WEEK = 7 * 86_400
 _COUNTER = itertools.count()
 _SWEPT: set[Path] = set()  # folders, once per process
-_STREAMS = ("/dev/std", "/dev/fd/", "/proc/")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ADVICE = {
     **dict.fromkeys(FULL, "make room, or choose another folder"),
@@ -80,10 +77,16 @@ def write_whole(path: str | Path, content: bytes | str | Callable[[BinaryIO], ob
     path = Path(path)
     data = _encoded(path, content) if isinstance(content, str) else content
     put = data if callable(data) else lambda file: file.write(data)
-    target = _target(path)
+    try:
+        target = Path(os.path.realpath(path))
+    except ValueError:
+        raise ValueError(f"{printable(path)!r} cannot be the name of a file; choose another.") from None
+    if os.path.isdir(target):  # noqa: PTH112  (pathlib's raises)
+        raise IsADirectoryError(f"{printable(path)} is a folder; name a file in it.")
     temporary = _beside(target, f".{_HOST}-{os.getpid()}-{next(_COUNTER)}.zsc-tmp")
     try:
-        if path.exists() and (not path.is_file() or os.path.abspath(path).startswith(_STREAMS)):
+        is_stream = os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+        if path.exists() and (is_stream or not path.is_file()):
             with path.open("ab") as file:  # what a shell has redirected may hold text already
                 put(file)
             return path
@@ -114,17 +117,6 @@ def _encoded(path: Path, text: str) -> bytes:
     except UnicodeEncodeError as error:
         piece = printable(text[max(0, error.start - 20) : error.end + 20])
         raise ValueError(f"{printable(path)}: cannot be written as UTF-8 (near {piece!r}); mend that text.") from error
-
-
-def _target(path: Path) -> Path:
-    """Follow links to where the bytes shall lie."""
-    try:
-        target = Path(os.path.realpath(path))
-    except ValueError:
-        raise ValueError(f"{printable(path)!r} cannot be the name of a file; choose another.") from None
-    if os.path.isdir(target):  # noqa: PTH112  (pathlib's raises)
-        raise IsADirectoryError(f"{printable(path)} is a folder; name a file in it.")
-    return target
 
 
 def _beside(path: Path, ending: str) -> Path:
@@ -168,16 +160,14 @@ def sweep(folder: str | Path) -> list[Path]:
 
 
 def _is_dead(machine: str, pid: int, changed: float) -> bool:
-    if time.time() - changed > _WEEK:
-        return True
     if machine == _HOST and os.name == "posix":  # elsewhere than on POSIX, os.kill ends a process
         try:
             os.kill(pid, 0)
         except (ProcessLookupError, OverflowError):
             return True
-        except OSError:
+        except PermissionError:  # another user's
             pass
-    return False
+    return time.time() - changed > 7 * 86_400
 
 
 @contextmanager
@@ -257,13 +247,8 @@ def _parsed(url: str) -> Url | None:
     return parts if parts.scheme in ("http", "https") and parts.host else None
 
 
-def reason(error: Exception) -> str:
-    """Say in a few words why a transfer failed; never with an address, which may be signed."""
-    return _judged(error)[0]
-
-
-def _judged(error: Exception) -> tuple[str, bool]:
-    """Say why a transfer failed, and tell what may pass from an answer that would come again."""
+def judged(error: Exception) -> tuple[str, bool]:
+    """Say in a few words, never with an address, why a transfer failed; and whether another try may be answered."""
     inner = error.args[0] if error.args else None
     cause = getattr(inner, "reason", inner)  # of the last attempt of urllib3, which requests wrapped
     if isinstance(error, requests.HTTPError):
@@ -318,8 +303,8 @@ def fetch(
     DownloadError says why a file could not be fetched whole. What has come stays in ``NAME.part``, and the next call
     goes on there, provided that the server or the checksum can tell that it is still the same file.
     """
-    transfer = _Transfer(url, Path(path), checksum, limit)
-    path = transfer.path
+    path = Path(path)
+    transfer = _Transfer(url, path, checksum, limit)
     if _parsed(url) is None:
         raise transfer.error(f"no address to fetch from; give one such as https://host/{printable(path.name)}.")
     if path.is_dir():
@@ -360,22 +345,13 @@ def quiet_session(auth: AuthBase | None = None) -> Iterator[requests.Session]:
         logger.removeFilter(silence)
 
 
-@dataclass(frozen=True)
 class _Transfer:
     """A file on its way: `part` holds what has come of it, and `note` says of which file that is the beginning."""
 
-    url: str
-    path: Path
-    checksum: str | None
-    limit: int
-
-    @property
-    def part(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.part")
-
-    @property
-    def note(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.part.json")
+    def __init__(self, url: str, path: Path, checksum: str | None, limit: int) -> None:
+        self.url, self.path, self.checksum, self.limit = url, path, checksum, limit
+        self.part, self.note = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
+        self.url_digest = hashlib.sha256(str(url).encode(errors="replace")).hexdigest()  # the address may hold a login
 
     def error(self, words: object) -> DownloadError:
         """Say what went wrong with which file."""
@@ -420,7 +396,7 @@ class _Transfer:
         """Read from the note which state of the file was begun; empty if there is no note of this address."""
         try:
             known = json.loads(self.note.read_bytes())
-            return str(known["validator"]) if (known["format"], known["url"]) == (1, self._url_digest) else ""
+            return str(known["validator"]) if (known["format"], known["url"]) == (1, self.url_digest) else ""
         except (OSError, ValueError, TypeError, KeyError):
             return ""
 
@@ -428,17 +404,13 @@ class _Transfer:
         """Tell whether a changed file would show, so that a part can be gone on from."""
         return bool(self.checksum or self._begun_of())
 
-    @property
-    def _url_digest(self) -> str:
-        return hashlib.sha256(self.url.encode(errors="replace")).hexdigest()  # the address may hold a login
-
     def _try_often(self, session: requests.Session, attempts: int, options: dict[str, Any]) -> None:
         for attempt in range(1, attempts + 1):
             try:
                 self._ask(session, **options)
                 return
             except (requests.RequestException, ValueError, urllib3_errors.HTTPError) as error:
-                why, may_pass = _judged(error)
+                why, may_pass = judged(error)
                 if attempt == attempts or not may_pass:
                     raise self.error(f"could not be fetched ({why}).") from None
                 time.sleep(PAUSE * 2 ** (attempt - 1))
@@ -453,13 +425,15 @@ class _Transfer:
             headers |= {"Range": f"bytes={have}-"} | ({"If-Range": begun} if begun else {})
         with session.get(self.url, headers=headers, stream=True, timeout=timeout) as reply:
             is_rest = reply.status_code == requests.codes.partial_content
-            is_past_end = reply.status_code == requests.codes.requested_range_not_satisfiable
+            is_past_end = bool(have) and reply.status_code == requests.codes.requested_range_not_satisfiable
             length, now = reply.headers.get("Content-Range", "").rpartition("/")[2], _validator(reply)
-            is_other = (is_past_end and length != str(have)) or (is_rest and begun and now and begun != now)
-            if not (have and (is_past_end or is_other)):
+            is_other = (is_past_end and length != str(have)) or (
+                have and (is_rest or is_past_end) and begun and now and begun != now
+            )
+            if not (is_past_end or is_other):
                 reply.raise_for_status()
                 self._receive(reply, have if is_rest else 0, progress)
-        if have and is_other:  # than the one that was begun
+        if is_other:  # than the one that was begun
             self.drop()
             self._ask(session, timeout, progress)
 
@@ -471,8 +445,10 @@ class _Transfer:
         rest = 0 if packed else int(reply.headers.get("Content-Length", 0))
         total, name = start + rest if rest else None, printable(self.path.name)
         if packed not in ("", "gzip", "x-gzip", "deflate"):
-            raise self.error(f"the server sent {name} packed as {printable(packed)}, which was not asked for and "
-                             "cannot be read here; use another source.")  # fmt: skip
+            raise self.error(
+                f"the server sent {name} packed as {printable(packed)}, which was not asked for and cannot be read "
+                "here; use another source."
+            )
         if start + rest > self.limit:
             raise self._too_large()
         if start and (packed or not reply.headers.get("Content-Range", "").startswith(f"bytes {start}-")):
@@ -482,32 +458,30 @@ class _Transfer:
         refuse_full_disk(self.path.parent, rest, f"{name} needs another")
         if not start:
             self.drop()
-            known = {"format": 1, "url": self._url_digest, "validator": "" if packed else _validator(reply)}
+            known = {"format": 1, "url": self.url_digest, "validator": "" if packed else _validator(reply)}
             write_whole(self.note, json.dumps(known))
         bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, disable=not progress, desc=name)
+        have = looked = start
         with bar, self.part.open("ab") as file:
-            self._pour(reply.iter_content(CHUNK), file, self.limit - start, bar.update)
-        if total and self.part.stat().st_size != total:
-            raise _BrokenOffError(f"broke off at {self.part.stat().st_size} of {total} bytes")
+            for block in reply.iter_content(CHUNK):
+                file.write(block)
+                have += len(block)
+                bar.update(len(block))
+                if have > self.limit:
+                    raise self._too_large()
+                if have - looked >= LOOK:
+                    looked = have
+                    if shutil.disk_usage(self.path.parent).free < RESERVE:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if total and have != total:
+            raise _BrokenOffError(f"broke off at {have} of {total} bytes")
 
     def _too_large(self) -> DownloadError:
         self.drop()
-        return self.error(f"has more than {self.limit:,} bytes, the most that it can have; it is another file, and "
-                          f"what had come, {self.part.name}, was removed.")  # fmt: skip
-
-    def _pour(self, blocks: Iterable[bytes], file: BinaryIO, limit: int, tell: Callable[[float], object]) -> None:
-        """Write blocks to a file, with an eye on the limit and on the disk."""
-        written = looked = 0
-        for block in blocks:
-            file.write(block)
-            written += len(block)
-            tell(len(block))
-            if written > limit:
-                raise self._too_large()
-            if written - looked >= LOOK:
-                looked = written
-                if shutil.disk_usage(self.path.parent).free < RESERVE:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.error(
+            f"has more than {self.limit:,} bytes, the most that it can have; it is another file, and what had come, "
+            f"{self.part.name}, was removed."
+        )
 
 
 def _validator(reply: requests.Response) -> str:

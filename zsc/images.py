@@ -14,28 +14,25 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent import futures
 from functools import cache
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from zsc.checks import as_list
-from zsc.files import expanded, printable, quiet_session, reason, shown
+from zsc.files import expanded, judged, printable, quiet_session, shown
 
-ImageSource = (
-    Any  # path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or what gives one
-)
-
+# Path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or a function that returns one.
+ImageSource = Any
 RULES = "open_image 2: upright, first frame, 16 bit by 257, alpha over white, no profile"  # in fingerprints
 MAX_URL_BYTES = 100 * 2**20
 MAX_FILE_BYTES = 2**30
 THUMBNAIL = 256
 HEIC_ADVICE = "needs conversion to JPEG or PNG, or the package pillow-heif"
 _POSSIBLE = 'pass a path, a URL, bytes, an open binary file, {"bytes", "path"}, a PIL image or a uint8 array'
-_UNFETCHED = "could not be fetched ({}); check the address and the network, or pass a file."
 _ORIENTATION = 0x0112  # EXIF
 _T = Image.Transpose
 _TURNS = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE, 6: _T.ROTATE_270,
@@ -58,23 +55,14 @@ def open_image(
 ) -> Image.Image:
     """Open a picture as an upright 8-bit RGB PIL image: the first frame, turned as its EXIF orientation asks.
 
-    Parameters
-    ----------
-    source
-        A path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path`` (as
-        Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
-        without arguments that returns one of these.
-    background
-        The colour that shows through transparent pixels, as Pillow names colours.
-    timeout
-        Seconds that the fetching of a URL may take in all.
-    name
-        What messages call the picture; its path, URL or kind where None.
+    `source` is a path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path``
+    (as Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
+    without arguments that returns one of these. `background` is the colour that shows through transparent pixels, as
+    Pillow names colours; `timeout` the seconds that fetching a URL may take in all; and `name` what messages call the
+    picture (None: its path, URL or kind).
 
-    Raises
-    ------
-    ImageError
-        If the picture is missing, damaged, too large or no picture; nothing else is raised, whatever a decoder does.
+    ImageError says that the picture is missing, damaged, too large or no picture; nothing else is raised, whatever a
+    decoder does.
     """
     try:
         ImageColor.getrgb(background)
@@ -158,8 +146,13 @@ def as_utf8(text: str) -> str:
 
 def thumbnail(image: ImageSource, size: int = THUMBNAIL) -> np.ndarray | None:
     """Open a picture and cut its centre to (S, S, 3), uint8, S at most `size`; None where it cannot be opened."""
+    picture = None
+    if isinstance(image, (str, Path)) and not is_url(image) and Path(image).is_file():  # a FIFO would wait for ever
+        with contextlib.suppress(Exception), Image.open(image) as opened:  # warnings of large pictures among them
+            opened.draft("RGB", (2 * size, 2 * size))  # of a JPEG file an eighth, a quarter or a half of the pixels
+            picture = open_image(opened, name=describe(image))
     try:
-        picture = _open_small(image, size)
+        picture = picture or open_image(image)
     except ImageError:
         return None
     side = min(picture.size)
@@ -167,18 +160,6 @@ def thumbnail(image: ImageSource, size: int = THUMBNAIL) -> np.ndarray | None:
     square = picture.crop((left, top, left + side, top + side))
     square.thumbnail((size, size))
     return np.asarray(square)
-
-
-def _open_small(image: ImageSource, size: int) -> Image.Image:
-    """Open a picture; of a JPEG file decode only an eighth, a quarter or a half of the pixels, where that is enough."""
-    if not isinstance(image, (str, Path)) or is_url(image) or not Path(image).is_file():  # a FIFO would wait for ever
-        return open_image(image)
-    try:
-        with Image.open(image) as opened:
-            opened.draft("RGB", (2 * size, 2 * size))
-            return open_image(opened, name=describe(image))
-    except Exception:  # Pillow raises many kinds, warnings of large pictures among them
-        return open_image(image)  # a clear error, or a path that only open_image understands
 
 
 @cache
@@ -250,34 +231,31 @@ def _all_of(blocks: Iterable[bytes], limit: int) -> bytes:
 
 def _download(url: str, timeout: float) -> bytes:
     """Fetch a picture in a thread, so that a server that sends a byte now and then cannot exceed the time."""
-    answers = SimpleQueue[bytes | _Problem]()
-    threading.Thread(target=lambda: answers.put(_fetched(url, timeout)), daemon=True).start()
-    try:
-        answer = answers.get(timeout=timeout)
-    except Empty:
-        answer = _Problem(_UNFETCHED.format("timed out"))
-    if isinstance(answer, _Problem):
-        raise answer
-    return answer
+    answer = futures.Future[bytes]()
 
+    def fetch() -> None:
+        try:
+            headers = {"User-Agent": "zsc", "Accept-Encoding": "identity"}
+            with quiet_session() as session, session.get(url, headers=headers, stream=True, timeout=timeout) as reply:
+                reply.raise_for_status()
+                answer.set_result(_all_of(reply.iter_content(2**16), MAX_URL_BYTES))
+        except Exception as error:  # the libraries raise many kinds for an address or an answer that makes no sense
+            answer.set_exception(error)
 
-def _fetched(url: str, timeout: float) -> bytes | _Problem:
+    threading.Thread(target=fetch, daemon=True).start()
     try:
-        headers = {"User-Agent": "zsc", "Accept-Encoding": "identity"}
-        with quiet_session() as session, session.get(url, headers=headers, stream=True, timeout=timeout) as reply:
-            reply.raise_for_status()
-            return _all_of(reply.iter_content(2**16), MAX_URL_BYTES)
-    except _Problem as error:
-        return error
-    except Exception as error:  # the libraries raise many kinds for an address or an answer that makes no sense
-        return _Problem(_UNFETCHED.format(reason(error)))
+        return answer.result(timeout)
+    except _Problem:
+        raise
+    except Exception as error:
+        why = "timed out" if isinstance(error, futures.TimeoutError) else judged(error)[0]
+        raise _Problem(f"could not be fetched ({why}); check the address and the network, or pass a file.") from None
 
 
 def _decoded(content: Any) -> tuple[Image.Image, int]:
     """Decode the first frame, apart from what was read, and find how it must be turned.
 
-    What fails is tried once more without metadata, and without warnings that are errors by the caller's choice: neither
-    is a reason to lose a picture.
+    What fails is tried once more without metadata, and without warnings that are errors by the caller's choice.
     """
     try:
         return _decoded_once(content)
@@ -295,7 +273,11 @@ def _decoded_once(content: Any) -> tuple[Image.Image, int]:
         content.load()
         return content.copy(), _orientation(content)  # a copy loses an orientation that was only set
     if isinstance(content, np.ndarray):
-        return _from_array(content), 1
+        shape = content.shape
+        if content.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
+            what = f"shape {shape} and type {content.dtype} is no picture"
+            raise _Problem(f"{what}; pass uint8 of shape (H, W), (H, W, 3) or (H, W, 4).")
+        return (Image.fromarray(content) if content.size else Image.new("RGB", (shape[1], shape[0]))), 1
     with Image.open(io.BytesIO(content), formats=_formats()) as image:
         image.seek(0)
         orientation = None
@@ -304,15 +286,6 @@ def _decoded_once(content: Any) -> tuple[Image.Image, int]:
             image.getexif().pop(_ORIENTATION, None)
         image.load()
         return image, orientation or _orientation(image)
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise _Problem(
-            f"shape {array.shape} and type {array.dtype} is no picture; pass uint8 of shape (H, W), (H, W, 3) or "
-            "(H, W, 4)."
-        )
-    return Image.fromarray(array) if array.size else Image.new("RGB", (array.shape[1], array.shape[0]))
 
 
 def _without_metadata(content: Any) -> Any:
@@ -384,10 +357,8 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     elif low >= 0 and high <= 255:
         factor, divisor = 1.0, 1.0
     else:  # NaN, too
-        raise _Problem(
-            f"grey values from {low:g} to {high:g} have no agreed brightness; "
-            "save it with 8 bits, 16 bits or floats from 0 to 1."
-        )
+        ways = "save it with 8 bits, 16 bits or floats from 0 to 1"
+        raise _Problem(f"grey values from {low:g} to {high:g} have no agreed brightness; {ways}.")
     grey = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), 256):  # in blocks of rows: eight bytes per pixel for all of them would be much
         rows = values[start : start + 256].astype(np.float64)
@@ -398,25 +369,23 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 def _named(error: Exception, source: ImageSource, name: str | None = None, content: Any = None) -> ImageError:
     """Say which picture cannot be opened, why, and what to do; without a login, a signature or control characters."""
     name = name or describe(source)
-    name, why = printable(shown(name) if is_url(name) else name), _why(error, content)
-    return ImageError(f"{name}: {why}" if name.strip() else why)
-
-
-def _why(error: Exception, content: Any) -> str:
+    name = printable(shown(name) if is_url(name) else name)
     words = printable(" ".join(str(error).split()))[:200] or type(error).__name__
     if isinstance(error, _Problem):
-        return str(error)
-    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-        return f"the picture is too large to open safely ({words}); make it smaller first."
-    if isinstance(error, MemoryError):
-        return "the picture needs more memory than there is; make it smaller first."
-    if isinstance(error, UnidentifiedImageError):
-        return _why_unidentified(bytes(content[:64]))
-    if content is None or (isinstance(error, OSError) and error.errno is not None):
-        return f"cannot be read ({getattr(error, 'strerror', None) or words}); check the file and its rights."
-    if isinstance(content, Image.Image):
-        return f"the PIL image cannot be used ({words}); open it again, or leave it out."
-    return f"the file is damaged or cut short ({words}); fetch or export it again, or leave it out."
+        why = str(error)
+    elif isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        why = f"the picture is too large to open safely ({words}); make it smaller first."
+    elif isinstance(error, MemoryError):
+        why = "the picture needs more memory than there is; make it smaller first."
+    elif isinstance(error, UnidentifiedImageError):
+        why = _why_unidentified(bytes(content[:64]))
+    elif content is None or (isinstance(error, OSError) and error.errno is not None):
+        why = f"cannot be read ({getattr(error, 'strerror', None) or words}); check the file and its rights."
+    elif isinstance(content, Image.Image):
+        why = f"the PIL image cannot be used ({words}); open it again, or leave it out."
+    else:
+        why = f"the file is damaged or cut short ({words}); fetch or export it again, or leave it out."
+    return ImageError(f"{name}: {why}" if name.strip() else why)
 
 
 def _why_unidentified(head: bytes) -> str:

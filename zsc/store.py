@@ -147,14 +147,13 @@ class EmbeddingStore:
 
     def verify(self) -> list[PartCheck]:
         """Check every part: its bytes against its name, its columns, and that its rows are unit vectors."""
-        return [PartCheck(part, self._problem(part)) for part in self.parts]
-
-    def _problem(self, part: Path) -> str:
-        try:
-            self.parts.open(part)
-        except (DamagedError, ForeignError, FileNotFoundError) as error:
-            return str(error)
-        return ""
+        problems = dict.fromkeys(self.parts, "")
+        for part in problems:
+            try:
+                self.parts.open(part)
+            except (DamagedError, ForeignError, FileNotFoundError) as error:
+                problems[part] = str(error)
+        return [PartCheck(part, problem) for part, problem in problems.items()]
 
     def _remember(self, part: Path, digests: Sequence[bytes]) -> None:
         for row, digest in enumerate(digests):
@@ -200,8 +199,8 @@ class PathIndex:
             folder.mkdir(parents=True, exist_ok=True)
             self.parts.write(dict(zip(_PATHS[0].names, zip(*new, strict=True), strict=True)))
         except OSError as error:
-            reason = f"{printable(folder)}: {len(new)} paths could not be remembered ({_why(error)})"
-            warnings.warn(f"{reason}; these pictures are read again next time.", StoreWarning, stacklevel=3)
+            told = f"{len(new)} paths could not be remembered ({_why(error)}); these pictures are read again next time."
+            warnings.warn(f"{printable(folder)}: {told}", StoreWarning, stacklevel=3)
         self._known.update(rows)
 
 
@@ -251,12 +250,19 @@ class Parts:
         """
         try:
             return self.open(part, names, check=check)
-        except FileNotFoundError:  # another process has set it aside
-            pass
-        except DamagedError as error:
-            _set_aside(part, str(error))
         except ForeignError as error:
             _warn_of_foreign(part, str(error))
+        except DamagedError as damage:
+            try:
+                done = f"set aside as {part.replace(part.with_suffix('.damaged')).name}"
+            except FileNotFoundError:  # another process was first
+                return None
+            except OSError as error:
+                done = f"it could not be set aside ({_why(error)})"
+            told = f"{printable(part)}: {damage}; {done}, its pictures are embedded again."
+            warnings.warn(told, DamagedPartWarning, stacklevel=3)
+        except FileNotFoundError:  # another process has set it aside
+            pass
         return None
 
     def open(self, part: Path, names: Sequence[str] | None = None, *, check: bool = True) -> pa.Table:
@@ -274,7 +280,14 @@ class Parts:
                 table = file.read(names)
         _refuse_newer(record)
         if check or table is None:
-            _check_whole(part)
+            try:
+                is_whole = part.name == _name_of(part.read_bytes())
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise ForeignError(f"cannot be read ({_why(error)})") from error
+            if not is_whole:
+                raise DamagedError("its bytes are not those that were written")
         if table is None:
             raise ForeignError(f"does not hold the columns {', '.join(self.schemas[0].names)} of this store")
         if check and "values" in table.column_names:
@@ -285,34 +298,8 @@ class Parts:
         return table
 
 
-def _check_whole(part: Path) -> None:
-    """Check that a part's bytes are those that its name was made of."""
-    try:
-        data = part.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ForeignError(f"cannot be read ({_why(error)})") from error
-    if part.name != _name_of(data):
-        raise DamagedError("its bytes are not those that were written")
-
-
 def _name_of(data: bytes) -> str:
     return f"part-{hashlib.sha256(data).hexdigest()[:32]}.parquet"
-
-
-def _set_aside(part: Path, reason: str) -> None:
-    """Rename a damaged part, and warn."""
-    aside = part.with_suffix(".damaged")
-    try:
-        part.replace(aside)
-        done = f"set aside as {aside.name}"
-    except FileNotFoundError:  # another process was first
-        return
-    except OSError as error:
-        done = f"it could not be set aside ({_why(error)})"
-    text = f"{printable(part)}: {reason}; {done}, its pictures are embedded again."
-    warnings.warn(text, DamagedPartWarning, stacklevel=4)
 
 
 def _warn_of_foreign(path: Path, reason: str) -> None:
@@ -381,20 +368,16 @@ def stores(folder: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
     A folder whose `model.json` is not of a store, or newer, is passed over with a `ForeignPartWarning` that names it.
     """
-    for place in _candidates(folder):
+    for path in sorted(Path(folder).glob(f"*/{DESCRIPTION}")):
         try:
-            yield place, _description(place)
+            yield path.parent, _description(path)
         except ForeignError as error:
-            _warn_of_foreign(place, str(error))
+            _warn_of_foreign(path.parent, str(error))
 
 
-def _candidates(folder: str | Path) -> list[Path]:
-    return [path.parent for path in sorted(Path(folder).glob(f"*/{DESCRIPTION}"))]
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    """Read the `model.json` of a folder, and prove that it is one of ours."""
-    path = folder / DESCRIPTION
+def _description(path: Path) -> dict[str, Any]:
+    """Read a `model.json`, and prove that it is one of ours."""
+    folder = path.parent
     if not re.fullmatch("[0-9a-f]{16}", folder.name) or folder.is_symlink() or path.is_symlink():
         raise ForeignError("is not named as a folder of kept embeddings is, by 16 hexadecimal digits of its own")
     if not os.access(path, os.R_OK):
@@ -427,14 +410,13 @@ def clear(folder: str | Path, fingerprint: str | None = None) -> Cleared:
     What nothing proves to be written by zsc is left, and so is what is newer or in use.
     """
     done, index = Cleared(), Parts(Path(folder) / "paths", "paths", *_PATHS)
-    for place in _candidates(folder):
-        if fingerprint in (None, place.name):
+    for path in sorted(Path(folder).glob(f"*/{DESCRIPTION}")):
+        if fingerprint in (None, path.parent.name):
             try:
-                parts = Parts.of_vectors(place, _description(place)["embed_dim"])
-                done.left.extend(_emptied(parts))
-                done.removed.append(place)
+                done.left.extend(_emptied(Parts.of_vectors(path.parent, _description(path)["embed_dim"])))
+                done.removed.append(path.parent)
             except ForeignError as error:
-                done.left.append((place, str(error)))
+                done.left.append((path.parent, str(error)))
     if fingerprint is None and any(not _why_not_ours(part, index) for part in index):
         done.left.extend(_emptied(index))
     return done
@@ -442,26 +424,21 @@ def clear(folder: str | Path, fingerprint: str | None = None) -> Cleared:
 
 def _emptied(parts: Parts) -> list[tuple[Path, str]]:
     """Remove the files of a folder that are ours, and it if it is empty then; list the others, and why they stay."""
-    left, description = list[tuple[Path, str]](), parts.folder / DESCRIPTION
-    for path in sorted(parts.folder.iterdir()):
-        if path != description:
-            reason = _why_not_ours(path, parts) or _not_removed(path)
-            left += [(path, reason)] if reason else []
-    is_told = any(path.name.startswith("part-") for path, _ in left)  # then it says whose they are
-    if parts.kind != "paths" and not is_told and (reason := _not_removed(description)):
-        left.append((description, reason))
+    left = list[tuple[Path, str]]()
+    for path in sorted(parts.folder.iterdir(), key=lambda path: (path.name == DESCRIPTION, path)):
+        is_description = path.name == DESCRIPTION and parts.kind != "paths"
+        if is_description and any(other.name.startswith("part-") for other, _ in left):
+            continue  # it says whose they are
+        reason = "" if is_description else _why_not_ours(path, parts)
+        try:
+            if not reason:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            reason = f"cannot be removed ({_why(error)})"
+        left += [(path, reason)] if reason else []
     with suppress(OSError):
         parts.folder.rmdir()
     return left
-
-
-def _not_removed(path: Path) -> str:
-    """Remove a file; say why it could not be."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        return f"cannot be removed ({_why(error)})"
-    return ""
 
 
 def _why_not_ours(path: Path, parts: Parts) -> str:

@@ -18,11 +18,7 @@ from zsc.images import local_path
 
 __all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset"]
 
-PUBLISHED: dict[str, Published] = {
-    **glasses.FORMS,
-    **afhq.FORMS,
-    **imagenette.FORMS,
-}
+PUBLISHED: dict[str, Published] = {**glasses.FORMS, **afhq.FORMS, **imagenette.FORMS}
 _MADE: dict[str, tuple[Callable[..., ImageDataset], Sequence[str]]] = {  # needs no files: what makes it, its options
     "samples": (load_samples, ()),
     "drawn-glasses": (partial(draw_dataset, "drawn-glasses"), ("n", "seed")),
@@ -50,17 +46,12 @@ def load_dataset(
     root, download
         The folder that holds the data sets, each in its published layout; and whether to fetch the data set first where
         it is missing (see `download_dataset`).
-    split
-        As published; None takes the one that is evaluated: glasses "train", afhq "val" (version 2: "test"),
-        imagenette "val", the drawn ones "test".
-    options
-        glasses: ``drop_suspects``. afhq: ``version`` 1 or 2. imagenette: ``size`` "320px", "160px" or "full". The drawn
-        ones: ``n`` pictures from ``seed``.
+    split, options
+        As published; None takes the split that is evaluated, which is named first. glasses: "train", "test";
+        ``drop_suspects``. afhq: "val" (version 2: "test"), "train"; ``version`` 1 or 2. imagenette: "val", "train";
+        ``size`` "320px", "160px" or "full". The drawn ones: "test", "train"; ``n`` pictures from ``seed``.
 
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        If the name, the split or an option is unknown, or the files are not there; the message says how to get them.
+    ValueError says that the name, the split or an option is unknown, and FileNotFoundError how to get the files.
     """
     if name in _MADE:
         make, known = _MADE[name]
@@ -104,20 +95,12 @@ def download_dataset(
 ) -> Path:
     """Download and unpack a published data set, unless it is there already; return its folder.
 
-    Parameters
-    ----------
-    name, root, options
-        As `load_dataset` takes them; an option that is left out is the first that was published.
-    source, from_file
-        Only this source, or an archive that was fetched by hand; None tries all sources, in their order.
-    report, progress
-        Called with a line for each attempt, and if another process is at it (None logs them); and whether to show bars.
+    Name, root and options are those of `load_dataset`; an option that is left out is the first that was published.
+    `source` is the only one to try (None: all, in their order), and `from_file` an archive that was fetched by hand.
+    `report` is called with a line for each attempt, and if another process is at it; None logs them.
 
-    Raises
-    ------
-    DownloadError, ArchiveError
-        If no source gave it whole, or it cannot be written: what was tried, and three ways on; or what is wrong with
-        `from_file`.
+    DownloadError says that no source gave it whole or that it cannot be written: what was tried, and three ways on.
+    ArchiveError says what is wrong with `from_file`.
     """
     form = find_published(name, **options)
     return download_published(form, local_path(root), source, from_file, report=report, progress=progress)

@@ -23,7 +23,6 @@ from zsc.files import printable, refuse_full_disk
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 _NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
-_PLAIN = (0, 4, 8)  # neither a link nor a device
 _FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # 3.14's default, had early
 
 
@@ -47,7 +46,14 @@ def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _opened(archive) as (members, _):
         for member in members:
-            _refuse_dangerous(archive, member)
+            path = PurePosixPath(member.name.replace("\\", "/"))
+            if path.is_absolute() or ".." in path.parts:
+                raise _refused(archive, member, "would leave the folder")
+            if ":" in member.name:
+                fault = "has a colon, which names a drive on Windows and would leave the folder there"
+                raise _refused(archive, member, fault)
+            if not member.is_plain:
+                raise _refused(archive, member, "is a link or a device")
         if archive.suffix in (".tgz", ".gz"):
             with gzip.open(archive) as stream:
                 while stream.read(1 << 20):  # to the end, where gzip keeps its checksum
@@ -55,7 +61,18 @@ def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], 
     refuse_full_disk(folder.parent, sum(m.size for m in members), f"{archive.name} unpacks to")
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.unpacking-", dir=folder.parent))
     try:
-        _extract(archive, staging, progress)
+        with _opened(archive) as (
+            members,
+            extract,
+        ):  # both kinds of archive tell of a file that is not whole
+            for member in tqdm(members, desc="unpacking", unit="files", disable=not progress):
+                try:
+                    extract(member.entry, staging)
+                except OSError as error:
+                    if error.errno not in _NAME:
+                        raise
+                    fault = f"has a name that cannot be used here ({error.strerror}): too long, or twice in the archive"
+                    raise _refused(archive, member, fault) from error
         found = [p.parent for p in staging.rglob(marker) if "__MACOSX" not in p.parts]
         if not found:
             raise ArchiveError(f"{archive.name}: holds no folder with {marker} in it; it is another archive.")
@@ -76,8 +93,8 @@ def _opened(archive: Path) -> Iterator[tuple[list[_Member], Callable[[Any, Path]
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
-                infos = opened.infolist()  # the upper bits of the Unix mode say what a member is
-                members = [_Member(i.filename, i.file_size, i.external_attr >> 28 & 0xF in _PLAIN, i) for i in infos]
+                infos = opened.infolist()  # the upper bits of the Unix mode say what is neither a link nor a device
+                members = [_Member(i.filename, i.file_size, i.external_attr >> 28 & 15 in (0, 4, 8), i) for i in infos]
                 yield members, opened.extract
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as tar:
@@ -91,43 +108,14 @@ def _opened(archive: Path) -> Iterator[tuple[list[_Member], Callable[[Any, Path]
     except Exception as error:  # the modules raise many kinds for what is damaged
         if isinstance(error, OSError) and error.errno in _DISK:  # not the archive's fault
             raise
-        raise _unreadable(archive, error) from error
-
-
-def _refuse_dangerous(archive: Path, member: _Member) -> None:
-    path = PurePosixPath(member.name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
-        raise _refused(archive, member, "would leave the folder")
-    if ":" in member.name:
-        raise _refused(archive, member, "has a colon, which names a drive on Windows and would leave the folder there")
-    if not member.is_plain:
-        raise _refused(archive, member, "is a link or a device")
+        why = f"damaged or cut short ({error}); fetch it again."
+        if "encrypted" in str(error) or "password" in str(error):
+            why = "encrypted, which the published archive is not; fetch that one."
+        elif isinstance(error, NotImplementedError):
+            why = f"packed in a way that Python does not know ({error}); fetch the published archive."
+        raise ArchiveError(f"{printable(archive)}: {why}") from error
 
 
 def _refused(archive: Path, member: _Member, fault: str) -> ArchiveError:
     name = member.name if len(member.name) <= 100 else f"{member.name[:60]}...{member.name[-30:]}"
     return ArchiveError(f"{printable(archive)}: refused, its member {name!r} {fault}.")
-
-
-def _unreadable(archive: Path, error: Exception) -> ArchiveError:
-    """Say what is wrong with an archive that Python's own modules do not read."""
-    if "encrypted" in str(error) or "password" in str(error):
-        why = "encrypted, which the published archive is not; fetch that one."
-    elif isinstance(error, NotImplementedError):
-        why = f"packed in a way that Python does not know ({error}); fetch the published archive."
-    else:
-        why = f"damaged or cut short ({error}); fetch it again."
-    return ArchiveError(f"{printable(archive)}: {why}")
-
-
-def _extract(archive: Path, staging: Path, progress: bool) -> None:
-    """Extract all members; both kinds of archive tell of a file that does not come out whole."""
-    with _opened(archive) as (members, extract):
-        for member in tqdm(members, desc="unpacking", unit="files", disable=not progress):
-            try:
-                extract(member.entry, staging)
-            except OSError as error:
-                if error.errno not in _NAME:
-                    raise
-                fault = f"has a name that cannot be used here ({error.strerror}): too long, or twice in the archive"
-                raise _refused(archive, member, fault) from error

@@ -6,14 +6,12 @@ picture has no label.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import pandas as pd
 
 from zsc.checks import (
     FrozenDict,
@@ -52,11 +50,8 @@ class ImageDataset:
     notes
         What is known about the data: source, licence, label errors, what was passed over.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If pictures, labels or names are of another type or have no order; if their numbers differ, a label is out of
-        range, or two names are one.
+    TypeError or ValueError says that pictures, labels or names are of another type or have no order, that their numbers
+    differ, that a label is out of range, or that two names are one.
     """
 
     paths: Sequence[Any]
@@ -67,7 +62,10 @@ class ImageDataset:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        paths, names = as_list(self.paths, "paths", "pictures"), _as_names(self.class_names)
+        paths, given = as_list(self.paths, "paths", "pictures"), as_list(self.class_names, "class_names", "names")
+        readable = [isinstance(name, (str, int, np.integer)) and not isinstance(name, bool) for name in given]
+        names = check_texts([fold(n) if ok else n for n, ok in zip(given, readable, strict=True)], "class_names")
+        check_unique(names, "class_names")
         labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
         labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
         labels = check_labels(labels, len(names), "labels", partial=True)
@@ -85,8 +83,7 @@ class ImageDataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what it was made of, so that a copy cannot be changed either."""
-        parts = (list(self.paths), self.labels, list(self.class_names), self.name, self.split_name, dict(self.notes))
-        return type(self), parts
+        return type(self), tuple(getattr(self, each.name) for each in fields(self))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -96,13 +93,12 @@ class ImageDataset:
     @overload
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> ImageDataset: ...
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> tuple[Any, int] | ImageDataset:
-        """Give `(path, label)` of one picture, or the data set of a slice, of indices or of a mask."""
-        if isinstance(index, (int, np.integer)) and not isinstance(index, bool):
-            place = operator.index(index)
-            if not -len(self) <= place < len(self):
-                raise IndexError(f"index {place} is out of range; {self.name!r} has {len(self)} pictures.")
-            return self.paths[place], int(self.labels[place])
-        return self.select(index)  # type: ignore[arg-type]
+        """Return `(path, label)` of one picture, or the data set of a slice, of indices or of a mask."""
+        if not isinstance(index, (int, np.integer)) or isinstance(index, bool):
+            return self.select(index)  # type: ignore[arg-type]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is out of range; {self.name!r} has {len(self)} pictures.")
+        return self.paths[index], int(self.labels[index])
 
     def __iter__(self) -> Iterator[tuple[Any, int]]:
         return ((self.paths[i], int(self.labels[i])) for i in range(len(self)))
@@ -141,30 +137,16 @@ class ImageDataset:
         chosen[order] = np.diff(steps) > 0
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
-    def to_frame(self) -> pd.DataFrame:
-        """Give a table with the columns image, label and class_name, one row per picture."""
-        names = np.array([*self.class_names, None], dtype=object)  # label -1 picks the None at the end
-        return pd.DataFrame(
-            {"image": pd.Series(self.paths, dtype=object), "label": self.labels, "class_name": names[self.labels]}
-        )
-
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
         """Load a folder with one sub-folder per class; the notes say what was passed over, and why.
 
-        Parameters
-        ----------
-        folder
-            Its sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
-            them, and links are followed. Folders whose names differ in what cannot be seen are one class.
-        name
-            The data set's name; the folder's own where None.
+        The sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
+        them, and links are followed. Folders whose names differ in what cannot be seen are one class. The data set is
+        called as the folder unless it has a `name`.
 
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If the folder is missing or has no sub-folders, if pictures lie beside them, if one of them holds no
-            picture, or if links put a picture into two classes.
+        FileNotFoundError or ValueError says that the folder is missing or has no sub-folders, that pictures lie beside
+        them, that one of them holds no picture, or that links put a picture into two classes.
         """
         folder = local_path(folder)
         return cls._of(read_folder(folder), name or fold(folder.resolve().name))
@@ -180,31 +162,19 @@ class ImageDataset:
         class_names: Sequence[str] | Mapping[Any, str] | None = None,
         name: str | None = None,
     ) -> ImageDataset:
-        """Load pictures and labels listed in a CSV file.
+        """Load pictures and labels listed in a CSV file, after which the data set is called unless it has a `name`.
 
-        Parameters
-        ----------
-        csv
-            The file, with a header line; comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
-            says. White space around names and labels does not count.
-        image_column, image_pattern
-            The picture of each row: the value in that column, put into a path from the CSV file's folder, such as
-            ``"faces/face-{}.png"``, or into a URL.
-        label_column, class_names
-            The class of each row: a class name, or an index into `class_names`, which may also be a mapping of the
-            values in the file to names. Names that are not given are the sorted values. No column: no labels.
-        name
-            The data set's name; the file's own where None.
+        The file has a header line, and comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
+        says; white space around names and labels does not count. The picture of a row is the value in `image_column`,
+        put into `image_pattern`: a path from the file's folder, such as ``"faces/face-{}.png"``, or a URL. Its class is
+        the value in `label_column` (None: no labels), a class name or an index into `class_names`, which may also be a
+        mapping of the values in the file to names. Names that are not given are the sorted values.
 
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If the CSV file or a picture is missing, a column is missing or stands twice, a row is too long or too
-            short, a label is unknown or empty, or one picture has two labels; the message names the line.
+        FileNotFoundError or ValueError names the line, and says that the CSV file, a column or a picture is missing, a
+        column stands twice, a row is too long or too short, a label is unknown or empty, or a picture has two labels.
         """
         csv = local_path(csv)
-        listed = read_csv(csv, image_column, label_column, image_pattern, class_names)
-        return cls._of(listed, name or fold(csv.stem))
+        return cls._of(read_csv(csv, image_column, label_column, image_pattern, class_names), name or fold(csv.stem))
 
     @classmethod
     def from_huggingface(
@@ -220,13 +190,3 @@ class ImageDataset:
     @classmethod
     def _of(cls, listed: Listed, name: str) -> ImageDataset:
         return cls(listed.paths, listed.labels, listed.class_names, name=name, notes=listed.notes)  # type: ignore[arg-type]
-
-
-def _as_names(class_names: Any) -> list[str]:
-    """Read class names; whole numbers count as their digits."""
-    given = as_list(class_names, "class_names", "names")
-    texts = [str(n) if isinstance(n, (int, np.integer)) and not isinstance(n, bool) else n for n in given]
-    names = [fold(n) if isinstance(n, str) else n for n in texts]
-    check_texts(names, "class_names")
-    check_unique(names, "class_names")
-    return names

@@ -18,33 +18,17 @@ from zsc.datasets.download import Published
 from zsc.files import printable
 from zsc.images import ImageError, describe, open_image, read_source
 
-WORKERS = 4
-
 
 @dataclass(frozen=True, eq=False)
 class DatasetCheck:
-    """What was found of a data set.
-
-    Attributes
-    ----------
-    folder, bytes
-        Where it is, and the size of all pictures together.
-    counts
-        One row per split and class: found and published.
-    missing
-        Tables, and what they name, that are not there.
-    unreadable
-        Pictures that cannot be opened: columns image and error.
-    duplicates
-        One row per set of equal files: splits, classes and images.
-    """
+    """What was found of a data set."""
 
     folder: Path
-    counts: pd.DataFrame
-    missing: list[str]
-    unreadable: pd.DataFrame
-    duplicates: pd.DataFrame
-    bytes: int
+    counts: pd.DataFrame  # one row per split and class: found and published
+    missing: list[str]  # tables, and what they name, that are not there
+    unreadable: pd.DataFrame  # one row per picture that cannot be opened: image and error
+    duplicates: pd.DataFrame  # one row per set of equal files: splits, classes and images
+    bytes: int  # of all pictures together
 
     @property
     def problems(self) -> list[str]:
@@ -66,16 +50,9 @@ class DatasetCheck:
 
     def to_dict(self) -> dict[str, Any]:
         """Turn the result into plain values that JSON can hold."""
-        return {
-            "folder": str(self.folder),
-            "pictures": int(self.counts["found"].sum()),
-            "bytes": self.bytes,
-            "counts": self.counts.to_dict("records"),
-            "missing": self.missing,
-            "unreadable": self.unreadable.to_dict("records"),
-            "duplicates": self.duplicates.to_dict("records"),
-            "problems": self.problems,
-        }
+        tables = {name: getattr(self, name).to_dict("records") for name in ("counts", "unreadable", "duplicates")}
+        plain = {"folder": str(self.folder), "bytes": self.bytes, "missing": self.missing, "problems": self.problems}
+        return plain | {"pictures": int(self.counts["found"].sum())} | tables
 
 
 def check_published(form: Published, root: Path, *, progress: bool = True) -> DatasetCheck:
@@ -85,7 +62,7 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
         raise FileNotFoundError(f"no {printable(folder)}. {form.how_to_get}")
     rows, missing = form.look(folder)
     files = pd.DataFrame(rows, columns=["split", "class", "path"])
-    with ThreadPoolExecutor(WORKERS) as pool:  # Pillow decodes without Python's lock
+    with ThreadPoolExecutor(4) as pool:  # Pillow decodes without Python's lock
         answers = pool.map(_examine, files["path"])
         found = list(tqdm(answers, "opening", len(files), unit="images", disable=not progress))
     files["path"] = files["path"].map(str)
@@ -113,11 +90,11 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
 
 
 def _examine(path: Path) -> tuple[int, str | None, str | None]:
-    """Find a picture's size, its digest, and why it cannot be opened."""
-    content = b""
+    """Find a picture's size, its digest (None for a file that cannot be read), and why it cannot be opened."""
+    content, problem = b"", None
     try:
         content = read_source(path)
         open_image(content, name=describe(path))
     except ImageError as error:
-        return len(content), sha256(content).hexdigest() if content else None, str(error)
-    return len(content), sha256(content).hexdigest(), None
+        problem = str(error)
+    return len(content), sha256(content).hexdigest() if content else None, problem

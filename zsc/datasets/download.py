@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
+from zsc.checks import check_choice
 from zsc.datasets.archives import ArchiveError, unpack
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.listing import Passed, list_classes, tell
@@ -68,36 +69,21 @@ def on_kaggle(slug: str) -> tuple[Source, Source]:
 
 @dataclass(frozen=True)
 class Published:
-    """One published form of a data set, as folders ``SPLIT/CLASS/picture``; another layout overrides `read` and `look`.
+    """One published form of a data set, in folders ``SPLIT/CLASS``; another layout overrides `read` and `look`."""
 
-    Attributes
-    ----------
-    dataset, options, extras, name
-        What `load_dataset` is given: the name, what tells this form from others, such as the version, and further
-        options of `read`; and what the `ImageDataset` is called, if it is not the same.
-    folder, marker, elsewhere
-        Its folder under the root, what lies right inside of it, and other places under the root or on Kaggle.
-    page, sources, checksum
-        Where its authors say how to get it; where to get it, in order; the archive's "md5:...", if one was published.
-    counts, class_names
-        Split -> class name -> number of pictures, the split to evaluate first; class folder -> class name, in order.
-    notes
-        Source, licence and label errors.
-    """
-
-    dataset: str
-    folder: str
-    marker: str
-    page: str
-    sources: tuple[Source, ...]
-    counts: Mapping[str, Mapping[str, int]]
-    class_names: Mapping[str, str]
-    notes: Mapping[str, str]
-    name: str = ""
-    options: Mapping[str, object] = field(default_factory=dict)
-    elsewhere: tuple[str, ...] = ()
-    checksum: str | None = None
-    extras: tuple[str, ...] = ()
+    dataset: str  # the name that `load_dataset` is given
+    folder: str  # its folder under the root
+    marker: str  # what lies right inside of that
+    page: str  # where its authors say how to get it
+    sources: tuple[Source, ...]  # where to get it, in order
+    counts: Mapping[str, Mapping[str, int]]  # split -> class name -> number of pictures, the split to evaluate first
+    class_names: Mapping[str, str]  # class folder -> class name, in order
+    notes: Mapping[str, str]  # source, licence and label errors
+    name: str = ""  # what the `ImageDataset` is called, if not as `dataset`
+    options: Mapping[str, object] = field(default_factory=dict)  # what tells it from other forms, such as the version
+    elsewhere: tuple[str, ...] = ()  # other places under the root or on Kaggle
+    checksum: str | None = None  # the archive's "md5:...", if one was published
+    extras: tuple[str, ...] = ()  # further options of `read`
 
     @property
     def how_to_get(self) -> str:
@@ -122,7 +108,7 @@ class Published:
             some = f", missing {', '.join(missing)}" if len(missing) < len(self.class_names) else ""
             expected = f"expected folders {', '.join(self.class_names)}{some}"
             raise FileNotFoundError(f"no images under {printable(place)}; {expected}. {self.how_to_get}")
-        labels = np.repeat(np.arange(len(listed)), [len(paths) for paths in listed.values()])
+        labels = np.repeat(np.arange(len(listed)), list(map(len, listed.values())))
         paths = [path for paths in listed.values() for path in paths]
         return self.dataset_of(paths, labels, split, {"passed over": tell(passed, place)})
 
@@ -151,9 +137,9 @@ def download_published(
 ) -> Path:
     """Download and unpack a published data set, unless it is there already; see `zsc.datasets.download_dataset`."""
     wait, report = report or _log.warning, report or _log.info
-    folder, names = root / form.folder, [s.name for s in form.sources]
-    if source is not None and source not in names:
-        raise ValueError(f"source={source!r}; the source of {form.dataset} must be one of {', '.join(names)}.")
+    folder, sources = root / form.folder, {s.name: s for s in form.sources}
+    if source is not None:
+        check_choice(source, list(sources), "source")
     if there := _complete_folder(form, root, report):  # before anything is written: it may be another user's
         return there
     try:
@@ -165,7 +151,7 @@ def download_published(
                 return there
             if from_file is not None:
                 return _unpack_own(Path(from_file), form, folder, report, progress)
-            return _try_each([s for s in form.sources if source in (None, s.name)], form, folder, report, progress)
+            return _try_each([sources[source]] if source else form.sources, form, folder, report, progress)
     except DownloadError:
         raise
     except OSError as error:
@@ -194,18 +180,34 @@ def _complete_folder(form: Published, root: Path, report: Report) -> Path | None
     return place
 
 
-def _try_each(sources: list[Source], form: Published, folder: Path, report: Report, progress: bool) -> Path:
+def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: Report, progress: bool) -> Path:
     tried = []
     for source in sources:
+        archive = folder.parent / ".download" / source.archive
         try:
-            auth = _login_for(source, report)
-            report(f"{source.name}: {shown(source.url)}")
-            return _fetch_and_unpack(source, auth, form, folder, report=report, progress=progress)
+            address, auth = shown(source.url), kaggle_login(report) if source.login else None
+            if source.login and auth is None:
+                raise DownloadError("No Kaggle credentials on this machine, passed over.")
+            if source.login and not may_log_in(source.url):
+                raise DownloadError(f"{address} is not Kaggle's, so that no login is sent there, passed over.")
+            report(f"{source.name}: {address}")
+            # the note is kept, since unpacking may be stopped: then it is not fetched again
+            fetch(
+                source.url, archive, checksum=form.checksum, auth=auth, progress=progress, report=report, keep_note=True
+            )
+            _unpack(archive, form, folder, progress)
+            forget(archive)
+            return folder
         except (DownloadError, ArchiveError) as error:
-            if isinstance(error, DownloadError) and error.errno in FULL:
+            if isinstance(error, ArchiveError):
+                forget(archive)  # it would fail again
+            elif error.errno in FULL:
                 raise  # the next source's copy would need the same room
             report(f"{source.name}: failed. {error}")
             tried.append(f"{source.name}: {str(error).removesuffix('.')}")
+        finally:
+            with contextlib.suppress(OSError):  # unless something in it is kept
+                archive.parent.rmdir()
     raise DownloadError(
         f"{form.dataset} could not be downloaded; tried: {'; '.join(tried)}. Three ways on: fetch the archive by hand "
         f"from {form.page} and run 'zsc download {form.dataset} --from FILE'; set {form.sources[0].base[0]} to a "
@@ -213,42 +215,13 @@ def _try_each(sources: list[Source], form: Published, folder: Path, report: Repo
     )
 
 
-def _login_for(source: Source, report: Report) -> AuthBase | None:
-    if not source.login:
-        return None
-    auth = kaggle_login(report)
-    if auth is None:
-        raise DownloadError("No Kaggle credentials on this machine, passed over.")
-    if not may_log_in(source.url):
-        raise DownloadError(f"{shown(source.url)} is not Kaggle's, so that no login is sent there, passed over.")
-    return auth
-
-
-def _fetch_and_unpack(
-    source: Source, auth: AuthBase | None, form: Published, folder: Path, *, report: Report, progress: bool
-) -> Path:
-    archive = folder.parent / ".download" / source.archive
-    try:  # the note is kept, since unpacking may be stopped: then it is not fetched again
-        fetch(source.url, archive, checksum=form.checksum, auth=auth, progress=progress, report=report, keep_note=True)
-        _unpack(archive, form, folder, progress)
-        forget(archive)
-    except ArchiveError:
-        forget(archive)  # it would fail again
-        raise
-    finally:
-        with contextlib.suppress(OSError):  # unless something in it is kept
-            archive.parent.rmdir()
-    return folder
-
-
 def _unpack_own(archive: Path, form: Published, folder: Path, report: Report, progress: bool) -> Path:
     """Unpack an archive that the user fetched, if it is the published one."""
     report(f"{form.dataset}: unpacking {printable(archive)}.")
     algorithm, _, expected = (form.checksum or "").partition(":")
     if expected and archive.is_file() and digest_of(archive, algorithm) != expected:
-        raise ArchiveError(
-            f"{printable(archive)}: its {algorithm} is not {expected}, that of the published archive; fetch it again."
-        )
+        why = f"its {algorithm} is not {expected}, that of the published archive"
+        raise ArchiveError(f"{printable(archive)}: {why}; fetch it again.")
     return _unpack(archive, form, folder, progress)
 
 
@@ -293,9 +266,7 @@ def kaggle_login(report: Report) -> AuthBase | None:
     if not all(text.isascii() and text.isprintable() for text in (token, username, key)):
         report("kaggle: the credentials hold letters that no credentials have; copy them again from Kaggle.")
         return None
-    if token:
-        return _Token(token)
-    return HTTPBasicAuth(username, key) if username else None
+    return _Token(token) if token else HTTPBasicAuth(username, key) if username else None
 
 
 def _credentials(file: Path) -> tuple[str | None, str | None, str | None]:
@@ -325,7 +296,5 @@ def may_log_in(url: str) -> bool:
     if re.search(r"[^!-~]|[\\@]", url) or parts.auth is not None:
         return False
     host, port = parts.host or "", parts.port or (443 if parts.scheme == "https" else 80)
-    return re.fullmatch(r"[a-z0-9.-]+", host) is not None and any(
-        (parts.scheme, port) == (scheme, its_port) and f".{host}".endswith(f".{name}")
-        for scheme, name, its_port in TRUSTED
-    )
+    trusted = [name for scheme, name, its_port in TRUSTED if (scheme, its_port) == (parts.scheme, port)]
+    return bool(re.fullmatch(r"[a-z0-9.-]+", host)) and any(f".{host}".endswith(f".{name}") for name in trusted)

@@ -13,32 +13,27 @@ from zsc.datasets.base import ImageDataset
 from zsc.datasets.listing import check_split
 from zsc.drawings import SPLITS, draw
 
-KINDS = {"drawn-glasses": "faces", "drawn-animals": "animals"}
 CLASS_NAMES = {"drawn-glasses": glasses.CLASS_NAMES, "drawn-animals": afhq.CLASS_NAMES}
 NOTES = {
     "source": "drawn by this project (zsc.drawings.draw)",
     "licence": "MIT, as the project",
     "labels": "right by construction",
 }
-WILD = {"labels": f"{NOTES['labels']}; 'wild' holds lion, tiger, leopard, fox and wolf"}
 
 
 def draw_dataset(name: str, split: str | None = None, *, n: int = 1000, seed: int = 1) -> ImageDataset:
     """Draw N pictures in memory, RGB, 128 pixels a side; the labels are drawn too, so that classes are about equal.
 
-    Parameters
-    ----------
-    name
-        "drawn-glasses" or "drawn-animals".
-    split
-        "test" (the default), or "train": what the toy model learned from, where the seed is 0.
-    n, seed
-        The first hundred pictures of a thousand are those of a hundred; another seed, other pictures.
+    The split is "test" (the default), or "train": what the toy model learned from, where the seed is 0. The first
+    hundred pictures of a thousand are those of a hundred; another seed, other pictures.
     """
     split = check_split(split, SPLITS)
     check_count(n, "n")
     check_count(seed, "seed", low=0)
-    drawings = [draw(KINDS[name], number, split=split, seed=seed) for number in range(n)]
-    notes = NOTES | (WILD if name == "drawn-animals" else {}) | {"seed": str(seed)}
+    kind = "faces" if name == "drawn-glasses" else "animals"
+    drawings = [draw(kind, number, split=split, seed=seed) for number in range(n)]
+    notes = NOTES | {"seed": str(seed)}
+    if kind == "animals":
+        notes["labels"] += "; 'wild' holds lion, tiger, leopard, fox and wolf"
     pictures, labels = [d.picture for d in drawings], np.array([d.label for d in drawings])
     return ImageDataset(pictures, labels, list(CLASS_NAMES[name]), name=name, split_name=split, notes=notes)

@@ -22,7 +22,6 @@ from zsc.datasets.listing import check_present, list_pictures, read_columns
 
 CLASS_NAMES = ("no glasses", "glasses")
 FACES = "faces-spring-2020"
-N_FACES = 5000
 SLUG = "glasses-or-no-glasses"
 
 
@@ -33,9 +32,8 @@ class Glasses(Published):
         """Read a split; `drop_suspects` leaves out the pictures whose labels one team doubted (see `suspect_ids`)."""
         csv = folder / f"{split}.csv"
         if not csv.is_file():
-            raise FileNotFoundError(
-                f"no {split}.csv under {folder}; expected {csv.name} and {FACES}/. {self.how_to_get}"
-            )
+            expected = f"expected {csv.name} and {FACES}/"
+            raise FileNotFoundError(f"no {csv.name} under {folder}; {expected}. {self.how_to_get}")
         frame = _read_table(csv, labelled=split == "train")
         if drop_suspects:
             frame = frame[~frame["id"].isin(suspect_ids())]
@@ -99,22 +97,20 @@ def _read_table(csv: Path, *, labelled: bool) -> pd.DataFrame:
     """Read id and label of each face, in the order of the ids; the 512 latent columns are passed over."""
     lines, columns = read_columns(csv, ["id", "glasses"] if labelled else ["id"])
     where = [f"{csv}: line {line}" for line in lines]
-    ids = [_whole(value, place, "id", 1, N_FACES) for place, value in zip(where, columns[0], strict=True)]
+    ids = [_whole(value, place, "id", 1, 5000) for place, value in zip(where, columns[0], strict=True)]
     first: dict[int, int] = {}
     for line, number in zip(lines, ids, strict=True):
         if first.setdefault(number, line) != line:
             raise ValueError(f"{csv}: id {number} stands in the lines {first[number]} and {line}; keep one of the two.")
-    labels = [UNLABELLED] * len(ids)
-    if labelled:
-        labels = [_whole(value, place, "glasses", 0, 1) for place, value in zip(where, columns[1], strict=True)]
-    return pd.DataFrame({"id": ids, "glasses": labels}, dtype=np.int64).sort_values("id", ignore_index=True)
+    labels = [_whole(*cell, "glasses", 0, 1) for column in columns[1:] for cell in zip(column, where, strict=True)]
+    table = pd.DataFrame({"id": ids, "glasses": labels or UNLABELLED}, dtype=np.int64)
+    return table.sort_values("id", ignore_index=True)
 
 
 def _whole(value: str, where: str, column: str, low: int, high: int) -> int:
     """Read a whole number; "7.0" is one, as pandas writes them."""
     number = re.fullmatch(r"([0-9]{1,9})(\.0*)?", value)
     if number is None or not low <= int(number[1]) <= high:
-        raise ValueError(
-            f"{where} holds {short(value)} in column {column}; it must be a whole number from {low} to {high}."
-        )
+        limits = f"it must be a whole number from {low} to {high}"
+        raise ValueError(f"{where} holds {short(value)} in column {column}; {limits}.")
     return int(number[1])

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zsc.checks import as_list, short
+from zsc.checks import as_list, check_choice, short
 from zsc.files import printable
 from zsc.images import HEIC_ADVICE, as_utf8, image_suffixes, is_picture_by_content, is_url
 
@@ -98,7 +98,17 @@ def read_folder(folder: Path) -> Listed:
         raise FileNotFoundError(f"{where}: no such folder; pass a folder with one sub-folder of pictures per class.")
     passed: list[Passed] = []
     folders, loose = _look_at_top(folder, passed)
-    _refuse_loose(where, folders, loose)
+    lie = "1 picture lies" if len(loose) == 1 else f"{len(loose) or 'no'} pictures lie"
+    if not folders:
+        raise ValueError(
+            f"{where}: no sub-folders, and {lie} in the folder itself; put the pictures of each class into a folder "
+            "named as the class."
+        )
+    if loose:
+        raise ValueError(
+            f"{where}: {lie} beside the {len(folders)} class folders, such as {printable(loose[0].name)}; move them "
+            "into a class folder, or elsewhere, so that none is left out."
+        )
     groups = defaultdict(list)
     for inside in folders:
         groups[fold(inside.name)].append(inside)
@@ -112,27 +122,12 @@ def read_folder(folder: Path) -> Listed:
         if not pictures:
             empty.append(printable(inside.name) + (f" ({tell(here, folder)})" if here else ""))
     if empty:
-        raise ValueError(
-            f"{where}: no pictures in {_some(empty)}; add some, or take the folder away (or hide it with a dot)."
-        )
+        ways = "add some, or take the folder away (or hide it with a dot)"
+        raise ValueError(f"{where}: no pictures in {_some(empty)}; {ways}.")
     _refuse_two_classes(folder, names, found)
     merged = [" and ".join(repr(printable(f.name)) for f in some) for some in groups.values() if len(some) > 1]
     notes = {"passed over": tell(passed, folder), "read as one class": "; ".join(merged)}
     return Listed([Path(path) for _, path, _ in found], np.array([label for label, *_ in found]), names, notes)
-
-
-def _refuse_loose(where: str, folders: Sequence[Path], loose: Sequence[Path]) -> None:
-    n = f"{len(loose)} picture{'' if len(loose) == 1 else 's'}" if loose else "no pictures"
-    if not folders:
-        raise ValueError(
-            f"{where}: no sub-folders, and {n} in the folder itself; put the pictures of each class into a folder "
-            "named as the class."
-        )
-    if loose:
-        raise ValueError(
-            f"{where}: {n} {'lies' if len(loose) == 1 else 'lie'} beside the {len(folders)} class folders, such as "
-            f"{printable(loose[0].name)}; move them into a class folder, or elsewhere, so that none is left out."
-        )
 
 
 def _refuse_two_classes(folder: Path, names: Sequence[str], found: Iterable[tuple[int, str, str]]) -> None:
@@ -141,10 +136,10 @@ def _refuse_two_classes(folder: Path, names: Sequence[str], found: Iterable[tupl
     for label, path, real in found:
         its_label, other = owner.setdefault(real, (label, path))
         if its_label != label:
-            one, two = (printable(os.path.relpath(p, folder)) for p in (other, path))
+            two = " and ".join(printable(os.path.relpath(p, folder)) for p in (other, path))
             raise ValueError(
-                f"{printable(folder)}: {one} and {two} are one picture by a link, in the classes {names[its_label]!r} "
-                f"and {names[label]!r}; take one of them away."
+                f"{printable(folder)}: {two} are one picture by a link, in the classes {names[its_label]!r} and "
+                f"{names[label]!r}; take one of them away."
             )
 
 
@@ -160,10 +155,8 @@ def read_csv(
         raise ValueError(f"image_pattern={image_pattern!r} must hold exactly one {{}} for the value of {image_column}.")
     lines, (values, *labelled) = read_columns(csv, [c for c in (image_column, label_column) if c is not None])
     if "" in values:
-        raise ValueError(
-            f"{printable(csv)}: line {lines[values.index('')]} names no picture in column {image_column!r}; fill it "
-            "in, or take the row out."
-        )
+        line = f"{printable(csv)}: line {lines[values.index('')]}"
+        raise ValueError(f"{line} names no picture in column {image_column!r}; fill it in, or take the row out.")
     places = [image_pattern.replace("{}", value) for value in values]
     paths = [place if is_url(place) else csv.parent / place for place in places]
     check_present([p for p in paths if isinstance(p, Path)], f"named in {printable(csv)}")
@@ -174,10 +167,9 @@ def read_csv(
 
 
 def read_columns(csv: Path, columns: Sequence[str]) -> tuple[list[int], list[list[str]]]:
-    """Read columns of a CSV file as texts, without white space around them; rows of nothing at all are left out.
+    """Read columns of a CSV file: the line in which each of the N rows ends, and the N values of each, stripped.
 
-    Returns the line in which each of the N rows ends, and the N values of each column. FileNotFoundError and ValueError
-    say what is wrong with the file, and in which line.
+    Rows of nothing at all are left out. FileNotFoundError or ValueError says what is wrong, and in which line.
     """
     where = printable(csv)
     if not csv.is_file():
@@ -255,10 +247,8 @@ def _check_twice(csv: Path, lines: Sequence[int], paths: Sequence[str | Path], l
     for i, path in enumerate(paths):
         seen = first.setdefault(path if isinstance(path, str) else os.path.normpath(path), i)
         if labels[seen] != labels[i]:
-            raise ValueError(
-                f"{printable(csv)}: {printable(path)} has one label in line {lines[seen]} and another in line "
-                f"{lines[i]}; keep one of the two rows."
-            )
+            two = f"one label in line {lines[seen]} and another in line {lines[i]}"
+            raise ValueError(f"{printable(csv)}: {printable(path)} has {two}; keep one of the two rows.")
         if seen != i:
             twice.append(printable(path))
     rows = "1 row names a picture" if len(twice) == 1 else f"{len(twice)} rows name a picture"
@@ -266,19 +256,11 @@ def _check_twice(csv: Path, lines: Sequence[int], paths: Sequence[str | Path], l
 
 
 def check_present(paths: Sequence[Path], where: str) -> None:
-    """Refuse files that are not there, naming the first ten; each folder is listed once, so that it is fast."""
-    names = [os.path.split(path) for path in paths]
-    listed = {folder: set(os.listdir(folder or ".")) for folder, _ in set(names) if Path(folder).is_dir()}
-    missing = [
-        printable(path)
-        for path, (folder, name) in zip(paths, names, strict=True)
-        if name not in listed.get(folder, ()) and not path.exists()  # a disk may spell names in other ways
-    ]
+    """Refuse files that are not there, naming the first ten."""
+    missing = [printable(path) for path in paths if not path.exists()]
     if missing:
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(paths)} pictures {where} are missing: {_some(missing)}; put them there, or take "
-            "their rows out."
-        )
+        told = f"{len(missing)} of {len(paths)} pictures {where} are missing: {_some(missing)}"
+        raise FileNotFoundError(f"{told}; put them there, or take their rows out.")
 
 
 def read_huggingface(hf_dataset: Any, image_column: str, label_column: str) -> Listed:
@@ -287,10 +269,8 @@ def read_huggingface(hf_dataset: Any, image_column: str, label_column: str) -> L
     if hasattr(hf_dataset, "keys"):
         raise ValueError(f"this is a {kind} of {', '.join(map(str, hf_dataset))}; pass one split.")
     if not hasattr(hf_dataset, "__len__") or not hasattr(hf_dataset, "with_format"):
-        raise ValueError(
-            f"a {kind} cannot be counted or read twice; load it with streaming=False, or make a datasets.Dataset of "
-            "the rows that you want."
-        )
+        ways = "load it with streaming=False, or make a datasets.Dataset of the rows that you want"
+        raise ValueError(f"a {kind} cannot be counted or read twice; {ways}.")
     features = getattr(hf_dataset, "features", None) or {}
     missing = [c for c in (image_column, label_column) if c not in features]
     if missing:
@@ -309,7 +289,7 @@ def read_huggingface(hf_dataset: Any, image_column: str, label_column: str) -> L
     return Listed(paths, labels, class_names, notes)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HuggingFacePicture:
     """One row of a Hugging Face data set, as a picture source that is read when it is opened."""
 
@@ -326,9 +306,6 @@ class HuggingFacePicture:
         """Read the cell: a mapping of bytes and path, bytes, or a path."""
         return self.rows[self.row][self.column]
 
-    def __repr__(self) -> str:
-        return self.name
-
 
 def list_classes(folder: Path, names: Sequence[str], passed: list[Passed]) -> dict[str, list[Path]]:
     """List the pictures of published class folders, whatever the case of their names, each sorted by name as text.
@@ -343,10 +320,8 @@ def list_classes(folder: Path, names: Sequence[str], passed: list[Passed]) -> di
         if name is None:
             passed.append(("folder", "no class of this data set", str(inside)))
         elif present.setdefault(name, inside) is not inside:
-            one, two = (repr(printable(p.name)) for p in (present[name], inside))
-            raise ValueError(
-                f"{folder}: the folders {one} and {two} are one class, {name}; put their pictures into one folder."
-            )
+            two = " and ".join(repr(printable(p.name)) for p in (present[name], inside))
+            raise ValueError(f"{folder}: the folders {two} are one class, {name}; put their pictures into one folder.")
     listings = {n: list_pictures(present[n], passed, base=folder, order=str) for n in names if n in present}
     return {name: [Path(path) for path, _ in pictures] for name, pictures in listings.items()}
 
@@ -398,7 +373,7 @@ def _look_into(place: str, passed: list[Passed]) -> tuple[list[os.DirEntry[str]]
     except OSError as error:
         passed.append(("folder", f"cannot be read, {error.strerror}", place))
         return [], []
-    if not here and _suffix(place) in suffixes:
+    if not here and Path(place).suffix.lower() in suffixes:
         passed.append(("folder", "empty, and named like a picture", place))
     folders, files = list[os.DirEntry[str]](), list[os.DirEntry[str]]()
     for entry in here:
@@ -414,7 +389,8 @@ def _why_not(
     entry: os.DirEntry[str], real: Path | os.DirEntry[str], suffixes: frozenset[str]
 ) -> tuple[str, str] | None:
     """Say of what kind an entry is that is passed over, and why; None for a picture and for a folder to look into."""
-    what, name, suffix = "folder" if real.is_dir() else "file", entry.name.lower(), _suffix(entry.name)
+    what, name = "folder" if real.is_dir() else "file", entry.name.lower()
+    suffix = os.path.splitext(name)[1]
     if name.startswith("."):
         return f"hidden {what}", "the name begins with a dot"
     if name in _LITTER:
@@ -432,31 +408,25 @@ def _why_not(
     return what if reason == _LEFT else suffix or "without a suffix", reason
 
 
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
-
-
 def tell(passed: Sequence[Passed], base: Path) -> str:
     """Say how many files and folders were passed over, of which kinds and why, with three examples; "" for none."""
     groups = defaultdict(list)
     for kind, reason, path in passed:
         groups[kind, reason].append(path)
     folders = sum(kind.endswith("folder") for kind, *_ in passed)
-    counts = ((len(passed) - folders, "file"), (folders, "folder"))
     kinds = []
     for (kind, reason), paths in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         many = "s" if len(paths) > 1 and kind.endswith(("file", "folder", "link", "picture")) else ""
         examples = ", ".join(printable(os.path.relpath(path, base)) for path in paths[:3])
         kinds.append(f"{len(paths)} {kind}{many} ({reason}{'; such as' if len(paths) > 3 else ':'} {examples})")
+    counts = ((len(passed) - folders, "file"), (folders, "folder"))
     total = " and ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
     return f"{total}: {', '.join(kinds)}" if passed else ""
 
 
 def check_split(split: str | None, possible: Sequence[str]) -> str:
     """Choose the first split for None; refuse a name that was not published."""
-    if split is not None and split not in possible:
-        raise ValueError(f"split={split!r}; split must be one of {', '.join(possible)}.")
-    return split or possible[0]
+    return possible[0] if split is None else check_choice(split, possible, "split")
 
 
 def _some(texts: Sequence[str], n: int = 10) -> str:
