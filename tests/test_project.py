@@ -33,7 +33,7 @@ FLOORS = [  # imports go down only; a room may import its own floor
     {"embeddings", "evaluation"},
     {"classifier", "probes"},
     {"selection", "prompt_search", "labels", "retrieval", "report"},
-    {"explorer", "cluster", "reproduction", "toy"},
+    {"explorer", "cluster", "toy"},
     {"cli", "__main__"},
 ]
 
