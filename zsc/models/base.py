@@ -6,7 +6,6 @@ Rows out are unit vectors, float32, NumPy. A model says what it is: name, librar
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import pickle
 import re
@@ -137,19 +136,10 @@ class Encoder(ABC):
     def encode_images(
         self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
     ) -> np.ndarray:
-        """Embed pictures as (N, D), float32, unit rows.
+        """Embed N picture sources, as `zsc.open_image` takes them, as (N, D), float32, unit rows.
 
-        Parameters
-        ----------
-        images
-            N picture sources, as `zsc.open_image` takes them (a single one counts as N = 1).
-        batch_size, progress
-            Pictures that go through the encoder at once; whether to show a bar.
-
-        Raises
-        ------
-        ImageError
-            If a picture cannot be opened; the message names it.
+        A single one counts as N = 1; `batch_size` of them go through the encoder at once. An ImageError names a picture
+        that cannot be opened.
         """
         batches = _batches(as_sources(images), batch_size, "images", progress)
         return self._collect([self.encode_pixels([self.transform(open_image(s)) for s in batch]) for batch in batches])
@@ -165,21 +155,10 @@ class Encoder(ABC):
     def encode_texts(
         self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: bool = False
     ) -> np.ndarray:
-        """Embed texts as (M, D), float32, unit rows.
+        """Embed M texts as (M, D), float32, unit rows.
 
-        Parameters
-        ----------
-        texts
-            M texts (a single one counts as M = 1).
-        truncate
-            Cut texts that are longer than the model can read, instead of refusing them.
-        batch_size, progress
-            Texts that go through the encoder at once; whether to show a bar.
-
-        Raises
-        ------
-        TextTooLongError
-            If a text has more tokens than the model reads and `truncate` is False.
+        A single one counts as M = 1; `batch_size` of them go through the encoder at once. A text with more tokens than
+        the model reads is cut with `truncate`, and a TextTooLongError without it.
         """
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
         for number, text in enumerate(texts):
@@ -250,14 +229,6 @@ def choose_precision(precision: str, device: str, possible: Sequence[str] = ("fl
     if precision != "auto":
         return precision
     return "float16" if device.startswith("cuda") and "float16" in possible else "float32"
-
-
-def check_engine(engine: str, device: str, precision: str) -> None:
-    """Refuse "openvino" elsewhere than on the CPU in float32, and where it is not installed."""
-    if engine == "openvino" and (device, precision) != ("cpu", "float32"):
-        raise ValueError(f"engine='openvino' computes in float32 on the CPU, not in {precision} on {device}.")
-    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
-        raise ImportError("engine='openvino' needs the package openvino: pip install openvino.")
 
 
 def sha256_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:

@@ -32,19 +32,9 @@ def read_state_dict(
     """Read the state dict of a model from a checkpoint: of torch.save, TorchScript or safetensors.
 
     It may lie in mappings under any key ("state_dict", "model", "ema"), with one prefix before all of its names
-    ("module.", "clip_model."), beside an optimizer's state, settings and other objects.
-
-    Parameters
-    ----------
-    path, kind
-        The file; what such a model is called in messages.
-    needed
-        Names that every such model has, the first of them at the end of no other name.
-
-    Raises
-    ------
-    WeightsError
-        If the file is missing, damaged, or holds no such model, or several.
+    ("module.", "clip_model."), beside an optimizer's state, settings and other objects. Every such model has the
+    `needed` names, the first of them at the end of no other name; messages call it a `kind`. A WeightsError says where
+    the file is missing, damaged, or holds no such model, or several.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; pass the file of a {kind}, or a name of load_model.")

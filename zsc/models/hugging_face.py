@@ -17,10 +17,9 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPToken
 
 from zsc.models.base import EncoderInfo, TwoTowers, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights
-from zsc.models.hub import cached_first
 from zsc.models.tokens import LibraryTokenizer, clean_as_openai
 from zsc.models.transforms import LibraryTransform
-from zsc.models.weights import WeightsError
+from zsc.models.weights import WeightsError, cached_first
 
 
 def load_hugging_face(name: str, *, device: str, precision: str) -> TwoTowers:

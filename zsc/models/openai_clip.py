@@ -7,7 +7,7 @@ stands in `Encoder.info.library`.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +37,10 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
     trained with: OpenAI's QuickGELU and heads of 64 are computed. Files of open_clip have the same keys; those load as
     'open_clip:ARCH/PATH'.
     """
+    if engine == "openvino" and (device, precision) != ("cpu", "float32"):
+        raise ValueError(f"engine='openvino' computes in float32 on the CPU, not in {precision} on {device}.")
+    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise ImportError("engine='openvino' needs the package openvino: pip install openvino.")
     path = get_weights(name) if name in OPENAI_WEIGHTS else TOY if name == "toy" else Path(name).expanduser()
     state_dict = read_state_dict(path, NEEDED)
     library = choose_library(library)
