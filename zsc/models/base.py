@@ -10,7 +10,6 @@ import json
 import pickle
 import re
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -98,23 +97,26 @@ class ExactFloat32:
 EXACT_FLOAT32 = ExactFloat32()
 
 
-class Encoder(ABC):
+class Encoder:
     """A model that embeds pictures and texts, made by `zsc.load_model`.
 
-    `info` says what it is; `transform` is its own preprocessing of an upright RGB picture, `tokenizer` its own.
+    `info` says what it is; `transform` is its own preprocessing of an upright RGB picture, `tokenizer` its own. A CLIP
+    has two networks: one from pixels to (N, D), one from tokens to (M, D). Another model overrides what calls them.
     """
 
-    info: EncoderInfo
-    transform: Transform
-    tokenizer: Tokenizer
+    def __init__(
+        self, info: EncoderInfo, transform: Transform, tokenizer: Tokenizer, image_encoder: Tower, text_encoder: Tower
+    ) -> None:
+        self.info, self.transform, self.tokenizer = info, transform, tokenizer
+        self.image_encoder, self.text_encoder = image_encoder, text_encoder
 
-    @abstractmethod
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, rows of any length."""
+        return self.image_encoder(pixels)
 
-    @abstractmethod
     def embed_tokens(self, tokens: Any) -> torch.Tensor:
         """Embed what the tokenizer returned as (M, D), on the model's device, rows of any length."""
+        return self.text_encoder(tokens.to(self.info.device))
 
     name = property(attrgetter("info.name"), doc="The name `load_model` was asked for.")
     embed_dim = property(attrgetter("info.embed_dim"), doc="D, the length of an embedding.")
@@ -191,24 +193,6 @@ class Encoder(ABC):
     def __repr__(self) -> str:
         i = self.info
         return f"Encoder({i.name}: {i.library}, D={i.embed_dim}, {i.image_size} px, {i.precision} on {i.device})"
-
-
-class TwoTowers(Encoder):
-    """An encoder of two networks, as every CLIP is: one from pixels to (N, D), one from tokens to (M, D)."""
-
-    def __init__(
-        self, info: EncoderInfo, transform: Transform, tokenizer: Tokenizer, image_encoder: Tower, text_encoder: Tower
-    ) -> None:
-        self.info, self.transform, self.tokenizer = info, transform, tokenizer
-        self.image_encoder, self.text_encoder = image_encoder, text_encoder
-
-    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed transformed pictures (N, 3, S, S) as (N, D)."""
-        return self.image_encoder(pixels)
-
-    def embed_tokens(self, tokens: Any) -> torch.Tensor:
-        """Embed what the tokenizer returned as (M, D)."""
-        return self.text_encoder(tokens.to(self.info.device))
 
 
 def choose_device(device: str = "auto") -> str:

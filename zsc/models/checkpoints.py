@@ -74,13 +74,12 @@ def is_torchscript(path: Path) -> bool:
 def check_weights(model: torch.nn.Module, name: str) -> float:
     """Return what cosines are multiplied by; refuse it, and weights as they are computed with, if not finite."""
     for key, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float32)):  # fast, and a hint only
-            bad = int((~torch.isfinite(tensor)).sum())
-            if bad:
-                raise WeightsError(
-                    f"{name}: {bad} of the {tensor.numel()} numbers of {key} are not finite (NaN, infinite, or beyond "
-                    "half precision); the weights are damaged, use another file."
-                )
+        is_suspect = tensor.is_floating_point() and not tensor.sum(dtype=torch.float32).isfinite()  # fast, a hint only
+        if is_suspect and (bad := int((~tensor.isfinite()).sum())):
+            raise WeightsError(
+                f"{name}: {bad} of the {tensor.numel()} numbers of {key} are not finite (NaN, infinite, or beyond half "
+                "precision); the weights are damaged, use another file."
+            )
     learned: torch.Tensor = model.state_dict()["logit_scale"].float()  # the logarithm
     if learned.numel() != 1 or not 0 < learned.exp().item() < math.inf:
         raise WeightsError(

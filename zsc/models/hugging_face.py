@@ -15,14 +15,14 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTokenizer, CLIPTokenizerFast
 
-from zsc.models.base import EncoderInfo, TwoTowers, digest_of_config, sha256_of_tensors
+from zsc.models.base import Encoder, EncoderInfo, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights
 from zsc.models.tokens import LibraryTokenizer, clean_as_openai
 from zsc.models.transforms import LibraryTransform
 from zsc.models.weights import WeightsError, cached_first
 
 
-def load_hugging_face(name: str, *, device: str, precision: str) -> TwoTowers:
+def load_hugging_face(name: str, *, device: str, precision: str) -> Encoder:
     """Load a model by its hub ID or folder, with its own image processor and tokenizer."""
     folder = Path(name).expanduser()
     model, processor, tokenizer = cached_first(
@@ -49,7 +49,7 @@ def load_hugging_face(name: str, *, device: str, precision: str) -> TwoTowers:
     is_siglip = "siglip" in str(config.model_type)  # trained with every text padded to the limit
     tokens = LibraryTokenizer(tokenizer, limit, pad_to_limit=is_siglip, clean=clean_as_openai if is_clips else str)
     transform = LibraryTransform(partial(_pixels, processor))
-    return TwoTowers(info, transform, tokens, partial(_embed_images, model), partial(_embed_texts, model))
+    return Encoder(info, transform, tokens, partial(_embed_images, model), partial(_embed_texts, model))
 
 
 def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
