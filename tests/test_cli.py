@@ -154,7 +154,7 @@ def test_datasets(capsys, animals):
     [
         (["classify", "gone.png", "--prompts", "a", "b"], "gone.png: no such file"),
         (["classify", "gone.png"], "no prompts given"),
-        (["classify", "x.png", "--prompts", "a"], "1 class given"),
+        (["classify", "x.png", "--prompts", "a"], "class_names holds 1; pass two or more"),
         (["evaluate", "--dataset", "cifar"], "no data set 'cifar'"),
         (["evaluate", "--dataset", "afhq", "--data-root", "nowhere"], "no images under nowhere/afhq/val; expected"),
         (["evaluate", "--dataset", "samples", "--model", "RN51"], "no model 'RN51'"),

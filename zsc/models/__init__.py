@@ -50,6 +50,8 @@ def load_model(
 ) -> Encoder:
     """Load a model, ready to encode; what was chosen stands in its `info`.
 
+    A WeightsError says where weights are missing and cannot be downloaded, or are not what they should be.
+
     Parameters
     ----------
     name
@@ -65,11 +67,6 @@ def load_model(
     library
         For OpenAI's format: "auto" (OpenAI's `clip` where installed, else open_clip), "clip" or "open_clip".
 
-    Raises
-    ------
-    WeightsError
-        If the weights are missing and cannot be downloaded, or are not what they should be.
-
     Examples
     --------
     >>> model = load_model("conse", device="cpu")
@@ -80,16 +77,15 @@ def load_model(
     if name == "auto":
         name, why = auto_model()
         logging.getLogger("zsc").info("the model is %s: %s.", name, why)
-    rest, route = _route(name)
+    rest, (load, precisions) = _route(name)
     check_choice(engine, ("torch", "openvino"), "engine")
     check_choice(library, ("auto", "clip", "open_clip"), "library")
     options = {"engine": engine, "library": library}
-    for option in () if route == OPENAI else ("engine", "library"):
+    for option in () if load == OPENAI[0] else ("engine", "library"):
         if (value := options.pop(option)) not in ("torch", "auto"):
             raise ValueError(f"{option}={value!r} is for checkpoints in OpenAI's format, not for {name}; leave it out.")
     from zsc.models.base import choose_device, choose_precision
 
-    load, precisions = route
     device = choose_device(device)
     precision = choose_precision(precision, device, precisions)
     return pkgutil.resolve_name(load)(rest, device=device, precision=precision, **options)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,25 +23,13 @@ from tqdm.auto import tqdm
 from zsc.checks import as_list, check_choice, check_count, short
 from zsc.images import RULES, ImageSource, as_sources, open_image
 
+if TYPE_CHECKING:
+    from zsc.models.tokens import BytePairTokenizer, LibraryTokenizer
+
 Transform = Callable[[Image.Image], np.ndarray]  # an RGB picture -> (3, S, S) float32
 Tower = Callable[[Any], torch.Tensor]  # transformed pictures or tokens, on the device -> (N, D)
 # of transformers' configurations: where a model came from and how it was kept, which changes no number
 _NO_PART = {"architectures", "auto_map", "dtype", "name_or_path", "torch_dtype", "transformers_version"}
-
-
-class Tokenizer(Protocol):
-    """Turn texts into what a text encoder takes; all that is over `limit` tokens, start and end included, is cut."""
-
-    limit: int
-
-    def count(self, text: str) -> int:
-        """Count the tokens of a text, start and end included."""
-
-    def kept(self, text: str) -> str:
-        """Return the beginning of a text that fits the limit."""
-
-    def __call__(self, texts: Sequence[str]) -> Any:
-        """Tokenize M texts: a tensor (M, limit), or several tensors by name."""
 
 
 class TextTooLongError(ValueError):
@@ -77,8 +65,7 @@ class ExactFloat32:
     torch rounds float32 convolutions by default. On an H100 with random weights that moves embeddings of RN50 by .017.
     """
 
-    def __init__(self) -> None:
-        self._lock, self._inside, self._before = threading.Lock(), 0, (False, False)
+    _lock, _inside, _before = threading.Lock(), 0, (False, False)
 
     def __enter__(self) -> None:
         with self._lock:
@@ -97,6 +84,7 @@ class ExactFloat32:
 EXACT_FLOAT32 = ExactFloat32()
 
 
+@dataclass(eq=False, repr=False)
 class Encoder:
     """A model that embeds pictures and texts, made by `zsc.load_model`.
 
@@ -104,11 +92,11 @@ class Encoder:
     has two networks: one from pixels to (N, D), one from tokens to (M, D). Another model overrides what calls them.
     """
 
-    def __init__(
-        self, info: EncoderInfo, transform: Transform, tokenizer: Tokenizer, image_encoder: Tower, text_encoder: Tower
-    ) -> None:
-        self.info, self.transform, self.tokenizer = info, transform, tokenizer
-        self.image_encoder, self.text_encoder = image_encoder, text_encoder
+    info: EncoderInfo
+    transform: Transform
+    tokenizer: BytePairTokenizer | LibraryTokenizer
+    image_encoder: Tower
+    text_encoder: Tower
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, rows of any length."""
@@ -160,25 +148,22 @@ class Encoder:
         """Embed M texts as (M, D), float32, unit rows.
 
         A single one counts as M = 1; `batch_size` of them go through the encoder at once. A text with more tokens than
-        the model reads is cut with `truncate`, and a TextTooLongError without it.
+        the model reads is cut with `truncate`; without, it is a TextTooLongError.
         """
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
         for number, text in enumerate(texts):
-            self._check_text(text, number, truncate)
+            if not isinstance(text, str):
+                raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ValueError(f"text {number}, {short(text)}, has half of a character, no UTF-8; mend or drop it.")
+            if not truncate and (count := self.tokenizer.count(text)) > (limit := self.tokenizer.limit):
+                raise TextTooLongError(
+                    f"text {text[:40] + '...'!r}: {count} tokens, limit {limit} (start and end included), "
+                    f"cut after '...{self.tokenizer.kept(text)[-30:]}'; shorten it, or pass truncate=True."
+                )
         batches = _batches(texts, batch_size, "texts", progress)
         with torch.inference_mode(), EXACT_FLOAT32:
             return self._collect([_unit_rows(self.embed_tokens(self.tokenizer(b)), self.name) for b in batches])
-
-    def _check_text(self, text: str, number: int, truncate: bool) -> None:
-        if not isinstance(text, str):
-            raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
-        if any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise ValueError(f"text {number}, {short(text)}, has half of a character and is no UTF-8; mend or drop it.")
-        if not truncate and (count := self.tokenizer.count(text)) > self.tokenizer.limit:
-            raise TextTooLongError(
-                f"text {text[:40] + '...'!r}: {count} tokens, limit {self.tokenizer.limit} (start and end included), "
-                f"cut after '...{self.tokenizer.kept(text)[-30:]}'; shorten it, or pass truncate=True."
-            )
 
     def _collect(self, batches: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(batches) if batches else np.empty((0, self.embed_dim), np.float32)

@@ -17,7 +17,7 @@ from open_clip.model import convert_to_custom_text_state_dict
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.utils import to_2tuple
 
-from zsc.models.base import Encoder, EncoderInfo, Tokenizer, Transform, digest_of_config, sha256_of_tensors
+from zsc.models.base import Encoder, EncoderInfo, Transform, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights, is_torchscript, read_state_dict
 from zsc.models.tokens import ONE_AT_A_TIME, BytePairTokenizer, LibraryTokenizer
 from zsc.models.transforms import ImageTransform, LibraryTransform
@@ -50,8 +50,8 @@ def load_open_clip(name: str, *, device: str, precision: str) -> Encoder:
         architecture=f"{arch} {digest_of_config(config)}",
     )
     kind = BytePairTokenizer if hasattr(tokenizer, "encoder") else _OpenClipTokenizer  # OpenAI's, or a wrapper
-    tokens: Tokenizer = kind(tokenizer, info.context_length)
-    return Encoder(info, _as_transform(preprocess, compose), tokens, model.encode_image, model.encode_text)
+    tokens, transform = kind(tokenizer, info.context_length), _as_transform(preprocess, compose)
+    return Encoder(info, transform, tokens, model.encode_image, model.encode_text)
 
 
 def _from_tag(arch: str, tag: str, device: str, precision: str) -> Any:

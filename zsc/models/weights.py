@@ -99,8 +99,7 @@ def get_weights(name: str) -> Path:
                 f"put it at {printable(path)} (ZSC_WEIGHTS names another folder); or use load_model('conse'), which "
                 "needs no download."
             ) from error
-    found = digest_of(path)
-    if found != published.sha256:
+    if (found := digest_of(path)) != published.sha256:
         raise WeightsError(
             f"{printable(path)}: {path.stat().st_size:,} bytes with sha256 {found}, but OpenAI's file has "
             f"{published.sha256}; it is cut short or another file. Remove it from {printable(path.parent)} and it is "
@@ -150,6 +149,9 @@ def quiet(*, offline: bool = False) -> Iterator[None]:
     def set_progress_bar(value: bool) -> None:
         (library_logging.enable_progress_bar if value else library_logging.disable_progress_bar)()
 
+    def is_grave(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
     root, hub = logging.getLogger(), logging.getLogger("huggingface_hub")
     ask_about_code = partial(setattr, dynamic_module_utils, "TIME_OUT_REMOTE_CODE")  # after 0 seconds, an error
     silent = logging.NullHandler()  # with a handler there, open_clip's remarks set up no logging of their own
@@ -164,15 +166,11 @@ def quiet(*, offline: bool = False) -> Iterator[None]:
         for switch, before, now in switches:
             undo.callback(switch, before)
             switch(now)
-        undo.callback(root.removeFilter, _is_grave)
+        undo.callback(root.removeFilter, is_grave)
         undo.callback(root.removeHandler, silent)
-        root.addFilter(_is_grave)
+        root.addFilter(is_grave)
         root.addHandler(silent)
         yield
-
-
-def _is_grave(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.ERROR
 
 
 def _unreachable() -> str | None:

@@ -223,14 +223,12 @@ def draw_batch(step: int, size: int, *, split: str, seed: int) -> tuple[np.ndarr
 
 def draw_pairs(n: int, *, first: int = 0, split: str = "test", seed: int = 0) -> list[Drawing]:
     """Draw N pairs, faces and animals in turn, from number `first` of the series on."""
-    numbers = range(first, first + n)
-    return [draw(KINDS[i % 2], i // 2, split=split, seed=seed) for i in numbers]
+    return [draw(KINDS[i % 2], i // 2, split=split, seed=seed) for i in range(first, first + n)]
 
 
 def to_pixels(pictures: Sequence[Image.Image]) -> np.ndarray:
     """Shrink N square pictures to (N, 64, 64, 3), uint8, as the toy model's own transform does."""
-    size = (IMAGE_SIZE, IMAGE_SIZE)
-    return np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC)) for p in pictures])
+    return np.stack([np.asarray(p.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)) for p in pictures])
 
 
 def to_tokens(texts: Sequence[str]) -> np.ndarray:
