@@ -755,6 +755,12 @@ class TestFaultsOfZsc:
         code, _, err = run(capsys, "models")
         assert code == 1 and err.startswith(text) and "report" not in err
 
+    def test_an_installation_that_is_not_whole(self):
+        script = "import sys; sys.modules['pandas'] = None; from zsc.cli import main; sys.exit(main(['models']))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and done.stderr.startswith("zsc: the installation is not whole")
+        assert done.stderr.count("\n") == 1
+
 
 class TestInterrupt:
     def interrupted(self, words, *, when, cwd):
