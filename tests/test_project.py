@@ -182,6 +182,7 @@ class TestDependencies:
             "sklearn": "scikit-learn",
             "clip": None,
             "urllib3": "requests",
+            "markupsafe": "jinja2",
         }
         extras = [r for some in PYPROJECT["project"]["optional-dependencies"].values() for r in some]
         listed = {canonical(Requirement(r).name) for r in PYPROJECT["project"]["dependencies"] + extras}
