@@ -54,7 +54,7 @@ notebooks: setup  ## run every notebook again and keep the outputs
 	@"$$VENV/bin/python" notebooks/run.py
 
 toy: setup  ## train the toy CLIP again from its seed (12 to 45 minutes; toy-again/, nothing is replaced)
-	@$(RUN) zsc.toy --out toy-again/toy.pt
+	@$(RUN) reproduction.toy --out toy-again/toy.pt
 
 bench: setup  ## measure speed against the tutorials and other libraries (20 minutes; benchmark.json)
 	@$(RUN) benchmarks

@@ -154,7 +154,7 @@ def test_datasets(capsys, animals):
     [
         (["classify", "gone.png", "--prompts", "a", "b"], "gone.png: no such file"),
         (["classify", "gone.png"], "no prompts given"),
-        (["classify", "x.png", "--prompts", "a"], "1 class given"),
+        (["classify", "x.png", "--prompts", "a"], "class_names holds 1; pass two or more"),
         (["evaluate", "--dataset", "cifar"], "no data set 'cifar'"),
         (["evaluate", "--dataset", "afhq", "--data-root", "nowhere"], "no images under nowhere/afhq/val; expected"),
         (["evaluate", "--dataset", "samples", "--model", "RN51"], "no model 'RN51'"),
@@ -754,6 +754,12 @@ class TestFaultsOfZsc:
         monkeypatch.setattr("zsc.cli.models.model_table", fail)
         code, _, err = run(capsys, "models")
         assert code == 1 and err.startswith(text) and "report" not in err
+
+    def test_an_installation_that_is_not_whole(self):
+        script = "import sys; sys.modules['pandas'] = None; from zsc.cli import main; sys.exit(main(['models']))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and done.stderr.startswith("zsc: the installation is not whole")
+        assert done.stderr.count("\n") == 1
 
 
 class TestInterrupt:

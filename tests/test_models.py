@@ -23,7 +23,7 @@ from servers import FileServer
 
 import benchmarks.checkpoints  # noqa: F401  a spawned process imports this module, and needs its stand-in of pkg_resources
 import zsc
-from zsc.models import as_encoder, hub, openai_clip
+from zsc.models import as_encoder, openai_clip, weights
 from zsc.models.base import EXACT_FLOAT32
 from zsc.models.tokens import BytePairTokenizer, openai_codec
 from zsc.models.transforms import LibraryTransform
@@ -257,7 +257,7 @@ class TestNetwork:
             busy = FileServer() if behaviour == "busy" else None
             url = busy.url if busy else f"http://127.0.0.1:{silent.getsockname()[1]}"
             monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", url.rstrip("/"))
-            monkeypatch.setattr(hub, "PATIENCE", 0.5)
+            monkeypatch.setattr(weights, "PATIENCE", 0.5)
             start = time.monotonic()
             with pytest.raises(WeightsError, match="did not answer|no network|answers 501"):
                 zsc.load_model("hf:nobody/nothing", device="cpu")
@@ -267,14 +267,14 @@ class TestNetwork:
 
     def test_the_users_wish_to_stay_offline_is_kept(self, monkeypatch):
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-        monkeypatch.setattr(hub.requests, "head", lambda *a, **k: pytest.fail("the network was asked"))
+        monkeypatch.setattr(weights.requests, "head", lambda *a, **k: pytest.fail("the network was asked"))
         with pytest.raises(WeightsError, match="HF_HUB_OFFLINE"):
             zsc.load_model("hf:nobody/nothing", device="cpu")
         assert huggingface_hub.constants.HF_HUB_OFFLINE is True
 
     def test_what_is_switched_off_is_on_again(self):
         before = huggingface_hub.constants.HF_HUB_OFFLINE, len(logging.getLogger().handlers)
-        with pytest.raises(KeyError), hub.quiet(offline=True):
+        with pytest.raises(KeyError), weights.quiet(offline=True):
             raise KeyError
         assert before == (huggingface_hub.constants.HF_HUB_OFFLINE, len(logging.getLogger().handlers))
 

@@ -227,7 +227,7 @@ class TestOpenClip:
         [
             ("open_clip:ViT-Z-9/openai", "open_clip has no architecture 'ViT-Z-9'"),
             ("open_clip:ViT-B-32", "names no weights; write 'open_clip:ViT-B-32/TAG' with openai, laion400m_e31"),
-            ("open_clip:ViT-B-32/laion9", "open_clip has no weights 'laion9' for ViT-B-32; take one of openai"),
+            ("open_clip:ViT-B-32/laion9", "open_clip has no weights 'laion9' for ViT-B-32; use one of openai"),
         ],
     )
     def test_unknown_names(self, name, reason):

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from itertools import pairwise
@@ -14,9 +16,10 @@ import pytest
 import torch
 
 import zsc
+from reproduction import toy as training
 from zsc.drawings import draw
 from zsc.prompts import prompt_set
-from zsc.toy import make, pretrain
+from zsc.toy import pretrain
 from zsc.toy.pretrain import (
     Recipe,
     build_model,
@@ -185,14 +188,19 @@ class TestTraining:
         np.testing.assert_allclose(by_clip.encode_images(pictures), by_open_clip.encode_images(pictures), atol=1e-3)
 
     def test_the_command_writes_weights_and_log(self, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(make, "Recipe", lambda: TINY)
+        monkeypatch.setattr(pretrain, "Recipe", lambda: TINY)
         out = tmp_path / "new" / "toy.pt"
-        assert make.main(["--out", str(out), "--steps", "3", "--workers", "0", "--test", "20"]) == 0
+        assert training.main(["--out", str(out), "--steps", "3", "--workers", "0", "--test", "20"]) == 0
         about = json.loads(out.with_suffix(".json").read_text())
         assert about["recipe"]["steps"] == 3 and about["pairs"] == 24 and len(about["curve"]) == 3
         assert list(about["accuracies"]) == ["glasses-1", "glasses-2", "glasses-3", "afhq-a", "afhq-b"]
         assert sorted(p.name for p in out.parent.iterdir()) == ["toy.json", "toy.pt"]
         assert "glasses-1" in capsys.readouterr().out
+
+    def test_what_it_sets_for_torch_is_set_before_torch_is_imported(self):
+        code = "import sys, reproduction.toy; print('torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +251,7 @@ class TestShipped:
         dataset = zsc.load_dataset(name, n=1000, seed=1)
         embeddings = zsc.embed_images(toy, dataset, workers=0, progress=False)
         found = {}
-        for prompts in make.PROMPTS["faces" if name == "drawn-glasses" else "animals"]:
+        for prompts in training.PROMPTS["faces" if name == "drawn-glasses" else "animals"]:
             found[prompts] = zsc.ZeroShotClassifier(prompt_set(prompts), toy).evaluate(embeddings).accuracy
             assert found[prompts] == pytest.approx(card["accuracies"][prompts], abs=0.005)
         if name == "drawn-glasses":

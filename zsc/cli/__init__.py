@@ -26,7 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if interrupts or isinstance(error, KeyboardInterrupt):
                 print("zsc: stopped before it began.", file=sys.stderr)
                 return 128 + signal.SIGINT
-            raise
+            if not isinstance(error, ImportError) or "--debug" in sys.argv:
+                raise
+            print(f"zsc: the installation is not whole ({error}); install zsc-clip again.", file=sys.stderr)
+            return 1
 
 
 @contextmanager

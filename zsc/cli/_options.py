@@ -22,7 +22,7 @@ from zsc.prompts import POOLINGS, ClassPrompts, check_prompts, prompt_set
 
 CARD = ("source", "licence", "labels", "seed")  # notes that a data set always has; every other is news to the user
 STORE = Path("data/embeddings")
-Option = tuple[tuple[str, ...], dict[str, Any]]
+Option = tuple[tuple[str, ...], str, str, dict[str, Any]]  # flags, group, what it writes, settings
 
 
 class Parser(ArgumentParser):
@@ -36,19 +36,17 @@ class Parser(ArgumentParser):
         """Add options; `outputs` of the arguments then says of what kind are those that name what is written."""
         groups: dict[str, Any] = {"": self}
         outputs: dict[str, str] = {}
-        for flags, settings in options:
-            group, kind = settings.get("group", ""), settings.get("writes")
+        for flags, group, kind, settings in options:
             if group not in groups:
                 groups[group] = self.add_mutually_exclusive_group(required=group == "pictures")
-            plain = {key: value for key, value in settings.items() if key not in ("group", "writes")}
-            added = groups[group].add_argument(*flags, **plain)
+            added = groups[group].add_argument(*flags, **settings)
             outputs |= {added.dest: kind} if kind else {}
         self.set_defaults(outputs=outputs)
 
 
-def option(*flags: str, **settings: Any) -> Option:
+def option(*flags: str, group: str = "", writes: str = "", **settings: Any) -> Option:
     """Describe an option as `add_argument` takes it; of those with the same `group` only one may be used."""
-    return flags, settings
+    return flags, group, writes, settings
 
 
 def output(flag: str, kind: str, text: str, default: Path | None = None) -> Option:
@@ -109,8 +107,7 @@ EMBEDDED = (  # a data set, and what embeds it
 def chosen_dataset(arguments: Namespace) -> ImageDataset:
     """Load the data set, or the part of it, that the options name; say at once what was passed over."""
     if arguments.folder:
-        given = [k for k in ("split", "version", "size", "drop_suspects") if getattr(arguments, k)]
-        if given:
+        if given := [k for k in ("split", "version", "size", "drop_suspects") if getattr(arguments, k)]:
             raise ValueError(f"--folder takes no --{given[0].replace('_', '-')}; leave it out, or name a --dataset.")
         dataset = ImageDataset.from_folder(arguments.folder)
     else:
@@ -128,11 +125,8 @@ def form_options(arguments: Namespace) -> dict[str, Any]:
 def chosen_pictures(words: Sequence[str]) -> list[ImageSource]:
     """Take pictures as they were typed: URLs, files, and patterns with * or ? that the shell left as they are.
 
-    Raises
-    ------
-    ImageError
-        If a pattern matches no file, or there is no picture at all; a few that are missing stay, as pictures that
-        cannot be opened.
+    An ImageError says where a pattern matches no file, or there is no picture at all; a few that are missing stay, as
+    pictures that cannot be opened.
     """
     sources: list[ImageSource] = []
     for word in words:
@@ -140,8 +134,7 @@ def chosen_pictures(words: Sequence[str]) -> list[ImageSource]:
         if is_url(word) or path.exists() or not re.search("[*?]", word):
             sources.append(word if is_url(word) else path)
             continue
-        found = glob.glob(str(path).replace("[", "[[]"))  # noqa: PTH207  # absolute or not, as it was typed
-        if not found:
+        if not (found := glob.glob(str(path).replace("[", "[[]"))):  # noqa: PTH207  # absolute or not, as it was typed
             raise ImageError(f"{word}: no file matches this pattern; check the folder and the spelling.")
         sources += map(Path, sorted(found, key=natural_key))
     if all(isinstance(source, Path) and (source.is_dir() or not source.exists()) for source in sources):
@@ -160,9 +153,8 @@ def chosen_prompts(arguments: Namespace) -> ClassPrompts | None:
 
 def advice_on(model: Any, *prompts: ClassPrompts) -> pd.DataFrame:
     """Look prompts over for what is known to go wrong with this model: one row per warning."""
-    token = getattr(model, "tokenizer", None)
-    options = {"count_tokens": token.count, "limit": token.limit} if token else {}
-    found = pd.concat([check_prompts(each, **options) for each in prompts], ignore_index=True)
+    token = model.tokenizer
+    found = pd.concat([check_prompts(each, count_tokens=token.count, limit=token.limit) for each in prompts])
     return found.drop_duplicates(["prompt", "warning"], ignore_index=True)
 
 

@@ -38,8 +38,7 @@ class Outcome:
 
     def as_data(self) -> Any:
         """Return what JSON shows."""
-        notes = getattr(self.dataset, "notes", None)
-        more = {"notes": notes, "failures": self.failures, "advice": self.advice}
+        more = {"notes": getattr(self.dataset, "notes", None), "failures": self.failures, "advice": self.advice}
         more = {key: value for key, value in more.items() if value is not None}
         return {**self.data, **more} if more else self.data
 

@@ -28,10 +28,7 @@ OURS = (str(PACKAGE), str(PACKAGE.with_name("reproduction")))
 
 
 def run(argv: Sequence[str] | None, interrupts: Sequence[int] = ()) -> int:
-    """Run one command, of these words or of the process's; return the exit code.
-
-    The caller appends to `interrupts` when the user interrupts.
-    """
+    """Run one command and return the exit code; the caller appends to `interrupts` when the user interrupts."""
     open_streams()
     arguments = Namespace(debug=False, written={})
     with warnings.catch_warnings(), _notes_in_a_line():
@@ -119,8 +116,7 @@ def _check_output(path: Path, kind: str) -> None:
         if path.exists() and not os.access(path, os.W_OK):
             raise ValueError(f"{path}: exists and may not be written to; choose another name.")
     if is_tried:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
     if kind in ("picture", "page"):
         from zsc import plots, report
 

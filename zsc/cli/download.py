@@ -23,8 +23,7 @@ def run(arguments: Namespace) -> Outcome:
     progress = _options.show_progress(arguments)
     folder = download_dataset(name, root, **way, report=say, progress=progress, **options)
     found = load_dataset(name, root, **options)
-    n, classes = len(found), len(found.class_names)
-    text = [f"{found.name} {found.split_name}: {n} pictures, {classes} classes, in {folder}"]
+    text = [f"{found.name} {found.split_name}: {len(found)} pictures, {len(found.class_names)} classes, in {folder}"]
     text += [f"  {key}: {note}" for key, note in found.notes.items()]
     text.append(f"Next: {_options.program()} evaluate --dataset {name}")
-    return Outcome({"dataset": found.name, "folder": folder, "pictures": n}, text)
+    return Outcome({"dataset": found.name, "folder": folder, "pictures": len(found)}, text)

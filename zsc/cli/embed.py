@@ -28,7 +28,13 @@ def run(arguments: Namespace) -> Outcome:
     if arguments.cluster and (arguments.engine != "torch" or arguments.on_error not in (None, "record")):
         raise ValueError("--cluster embeds with --engine torch and --on-error record only; leave the other out.")
     dataset, start = _options.chosen_dataset(arguments), time.perf_counter()
-    embeddings = (_on_cluster if arguments.cluster else _here)(arguments, dataset)
+    if arguments.cluster:
+        embeddings = _on_cluster(arguments, dataset)
+    else:
+        arguments.on_error = arguments.on_error or "raise"
+        model = _options.chosen_model(arguments, engine=arguments.engine)
+        options = {"batch_size": arguments.batch_size, "workers": arguments.workers}
+        embeddings = _options.embedded(arguments, model, dataset, **options)
     seconds, failures = time.perf_counter() - start, embeddings.failures
     name = f"{dataset.name} {dataset.split_name}".strip()
     place = f"on Ray, {len(failures)} failed, " if arguments.cluster else ""
@@ -42,13 +48,6 @@ def run(arguments: Namespace) -> Outcome:
         "seconds": round(seconds, 3),
     }
     return Outcome(data, [f"{name}: {took}", f"kept in {arguments.store}"], 0, dataset, failures)
-
-
-def _here(arguments: Namespace, dataset: ImageDataset) -> ImageEmbeddings:
-    arguments.on_error = arguments.on_error or "raise"
-    model = _options.chosen_model(arguments, engine=arguments.engine)
-    options = {"batch_size": arguments.batch_size, "workers": arguments.workers}
-    return _options.embedded(arguments, model, dataset, **options)
 
 
 def _on_cluster(arguments: Namespace, dataset: ImageDataset) -> ImageEmbeddings:

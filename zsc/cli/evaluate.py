@@ -42,14 +42,13 @@ def run(arguments: Namespace) -> Outcome:
 
 
 def _headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> list[str]:
-    headline, _, _ = evaluation.summary().partition(", macro")
     by_position = ", classes matched by position" if evaluation.made_by.matched_by == "position" else ""
     rows = {
         "Model": f"{clf.model.name} ({clf.model.info.library}, {clf.model.info.precision})",
         "Data set": f"{evaluation.made_by.dataset}, {len(dataset)} pictures",
         "Prompts": f"{clf.prompts.name or 'given'}: {len(clf.prompts)} for {len(clf.class_names)} classes, "
         f"pooling {clf.pooling}{by_position}",
-        "Accuracy": headline.removeprefix("accuracy "),
+        "Accuracy": evaluation.summary().partition(", macro")[0].removeprefix("accuracy "),
         "Macro recall": f"{evaluation.macro_recall:.3f}",
         "Baseline": f"{evaluation.majority_baseline:.3f} by always naming the most frequent class",
         "Verdict": _verdict(evaluation),

@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import pkgutil
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import lazy_loader  # type: ignore[import-untyped]
 import pandas as pd
@@ -28,21 +27,12 @@ __all__ = [
 
 __getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs={"base": ["Encoder", "TextTooLongError"]})
 
-
-class Route(NamedTuple):
-    """How the models of one kind are loaded: the function that takes the rest of the name, and what it can do."""
-
-    load: str
-    precisions: tuple[str, ...] = ("float32", "float16")
-    options: tuple[str, ...] = ()  # of load_model, beside device and precision
-
-
-ROUTES = {  # the beginning of a name, or all of it; every other name is OpenAI's, or a file in its format
-    "open_clip:": Route("zsc.models.open_clip:load_open_clip"),
-    "hf:": Route("zsc.models.hugging_face:load_hugging_face"),
-    "conse": Route("zsc.models.conse:load_conse", precisions=("float32",)),
+ROUTES = {  # the beginning of a name, or all of it -> what loads the rest of the name, and its precisions
+    "open_clip:": ("zsc.models.open_clip:load_open_clip", ("float32", "float16")),
+    "hf:": ("zsc.models.hugging_face:load_hugging_face", ("float32", "float16")),
+    "conse": ("zsc.models.conse:load_conse", ("float32",)),
 }
-OPENAI = Route("zsc.models.openai_clip:load_openai", options=("engine", "library"))
+OPENAI = ("zsc.models.openai_clip:load_openai", ("float32", "float16"))  # every other name, or a file in its format
 
 
 def available_models() -> list[str]:
@@ -58,7 +48,9 @@ def load_model(
     *,
     library: str = "auto",
 ) -> Encoder:
-    """Load a model.
+    """Load a model, ready to encode; what was chosen stands in its `info`.
+
+    A WeightsError says where weights are missing and cannot be downloaded, or are not what they should be.
 
     Parameters
     ----------
@@ -75,16 +67,6 @@ def load_model(
     library
         For OpenAI's format: "auto" (OpenAI's `clip` where installed, else open_clip), "clip" or "open_clip".
 
-    Returns
-    -------
-    Encoder
-        Ready to encode; what was chosen stands in its `info`.
-
-    Raises
-    ------
-    WeightsError
-        If the weights are missing and cannot be downloaded, or are not what they should be.
-
     Examples
     --------
     >>> model = load_model("conse", device="cpu")
@@ -95,22 +77,18 @@ def load_model(
     if name == "auto":
         name, why = auto_model()
         logging.getLogger("zsc").info("the model is %s: %s.", name, why)
-    rest, route = _route(name)
+    rest, (load, precisions) = _route(name)
     check_choice(engine, ("torch", "openvino"), "engine")
     check_choice(library, ("auto", "clip", "open_clip"), "library")
     options = {"engine": engine, "library": library}
-    for option in options.keys() - set(route.options):
-        if options[option] not in ("torch", "auto"):
-            raise ValueError(
-                f"{option}={options[option]!r} is for checkpoints in OpenAI's format, not for {name}; leave it out."
-            )
-    from zsc.models.base import check_engine, choose_device, choose_precision
+    for option in () if load == OPENAI[0] else ("engine", "library"):
+        if (value := options.pop(option)) not in ("torch", "auto"):
+            raise ValueError(f"{option}={value!r} is for checkpoints in OpenAI's format, not for {name}; leave it out.")
+    from zsc.models.base import choose_device, choose_precision
 
     device = choose_device(device)
-    precision = choose_precision(precision, device, route.precisions)
-    check_engine(engine, device, precision)
-    load = pkgutil.resolve_name(route.load)
-    return load(rest, device=device, precision=precision, **{o: options[o] for o in route.options})
+    precision = choose_precision(precision, device, precisions)
+    return pkgutil.resolve_name(load)(rest, device=device, precision=precision, **options)
 
 
 def auto_model() -> tuple[str, str]:
@@ -139,22 +117,16 @@ def model_table() -> pd.DataFrame:
     return table
 
 
-def _route(name: Any) -> tuple[str, Route]:
-    """Find what loads a model, and what of its name that takes."""
+def _route(name: Any) -> tuple[str, tuple[str, tuple[str, ...]]]:
+    """Find what of a model's name is passed on, and to what."""
     if isinstance(name, str):
         for key, route in ROUTES.items():
             if name == key or (key.endswith(":") and name.startswith(key)):
                 return name.removeprefix(key) or name, route
-        if name in available_models() or name.endswith((".pt", ".pth", ".bin", ".ckpt")) or _is_file(name):
+        is_file = os.path.isfile(os.path.expanduser(name))  # noqa: PTH111, PTH113  (pathlib's raise for some names)
+        if is_file or name in available_models() or name.endswith((".pt", ".pth", ".bin", ".ckpt")):
             return name, OPENAI
     raise ValueError(
         f"no model {printable(short(name))}; a model must be one of auto, {', '.join(available_models())}, "
         "'open_clip:ARCH/TAG', 'hf:ID', or the path of a checkpoint in OpenAI's format."
     )
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).expanduser().is_file()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL, a home that is not there
-        return False

@@ -6,16 +6,14 @@ Rows out are unit vectors, float32, NumPy. A model says what it is: name, librar
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import pickle
 import re
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,25 +23,13 @@ from tqdm.auto import tqdm
 from zsc.checks import as_list, check_choice, check_count, short
 from zsc.images import RULES, ImageSource, as_sources, open_image
 
+if TYPE_CHECKING:
+    from zsc.models.tokens import BytePairTokenizer, LibraryTokenizer
+
 Transform = Callable[[Image.Image], np.ndarray]  # an RGB picture -> (3, S, S) float32
 Tower = Callable[[Any], torch.Tensor]  # transformed pictures or tokens, on the device -> (N, D)
 # of transformers' configurations: where a model came from and how it was kept, which changes no number
 _NO_PART = {"architectures", "auto_map", "dtype", "name_or_path", "torch_dtype", "transformers_version"}
-
-
-class Tokenizer(Protocol):
-    """Turn texts into what a text encoder takes; all that is over `limit` tokens, start and end included, is cut."""
-
-    limit: int
-
-    def count(self, text: str) -> int:
-        """Count the tokens of a text, start and end included."""
-
-    def kept(self, text: str) -> str:
-        """Return the beginning of a text that fits the limit."""
-
-    def __call__(self, texts: Sequence[str]) -> Any:
-        """Tokenize M texts: a tensor (M, limit), or several tensors by name."""
 
 
 class TextTooLongError(ValueError):
@@ -79,8 +65,7 @@ class ExactFloat32:
     torch rounds float32 convolutions by default. On an H100 with random weights that moves embeddings of RN50 by .017.
     """
 
-    def __init__(self) -> None:
-        self._lock, self._inside, self._before = threading.Lock(), 0, (False, False)
+    _lock, _inside, _before = threading.Lock(), 0, (False, False)
 
     def __enter__(self) -> None:
         with self._lock:
@@ -99,23 +84,27 @@ class ExactFloat32:
 EXACT_FLOAT32 = ExactFloat32()
 
 
-class Encoder(ABC):
+@dataclass(eq=False, repr=False)
+class Encoder:
     """A model that embeds pictures and texts, made by `zsc.load_model`.
 
-    `info` says what it is; `transform` is its own preprocessing of an upright RGB picture, `tokenizer` its own.
+    `info` says what it is; `transform` is its own preprocessing of an upright RGB picture, `tokenizer` its own. A CLIP
+    has two networks: one from pixels to (N, D), one from tokens to (M, D). Another model overrides what calls them.
     """
 
     info: EncoderInfo
     transform: Transform
-    tokenizer: Tokenizer
+    tokenizer: BytePairTokenizer | LibraryTokenizer
+    image_encoder: Tower
+    text_encoder: Tower
 
-    @abstractmethod
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, rows of any length."""
+        return self.image_encoder(pixels)
 
-    @abstractmethod
     def embed_tokens(self, tokens: Any) -> torch.Tensor:
         """Embed what the tokenizer returned as (M, D), on the model's device, rows of any length."""
+        return self.text_encoder(tokens.to(self.info.device))
 
     name = property(attrgetter("info.name"), doc="The name `load_model` was asked for.")
     embed_dim = property(attrgetter("info.embed_dim"), doc="D, the length of an embedding.")
@@ -137,19 +126,10 @@ class Encoder(ABC):
     def encode_images(
         self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
     ) -> np.ndarray:
-        """Embed pictures as (N, D), float32, unit rows.
+        """Embed N picture sources, as `zsc.open_image` takes them, as (N, D), float32, unit rows.
 
-        Parameters
-        ----------
-        images
-            N picture sources, as `zsc.open_image` takes them (a single one counts as N = 1).
-        batch_size, progress
-            Pictures that go through the encoder at once; whether to show a bar.
-
-        Raises
-        ------
-        ImageError
-            If a picture cannot be opened; the message names it.
+        A single one counts as N = 1; `batch_size` of them go through the encoder at once. An ImageError names a picture
+        that cannot be opened.
         """
         batches = _batches(as_sources(images), batch_size, "images", progress)
         return self._collect([self.encode_pixels([self.transform(open_image(s)) for s in batch]) for batch in batches])
@@ -165,39 +145,25 @@ class Encoder(ABC):
     def encode_texts(
         self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: bool = False
     ) -> np.ndarray:
-        """Embed texts as (M, D), float32, unit rows.
+        """Embed M texts as (M, D), float32, unit rows.
 
-        Parameters
-        ----------
-        texts
-            M texts (a single one counts as M = 1).
-        truncate
-            Cut texts that are longer than the model can read, instead of refusing them.
-        batch_size, progress
-            Texts that go through the encoder at once; whether to show a bar.
-
-        Raises
-        ------
-        TextTooLongError
-            If a text has more tokens than the model reads and `truncate` is False.
+        A single one counts as M = 1; `batch_size` of them go through the encoder at once. A text with more tokens than
+        the model reads is cut with `truncate`; without, it is a TextTooLongError.
         """
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
         for number, text in enumerate(texts):
-            self._check_text(text, number, truncate)
+            if not isinstance(text, str):
+                raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ValueError(f"text {number}, {short(text)}, has half of a character, no UTF-8; mend or drop it.")
+            if not truncate and (count := self.tokenizer.count(text)) > (limit := self.tokenizer.limit):
+                raise TextTooLongError(
+                    f"text {text[:40] + '...'!r}: {count} tokens, limit {limit} (start and end included), "
+                    f"cut after '...{self.tokenizer.kept(text)[-30:]}'; shorten it, or pass truncate=True."
+                )
         batches = _batches(texts, batch_size, "texts", progress)
         with torch.inference_mode(), EXACT_FLOAT32:
             return self._collect([_unit_rows(self.embed_tokens(self.tokenizer(b)), self.name) for b in batches])
-
-    def _check_text(self, text: str, number: int, truncate: bool) -> None:
-        if not isinstance(text, str):
-            raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
-        if any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise ValueError(f"text {number}, {short(text)}, has half of a character and is no UTF-8; mend or drop it.")
-        if not truncate and (count := self.tokenizer.count(text)) > self.tokenizer.limit:
-            raise TextTooLongError(
-                f"text {text[:40] + '...'!r}: {count} tokens, limit {self.tokenizer.limit} (start and end included), "
-                f"cut after '...{self.tokenizer.kept(text)[-30:]}'; shorten it, or pass truncate=True."
-            )
 
     def _collect(self, batches: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(batches) if batches else np.empty((0, self.embed_dim), np.float32)
@@ -212,24 +178,6 @@ class Encoder(ABC):
     def __repr__(self) -> str:
         i = self.info
         return f"Encoder({i.name}: {i.library}, D={i.embed_dim}, {i.image_size} px, {i.precision} on {i.device})"
-
-
-class TwoTowers(Encoder):
-    """An encoder of two networks, as every CLIP is: one from pixels to (N, D), one from tokens to (M, D)."""
-
-    def __init__(
-        self, info: EncoderInfo, transform: Transform, tokenizer: Tokenizer, image_encoder: Tower, text_encoder: Tower
-    ) -> None:
-        self.info, self.transform, self.tokenizer = info, transform, tokenizer
-        self.image_encoder, self.text_encoder = image_encoder, text_encoder
-
-    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed transformed pictures (N, 3, S, S) as (N, D)."""
-        return self.image_encoder(pixels)
-
-    def embed_tokens(self, tokens: Any) -> torch.Tensor:
-        """Embed what the tokenizer returned as (M, D)."""
-        return self.text_encoder(tokens.to(self.info.device))
 
 
 def choose_device(device: str = "auto") -> str:
@@ -250,14 +198,6 @@ def choose_precision(precision: str, device: str, possible: Sequence[str] = ("fl
     if precision != "auto":
         return precision
     return "float16" if device.startswith("cuda") and "float16" in possible else "float32"
-
-
-def check_engine(engine: str, device: str, precision: str) -> None:
-    """Refuse "openvino" elsewhere than on the CPU in float32, and where it is not installed."""
-    if engine == "openvino" and (device, precision) != ("cpu", "float32"):
-        raise ValueError(f"engine='openvino' computes in float32 on the CPU, not in {precision} on {device}.")
-    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
-        raise ImportError("engine='openvino' needs the package openvino: pip install openvino.")
 
 
 def sha256_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:

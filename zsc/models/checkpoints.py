@@ -32,19 +32,9 @@ def read_state_dict(
     """Read the state dict of a model from a checkpoint: of torch.save, TorchScript or safetensors.
 
     It may lie in mappings under any key ("state_dict", "model", "ema"), with one prefix before all of its names
-    ("module.", "clip_model."), beside an optimizer's state, settings and other objects.
-
-    Parameters
-    ----------
-    path, kind
-        The file; what such a model is called in messages.
-    needed
-        Names that every such model has, the first of them at the end of no other name.
-
-    Raises
-    ------
-    WeightsError
-        If the file is missing, damaged, or holds no such model, or several.
+    ("module.", "clip_model."), beside an optimizer's state, settings and other objects. Every such model has the
+    `needed` names, the first of them at the end of no other name; messages call it a `kind`. A WeightsError says where
+    the file is missing, damaged, or holds no such model, or several.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; pass the file of a {kind}, or a name of load_model.")
@@ -84,13 +74,12 @@ def is_torchscript(path: Path) -> bool:
 def check_weights(model: torch.nn.Module, name: str) -> float:
     """Return what cosines are multiplied by; refuse it, and weights as they are computed with, if not finite."""
     for key, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float32)):  # fast, and a hint only
-            bad = int((~torch.isfinite(tensor)).sum())
-            if bad:
-                raise WeightsError(
-                    f"{name}: {bad} of the {tensor.numel()} numbers of {key} are not finite (NaN, infinite, or beyond "
-                    "half precision); the weights are damaged, use another file."
-                )
+        is_suspect = tensor.is_floating_point() and not tensor.sum(dtype=torch.float32).isfinite()  # fast, a hint only
+        if is_suspect and (bad := int((~tensor.isfinite()).sum())):
+            raise WeightsError(
+                f"{name}: {bad} of the {tensor.numel()} numbers of {key} are not finite (NaN, infinite, or beyond half "
+                "precision); the weights are damaged, use another file."
+            )
     learned: torch.Tensor = model.state_dict()["logit_scale"].float()  # the logarithm
     if learned.numel() != 1 or not 0 < learned.exp().item() < math.inf:
         raise WeightsError(

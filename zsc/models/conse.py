@@ -16,15 +16,12 @@ from transformers import AutoModel, AutoTokenizer
 
 from zsc.files import digest_of
 from zsc.models.base import Encoder, EncoderInfo
-from zsc.models.hub import quiet
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform
-from zsc.models.weights import EMBEDDED, WeightsError
+from zsc.models.weights import EMBEDDED, WeightsError, quiet
 
 TOP_CLASSES = 10  # the paper's T
 TEMPLATE = "a photo of a {}"
-TEXT_LIMIT = 256  # tokens; sentence_bert_config.json of all-MiniLM-L6-v2
-LOGIT_SCALE = 25.0  # set by this project, since ConSE learns none: its probabilities are not calibrated
 _SHA256 = {
     "efficientnet-lite2-9656183e.pth": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -78,8 +75,8 @@ def load_conse(name: str = "conse", *, device: str, precision: str = "float32") 
         library="efficientnet_lite_pytorch + transformers",
         embed_dim=embed_dim,
         image_size=image_size,
-        context_length=TEXT_LIMIT,
-        logit_scale=LOGIT_SCALE,
+        context_length=256,  # sentence_bert_config.json of all-MiniLM-L6-v2
+        logit_scale=25.0,  # set by this project, since ConSE learns none: its probabilities are not calibrated
         weights_sha256="+".join(_SHA256.values()),
         device=device,
         precision=precision,

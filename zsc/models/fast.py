@@ -84,8 +84,7 @@ class TextTower(nn.Module):
         """Embed token ids (M, 77) as (M, D)."""
         ends = tokens.argmax(dim=1)  # the end token has the highest id
         length = int(ends.max()) + 1 if len(ends) else 1
-        x = self.tokens(tokens[:, :length]) + self.positions[:length]  # (M, length, width)
-        x = self.blocks(x)
+        x = self.blocks(self.tokens(tokens[:, :length]) + self.positions[:length])  # (M, length, width)
         return self.norm_out(x[torch.arange(len(x), device=x.device), ends]) @ self.projection
 
 
@@ -113,15 +112,12 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Go from (N, tokens, width) to the same shape."""
-        x = x + self.attend(self.norm_1(x))
-        return x.add_(self.down(self.up(self.norm_2(x))))
-
-    def attend(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute self-attention over (N, tokens, width)."""
         n, tokens, width = x.shape
-        query, key, value = self.to_heads(x).view(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        shape = (n, tokens, 3, self.heads, width // self.heads)
+        query, key, value = self.to_heads(self.norm_1(x)).view(shape).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, ...)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=self.is_causal)
-        return self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width))
+        x = x + self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width))
+        return x.add_(self.down(self.up(self.norm_2(x))))
 
 
 def as_linear(weight: torch.Tensor, bias: torch.Tensor, *, silu: bool = False) -> Tower:

@@ -7,6 +7,7 @@ own tokenizer are cleaned as OpenAI's does, which transformers leaves out; other
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,14 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTokenizer, CLIPTokenizerFast
 
-from zsc.models.base import EncoderInfo, TwoTowers, digest_of_config, sha256_of_tensors
+from zsc.models.base import Encoder, EncoderInfo, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights
-from zsc.models.hub import cached_first
 from zsc.models.tokens import LibraryTokenizer, clean_as_openai
 from zsc.models.transforms import LibraryTransform
-from zsc.models.weights import WeightsError
+from zsc.models.weights import WeightsError, cached_first
 
 
-def load_hugging_face(name: str, *, device: str, precision: str) -> TwoTowers:
+def load_hugging_face(name: str, *, device: str, precision: str) -> Encoder:
     """Load a model by its hub ID or folder, with its own image processor and tokenizer."""
     folder = Path(name).expanduser()
     model, processor, tokenizer = cached_first(
@@ -50,7 +50,8 @@ def load_hugging_face(name: str, *, device: str, precision: str) -> TwoTowers:
     is_siglip = "siglip" in str(config.model_type)  # trained with every text padded to the limit
     tokens = LibraryTokenizer(tokenizer, limit, pad_to_limit=is_siglip, clean=clean_as_openai if is_clips else str)
     transform = LibraryTransform(partial(_pixels, processor))
-    return TwoTowers(info, transform, tokens, partial(_embed_images, model), partial(_embed_texts, model))
+    features = partial(_embed, model.get_image_features), partial(_embed, model.get_text_features)
+    return Encoder(info, transform, tokens, *features)
 
 
 def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
@@ -66,8 +67,7 @@ def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
         raise WeightsError(f"hf:{name}: a {model.config.model_type} is no CLIP or SigLIP; it has no two encoders.")
     for problem in ("missing", "mismatched", "unexpected"):
         named = [key if isinstance(key, str) else key[0] for key in loading[f"{problem}_keys"]]
-        keys = sorted(key for key in named if not key.endswith("position_ids"))
-        if keys:
+        if keys := sorted(key for key in named if not key.endswith("position_ids")):
             more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
             raise WeightsError(
                 f"hf:{name}: {problem} weights: {', '.join(keys[:5])}{more}; they are not those of its config.json, "
@@ -81,14 +81,8 @@ def _pixels(processor: Any, image: Image.Image) -> Any:
     return processor(images=image, return_tensors="np")["pixel_values"][0]
 
 
-def _embed_images(model: Any, pixels: torch.Tensor) -> torch.Tensor:
-    return _embedding(model.get_image_features(pixel_values=pixels))
-
-
-def _embed_texts(model: Any, tokens: Any) -> torch.Tensor:
-    return _embedding(model.get_text_features(**{k: tokens[k] for k in ("input_ids", "attention_mask") if k in tokens}))
-
-
-def _embedding(output: Any) -> torch.Tensor:
-    """Take the embedding out of what transformers returns: a tensor up to version 4, an object from 5 on."""
+def _embed(features: Callable[..., Any], given: Any) -> torch.Tensor:
+    """Embed pixels, or tokens by name; transformers returns a tensor up to version 4, an object from 5 on."""
+    named = {"pixel_values": given} if isinstance(given, torch.Tensor) else given
+    output = features(**{k: named[k] for k in ("pixel_values", "input_ids", "attention_mask") if k in named})
     return output if isinstance(output, torch.Tensor) else output.pooler_output

@@ -17,16 +17,16 @@ from open_clip.model import convert_to_custom_text_state_dict
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.utils import to_2tuple
 
-from zsc.models.base import EncoderInfo, Tokenizer, Transform, TwoTowers, digest_of_config, sha256_of_tensors
+from zsc.models.base import Encoder, EncoderInfo, Transform, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights, is_torchscript, read_state_dict
-from zsc.models.hub import cached_first
 from zsc.models.tokens import ONE_AT_A_TIME, BytePairTokenizer, LibraryTokenizer
 from zsc.models.transforms import ImageTransform, LibraryTransform
+from zsc.models.weights import cached_first
 
 _PRECISIONS = {"float32": "fp32", "float16": "fp16"}  # open_clip's words
 
 
-def load_open_clip(name: str, *, device: str, precision: str) -> TwoTowers:
+def load_open_clip(name: str, *, device: str, precision: str) -> Encoder:
     """Load "ARCH/TAG" through open_clip, or "ARCH/FILE"."""
     arch, _, tag = name.partition("/")
     _check_names(arch, tag)
@@ -49,8 +49,9 @@ def load_open_clip(name: str, *, device: str, precision: str) -> TwoTowers:
         precision=precision,
         architecture=f"{arch} {digest_of_config(config)}",
     )
-    tokens = _as_tokenizer(tokenizer, info.context_length)
-    return TwoTowers(info, _as_transform(preprocess, compose), tokens, model.encode_image, model.encode_text)
+    kind = BytePairTokenizer if hasattr(tokenizer, "encoder") else _OpenClipTokenizer  # OpenAI's, or a wrapper
+    tokens, transform = kind(tokenizer, info.context_length), _as_transform(preprocess, compose)
+    return Encoder(info, transform, tokens, model.encode_image, model.encode_text)
 
 
 def _from_tag(arch: str, tag: str, device: str, precision: str) -> Any:
@@ -105,8 +106,3 @@ class _OpenClipTokenizer(LibraryTokenizer):
     def __call__(self, texts: Sequence[str]) -> Any:
         with ONE_AT_A_TIME:
             return self.wrapper(list(texts), context_length=self.limit)
-
-
-def _as_tokenizer(tokenizer: Any, limit: int) -> Tokenizer:
-    is_openais = hasattr(tokenizer, "encoder")
-    return BytePairTokenizer(tokenizer, limit) if is_openais else _OpenClipTokenizer(tokenizer, limit)

@@ -7,7 +7,7 @@ stands in `Encoder.info.library`.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from zsc.files import digest_of
-from zsc.models.base import EncoderInfo, TwoTowers
+from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.checkpoints import check_weights, read_state_dict
 from zsc.models.fast import fast_towers
 from zsc.models.tokens import BytePairTokenizer, openai_codec
@@ -29,7 +29,7 @@ TOY = Path(__file__).parent.parent / "toy" / "toy.pt"
 NEEDED = ("logit_scale", "positional_embedding", "text_projection", "token_embedding.weight", "visual.conv1.weight")
 
 
-def load_openai(name: str, *, device: str, precision: str, library: str = "auto", engine: str = "torch") -> TwoTowers:
+def load_openai(name: str, *, device: str, precision: str, library: str = "auto", engine: str = "torch") -> Encoder:
     """Load one of OpenAI's checkpoints, downloading it where it is missing; the toy; or a file in the same format.
 
     Such a file is a TorchScript archive or a state dict; none of its code is run. As OpenAI's own loader does, weights
@@ -37,6 +37,10 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
     trained with: OpenAI's QuickGELU and heads of 64 are computed. Files of open_clip have the same keys; those load as
     'open_clip:ARCH/PATH'.
     """
+    if engine == "openvino" and (device, precision) != ("cpu", "float32"):
+        raise ValueError(f"engine='openvino' computes in float32 on the CPU, not in {precision} on {device}.")
+    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise ImportError("engine='openvino' needs the package openvino: pip install openvino.")
     path = get_weights(name) if name in OPENAI_WEIGHTS else TOY if name == "toy" else Path(name).expanduser()
     state_dict = read_state_dict(path, NEEDED)
     library = choose_library(library)
@@ -57,7 +61,7 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
     model = model.to(device)  # fp16 weights so far, as OpenAI's loader leaves them
     model = model.float() if precision == "float32" else model
     towers = fast_towers(model, engine=engine, precision=precision, image_size=image_size)
-    return TwoTowers(info, ImageTransform(image_size), BytePairTokenizer(openai_codec(), info.context_length), *towers)
+    return Encoder(info, ImageTransform(image_size), BytePairTokenizer(openai_codec(), info.context_length), *towers)
 
 
 def choose_library(library: str = "auto") -> str:

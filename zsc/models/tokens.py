@@ -1,4 +1,4 @@
-"""The tokenizers behind one face: count the tokens, show where a text would be cut, and tokenize.
+"""The tokenizers behind one face: count the tokens, show where a text would be cut at `limit` tokens, and tokenize.
 
 The literals `<|startoftext|>` and `<|endoftext|>` inside a text are the start and the end token, as in OpenAI's clip:
 what follows an end is not seen.

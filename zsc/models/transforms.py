@@ -47,7 +47,9 @@ class ImageTransform:
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Transform an RGB picture into (3, S, S) float32."""
-        return self.normalise(self.pixels(image)[None])[0]
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        values = (self.pixels(image).astype(np.float32) / np.float32(self.divisor) - mean) / std
+        return np.ascontiguousarray(values.transpose(2, 0, 1))
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resize and crop an RGB picture to (S, S, 3) uint8."""
@@ -61,12 +63,6 @@ class ImageTransform:
             image = image.resize((width, height), kind)
         left, top = round((image.width - self.size) / 2), round((image.height - self.size) / 2)  # half to even
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)).convert("RGB"))
-
-    def normalise(self, pixels: np.ndarray) -> np.ndarray:
-        """Scale and normalise (N, S, S, 3) uint8 to (N, 3, S, S) float32."""
-        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
-        values: np.ndarray = (pixels.astype(np.float32) / np.float32(self.divisor) - mean) / std
-        return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
     def _resized_size(self, width: int, height: int) -> tuple[int, int]:
         if self.mode == "squash":

@@ -1,19 +1,31 @@
-"""OpenAI's published weights: where they lie on this machine, and a check that they are OpenAI's. Needs no torch.
+"""Where weights come from: OpenAI's published files, checked; models of the Hugging Face hub, the cache first.
 
-They are kept where OpenAI's own `clip` keeps them (`~/.cache/clip`), so that one download serves both. `ZSC_WEIGHTS`
-names another folder, `ZSC_CLIP_URL` another address with the same paths.
+OpenAI's are kept where its own `clip` keeps them (`~/.cache/clip`), so that one download serves both. `ZSC_WEIGHTS`
+names another folder, `ZSC_CLIP_URL` another address with the same paths. Of the hub, what is on this machine asks no
+network, and the rest asks it once: no question reaches the terminal, no code of a repository is run.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
 
 from zsc.files import DownloadError, digest_of, expanded, fetch, printable, shown
 
 BASE_URL = "https://openaipublic.azureedge.net/clip/models"
+PATIENCE = 3.0  # seconds that an absent network may cost
+_LOADING = threading.RLock()  # the libraries' switches are those of the whole process
+_T = TypeVar("_T")
 
 
 class WeightsError(OSError):
@@ -63,9 +75,8 @@ def weights_are_here(name: str) -> bool:
 
 def weights_url(name: str) -> str:
     """Return the address of one of OpenAI's checkpoints; `ZSC_CLIP_URL` changes the server."""
-    published = OPENAI_WEIGHTS[name]
-    base = os.environ.get("ZSC_CLIP_URL") or BASE_URL
-    return f"{base.rstrip('/')}/{published.sha256}/{published.file}"
+    base = (os.environ.get("ZSC_CLIP_URL") or BASE_URL).rstrip("/")
+    return f"{base}/{OPENAI_WEIGHTS[name].sha256}/{OPENAI_WEIGHTS[name].file}"
 
 
 def get_weights(name: str) -> Path:
@@ -88,11 +99,96 @@ def get_weights(name: str) -> Path:
                 f"put it at {printable(path)} (ZSC_WEIGHTS names another folder); or use load_model('conse'), which "
                 "needs no download."
             ) from error
-    found = digest_of(path)
-    if found != published.sha256:
+    if (found := digest_of(path)) != published.sha256:
         raise WeightsError(
             f"{printable(path)}: {path.stat().st_size:,} bytes with sha256 {found}, but OpenAI's file has "
             f"{published.sha256}; it is cut short or another file. Remove it from {printable(path.parent)} and it is "
             f"fetched again from {shown(url)}."
         )
     return path
+
+
+def cached_first(load: Callable[[], _T], name: str, *, is_local: bool, way_on: str) -> _T:
+    """Load a model from this machine's cache; only where that fails, and the hub answers, from the hub.
+
+    For a file or folder (`is_local`) no network would help. Where nothing helps, a WeightsError says in one sentence
+    why, and how to have the model `name` without the hub (`way_on`).
+    """
+    problem: str | None = None
+    try:
+        try:
+            with quiet(offline=True):
+                return load()
+        except Exception as error:  # each library and version has its own
+            if isinstance(error, WeightsError) or is_local or (problem := _unreachable()):
+                raise
+        with quiet():
+            return load()
+    except WeightsError:
+        raise
+    except Exception as error:
+        said = " ".join(printable(error).split())[:200].rstrip(". ")
+        why = f"not on this machine as a whole ({said}), and {problem}" if problem else f"could not be loaded ({said})"
+        raise WeightsError(
+            f"{name}: {why}. Two ways on: {way_on}; or use load_model('conse'), which needs no download."
+        ) from error
+
+
+@contextmanager
+def quiet(*, offline: bool = False) -> Iterator[None]:
+    """Keep transformers, open_clip and huggingface_hub from talking and asking, and from the network if `offline`."""
+    import huggingface_hub
+    from huggingface_hub import constants
+    from transformers import dynamic_module_utils
+    from transformers.utils import logging as library_logging
+
+    def set_offline(value: bool) -> None:
+        constants.HF_HUB_OFFLINE = value
+        getattr(huggingface_hub, "reset_sessions", lambda: None)()  # before version 1 a session remembers it
+
+    def set_progress_bar(value: bool) -> None:
+        (library_logging.enable_progress_bar if value else library_logging.disable_progress_bar)()
+
+    def is_grave(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    root, hub = logging.getLogger(), logging.getLogger("huggingface_hub")
+    ask_about_code = partial(setattr, dynamic_module_utils, "TIME_OUT_REMOTE_CODE")  # after 0 seconds, an error
+    silent = logging.NullHandler()  # with a handler there, open_clip's remarks set up no logging of their own
+    with _LOADING, ExitStack() as undo:
+        switches: list[tuple[Callable[[Any], Any], Any, Any]] = [
+            (set_offline, constants.HF_HUB_OFFLINE, offline or constants.HF_HUB_OFFLINE),
+            (ask_about_code, dynamic_module_utils.TIME_OUT_REMOTE_CODE, 0),
+            (library_logging.set_verbosity, library_logging.get_verbosity(), logging.ERROR),
+            (hub.setLevel, hub.level, logging.ERROR),
+            (set_progress_bar, library_logging.is_progress_bar_enabled(), False),
+        ]
+        for switch, before, now in switches:
+            undo.callback(switch, before)
+            switch(now)
+        undo.callback(root.removeFilter, is_grave)
+        undo.callback(root.removeHandler, silent)
+        root.addFilter(is_grave)
+        root.addHandler(silent)
+        yield
+
+
+def _unreachable() -> str | None:
+    """Say why the hub cannot be asked, or None where it answers; in `PATIENCE` seconds, name look-up included."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE forbids asking the hub"
+    found: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            status = requests.head(constants.ENDPOINT, timeout=PATIENCE, allow_redirects=False).status_code
+            found.append(f"the hub ({constants.ENDPOINT}) answers {status}" if status >= 407 else None)
+        except (OSError, ValueError) as error:  # requests' own are OSErrors
+            found.append(f"there is no network to the hub ({constants.ENDPOINT}; {type(error).__name__})")
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return found[0] if found else f"the hub ({constants.ENDPOINT}) did not answer within {PATIENCE:.0f} seconds"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from open_clip import tokenize
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from PIL import Image
@@ -56,17 +57,8 @@ def contrastive_loss(
     cross-entropies. Guessing gives log N. The same loss for two views is the multi-class N-pair loss of Sohn (2016),
     or InfoNCE of van den Oord et al. (2018).
 
-    Parameters
-    ----------
-    image_embeddings, text_embeddings
-        Shape (N, D), unit rows; row i of one belongs to row i of the other.
-    logit_scale
-        What the cosines are multiplied by: one over the temperature.
-
-    Returns
-    -------
-    torch.Tensor
-        One number, not negative.
+    The embeddings are unit rows, (N, D); row i of one belongs to row i of the other. `logit_scale` is what the cosines
+    are multiplied by: one over the temperature.
     """
     logits = logit_scale * image_embeddings @ text_embeddings.T  # (N, N): rows are pictures, columns are captions
     targets = torch.arange(len(logits), device=logits.device)  # the pairs lie on the diagonal
@@ -125,14 +117,10 @@ def train(
 
     Parameters
     ----------
-    recipe
-        What to train.
     checkpoint, every
         A file that keeps the state every so many steps; if it exists, training continues from it.
     workers
         Processes that draw ahead; 0 draws in this one.
-    progress
-        Show a bar with loss and in-batch accuracy.
     watch
         Called after each step with its number and the model.
 
@@ -148,7 +136,8 @@ def train(
     groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)  # gains, biases and temperature do not decay
     log = _resume(checkpoint, recipe, model, optimizer)
-    batches = _batches(recipe, len(log), workers)
+    steps: Any = range(len(log), recipe.steps)
+    batches: Any = torch.utils.data.DataLoader(_Batches(recipe), batch_size=None, sampler=steps, num_workers=workers)
     start = time.perf_counter() - (log[-1]["seconds"] if log else 0.0)
     with tqdm(total=recipe.steps, initial=len(log), unit="step", disable=not progress) as bar:
         for step, (pixels, tokens) in enumerate(batches, start=len(log)):
@@ -178,9 +167,9 @@ def train(
 
 def save_weights(model: CLIP, path: Path) -> Path:
     """Write the weights as float16 in OpenAI's format, for `zsc.load_model(path)`."""
-    tensors = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    whole = {k: v.cpu().contiguous() for k, v in tensors.items()}
-    return write_whole(path, lambda file: torch.save(whole, file))
+    state = model.state_dict().items()
+    tensors = {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state}
+    return write_whole(path, lambda file: torch.save(tensors, file))
 
 
 def embed_drawings(model: CLIP, pixels: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -205,12 +194,6 @@ class _Batches(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return torch.from_numpy(pixels), torch.from_numpy(tokens)
 
 
-def _batches(recipe: Recipe, first: int, workers: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    steps: Any = range(first, recipe.steps)
-    loader: Any = torch.utils.data.DataLoader(_Batches(recipe), batch_size=None, sampler=steps, num_workers=workers)
-    return iter(loader)
-
-
 def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> list[dict[str, float]]:
     """Put a kept state into model and optimizer and return its log, which is empty if nothing was kept."""
     if path is None or not path.is_file():
@@ -233,32 +216,22 @@ def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> l
 
 
 def draw_batch(step: int, size: int, *, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the batch of a step, faces and animals in turn.
-
-    Returns
-    -------
-    tuple
-        Pixels (N, 64, 64, 3), uint8; token ids (N, L), int64, L tokens in the longest caption.
-    """
+    """Draw the batch of a step, faces and animals in turn: pixels and token ids as of `to_pixels` and `to_tokens`."""
     pairs = draw_pairs(size, first=step * size, split=split, seed=seed)
     return to_pixels([p.picture for p in pairs]), to_tokens([p.caption for p in pairs])
 
 
 def draw_pairs(n: int, *, first: int = 0, split: str = "test", seed: int = 0) -> list[Drawing]:
     """Draw N pairs, faces and animals in turn, from number `first` of the series on."""
-    numbers = range(first, first + n)
-    return [draw(KINDS[i % 2], i // 2, split=split, seed=seed) for i in numbers]
+    return [draw(KINDS[i % 2], i // 2, split=split, seed=seed) for i in range(first, first + n)]
 
 
 def to_pixels(pictures: Sequence[Image.Image]) -> np.ndarray:
     """Shrink N square pictures to (N, 64, 64, 3), uint8, as the toy model's own transform does."""
-    size = (IMAGE_SIZE, IMAGE_SIZE)
-    return np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC)) for p in pictures])
+    return np.stack([np.asarray(p.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)) for p in pictures])
 
 
 def to_tokens(texts: Sequence[str]) -> np.ndarray:
     """Tokenize N texts to (N, L), int64, with OpenAI's tokens; L is the length of the longest."""
-    from open_clip import tokenize  # brings torch
-
     tokens: np.ndarray = tokenize(list(texts)).numpy()
     return tokens[:, : int(tokens.argmax(axis=1).max()) + 1]

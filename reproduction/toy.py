@@ -1,4 +1,4 @@
-"""Train the toy CLIP and measure it on drawings it never saw: `python -m zsc.toy`, or `make toy`.
+"""Train the embedded toy CLIP again and measure it on drawings it never saw: `python -m reproduction.toy`, `make toy`.
 
 Writes the weights, and beside them a log with recipe, loss curve, versions, seconds and accuracies. A run that was
 stopped continues where it was.
@@ -13,13 +13,15 @@ import sys
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from open_clip.model import CLIP
 
 from zsc.drawings import KINDS, draw
 from zsc.prompts import prompt_set
-from zsc.toy.pretrain import Recipe, embed_drawings, save_weights, to_pixels, to_tokens, train
+
+if TYPE_CHECKING:
+    from open_clip.model import CLIP
 
 PROMPTS = {"faces": ("glasses-1", "glasses-2", "glasses-3"), "animals": ("afhq-a", "afhq-b")}
 POINTS = 100  # of the loss curve in the log, each the mean of the steps between
@@ -27,14 +29,16 @@ POINTS = 100  # of the loss curve in the log, each the mean of the steps between
 
 def main(arguments: list[str] | None = None) -> int:
     """Train, save and measure."""
+    from zsc.toy import pretrain  # brings torch, which reads OMP_WAIT_POLICY when it is imported
+
     options = _parse(arguments)
     asked = {"steps": options.steps, "batch_size": options.batch_size, "seed": options.seed}
-    recipe = replace(Recipe(), **{name: value for name, value in asked.items() if value is not None})
+    recipe = replace(pretrain.Recipe(), **{name: value for name, value in asked.items() if value is not None})
     out: Path = options.out
     out.parent.mkdir(parents=True, exist_ok=True)
     state = out.with_suffix(".state")
-    model, log = train(recipe, checkpoint=state, workers=options.workers)
-    save_weights(model, out)
+    model, log = pretrain.train(recipe, checkpoint=state, workers=options.workers)
+    pretrain.save_weights(model, out)
     accuracies = measure(model, options.test)
     about = {
         "recipe": asdict(recipe), "pairs": recipe.steps * recipe.batch_size,
@@ -55,6 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def measure(model: CLIP, n: int, *, seed: int = 1) -> dict[str, float]:
     """Measure zero-shot accuracy on N drawings of each kind that no training saw, by prompt set."""
+    from zsc.toy.pretrain import embed_drawings, to_pixels, to_tokens
+
     accuracies = {}
     for kind in KINDS:
         drawings = [draw(kind, i, seed=seed) for i in range(n)]
@@ -78,11 +84,17 @@ def curve(log: list[dict[str, float]]) -> list[dict[str, float]]:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m zsc.toy", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("toy.pt"), help="where the weights go")
+    parser = argparse.ArgumentParser(prog="python -m reproduction.toy", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("toy-again/toy.pt"), help="where the weights go")
     parser.add_argument("--steps", type=int, help="steps to train for")
     parser.add_argument("--batch-size", type=int, help="pairs per step")
     parser.add_argument("--seed", type=int, help="of the first weights and the drawings")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw ahead")
     parser.add_argument("--test", type=int, default=1000, help="drawings of each kind to measure on")
     return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    # Threads that spin while they wait are five times slower beside other work; to be set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    sys.exit(main())
