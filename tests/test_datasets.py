@@ -219,6 +219,14 @@ class TestImageDataset:
         dataset = zsc.ImageDataset([str(i) for i in range(17)], np.arange(17), [str(i) for i in range(17)])
         assert {len(dataset.split(0.5, seed=s)[0]) for s in range(20)} == {8, 9}
 
+    def test_to_frame(self):
+        frame = zsc.ImageDataset(["x", "y"], np.array([1, -1]), ["a", "b"]).to_frame()
+        assert (
+            frame["class_name"][0] == "b"
+            and frame["class_name"].isna()[1]
+            and list(frame) == ["image", "label", "class_name"]
+        )
+
     @pytest.mark.parametrize(
         ("paths", "labels", "names", "reason"),
         [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import pandas as pd
 
 from zsc.checks import (
     FrozenDict,
@@ -136,6 +137,13 @@ class ImageDataset:
         chosen = np.zeros(len(self), dtype=bool)
         chosen[order] = np.diff(steps) > 0
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with the columns image, label and class_name, one row per picture."""
+        names = np.array([*self.class_names, None], dtype=object)  # label -1 picks the None at the end
+        return pd.DataFrame(
+            {"image": pd.Series(self.paths, dtype=object), "label": self.labels, "class_name": names[self.labels]}
+        )
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:

@@ -12,8 +12,7 @@ from typing import Any
 
 import yaml
 
-from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, Point, arc, darker, lighter, lobes, mirrored, mix
-from zsc.drawings.scenes import paint
+from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, Point, arc, darker, lighter, lobes, mirrored, mix, paint
 
 
 @dataclass(frozen=True)

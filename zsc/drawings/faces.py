@@ -8,8 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, arc, darker, lighter, lobes, mirrored, mix, oval, rounded
-from zsc.drawings.scenes import paint
+from zsc.drawings.canvas import (
+    BLACK,
+    WHITE,
+    Canvas,
+    Colour,
+    arc,
+    darker,
+    lighter,
+    lobes,
+    mirrored,
+    mix,
+    oval,
+    paint,
+    rounded,
+)
 
 SKIN: tuple[Colour, ...] = (
     (248, 220, 198), (240, 204, 174), (226, 182, 146), (200, 152, 112), (164, 116, 82), (124, 84, 60), (92, 62, 46),
