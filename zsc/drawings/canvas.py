@@ -1,6 +1,6 @@
 """A small drawing board in Pillow: flat shapes in coordinates from -1 to 1, turned, scaled and lit as one.
 
-It draws at twice the size that it returns, which smooths the edges. Backgrounds are here, too; it knows nothing of faces and animals.
+It draws at twice the size that it returns, which smooths the edges. It has the backgrounds, but no faces and animals.
 """
 
 from __future__ import annotations
