@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(server.pause)
         start = int(asked[6:-1]) if asked and server.with_ranges and not changed else 0
         if start >= len(body):
-            return self.answer(416, {"Content-Range": f"bytes */{len(body)}"})
+            return self.answer(416, headers | {"Content-Range": f"bytes */{len(body)}"})
         rest = body[start:]
         sent = {"cut": rest[: len(rest) * 6 // 10], "wrong": bytes(len(rest))}.get(fault, rest)
         headers["Content-Length"] = str(len(rest))

@@ -43,7 +43,7 @@ def quick_venv(tmp_path_factory):
 
 
 def lay_out(folder):
-    for name in ("zsc", "tests", "benchmarks", "notebooks"):
+    for name in ("zsc", "tests", "benchmarks", "reproduction", "notebooks"):
         (folder / name).mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
     shutil.copytree(ROOT / ".ci", folder / ".ci")
