@@ -22,6 +22,7 @@ from zsc.models.weights import EMBEDDED, WeightsError, quiet
 
 TOP_CLASSES = 10  # the paper's T
 TEMPLATE = "a photo of a {}"
+STEP = 4  # pictures at once, whatever the batch: of more, each layer's memory would be given back and asked for anew
 _SHA256 = {
     "efficientnet-lite2-9656183e.pth": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -42,7 +43,8 @@ class ConseEncoder(Encoder):
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, 260, 260) as (N, 384)."""
-        proba, classes = self.class_probabilities(pixels).topk(TOP_CLASSES, dim=1)  # (N, 10)
+        parts = [self.class_probabilities(part) for part in pixels.split(STEP)]
+        proba, classes = torch.cat(parts).topk(TOP_CLASSES, dim=1)  # (N, 10)
         return (proba.unsqueeze(2) * self.class_embeddings[classes]).sum(dim=1)
 
     def class_probabilities(self, pixels: torch.Tensor) -> torch.Tensor:
