@@ -190,7 +190,7 @@ class TestKilled:
         dataset = make_pictures(tmp_path / "pictures", n=1500)
         undisturbed = zsc.embed_images(ColourEncoder(), dataset, batch_size=4, progress=False)
         store, log, clock = tmp_path / "store", tmp_path / "log", random.Random(0)
-        finished = set()
+        finished, marks = set(), self.marks(dataset)
         for _ in range(10):
             log.write_text("")
             process = self.run(tmp_path, store, log)
@@ -201,7 +201,8 @@ class TestKilled:
             assert process.wait() == -signal.SIGKILL
             process.stderr.close()
             assert not finished & set(log.read_text().split())  # nothing of a finished part is encoded again
-            finished = self.encoded_in_parts(dataset, store)
+            kept = EmbeddingStore(store, ColourEncoder().fingerprint, 3)
+            finished = {mark for digest, mark in marks.items() if digest in kept}  # in parts that are whole
         log.write_text("")
         assert self.run(tmp_path, store, log).wait() == 0
         assert not finished & set(log.read_text().split()) and len(finished) > 16
@@ -210,14 +211,12 @@ class TestKilled:
         np.testing.assert_array_equal(kept.values, undisturbed.values)  # bit for bit
         assert not list(store.rglob("*.damaged"))
 
-    def encoded_in_parts(self, dataset, store):
-        """Say which pictures are in finished parts, by the mark that the log uses."""
-        kept = EmbeddingStore(store, ColourEncoder().fingerprint, 3)
+    def marks(self, dataset):
+        """Name each picture, by its digest, with the mark that the log uses."""
         transform = ColourEncoder().transform
-        marks = {}
-        for path in dataset.paths:
-            marks[hashlib.sha256(path.read_bytes()).digest()] = mark(transform(zsc.open_image(path)))
-        return {mark for digest, mark in marks.items() if digest in kept}
+        return {
+            hashlib.sha256(path.read_bytes()).digest(): mark(transform(zsc.open_image(path))) for path in dataset.paths
+        }
 
     def test_two_at_once_over_overlapping_halves(self, tmp_path):
         dataset = make_pictures(tmp_path / "pictures", n=80)

@@ -61,7 +61,7 @@ class ReaderLeftError(Exception):
 
 
 def open_streams() -> None:
-    """Give each standard stream that is closed a place to go; a terminal that lacks a letter is no reason to stop."""
+    """Let each standard stream that is closed lead nowhere; a terminal that lacks a letter is no reason to stop."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:

@@ -1,8 +1,7 @@
 """A model's preprocessing as data: a picklable, printable function from an RGB picture to (3, S, S) float32.
 
-Bit-equal to torchvision's Resize, CenterCrop, ToTensor and Normalize on PIL pictures; needs no torch. Of a picture some
-eighty times as long as wide only what the crop keeps is computed, so that memory does not grow with its shape; there,
-about one value in a thousand is one of 255 levels off.
+Bit-equal to torchvision's Resize, CenterCrop, ToTensor and Normalize on PIL pictures; needs no torch. Of a very thin
+picture only what the crop keeps is computed, so that memory does not grow with a picture's shape.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from zsc.images import ImageError
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # openai/CLIP, clip/clip.py
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_REACH = {"bicubic": 2.0, "bilinear": 1.0}  # pixels on each side that a filter weighs
+_BITS = 22  # of a weight, as Pillow rounds them
 _DIRECT = 2**22  # pixels: what Pillow may compute at once
 _THINNEST = 100  # sides of a picture that a library's own transform may still get, one to the other
 
@@ -55,8 +56,8 @@ class ImageTransform:
         """Resize and crop an RGB picture to (S, S, 3) uint8."""
         width, height = self._resized_size(*image.size)
         kind, bound = _FILTERS[self.interpolation], max(_DIRECT, image.width * image.height)
-        if width * height > bound:
-            image = self._centre_of_thin(image.convert("RGB"), width, height)
+        if width * height > bound and self.mode == "shortest":
+            image = self._resize_thin(image.convert("RGB"), width, height)
         else:
             if width * image.height > bound:  # the height first: Pillow before 12 would widen every row
                 image = image.resize((image.width, height), kind)
@@ -72,18 +73,39 @@ class ImageTransform:
             return short, int(short * height / width)  # torchvision cuts the long side's fraction off
         return int(short * width / height), short
 
-    def _centre_of_thin(self, image: Image.Image, width: int, height: int) -> Image.Image:
-        """Enlarge to (width, height), of the long side only its centre, from the few pixels that it is mixed of."""
+    def _resize_thin(self, image: Image.Image, width: int, height: int) -> Image.Image:
+        """Enlarge a thin picture to (width, height), only the centre of the long side: Pillow's to the last bit."""
         kind, is_tall = _FILTERS[self.interpolation], height >= width
         n_in, n_out = (image.height, height) if is_tall else (image.width, width)
-        first = round((n_out - self.size) / 2)  # where the crop of the whole would begin
-        start, stop = first * n_in / n_out, (first + self.size) * n_in / n_out
-        low, high = max(int(start) - 3, 0), min(int(stop) + 4, n_in)  # a filter weighs two pixels on each side
-        if is_tall:
-            strip = image.crop((0, low, image.width, high))
-            return strip.resize((width, self.size), kind, (0, start - low, image.width, stop - low))
+        rows = range(first := round((n_out - self.size) / 2), first + self.size)
+        weighed = [_weights(n_in, n_out, row, self.interpolation) for row in rows]
+        low, high = weighed[0][0], weighed[-1][0] + len(weighed[-1][1])
+        if is_tall:  # Pillow enlarges the width first
+            strip = image.crop((0, low, image.width, high)).resize((width, high - low), kind)
+            return Image.fromarray(_weigh(np.asarray(strip), low, weighed))
         strip = image.crop((low, 0, high, image.height))
-        return strip.resize((self.size, height), kind, (start - low, 0, stop - low, image.height))
+        middle = _weigh(np.asarray(strip).transpose(1, 0, 2), low, weighed).transpose(1, 0, 2)
+        return Image.fromarray(np.ascontiguousarray(middle)).resize((self.size, height), kind)
+
+
+def _weigh(strip: np.ndarray, low: int, weighed: list[tuple[int, np.ndarray]]) -> np.ndarray:
+    """Mix the rows of a strip (R, W, 3) that begins at row `low`, in whole numbers as Pillow does; (S, W, 3) uint8."""
+    mixed = [np.tensordot(weights, strip[start - low : start - low + len(weights)], 1) for start, weights in weighed]
+    return np.clip((np.stack(mixed) + (1 << (_BITS - 1))) >> _BITS, 0, 255).astype(np.uint8)
+
+
+def _weights(n_in: int, n_out: int, row: int, interpolation: str) -> tuple[int, np.ndarray]:
+    """Return the first row that an enlarged row is mixed of, and the weight of each, as Pillow computes them."""
+    scale = float(np.float32(n_in)) / n_out  # Pillow keeps the size in single precision
+    centre, reach = (row + 0.5) * scale, _REACH[interpolation]
+    start, stop = max(int(centre - reach + 0.5), 0), min(int(centre + reach + 0.5), n_in)
+    x = np.abs(np.arange(start, stop) - centre + 0.5)
+    values = np.where(x < 1.0, 1.0 - x, 0.0)
+    if interpolation == "bicubic":
+        near, far = (1.5 * x - 2.5) * x * x + 1, (((x - 5) * x + 8) * x - 4) * -0.5
+        values = np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
+    values = values / np.cumsum(values)[-1]  # added one after the other
+    return start, np.trunc(values * (1 << _BITS) + np.where(values < 0, -0.5, 0.5)).astype(np.int64)
 
 
 @dataclass(frozen=True)
