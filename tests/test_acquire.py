@@ -571,6 +571,7 @@ class TestSuspects:
         assert all(label == int(p.stem[5:]) % 2 for p, label in rest)
 
 
+@pytest.mark.slow
 def test_a_full_size_table(tmp_path):
     """train.csv with 4500 x 514 values, as Kaggle has it."""
     folder = tmp_path / "glasses"

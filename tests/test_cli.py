@@ -76,6 +76,7 @@ def test_demo_as_data(capsys, tmp_path):
     assert evaluation["n"] == 17 and evaluation["interval"][0] < evaluation["accuracy"] < evaluation["interval"][1]
 
 
+@pytest.mark.slow
 def test_classify(capsys):
     photos = dict(zip(zsc.load_dataset("samples").class_names, zsc.load_dataset("samples").paths, strict=True))
     code, out, _ = run(capsys, "classify", photos["cat"], photos["cup of coffee"], "--prompts", *PAIR)
@@ -114,6 +115,7 @@ def test_evaluate(capsys, animals, tmp_path):
     assert "no pictures of dog, wild here: the accuracy says nothing of them" in out
 
 
+@pytest.mark.slow
 def test_evaluate_own_folder_and_prompts_file(capsys, animals, tmp_path):
     (tmp_path / "p.yaml").write_text("cat: a photo of a cat\ndog: a photo of a dog\nwild: [a photo of a lion, a fox]\n")
     words = ("evaluate", "--folder", animals / "afhq/val", "--prompts-file", tmp_path / "p.yaml", "--pooling", "max")
@@ -282,6 +284,7 @@ def test_embed_on_a_cluster(capsys, animals, tmp_path, monkeypatch):
     assert asked["address"] is None and asked["actors"] == 2
 
 
+@pytest.mark.slow
 def test_evaluate_writes_what_is_asked_for(capsys, animals, tmp_path):
     words = ("evaluate", "--dataset", "afhq", "--root", animals, "--model", "conse")
     files = [tmp_path / name for name in ("e.json", "c.png", "r.html")]

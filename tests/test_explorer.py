@@ -432,6 +432,7 @@ class TestPanel:
         assert gallery.count("data:image/jpeg") == 1 and "cannot be opened" not in gallery
 
 
+@pytest.mark.slow
 @NEEDS_BROWSER
 def test_hostile_texts_are_inert_in_a_browser(embeddings, colours, tmp_path):
     name, prompt = HOSTILE
@@ -466,6 +467,7 @@ def test_ipywidgets_is_asked_for_in_a_sentence(embeddings, colours, monkeypatch)
         PromptExplorer(embeddings, colours)
 
 
+@pytest.mark.slow
 def test_importing_the_explorer_needs_no_widgets_and_no_torch():
     code = "import sys; sys.modules['ipywidgets'] = None; import zsc.explorer; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

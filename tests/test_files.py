@@ -314,6 +314,7 @@ class TestLocked:
         ):
             pass
 
+    @pytest.mark.slow
     @needs_root
     @pytest.mark.parametrize("mode", [0o777, 0o1777])
     def test_a_second_user_takes_it(self, mode, open_folder):

@@ -148,6 +148,7 @@ class TestMatchKnown:
         assert table["average_precision"].tolist() == 5 * [pytest.approx(average_precision_score(truth, -position))]
         assert table["recall"].iloc[-1] == 1 and table["precision"].iloc[-1] == table["chance"].iloc[-1]
 
+    @pytest.mark.slow
     def test_random_rankings_are_not_taken_for_good_ones(self):
         rng = np.random.default_rng(0)
         tables = [match_known(pd.DataFrame({"index": rng.permutation(300)}), range(60), at=100) for _ in range(1000)]

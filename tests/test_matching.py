@@ -125,6 +125,7 @@ FRAMES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(NOUNS), min_size=2, unique=True), st.data())
 def test_random_orders_and_spellings(names, data):

@@ -116,6 +116,7 @@ class TestState:
 
 
 class TestNames:
+    @pytest.mark.slow
     def test_auto_is_the_command_lines_and_downloads_nothing(self, monkeypatch, tmp_path, caplog):
         monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path))
         with caplog.at_level(logging.INFO, logger="zsc"):

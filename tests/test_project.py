@@ -102,6 +102,7 @@ def room(path):
 
 
 class TestWalls:
+    @pytest.mark.slow
     def test_only_models_import_torch(self):
         users = [p for p in MODULES if any(n.split(".")[0] in ("torch", "torchvision") for n in imported(p))]
         assert {room(p) for p in users} == {"models", "toy"}
@@ -224,6 +225,7 @@ class TestPages:
                 known = capsys.readouterr().out
                 assert all(word in known for word in words[1:] if word.startswith("--")), command
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: str(p.relative_to(ROOT)))
     def test_the_python_blocks_run(self, page, capsys, conse, monkeypatch):
         monkeypatch.setattr("zsc.models.load_model", lambda *a, **k: conse)

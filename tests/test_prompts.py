@@ -51,6 +51,7 @@ TEXTS = st.one_of(st.sampled_from(ODD), st.text(min_size=1)).filter(lambda text:
 PROMPTS = TEXTS.filter(lambda text: not re.search("[\ud800-\udfff]", text))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(TEXTS, st.lists(PROMPTS, min_size=1, max_size=3), min_size=2, max_size=6),

@@ -63,6 +63,7 @@ def test_it_says_what_the_evaluation_says(evaluation):
     assert "The 1 most confident of 1." in page.text and "blue red" in page.text
 
 
+@pytest.mark.slow
 def test_it_needs_nothing_else(evaluation):
     page = Page(html_report(evaluation))
     assert page.addresses and all(address.startswith("data:image/png;base64,") for address in page.addresses)
@@ -82,6 +83,7 @@ def test_every_text_is_escaped():
         assert text in page.text
 
 
+@pytest.mark.slow
 def test_files_are_named_without_their_folders(tmp_path, evaluation):
     paths = [tmp_path / f"picture-{i}.png" for i in range(12)]
     for path, picture in zip(paths, evaluation.images, strict=True):
