@@ -141,6 +141,7 @@ def open_kept(jpegs: list[Path]) -> float:
         store, index = EmbeddingStore(place, model.fingerprint, 512), PathIndex(place)
         digests = [i.to_bytes(32, "little") for i in range(5000)]
         values = np.random.default_rng(0).normal(size=(5000, 512)).astype(np.float32)
+        values /= np.linalg.norm(values, axis=1, keepdims=True)
         for start in range(0, 5000, 512):
             store.add(digests[start : start + 512], values[start : start + 512])
         keys = [file_key(p) for p in paths]
