@@ -13,7 +13,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -32,9 +32,13 @@ _NO_PART = {"architectures", "auto_map", "dtype", "name_or_path", "torch_dtype",
 
 
 class Tokenizer(Protocol):
-    """Turn texts into what a text encoder takes; all that is over `limit` tokens, start and end included, is cut."""
+    """Turn texts into what a text encoder takes; all that is over `limit` tokens, start and end included, is cut.
+
+    `vocabulary` is how many different tokens there are.
+    """
 
     limit: int
+    vocabulary: int
 
     def count(self, text: str) -> int:
         """Count the tokens of a text, start and end included."""
@@ -52,12 +56,15 @@ class TextTooLongError(ValueError):
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What a model is, for result files and fingerprints.
+    """What a model is and how it computes, for result files and fingerprints, from its publisher's own configuration.
 
     `name` is what `load_model` was asked for; `library` the package that holds the architecture; then D, pixels per
     side, tokens of a text at most, and what cosines are multiplied by before the softmax: the model's own learned
     value. `weights_sha256` is of the weights' file where there is one, else of the tensors. `architecture` is what the
-    weights do not say: heads and activation, or a digest of the library's configuration.
+    weights do not say: heads, or a digest of the library's configuration. `logit_bias` is what a model trained with
+    sigmoids adds to its logits, None for one trained with a softmax. `activation` is what stands between the products
+    of its layers; `languages` those it was trained to read. `pixels` and `text` describe what its encoders take: the
+    transform with its numbers, and the tokenizer with length, padding and cleaning.
     """
 
     name: str
@@ -71,6 +78,16 @@ class EncoderInfo:
     precision: str = "float32"
     engine: str = "torch"
     architecture: str = ""
+    activation: str = ""
+    logit_bias: float | None = None
+    languages: str = "English"
+    pixels: str = ""
+    text: str = ""
+
+    @property
+    def head(self) -> str:
+        """How the model was trained to turn logits into probabilities: "softmax" or "sigmoid"."""
+        return "softmax" if self.logit_bias is None else "sigmoid"
 
 
 class ExactFloat32:
@@ -124,15 +141,12 @@ class Encoder(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with everything that changes an image embedding.
+        """Sixteen hexadecimal digits that change with everything that changes an answer: the whole record, and RULES.
 
-        That is: weights, architecture, how pictures are opened and transformed, library, precision and engine. The
-        device is not part of it, nor is what only texts go through, such as the tokenizer.
+        The name and the device are not part of it: the same model under another name, or on a GPU, is the same.
         """
-        info = self.info
-        transform = re.sub(r" at 0x[0-9a-f]+", "", repr(self.transform))  # functions show where they lie in memory
-        numbers = (info.weights_sha256, info.architecture, transform, RULES, info.library, info.precision, info.engine)
-        return hashlib.sha256("\n".join(map(str, numbers)).encode()).hexdigest()[:16]
+        record = described_as(self.info, self.transform, self.tokenizer, name="", device="")
+        return hashlib.sha256(f"{record}\n{RULES}".encode()).hexdigest()[:16]
 
     def encode_images(
         self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
@@ -220,7 +234,7 @@ class TwoTowers(Encoder):
     def __init__(
         self, info: EncoderInfo, transform: Transform, tokenizer: Tokenizer, image_encoder: Tower, text_encoder: Tower
     ) -> None:
-        self.info, self.transform, self.tokenizer = info, transform, tokenizer
+        self.info, self.transform, self.tokenizer = described_as(info, transform, tokenizer), transform, tokenizer
         self.image_encoder, self.text_encoder = image_encoder, text_encoder
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -230,6 +244,14 @@ class TwoTowers(Encoder):
     def embed_tokens(self, tokens: Any) -> torch.Tensor:
         """Embed what the tokenizer returned as (M, D)."""
         return self.text_encoder(tokens.to(self.info.device))
+
+
+def described_as(info: EncoderInfo, transform: Transform, tokenizer: Tokenizer, **changes: Any) -> EncoderInfo:
+    """Return a record that describes this transform and this tokenizer, with all of their numbers."""
+    pixels, text = (
+        re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (transform, tokenizer)
+    )  # where functions lie
+    return replace(info, pixels=pixels, text=text, **changes)
 
 
 def choose_device(device: str = "auto") -> str:

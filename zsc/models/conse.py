@@ -15,7 +15,7 @@ from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from transformers import AutoModel, AutoTokenizer
 
 from zsc.files import digest_of
-from zsc.models.base import Encoder, EncoderInfo
+from zsc.models.base import Encoder, EncoderInfo, described_as
 from zsc.models.hub import quiet
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform
@@ -35,11 +35,12 @@ class ConseEncoder(Encoder):
     """EfficientNet-Lite2's ImageNet classes, embedded by all-MiniLM-L6-v2 (384 numbers per text)."""
 
     def __init__(self, classifier: Any, language_model: Any, tokenizer: Any, info: EncoderInfo) -> None:
-        self.classifier, self.language_model, self.info = classifier, language_model, info
+        self.classifier, self.language_model = classifier, language_model
         self.transform = ImageTransform(  # EfficientNet-Lite's own: pixels (x - 127) / 128
             info.image_size, resize=292, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), divisor=1.0
         )
         self.tokenizer = LibraryTokenizer(tokenizer, info.context_length)
+        self.info = described_as(info, self.transform, self.tokenizer)
         names = [TEMPLATE.format(name) for name in imagenet_names()]
         self.class_embeddings = torch.from_numpy(self.encode_texts(names)).to(info.device)  # (1000, 384)
 

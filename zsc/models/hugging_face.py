@@ -1,60 +1,101 @@
-"""CLIP and SigLIP through transformers (4 and 5), "hf:ID": a model of the Hugging Face hub, or a local folder of one.
+"""Two-tower models through transformers (4 and 5), "hf:ID": a model of the Hugging Face hub, or a local folder of one.
 
-Pictures go through the model's own processor. In transformers 5 that resizes with torchvision, not Pillow, so that
-embeddings differ a little from OpenAI's on the same weights (about 1e-2 of the pixel range at edges). Texts for CLIP's
-own tokenizer are cleaned as OpenAI's does, which transformers leaves out; other tokenizers get them as they are.
+Each family is read as its publisher reads it (`FAMILIES`); a model of any other is refused. Pictures go through the
+model's own processor. In transformers 5 that resizes with torchvision, not Pillow, so that embeddings differ a little
+from OpenAI's on the same weights (about 1e-2 of the pixel range at edges).
 """
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTokenizer, CLIPTokenizerFast
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTokenizer, CLIPTokenizerFast
 
 from zsc.models.base import EncoderInfo, TwoTowers, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights
 from zsc.models.hub import cached_first
-from zsc.models.tokens import LibraryTokenizer, clean_as_openai
+from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import LibraryTransform
 from zsc.models.weights import WeightsError
 
 
+class Family(NamedTuple):
+    """How the publisher of a family turns texts into tokens.
+
+    Tokens at most (None: as many as its text encoder has positions), whether all texts are padded to that, whether the
+    encoder is told which tokens are padding, the cleaning before the tokenizer, and the languages.
+    """
+
+    limit: int | None = None
+    is_padded: bool = False
+    has_mask: bool = True
+    cleaning: str = ""
+    languages: str = "English"
+
+
+FAMILIES = {  # model_type in config.json
+    "clip": Family(cleaning="lower"),  # openai/CLIP, clip/simple_tokenizer.py
+    "metaclip_2": Family(77, cleaning="whitespace", languages="many"),  # facebookresearch/MetaCLIP, through open_clip
+    "aimv2": Family(77, cleaning="lower"),  # apple/ml-aim, with CLIP's tokenizer
+    "siglip": Family(None, True, False, "canonicalize"),  # google-research/big_vision, image_text/prompt_engineering.py
+    "chinese_clip": Family(52, languages="Chinese"),  # OFA-Sys/Chinese-CLIP, cn_clip/clip/utils.py
+    "altclip": Family(77, languages="many"),  # FlagAI, AltCLIP
+    "align": Family(64, True),  # kakaobrain/coyo-align, as its processor in transformers
+    "tipsv2": Family(64, True),  # google-deepmind/tips, as its processor in transformers
+}
+MULTILINGUAL = 100_000  # tokens: vocabularies of one language have a third of them (CLIP 49,408), of many twice as many
+
+
 def load_hugging_face(name: str, *, device: str, precision: str) -> TwoTowers:
     """Load a model by its hub ID or folder, with its own image processor and tokenizer."""
-    folder = Path(name).expanduser()
+    folder, named = Path(name).expanduser(), f"hf:{name}"
     model, processor, tokenizer = cached_first(
         lambda: _load(str(folder) if folder.is_dir() else name, precision),
-        f"hf:{name}",
+        named,
         is_local=folder.is_dir(),
         way_on="give a local folder as 'hf:FOLDER'",
     )
-    config, limit = model.config, int(model.config.text_config.max_position_embeddings)
+    config = model.config
+    family, text, vision = FAMILIES[config.model_type], config.text_config, config.vision_config
+    cleaning = family.cleaning
+    if cleaning == "lower" and not isinstance(tokenizer, (CLIPTokenizer, CLIPTokenizerFast)):
+        cleaning = ""  # a CLIP with a tokenizer of its own
+    limit = min(family.limit or text.max_position_embeddings, text.max_position_embeddings)
+    tokens = LibraryTokenizer(tokenizer, limit, pad_to_limit=family.is_padded, cleaning=cleaning)
+    bias = model.state_dict().get("logit_bias")
+    transform = LibraryTransform(partial(_pixels, processor))
     info = EncoderInfo(
-        name=f"hf:{name}",
+        name=named,
         library="transformers",
-        embed_dim=int(getattr(config, "projection_dim", 0) or config.vision_config.hidden_size),
-        image_size=int(config.vision_config.image_size),
+        embed_dim=int(getattr(config, "projection_dim", 0) or vision.hidden_size),
+        image_size=transform(Image.new("RGB", (64, 64))).shape[-1],
         context_length=limit,
-        logit_scale=check_weights(model, f"hf:{name}"),
+        logit_scale=check_weights(model, named),
         weights_sha256=sha256_of_tensors(model.state_dict()),
         device=device,
         precision=precision,
         architecture=f"{config.model_type} {digest_of_config(config.to_dict())}",
+        activation=" and ".join(dict.fromkeys(str(getattr(c, "hidden_act", "SwiGLU")) for c in (vision, text))),
+        logit_bias=None if bias is None else float(bias),
+        languages="many" if text.vocab_size > MULTILINGUAL else family.languages,
     )
     model = model.to(device).eval()
-    is_clips = isinstance(tokenizer, (CLIPTokenizer, CLIPTokenizerFast))
-    is_siglip = "siglip" in str(config.model_type)  # trained with every text padded to the limit
-    tokens = LibraryTokenizer(tokenizer, limit, pad_to_limit=is_siglip, clean=clean_as_openai if is_clips else str)
-    transform = LibraryTransform(partial(_pixels, processor))
-    return TwoTowers(info, transform, tokens, partial(_embed_images, model), partial(_embed_texts, model))
+    inputs = ("input_ids", "attention_mask") if family.has_mask else ("input_ids",)
+    return TwoTowers(info, transform, tokens, partial(_embed_images, model), partial(_embed_texts, model, inputs))
 
 
 def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
     """Load network, image processor and tokenizer, running no code of the repository, with weights for all of it."""
+    kind = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type
+    if kind not in FAMILIES:
+        naflex = (
+            " (pictures of any shape; a SigLIP 2 of a fixed size is of the type siglip)" if kind == "siglip2" else ""
+        )
+        raise WeightsError(f"hf:{name} is of the type {kind}{naflex}; zsc computes {', '.join(FAMILIES)}.")
     model, loading = AutoModel.from_pretrained(
         name,
         dtype=getattr(torch, precision),
@@ -62,8 +103,6 @@ def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
         ignore_mismatched_sizes=True,  # they are refused below, by name
         trust_remote_code=False,
     )
-    if not hasattr(model, "get_image_features") or not hasattr(model, "logit_scale"):
-        raise WeightsError(f"hf:{name}: a {model.config.model_type} is no CLIP or SigLIP; it has no two encoders.")
     for problem in ("missing", "mismatched", "unexpected"):
         named = [key if isinstance(key, str) else key[0] for key in loading[f"{problem}_keys"]]
         keys = sorted(key for key in named if not key.endswith("position_ids"))
@@ -85,8 +124,8 @@ def _embed_images(model: Any, pixels: torch.Tensor) -> torch.Tensor:
     return _embedding(model.get_image_features(pixel_values=pixels))
 
 
-def _embed_texts(model: Any, tokens: Any) -> torch.Tensor:
-    return _embedding(model.get_text_features(**{k: tokens[k] for k in ("input_ids", "attention_mask") if k in tokens}))
+def _embed_texts(model: Any, inputs: tuple[str, ...], tokens: Any) -> torch.Tensor:
+    return _embedding(model.get_text_features(**{key: tokens[key] for key in inputs if key in tokens}))
 
 
 def _embedding(output: Any) -> torch.Tensor:
