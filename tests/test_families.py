@@ -1,4 +1,4 @@
-"""Models beyond OpenAI's are computed as their publishers compute them, or refused: small random ones of each family."""
+"""Models beyond OpenAI's are computed as their publishers compute them, or refused: a small random one per family."""
 
 import numpy as np
 import pytest
@@ -139,7 +139,9 @@ def test_pictures_of_any_shape_are_refused(tmp_path):
     vision = SMALL | {"patch_size": 8, "num_patches": 16}
     config = transformers.Siglip2Config(text_config=SMALL | {"vocab_size": 40}, vision_config=vision)
     transformers.Siglip2Model(config).save_pretrained(tmp_path)
-    with pytest.raises(WeightsError, match=r"of the type siglip2 \(pictures of any shape.*fixed size.*zsc computes clip"):
+    with pytest.raises(
+        WeightsError, match=r"of the type siglip2 \(pictures of any shape.*fixed size.*zsc computes clip"
+    ):
         zsc.load_model(f"hf:{tmp_path}", device="cpu")
 
 

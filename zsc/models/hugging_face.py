@@ -80,7 +80,7 @@ def load_hugging_face(name: str, *, device: str, precision: str) -> TwoTowers:
         precision=precision,
         architecture=f"{config.model_type} {digest_of_config(config.to_dict())}",
         activation=" and ".join(dict.fromkeys(str(getattr(c, "hidden_act", "SwiGLU")) for c in (vision, text))),
-        logit_bias=None if bias is None else float(bias),
+        logit_bias=None if bias is None else bias.item(),
         languages="many" if text.vocab_size > MULTILINGUAL else family.languages,
     )
     model = model.to(device).eval()

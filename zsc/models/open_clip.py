@@ -61,7 +61,7 @@ def load_open_clip(name: str, *, device: str, precision: str) -> TwoTowers:
         precision=precision,
         architecture=f"{config.get('vision_cfg', {}).get('timm_model_name', 'open_clip')} {digest_of_config(config)}",
         activation="QuickGELU" if config.get("quick_gelu") else "the architecture's own",
-        logit_bias=None if bias is None else float(bias),
+        logit_bias=None if bias is None else bias.item(),
         languages="many" if tokenizer.vocabulary > _MULTILINGUAL else "English",
     )
     return TwoTowers(info, transform, tokenizer, model.encode_image, model.encode_text)
