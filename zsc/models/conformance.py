@@ -194,7 +194,7 @@ def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers
     from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
     from zsc.models.hub import quiet
-    from zsc.models.hugging_face import FAMILIES
+    from zsc.models.hugging_face import FAMILIES, cleaning_of
     from zsc.models.tokens import CLEANING
 
     name = str(Path(info.name.removeprefix("hf:")).expanduser())
@@ -203,7 +203,7 @@ def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers
         tokenizer = AutoTokenizer.from_pretrained(name)
     family = FAMILIES[model.config.model_type]
     length = family.limit or model.config.text_config.max_position_embeddings
-    cleaned = [CLEANING[family.cleaning](text) for text in TEXTS]
+    cleaned = [CLEANING[cleaning_of(family, tokenizer)](text) for text in TEXTS]
     inputs = tokenizer(cleaned, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     mask = {"attention_mask": inputs["attention_mask"]} if family.has_mask and "attention_mask" in inputs else {}
     pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
@@ -249,8 +249,7 @@ def _beside_published(
     name = checkpoint or _PUBLISHED_AS.get(encoder.name) or encoder.name.removeprefix("hf:")
     if name == VIT_B_32:
         table = table_of("openai_vitb32_samples", reference)
-        photos = importlib.resources.files("skimage") / "data"
-        images = encoder.encode_images([open_image(str(photos / photo)) for photo in table.columns[1:]])
+        images = encoder.encode_images([photo(name) for name in table.columns[1:]])
         texts = encoder.encode_texts([f"This is {text}" for text in table["text"]])
         yield _row(
             "image-text cosines", "OpenAI's notebook Interacting with CLIP", texts @ images.T, table.iloc[:, 1:], 0.015
@@ -279,6 +278,11 @@ def _beside_logits(
     if kind == "logits":
         return _row(kind, beside, ours[0], rows["logit"], 0.05)
     return _row(kind, beside, _proba(ours, None if head == "softmax" else 0.0)[0], rows["probability"], 0.005)
+
+
+def photo(name: str) -> Image.Image:
+    """Open one of the photographs that scikit-image carries, the pictures of OpenAI's notebook."""
+    return open_image(str(importlib.resources.files("skimage") / "data" / name))
 
 
 def table_of(name: str, folder: str | Path | None = None) -> pd.DataFrame:

@@ -61,11 +61,8 @@ def load_hugging_face(name: str, *, device: str, precision: str) -> TwoTowers:
     )
     config = model.config
     family, text, vision = FAMILIES[config.model_type], config.text_config, config.vision_config
-    cleaning = family.cleaning
-    if cleaning == "lower" and not isinstance(tokenizer, (CLIPTokenizer, CLIPTokenizerFast)):
-        cleaning = ""  # a CLIP with a tokenizer of its own
     limit = min(family.limit or text.max_position_embeddings, text.max_position_embeddings)
-    tokens = LibraryTokenizer(tokenizer, limit, pad_to_limit=family.is_padded, cleaning=cleaning)
+    tokens = LibraryTokenizer(tokenizer, limit, pad_to_limit=family.is_padded, cleaning=cleaning_of(family, tokenizer))
     bias = model.state_dict().get("logit_bias")
     transform = LibraryTransform(partial(_pixels, processor))
     info = EncoderInfo(
@@ -86,6 +83,12 @@ def load_hugging_face(name: str, *, device: str, precision: str) -> TwoTowers:
     model = model.to(device).eval()
     inputs = ("input_ids", "attention_mask") if family.has_mask else ("input_ids",)
     return TwoTowers(info, transform, tokens, partial(_embed_images, model), partial(_embed_texts, model, inputs))
+
+
+def cleaning_of(family: Family, tokenizer: Any) -> str:
+    """Return how texts are cleaned: as OpenAI's only before CLIP's own tokenizer, which was trained on nothing else."""
+    is_clips = isinstance(tokenizer, (CLIPTokenizer, CLIPTokenizerFast))
+    return "" if family.cleaning == "lower" and not is_clips else family.cleaning
 
 
 def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
