@@ -66,7 +66,7 @@ def test_gallery_selections(results):
         float(re.search(r"p = ([.\d]+)", t)[1]) for t in captions(plots.gallery(results, only="unsure", max_images=5))
     ]
     assert len(shares) == 5 and shares == sorted(shares)
-    with pytest.raises(ValueError, match="only.*errors, correct, unsure"):
+    with pytest.raises(ValueError, match="only must be one of errors, correct, unsure"):
         plots.gallery(results, only="wrong")
 
 
@@ -268,7 +268,7 @@ class TestMaps:
         ax = plots.confusion(table, show="shares")
         assert words(ax.texts) == ["0.75", "0.25", "0.00", "-", "-", "-", "0.25", "0.25", "0.50"]
         assert ax.get_title() == "Confusion, shares"
-        with pytest.raises(ValueError, match="show.*counts, shares"):
+        with pytest.raises(ValueError, match="show must be one of counts, shares"):
             plots.confusion(table, show="percent")
 
     def test_confusion_draws_where_it_is_told(self):
@@ -325,7 +325,7 @@ class TestComparisons:
 
     def test_before_after_refuses(self):
         table = pd.DataFrame({"recall": [1.0]}, index=["a"])
-        with pytest.raises(ValueError, match="metric.*recall, precision, f1"):
+        with pytest.raises(ValueError, match="metric must be one of recall, precision, f1"):
             plots.before_after(table, table, metric="accuracy")
         with pytest.raises(ValueError, match="lacks f1"):
             plots.before_after(table, table, metric="f1")
