@@ -19,13 +19,16 @@ from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, WeightsError, weights_a
 
 if TYPE_CHECKING:
     from zsc.models.base import Encoder, TextTooLongError
+    from zsc.models.conformance import check
 
 __all__ = [
-    "Encoder", "TextTooLongError", "WeightsError", "as_encoder", "auto_model", "available_models", "load_model",
-    "model_table",
+    "Encoder", "TextTooLongError", "WeightsError", "as_encoder", "auto_model", "available_models", "check",
+    "load_model", "model_table",
 ]  # fmt: skip
 
-__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs={"base": ["Encoder", "TextTooLongError"]})
+__getattr__, _, _ = lazy_loader.attach(
+    __name__, submod_attrs={"base": ["Encoder", "TextTooLongError"], "conformance": ["check"]}
+)
 
 ROUTES = {  # the beginning of a name, or all of it -> what loads the rest of the name, and its precisions
     "open_clip:": ("zsc.models.open_clip:load_open_clip", ("float32", "float16")),

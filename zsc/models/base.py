@@ -11,7 +11,7 @@ import pickle
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +38,15 @@ class TextTooLongError(ValueError):
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What a model is, for result files and fingerprints.
+    """What a model is and how it computes, for result files and fingerprints, from its publisher's own configuration.
 
     `name` is what `load_model` was asked for; `library` the package that holds the architecture; then D, pixels per
     side, tokens of a text at most, and what cosines are multiplied by before the softmax: the model's own learned
     value. `weights_sha256` is of the weights' file where there is one, else of the tensors. `architecture` is what the
-    weights do not say: heads and activation, or a digest of the library's configuration.
+    weights do not say: heads, or a digest of the library's configuration. `logit_bias` is what a model trained with
+    sigmoids adds to its logits, None for one trained with a softmax. `activation` is what stands between the products
+    of its layers; `languages` those it was trained to read. `pixels` and `text` describe what its encoders take: the
+    transform with its numbers, and the tokenizer with length, padding and cleaning.
     """
 
     name: str
@@ -57,6 +60,16 @@ class EncoderInfo:
     precision: str = "float32"
     engine: str = "torch"
     architecture: str = ""
+    activation: str = ""
+    logit_bias: float | None = None
+    languages: str = "English"
+    pixels: str = ""
+    text: str = ""
+
+    @property
+    def head(self) -> str:
+        """How the model was trained to turn logits into probabilities: "softmax" or "sigmoid"."""
+        return "softmax" if self.logit_bias is None else "sigmoid"
 
 
 class ExactFloat32:
@@ -98,6 +111,9 @@ class Encoder:
     image_encoder: Tower
     text_encoder: Tower
 
+    def __post_init__(self) -> None:
+        self.info = described_as(self.info, self.transform, self.tokenizer)
+
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, rows of any length."""
         return self.image_encoder(pixels)
@@ -113,15 +129,12 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with everything that changes an image embedding.
+        """Sixteen hexadecimal digits that change with everything that changes an answer: the whole record, and RULES.
 
-        That is: weights, architecture, how pictures are opened and transformed, library, precision and engine. The
-        device is not part of it, nor is what only texts go through, such as the tokenizer.
+        The name and the device are not part of it: the same model under another name, or on a GPU, is the same.
         """
-        info = self.info
-        transform = re.sub(r" at 0x[0-9a-f]+", "", repr(self.transform))  # functions show where they lie in memory
-        numbers = (info.weights_sha256, info.architecture, transform, RULES, info.library, info.precision, info.engine)
-        return hashlib.sha256("\n".join(map(str, numbers)).encode()).hexdigest()[:16]
+        record = described_as(self.info, self.transform, self.tokenizer, name="", device="")
+        return hashlib.sha256(f"{record}\n{RULES}".encode()).hexdigest()[:16]
 
     def encode_images(
         self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
@@ -178,6 +191,14 @@ class Encoder:
     def __repr__(self) -> str:
         i = self.info
         return f"Encoder({i.name}: {i.library}, D={i.embed_dim}, {i.image_size} px, {i.precision} on {i.device})"
+
+
+def described_as(info: EncoderInfo, transform: Transform, tokenizer: Any, **changes: Any) -> EncoderInfo:
+    """Return a record that describes this transform and this tokenizer, with all of their numbers."""
+    pixels, text = (
+        re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (transform, tokenizer)
+    )  # where functions lie
+    return replace(info, pixels=pixels, text=text, **changes)
 
 
 def choose_device(device: str = "auto") -> str:

@@ -15,13 +15,14 @@ from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from transformers import AutoModel, AutoTokenizer
 
 from zsc.files import digest_of
-from zsc.models.base import Encoder, EncoderInfo
+from zsc.models.base import Encoder, EncoderInfo, described_as
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import EMBEDDED, WeightsError, quiet
 
 TOP_CLASSES = 10  # the paper's T
 TEMPLATE = "a photo of a {}"
+LOGIT_SCALE = 25.0  # set by this project, since ConSE learns none: its probabilities are not calibrated
 STEP = 4  # pictures at once, whatever the batch: of more, each layer's memory would be given back and asked for anew
 _SHA256 = {
     "efficientnet-lite2-9656183e.pth": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -33,11 +34,12 @@ class ConseEncoder(Encoder):
     """EfficientNet-Lite2's ImageNet classes, embedded by all-MiniLM-L6-v2 (384 numbers per text)."""
 
     def __init__(self, classifier: Any, language_model: Any, tokenizer: Any, info: EncoderInfo) -> None:
-        self.classifier, self.language_model, self.info = classifier, language_model, info
+        self.classifier, self.language_model = classifier, language_model
         self.transform = ImageTransform(  # EfficientNet-Lite's own: pixels (x - 127) / 128
             info.image_size, resize=292, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), divisor=1.0
         )
         self.tokenizer = LibraryTokenizer(tokenizer, info.context_length)
+        self.info = described_as(info, self.transform, self.tokenizer)
         names = [TEMPLATE.format(name) for name in imagenet_names()]
         self.class_embeddings = torch.from_numpy(self.encode_texts(names)).to(info.device)  # (1000, 384)
 
@@ -78,7 +80,7 @@ def load_conse(name: str = "conse", *, device: str, precision: str = "float32") 
         embed_dim=embed_dim,
         image_size=image_size,
         context_length=256,  # sentence_bert_config.json of all-MiniLM-L6-v2
-        logit_scale=25.0,  # set by this project, since ConSE learns none: its probabilities are not calibrated
+        logit_scale=LOGIT_SCALE,
         weights_sha256="+".join(_SHA256.values()),
         device=device,
         precision=precision,

@@ -56,7 +56,8 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
         device=device,
         precision=precision,
         engine=engine,
-        architecture="QuickGELU, heads of 64",
+        architecture="heads of 64",
+        activation="QuickGELU",
     )
     model = model.to(device)  # fp16 weights so far, as OpenAI's loader leaves them
     model = model.float() if precision == "float32" else model

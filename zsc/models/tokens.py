@@ -14,8 +14,11 @@ from typing import Any
 import torch
 from open_clip import tokenizer as open_clip_tokenizer
 
+MULTILINGUAL = 100_000  # tokens: a vocabulary of one language has a third of them (CLIP 49,408), of many twice as many
 ONE_AT_A_TIME = threading.Lock()  # a fast tokenizer of transformers keeps padding and truncation as its own state
-clean_as_openai: Callable[[str], str] = open_clip_tokenizer.get_clean_fn("lower")  # mended letters, no HTML, lower case
+CLEANING: dict[str, Callable[[str], str]] = {  # open_clip's: mended letters, no HTML, and what each name says
+    name: open_clip_tokenizer.get_clean_fn(name) for name in ("canonicalize", "lower", "whitespace")
+} | {"": str}
 
 
 class BytePairTokenizer:
@@ -27,6 +30,11 @@ class BytePairTokenizer:
     def __init__(self, codec: Any, limit: int) -> None:
         self.codec, self.limit = codec, limit
         self.start, self.end = len(codec.encoder) - 2, len(codec.encoder) - 1
+        self.vocabulary = len(codec.encoder)
+
+    def __repr__(self) -> str:
+        cleaning = next(name for name, clean in CLEANING.items() if clean == self.codec.clean_fn)
+        return f"{len(self.codec.encoder)} byte pairs, {self.limit} per text, zeros after them, cleaning {cleaning}"
 
     def count(self, text: str) -> int:
         """Count the tokens of a text, start and end included."""
@@ -58,16 +66,20 @@ def openai_codec() -> Any:
 
 
 class LibraryTokenizer:
-    """A tokenizer of transformers; `clean` is done to a text before the tokenizer sees it.
+    """A tokenizer of transformers; a text is cleaned (a name in `CLEANING`) before the tokenizer sees it.
 
     Texts are padded to the longest of the batch, or all to the limit (`pad_to_limit`), as SigLIP was trained.
     """
 
-    def __init__(
-        self, tokenizer: Any, limit: int, *, pad_to_limit: bool = False, clean: Callable[[str], str] = str
-    ) -> None:
-        self.tokenizer, self.limit, self.clean = tokenizer, limit, clean
+    def __init__(self, tokenizer: Any, limit: int, *, pad_to_limit: bool = False, cleaning: str = "") -> None:
+        self.tokenizer, self.limit, self.cleaning = tokenizer, limit, cleaning
         self.padding = "max_length" if pad_to_limit else True
+        self.vocabulary = len(tokenizer)
+
+    def __repr__(self) -> str:
+        kind, cleaning = type(self.tokenizer).__name__, self.cleaning or "none"
+        padded = "padded to this" if self.padding == "max_length" else "padded to the longest"
+        return f"{kind} of {self.vocabulary} tokens, {self.limit} per text, {padded}, cleaning {cleaning}"
 
     def count(self, text: str) -> int:
         """Count the tokens of a text, start and end included."""
@@ -84,4 +96,4 @@ class LibraryTokenizer:
 
     def _tokens(self, texts: Sequence[str], **options: Any) -> Any:
         with ONE_AT_A_TIME:
-            return self.tokenizer([self.clean(text) for text in texts], **options)
+            return self.tokenizer([CLEANING[self.cleaning](text) for text in texts], **options)

@@ -1,0 +1,308 @@
+"""Is it computed right? A model's pixels, tokens, embeddings and probabilities beside those of its publisher's code.
+
+And beside what has been published of it: OpenAI's cosines of ViT-B/32, and logits that transformers' own tests expect.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import open_clip.model
+import pandas as pd
+import torch
+import yaml
+from PIL import Image
+
+from zsc.drawings import draw
+from zsc.images import open_image
+from zsc.models.base import Encoder, EncoderInfo
+from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, weights_path
+
+TEXTS = [
+    "a photo of a cat", "A Photo of a Cat.", "an English springer spaniel", "“curly”, naïve CAFÉ &amp; more",
+    "a face with glasses", "a wild animal", "1, 2, 3: four_five", "a sentence that is a bit longer than the others",
+]  # fmt: skip
+SHAPES = ((128, 128), (640, 480), (300, 451), (90, 400), (1000, 333), (224, 224), (57, 61), (512, 384))  # width, height
+LIMITS = {"pixels": 1e-5, "token ids": 0, "image embeddings": 5e-5, "text embeddings": 5e-5, "probabilities": 1e-3}
+HALF = 1000  # times as much where the model computes in half precision
+REFERENCE = Path(__file__).parents[1] / "reference"  # in a wheel; in the checkout it is data/reference
+CHECKOUT = Path(__file__).parents[2] / "data" / "reference"
+VIT_B_32 = "openai/clip-vit-base-patch32"
+COCO = "http://images.cocodataset.org/val2017/000000039769.jpg"
+
+
+class Answers(NamedTuple):
+    """What one code computes of N pictures and M texts; `by` says which code."""
+
+    by: str
+    pixels: np.ndarray  # (N, 3, S, S)
+    tokens: np.ndarray  # (M, length)
+    images: np.ndarray  # (N, D), unit rows
+    texts: np.ndarray  # (M, D), unit rows
+    proba: np.ndarray  # (N, M), by the head that the model was trained with
+
+
+@dataclass(frozen=True, eq=False)
+class Conformance:
+    """The card of a model: what was compared, and what is known of it.
+
+    `table` has one row per comparison: `what`, `beside` what, `n` numbers, the `largest` difference, its `limit`, and
+    a `verdict`: "agrees", "differs", or why there was no comparison. `known` holds licence, source, training data,
+    whether its makers' consent was asked for, and the published accuracy with its source.
+    """
+
+    info: EncoderInfo
+    table: pd.DataFrame
+    known: dict[str, str]
+
+    @property
+    def verdict(self) -> str:
+        """Say "differs" where anything does, else "agrees"."""
+        return "differs" if (self.table["verdict"] == "differs").any() else "agrees"
+
+
+def check(
+    model: Encoder | str, *, coco: str | Path | None = None, checkpoint: str = "", reference: str | Path | None = None
+) -> Conformance:
+    """Lay a model beside its publisher's own code, and beside what has been published of it.
+
+    Eight drawings of odd sizes and eight odd texts go through both. An encoder takes the publisher's pixels, so that a
+    difference is told where it arises.
+
+    Parameters
+    ----------
+    model
+        An encoder, or its name for `load_model`.
+    coco
+        COCO's picture 000000039769 (two cats, two remote controls), which most published logits are about: a path or
+        URL. It is fetched by nobody else.
+    checkpoint
+        The name under which numbers of this model were published, such as "openai/clip-vit-base-patch32"; where absent,
+        what the model's own name says.
+    reference
+        The folder of the tables of published numbers; None takes those of this project.
+    """
+    from zsc.models import as_encoder
+
+    encoder = as_encoder(model)
+    pictures = [draw(("faces", "animals")[i % 2], i).picture.resize(shape) for i, shape in enumerate(SHAPES)]
+    rows = [*_beside_publisher(encoder, pictures), *_beside_published(encoder, checkpoint, reference, coco)]
+    return Conformance(encoder.info, pd.DataFrame(rows, columns=list(_ROW)), known_of(encoder.info))
+
+
+_ROW = {"what": "", "beside": "", "n": 0, "largest": np.nan, "limit": np.nan, "verdict": ""}
+
+
+def _row(what: str, beside: str, ours: Any, theirs: Any, limit: float) -> dict[str, Any]:
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    largest = float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else np.inf
+    verdict = "agrees" if largest <= limit else "differs"  # NaN differs
+    return _ROW | {
+        "what": what,
+        "beside": beside,
+        "n": ours.size,
+        "largest": largest,
+        "limit": limit,
+        "verdict": verdict,
+    }
+
+
+def _beside_publisher(encoder: Encoder, pictures: list[Image.Image]) -> Iterator[dict[str, Any]]:
+    """Compare all that an encoder computes with its publisher's code."""
+    theirs = publishers_own(encoder.info, pictures)
+    tokens = encoder.tokenizer(TEXTS)
+    ids = np.asarray(tokens if isinstance(tokens, torch.Tensor) else tokens["input_ids"])
+    padded: np.ndarray = np.full(theirs.tokens.shape, theirs.tokens[0, -1])  # ours may end with the longest text
+    padded[:, : ids.shape[1]] = ids[:, : padded.shape[1]]
+    images, texts = encoder.encode_images(pictures), encoder.encode_texts(TEXTS, truncate=True)
+    ours = {
+        "pixels": np.stack([encoder.transform(picture) for picture in pictures]),
+        "token ids": padded,
+        "image embeddings": encoder.encode_pixels(theirs.pixels),
+        "text embeddings": texts,
+        "probabilities": _proba(encoder.logit_scale * images @ texts.T, encoder.info.logit_bias),
+    }
+    is_half = encoder.info.precision != "float32"
+    for (what, limit), their in zip(LIMITS.items(), theirs[1:], strict=True):
+        yield _row(
+            what, theirs.by, ours[what], their, limit * (HALF if is_half and what not in ("pixels", "token ids") else 1)
+        )
+
+
+def _proba(logits: np.ndarray, bias: float | None) -> np.ndarray:
+    tensor = torch.from_numpy(np.asarray(logits, np.float32))
+    return (tensor.softmax(dim=1) if bias is None else (tensor + bias).sigmoid()).numpy()
+
+
+def publishers_own(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
+    """Compute the same through the publisher's own code, on the CPU in float32."""
+    own = {"open_clip:": _open_clip, "hf:": _transformers, "conse": _conse}
+    with torch.inference_mode():
+        return next((compute for key, compute in own.items() if info.name.startswith(key)), _openai)(info, pictures)
+
+
+def _openai(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
+    from zsc.models.checkpoints import read_state_dict
+    from zsc.models.openai_clip import NEEDED, TOY
+
+    path = weights_path(info.name) if info.name in OPENAI_WEIGHTS else TOY if info.name == "toy" else Path(info.name)
+    state = read_state_dict(path.expanduser(), NEEDED)
+    if info.library == "clip":
+        clip, build = importlib.import_module("clip.clip"), importlib.import_module("clip.model").build_model
+        model, tokens = build(dict(state)), clip.tokenize(TEXTS, context_length=info.context_length, truncate=True)
+        compose = clip._transform(info.image_size)
+    else:
+        model = open_clip.model.build_model_from_openai_state_dict(dict(state), cast_dtype=torch.float16)
+        tokens = open_clip.tokenize(TEXTS, context_length=info.context_length)
+        compose = open_clip.transform.image_transform(info.image_size, is_train=False)
+    return _two_towers(info.library, model.float().eval(), compose, tokens, pictures)
+
+
+def _open_clip(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
+    from zsc.models.open_clip import SCHEMAS, parse_name, preprocessing
+    from zsc.models.weights import quiet
+
+    name = info.name.removeprefix("open_clip:")
+    arch, tag, file = (name, "", "") if name.startswith(SCHEMAS) else parse_name(name)
+    with quiet(offline=True):  # it has just been loaded from here
+        if file:
+            way = preprocessing(arch, tag)
+            model = open_clip.create_model(arch, pretrained=file, force_preprocess_cfg=way, require_pretrained=True)
+            config = open_clip.transform.PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
+            compose = open_clip.transform.image_transform_v2(config, is_train=False)
+        else:
+            model, compose = open_clip.create_model_from_pretrained(arch, tag or None)
+        tokens = open_clip.get_tokenizer(arch)(TEXTS)
+    return _two_towers("open_clip", model.eval(), compose, tokens, pictures)
+
+
+def _two_towers(by: str, model: Any, compose: Any, tokens: Any, pictures: Sequence[Image.Image]) -> Answers:
+    pixels = torch.stack([compose(picture) for picture in pictures])
+    images, texts = (torch.nn.functional.normalize(e) for e in (model.encode_image(pixels), model.encode_text(tokens)))
+    bias = getattr(model, "logit_bias", None)
+    proba = _proba((model.logit_scale.exp() * images @ texts.T).numpy(), None if bias is None else bias.item())
+    return Answers(f"{by} itself", pixels.numpy(), tokens.numpy(), images.numpy(), texts.numpy(), proba)
+
+
+def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
+    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+    from zsc.models.hugging_face import FAMILIES, cleaning_of
+    from zsc.models.tokens import CLEANING
+    from zsc.models.weights import quiet
+
+    name = str(Path(info.name.removeprefix("hf:")).expanduser())
+    with quiet(offline=True):
+        model, processor = AutoModel.from_pretrained(name).float().eval(), AutoImageProcessor.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    family = FAMILIES[model.config.model_type]
+    length = family.limit or model.config.text_config.max_position_embeddings
+    cleaned = [CLEANING[cleaning_of(family, tokenizer)](text) for text in TEXTS]
+    inputs = tokenizer(cleaned, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    mask = {"attention_mask": inputs["attention_mask"]} if family.has_mask and "attention_mask" in inputs else {}
+    pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
+    out = model(input_ids=inputs["input_ids"], pixel_values=pixels, **mask)
+    images, texts = (torch.nn.functional.normalize(e).numpy() for e in (out.image_embeds, out.text_embeds))
+    logits = out.logits_per_image
+    proba = logits.sigmoid() if hasattr(model, "logit_bias") else logits.softmax(dim=1)
+    return Answers("transformers itself", pixels.numpy(), inputs["input_ids"].numpy(), images, texts, proba.numpy())
+
+
+def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
+    """Compute ConSE from its two packages by torchvision's transforms and a plain mean over the tokens of a text."""
+    from torchvision import transforms
+
+    from zsc.models.conse import LOGIT_SCALE, TEMPLATE, TOP_CLASSES, imagenet_names, load_conse
+
+    parts: Any = load_conse(device="cpu")
+    compose = transforms.Compose(
+        [transforms.Resize(292, Image.Resampling.BICUBIC), transforms.CenterCrop(260), transforms.PILToTensor()]
+    )
+    pixels = torch.stack([(compose(picture).float() - 127) / 128 for picture in pictures])
+
+    def embed(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = parts.tokenizer.tokenizer(
+            texts, padding="max_length", max_length=info.context_length, return_tensors="pt"
+        )
+        states = parts.language_model(**tokens).last_hidden_state
+        means = [state[mask.bool()].mean(dim=0) for state, mask in zip(states, tokens["attention_mask"], strict=True)]
+        return torch.nn.functional.normalize(torch.stack(means)), tokens["input_ids"]
+
+    classes = embed([TEMPLATE.format(name) for name in imagenet_names()])[0]
+    best = parts.classifier(pixels).softmax(dim=1).topk(TOP_CLASSES, dim=1)
+    images = torch.stack([proba @ classes[index] for proba, index in zip(best.values, best.indices, strict=True)])
+    images, (texts, tokens) = torch.nn.functional.normalize(images), embed(TEXTS)
+    proba = _proba((LOGIT_SCALE * images @ texts.T).numpy(), None)
+    return Answers("its two packages", pixels.numpy(), tokens.numpy(), images.numpy(), texts.numpy(), proba)
+
+
+def _beside_published(
+    encoder: Encoder, checkpoint: str, reference: str | Path | None, coco: str | Path | None
+) -> Iterator[dict[str, Any]]:
+    """Compare with every number that has been published of this checkpoint; say which need a picture to be passed."""
+    name = checkpoint or _PUBLISHED_AS.get(encoder.name) or encoder.name.removeprefix("hf:")
+    if name == VIT_B_32:
+        table = table_of("openai_vitb32_samples", reference)
+        images = encoder.encode_images([photo(name) for name in table.columns[1:]])
+        texts = encoder.encode_texts([f"This is {text}" for text in table["text"]])
+        yield _row(
+            "image-text cosines", "OpenAI's notebook Interacting with CLIP", texts @ images.T, table.iloc[:, 1:], 0.015
+        )
+        table = table_of("clip_vitb32_text_cosines", reference).set_index("a ...")
+        texts = encoder.encode_texts([f"a {word}" for word in table.index])
+        upper = np.triu_indices(len(table), 1)
+        theirs = table.to_numpy()[upper]
+        yield _row("text-text cosines", "embeddings of facebookresearch/Detic", (texts @ texts.T)[upper], theirs, 0.003)
+    logits = table_of("published_logits", reference)
+    for (head, source, what), rows in logits[logits["checkpoint"] == name].groupby(["head", "source", "picture"]):
+        yield _beside_logits(encoder, rows, head, f"{source.partition(';')[0]}, {what.partition(',')[0]}", coco)
+
+
+def _beside_logits(
+    encoder: Encoder, rows: pd.DataFrame, head: str, beside: str, coco: str | Path | None
+) -> dict[str, Any]:
+    kind = "logits" if rows["probability"].isna().all() else "probabilities"
+    if not rows["picture"].str.startswith("COCO").all():
+        return _ROW | {"what": kind, "beside": beside, "verdict": "not compared: its picture cannot be made here"}
+    if coco is None:
+        return _ROW | {"what": kind, "beside": beside, "verdict": f"not compared: pass the picture, {COCO}"}
+    template = "This is a photo of {}." if "template" in rows["source"].iloc[0] else "{}"
+    texts = encoder.encode_texts([template.format(text) for text in rows["text"]])
+    ours = encoder.logit_scale * encoder.encode_images([coco]) @ texts.T + (encoder.info.logit_bias or 0)
+    if kind == "logits":
+        return _row(kind, beside, ours[0], rows["logit"], 0.05)
+    return _row(kind, beside, _proba(ours, None if head == "softmax" else 0.0)[0], rows["probability"], 0.005)
+
+
+def photo(name: str) -> Image.Image:
+    """Open one of the photographs that scikit-image carries, the pictures of OpenAI's notebook."""
+    return open_image(str(importlib.resources.files("skimage") / "data" / name))
+
+
+def table_of(name: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """Read a table of published numbers; `data/reference/README.md` says where each comes from."""
+    place = Path(folder) if folder else REFERENCE if REFERENCE.is_dir() else CHECKOUT
+    return pd.read_csv(place / f"{name}.csv")
+
+
+def known_of(info: EncoderInfo) -> dict[str, str]:
+    """Return what is known of a model: licence, source, training data, consent, published accuracy."""
+    makers = yaml.safe_load(Path(__file__).with_name("makers.yaml").read_text(encoding="utf-8"))
+    is_named = info.name in OPENAI_WEIGHTS or info.name.startswith(("open_clip:", "hf:")) or info.name in EMBEDDED
+    name = info.name.lower() if is_named else ""  # what a file is called says nothing of what is in it
+    about: dict[str, str] = next((maker for maker in makers if any(word in name for word in maker["names"])), {})
+    found = {key: value for key, value in about.items() if key != "names"}
+    if info.name in OPENAI_WEIGHTS:
+        found["published accuracy"] = (
+            f"{OPENAI_WEIGHTS[info.name].imagenet:.4f} on ImageNet, 80 templates, by LAION's open_clip"
+        )
+    return found or {"known": "nothing: ask whoever made these weights for licence, training data and consent"}
+
+
+_PUBLISHED_AS = {"ViT-B/32": VIT_B_32, "open_clip:ViT-B-32-quickgelu/openai": VIT_B_32}
