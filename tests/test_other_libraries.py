@@ -226,11 +226,8 @@ class TestOpenClip:
         ("name", "reason"),
         [
             ("open_clip:ViT-Z-9/openai", "open_clip has no architecture 'ViT-Z-9'"),
-            (
-                "open_clip:ViT-B-32",
-                "names no weights; write 'open_clip:ViT-B-32/TAG' with laion400m_e31, laion400m_e32",
-            ),
-            ("open_clip:ViT-B-32/laion9", "open_clip has no weights 'laion9' for ViT-B-32; use one of laion400m_e31"),
+            ("open_clip:ViT-B-32", "names no weights; write 'open_clip:ViT-B-32/TAG' with laion2b_e16, laion2b_s34b"),
+            ("open_clip:ViT-B-32/laion9", "open_clip has no weights 'laion9' for ViT-B-32; use one of laion2b_e16"),
         ],
     )
     def test_unknown_names(self, name, reason):
