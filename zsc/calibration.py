@@ -197,11 +197,11 @@ def choose_threshold(
     Parameters
     ----------
     y_true, scores
-        N labels, 1 where the class applies and 0 where not, and N scores, on which nothing else was chosen.
+        N labels, 1 (or True) where the class applies and 0 where not, and N scores, on which nothing else was chosen.
     precision, confidence
         The wished share of yeses that are right, and how sure it is to be, each in (0, 1).
     """
-    labels = check_labels(y_true, 2)
+    labels = check_labels(np.asarray(y_true) + 0 if np.asarray(y_true).dtype == bool else y_true, 2)
     values = check_scores(np.reshape(scores, (-1, 1)), 1)[:, 0]
     n = check_same_length(y_true=labels, scores=values)
     risk, precision = 1 - check_fraction(confidence, "confidence"), check_fraction(precision, "precision")

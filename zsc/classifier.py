@@ -104,8 +104,9 @@ class ZeroShotClassifier:
         if given is not None and not self.multi_label:
             raise ValueError("thresholds are for classes that do not exclude each other; pass multi_label=True, too.")
         if isinstance(given, Evaluation):
-            its, prompts = given.made_by, self.prompts.texts
-            if (its.fingerprint, its.prompts, its.pooling) != (self.model.fingerprint, prompts, self.pooling):
+            its = given.made_by
+            own = (self.model.fingerprint, list(self.prompts.texts.items()), self.pooling)
+            if (its.fingerprint, list(its.prompts.items()), its.pooling) != own:
                 raise ValueError(
                     f"the thresholds were chosen for {its.model} ({its.fingerprint}) and its prompts, not for these of "
                     f"{self.model.name} ({self.model.fingerprint}); choose them again with fit_thresholds."

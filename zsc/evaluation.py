@@ -1,8 +1,7 @@
 """Evaluation: the one result of a classifier, what made it, and how good its predictions are.
 
 Metrics are scikit-learn's, the interval is SciPy's. The interval holds for pictures drawn like these; it does not
-account for wrong labels, or for prompts that were chosen on the same pictures. With `thresholds` classes do not exclude
-each other: each is a yes or a no.
+account for wrong labels, or for prompts that were chosen on the same pictures.
 """
 
 from __future__ import annotations
@@ -174,8 +173,14 @@ class Evaluation:
         tokens = None if self.tokens is None else np.array(as_list(self.tokens, "tokens", "prompts"), dtype=object)
         given = {"y_true": labels, "proba": proba, "images": images, "tokens": tokens}
         check_same_length(**{name: values for name, values in given.items() if values is not None})
-        arrays = (frozen(tokens), frozen(thresholds))
-        checked = (frozen(labels), frozen(proba), FrozenList(names), images, made_by, *arrays)
+        checked = (
+            frozen(labels),
+            frozen(proba),
+            FrozenList(names),
+            images,
+            made_by,
+            *map(frozen, (tokens, thresholds)),
+        )
         for one, value in zip(fields(self), checked, strict=True):
             object.__setattr__(self, one.name, value)
 
@@ -244,23 +249,20 @@ class Evaluation:
         failed = int(self.failed.sum())
         return f"{failed} of {self.n} pictures could not be opened; select those not failed." if failed else ""
 
-    def _judged(self) -> NDArray[np.int64]:
+    @property
+    def _labels(self) -> NDArray[np.int64]:
         if self._unjudged:
             raise ValueError(self._unjudged)
+        self.check_one_label()
         return self.y_true
 
-    def _refuse_several(self) -> None:
+    def check_one_label(self) -> None:
+        """Refuse a result whose classes do not exclude each other, for what needs one label per picture."""
         if self.thresholds is not None:
             raise ValueError(
                 "the classes of this result do not exclude each other, and this is for one label per picture; read "
                 "report, mean_average_precision and summary() instead."
             )
-
-    @property
-    def _labels(self) -> NDArray[np.int64]:
-        """The labels, one per picture."""
-        self._refuse_several()
-        return self._judged()
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
@@ -346,7 +348,9 @@ class Evaluation:
     @cached_property
     def _yes_report(self) -> pd.DataFrame:
         """One row per class that is a yes or a no by itself."""
-        true, yes = self._judged() == 1, self.y_pred == 1
+        if self._unjudged:
+            raise ValueError(self._unjudged)
+        true, yes = self.y_true == 1, self.y_pred == 1
         right, table = (true & yes).sum(axis=0), pd.DataFrame(index=_index(self.class_names, "class"))
         for name, of in (("precision", yes.sum(axis=0)), ("recall", true.sum(axis=0))):
             table[name] = np.divide(right, of, out=np.full(len(of), np.nan), where=of > 0)
@@ -420,7 +424,7 @@ class Evaluation:
         The probability is relative to the prompts: a picture of none of the classes can pass. `made_by.other` holds
         the threshold and the coverage, the share of pictures that are left.
         """
-        self._refuse_several()
+        self.check_one_label()
         top = np.where(self.failed, -1, self.proba.max(axis=1))
         kept = np.flatnonzero(top >= check_fraction(threshold, "threshold", ends=True))
         if not len(kept):
@@ -450,13 +454,12 @@ class Evaluation:
 
     def _yes_summary(self) -> str:
         report, seen = self.report, self._seen
-        text = (
-            f"mean average precision {self.mean_average_precision:.3f} over {len(seen)} classes of {self.n} pictures."
-        )
+        chance = float((seen["support"] / self.n).mean())
+        many = f"{len(seen)} class{'es' * (len(seen) != 1)}, {self.n} pictures"
+        text = f"mean average precision {self.mean_average_precision:.3f} ({many}; chance gives {chance:.3f})."
         if len(seen) > 1:
-            worst = seen.iloc[int(seen["average_precision"].argmin())]
-            chance = worst["support"] / self.n
-            text += f" Weakest: {worst.name}, {worst['average_precision']:.3f} (chance gives {chance:.3f})."
+            worst = seen.loc[seen["average_precision"].idxmin()]
+            text += f" Weakest: {worst.name}, {worst['average_precision']:.3f} with {int(worst['support'])} pictures."
         for count, what in (("support", "In no picture, and left out"), ("answered", "Never answered with yes")):
             names = report.index[report[count] == 0]
             text += f" {what}: {', '.join(names)}." if len(names) else ""
@@ -466,8 +469,8 @@ class Evaluation:
         """Return the results as plain values that JSON can hold: what made them, the numbers, report, confusion."""
         if self.thresholds is not None:
             report = self.report.reset_index().astype(object).replace([np.nan, np.inf], None).to_dict("records")
-            numbers = {"n": self.n, "mean_average_precision": self.mean_average_precision if len(self._seen) else None}
-            return {**self.made_by.to_dict(), **numbers, "report": report}
+            precision = self.mean_average_precision if len(self._seen) else None
+            return {**self.made_by.to_dict(), "n": self.n, "mean_average_precision": precision, "report": report}
         numbers = ("n", "correct", "accuracy", "macro_recall", "majority_baseline", "log_loss", "brier",
                    "calibration_error")  # fmt: skip
         rows = zip(self.class_names, self.report.to_dict("records"), strict=True)
@@ -491,9 +494,7 @@ class Evaluation:
         head = {"kind": KIND, "format": FORMAT, "about": self.made_by.to_dict(), "class_names": self.class_names}
         if self.thresholds is not None:
             if path.suffix == ".parquet":
-                raise ValueError(
-                    f"{path}: a result whose classes do not exclude each other is kept as JSON: name it so."
-                )
+                raise ValueError(f"{path}: a result of several labels per picture is kept as JSON; end it with .json.")
             head["thresholds"] = [None if np.isinf(value) else value for value in self.thresholds.tolist()]
         names = None
         if self.images is not None:  # paths and URLs come back as they are, also where they are no UTF-8

@@ -95,10 +95,7 @@ class ImageDataset:
     @overload
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> ImageDataset: ...
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> tuple[Any, Any] | ImageDataset:
-        """Return `(path, label)` of one picture, or the data set of a slice, of indices or of a mask.
-
-        The label is an index, or a row (K,) where classes do not exclude each other.
-        """
+        """Return `(path, label)` of one picture, or the data set of a slice, of indices or of a mask."""
         if not isinstance(index, (int, np.integer)) or isinstance(index, bool):
             return self.select(index)  # type: ignore[arg-type]
         if not -len(self) <= index < len(self):
@@ -133,30 +130,23 @@ class ImageDataset:
     def split(self, fraction: float, *, seed: int = 0) -> tuple[ImageDataset, ImageDataset]:
         """Divide at random into two parts that hold the classes in the same shares; the same seed gives the same parts.
 
-        Where a picture may have several classes, those of equal labels are divided in the same shares.
-
         The first part gets floor or ceil of `fraction` x N pictures, and of each class floor or ceil of its share, give
         or take one.
         """
         fraction, rng = check_fraction(fraction, "fraction"), np.random.default_rng(check_count(seed, "seed", low=0))
-        kinds = self.labels if self.labels.ndim == 1 else np.unique(self.labels, axis=0, return_inverse=True)[1]
-        order = np.lexsort((rng.random(len(self)), kinds))  # class by class, shuffled within
+        keys = [self.labels] if self.labels.ndim == 1 else list(self.labels.T)
+        order = np.lexsort((rng.random(len(self)), *keys))  # class by class, shuffled within
         steps = np.floor(np.arange(len(self) + 1) * fraction + rng.random())  # systematic sampling along that order
         chosen = np.zeros(len(self), dtype=bool)
         chosen[order] = np.diff(steps) > 0
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table with the columns image, label and class_name, one row per picture.
-
-        Where a picture may have several classes the columns are image, class_name (all that apply), and each class.
-        """
+        """Return a table with the columns image, label (but for several per picture) and class_name, a row each."""
+        columns = {"image": pd.Series(self.paths, dtype=object), "label": self.labels}
+        columns = columns if self.labels.ndim == 1 else {"image": columns["image"]}
         names = pd.Series(class_texts(self.labels, self.class_names), dtype=object)
-        table = pd.DataFrame({"image": pd.Series(self.paths, dtype=object), "class_name": names})
-        if self.labels.ndim == 2:
-            return pd.concat([table, pd.DataFrame(self.labels, columns=list(self.class_names))], axis=1)
-        table.insert(1, "label", self.labels)
-        return table
+        return pd.DataFrame(columns | {"class_name": names})
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
@@ -201,9 +191,9 @@ class ImageDataset:
         column stands twice, a row is too long or too short, a label is unknown or empty, or a picture has two labels.
         """
         csv = local_path(csv)
-        if (label_column == "") == (label_columns is None):
+        if (label_column == "") == (not label_columns):
             raise TypeError("pass label_column or label_columns, or label_column=None for pictures without labels.")
-        columns = label_column if label_columns is None else check_texts(label_columns, "label_columns")
+        columns = check_texts(label_columns, "label_columns") if label_columns else label_column
         listed = read_csv(csv, image_column, columns, image_pattern, class_names, separator=label_separator)
         return cls._of(listed, name or fold(csv.stem))
 
@@ -228,4 +218,5 @@ def class_texts(labels: np.ndarray, class_names: Sequence[str]) -> list[str | No
     names = [*class_names, None]
     if labels.ndim == 1:
         return [names[k] for k in labels]
-    return ["; ".join(class_names[k] for k in np.flatnonzero(row == 1)) if (row >= 0).any() else None for row in labels]
+    found = ([name for name, is_there in zip(class_names, row == 1, strict=True) if is_there] for row in labels)
+    return ["; ".join(texts) if (row >= 0).any() else None for texts, row in zip(found, labels, strict=True)]

@@ -41,5 +41,5 @@ def draw_dataset(
         notes["labels"] += "; 'wild' holds lion, tiger, leopard, fox and wolf"
     pictures, labels, names = [d.picture for d in drawings], np.array([d.label for d in drawings]), CLASS_NAMES[name]
     if attributes:
-        labels, names = np.array([list(d.attributes.values()) for d in drawings]), list(drawings[0].attributes)
+        labels, names = np.array([list(d.attributes.values()) for d in drawings]), tuple(drawings[0].attributes)
     return ImageDataset(pictures, labels, list(names), name=name, split_name=split, notes=notes)

@@ -204,6 +204,7 @@ def _candidates(content: Mapping[Any, Any]) -> dict[str, ClassPrompts]:
             raise TypeError(f"{short(key)} holds {short(inner)}; write its 'class: prompt' lines under it")
         try:
             found[str(key)] = _from_content(inner, str(key))
+            check_class_names(found[str(key)].class_names)  # a class alone cannot be compared
         except (TypeError, ValueError) as error:
             raise ValueError(f"candidate {short(key)}: {error}") from error
     return found
