@@ -258,7 +258,6 @@ def test_a_file_may_hold_names_and_templates(tmp_path):
     [
         ("", "holds no prompts"),
         ("- a\n- b\n", "holds no prompts"),
-        ("cat: a cat\n", "class_names holds 1; pass two or more"),
         ("cat: a cat\ndog: []\n", "class 'dog' has no prompt"),
         ("no: no glasses\nyes: glasses\n", "the key False is not a text; put it in quotes"),
         ("cat: a cat\ndog: ''\n", "prompt '' is empty"),
@@ -282,6 +281,12 @@ def test_a_wrong_file_is_one_sentence_that_names_it(tmp_path, text, reason):
     assert "p.yaml" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_class_alone_is_written_and_read(tmp_path):
+    alone = ClassPrompts.from_names(["dog"], ["a photo of a {}"])
+    assert alone.texts == {"dog": ["a photo of a dog"]}
+    assert ClassPrompts.load(alone.save(tmp_path / "p.yaml")) == alone
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.yaml: no such prompts file"):
         ClassPrompts.load(tmp_path / "none.yaml")
@@ -290,7 +295,7 @@ def test_a_missing_file(tmp_path):
 @pytest.mark.parametrize(
     ("names", "templates", "reason"),
     [
-        (["cat"], ["a {}"], "class_names holds 1; pass two or more"),
+        ([], ["a {}"], "class_names holds 0; pass one or more"),
         (["cat", "cat"], ["a {}"], "class_names holds 'cat' more than once"),
         (["cat", " "], ["a {}"], "class_names holds ' ' at position 1"),
         (["cat", "dog"], ["a photo"], "exactly one {}"),

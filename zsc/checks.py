@@ -137,11 +137,13 @@ def check_unique(names: Sequence[str], name: str) -> None:
         raise ValueError(f"{name} holds {short(text)} more than once; pass different names.")
 
 
-def check_class_names(class_names: Iterable[str], n_classes: int | None = None, name: str = "class_names") -> list[str]:
-    """Check class names: K different, non-empty texts, at least two (or just `n_classes`)."""
+def check_class_names(
+    class_names: Iterable[str], n_classes: int | None = None, name: str = "class_names", *, low: int = 2
+) -> list[str]:
+    """Check class names: K different, non-empty texts, at least `low` (or just `n_classes`)."""
     names = check_texts(class_names, name)
-    if len(names) < 2:
-        raise ValueError(f"{name} holds {len(names)}; pass two or more.")
+    if len(names) < low:
+        raise ValueError(f"{name} holds {len(names)}; pass {'two' if low == 2 else 'one'} or more.")
     if n_classes is not None and len(names) != n_classes:
         raise ValueError(f"{name} holds {len(names)} for {n_classes} classes; pass one for each class.")
     check_unique(names, name)
@@ -173,6 +175,31 @@ def check_labels(
     return labels.astype(np.int64, copy=False)
 
 
+def check_dataset_labels(y: Any, n_classes: int, name: str = "labels") -> NDArray[Any]:
+    """Check the labels of a data set: those of `check_labels`, or a matrix where a picture may have several classes.
+
+    The matrix has the shape (N, K): 1 where the class applies, 0 where it does not, -1 where that is not known; int8.
+    """
+    labels = _as_array(y, name)
+    if labels.ndim != 2:
+        return check_labels(labels, n_classes, name, partial=True)
+    if labels.shape[1] != n_classes:
+        raise ValueError(f"{name} has shape {labels.shape}; pass one column for each of the {n_classes} classes.")
+    if labels.dtype.kind not in "biu" or (labels.size and not -1 <= labels.min() <= labels.max() <= 1):
+        raise ValueError(f"{name} must hold 1 where a class applies, 0 where it does not, -1 where nobody knows.")
+    return labels.astype(np.int8)
+
+
+def check_thresholds(thresholds: Any, n_classes: int) -> NDArray[np.float64]:
+    """Check thresholds: one number for all of K classes, or one for each; infinite for never; shape (K,)."""
+    values = _as_numbers(thresholds, "thresholds").astype(np.float64)
+    if values.shape not in {(), (n_classes,)} or np.isnan(values).any():
+        raise ValueError(
+            f"thresholds={short(thresholds)}; pass one number, or one for each of the {n_classes} classes."
+        )
+    return np.full(n_classes, values)
+
+
 def check_every_class(y: NDArray[np.int64], n_classes: int, name: str = "y_true") -> None:
     """Check that each of the K classes has at least one label."""
     missing = np.flatnonzero(np.bincount(y, minlength=n_classes) == 0)
@@ -188,7 +215,7 @@ def check_scores(
     `partial` allows rows that are NaN throughout (no answer), and N of 0.
     """
     values = _as_numbers(scores, name)
-    if values.ndim != 2 or not (len(values) or partial) or values.shape[1] < 2:
+    if values.ndim != 2 or not (len(values) or partial) or values.shape[1] < min(n_classes or 2, 2):
         raise ValueError(
             f"{name} has shape {values.shape}; pass (N, K): one row per picture, one column for each of 2 or more "
             "classes."

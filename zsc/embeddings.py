@@ -31,14 +31,15 @@ from zsc.checks import (
     as_list,
     check_choice,
     check_count,
+    check_dataset_labels,
     check_embeddings,
-    check_labels,
     check_texts,
     check_unique,
     frozen,
     short,
 )
 from zsc.datasets import ImageDataset
+from zsc.datasets.base import class_texts
 from zsc.files import printable, shown
 from zsc.images import ImageError, describe, is_url, open_image, read_source
 from zsc.models import as_encoder
@@ -73,7 +74,7 @@ class ImageEmbeddings:
     values
         Shape (N, D), float32, unit rows; all NaN in the row of a picture that failed and was recorded.
     paths, labels, class_names
-        As in the data set; labels have shape (N,), -1 for no label.
+        As in the data set; labels have shape (N,), -1 for no label, or (N, K).
     model, fingerprint, dataset
         Name and fingerprint of the encoder; name and split of the data set.
     failures
@@ -98,7 +99,7 @@ class ImageEmbeddings:
     def __post_init__(self) -> None:
         paths, names = as_list(self.paths, "paths", "pictures"), check_texts(self.class_names, "class_names")
         check_unique(names, "class_names")
-        labels = check_labels(self.labels, len(names), "labels", partial=True)
+        labels = check_dataset_labels(self.labels, len(names))
         values = check_embeddings(self.values, "values", partial=True)
         n = len(paths)
         if not len(values) == n == len(labels):
@@ -143,7 +144,8 @@ class ImageEmbeddings:
         """The sha256 of all pictures' contents with their classes, in any order; "" where they are not known."""
         if self.digests is None or not len(self):
             return ""
-        names = [self.class_names[k].encode(errors="surrogatepass") if k >= 0 else b"" for k in self.labels]
+        texts = class_texts(self.labels, self.class_names)
+        names = [(text or "").encode(errors="surrogatepass") for text in texts]
         lines = sorted((digest or b"") + name for digest, name in zip(self.digests, names, strict=True))
         return hashlib.sha256(b"\n".join(lines)).hexdigest()
 

@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_fscore_support
 
 from zsc.calibration import expected_calibration_error, reliability_table
 from zsc.checks import (
@@ -33,18 +33,21 @@ from zsc.checks import (
     check_choice,
     check_class_names,
     check_count,
+    check_dataset_labels,
     check_fraction,
     check_labels,
     check_proba,
     check_same_length,
+    check_scores,
     check_texts,
+    check_thresholds,
     from_json,
     frozen,
     frozen_json,
     short,
     to_json,
 )
-from zsc.datasets.base import UNLABELLED
+from zsc.datasets.base import UNLABELLED, class_texts
 from zsc.files import digest_of, write_whole
 from zsc.images import as_utf8, describe
 from zsc.statistics import (
@@ -139,6 +142,11 @@ class Evaluation:
     could not be opened. `images` are N sources, `tokens` the prompts that decided, shape (N,); either may be None. A
     mapping as `made_by` becomes a `Provenance`.
 
+    Where classes do not exclude each other, `thresholds`, shape (K,), say from which score on a class is answered with
+    yes. `y_true` then has the shape (N, K), 1 for yes, 0 for no, -1 for not known, and so has `y_pred`; `proba` holds
+    the scores that the thresholds are for, cosines or sigmoid probabilities. Of the metrics there are
+    `mean_average_precision`, `macro_recall`, `report` and `summary`; those of one label per picture are refused.
+
     The metrics need a label and an answer for every picture, and raise one sentence otherwise; `table` does not.
     """
 
@@ -148,17 +156,31 @@ class Evaluation:
     images: Sequence[Any] | None = None
     made_by: Provenance = field(default_factory=Provenance)
     tokens: NDArray[np.object_] | None = None
+    thresholds: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        names = check_class_names(self.class_names)
-        labels = check_labels(self.y_true, len(names), partial=True)
-        proba = check_proba(self.proba, len(names), partial=True)
+        if self.thresholds is None:
+            names, thresholds = check_class_names(self.class_names), None
+            labels = check_labels(self.y_true, len(names), partial=True)
+            proba = check_proba(self.proba, len(names), partial=True)
+        else:
+            names = check_class_names(self.class_names, low=1)
+            labels = check_dataset_labels(np.atleast_2d(self.y_true), len(names), "y_true")
+            proba = check_scores(self.proba, len(names), "proba", partial=True)
+            thresholds = check_thresholds(self.thresholds, len(names))
         made_by = self.made_by if isinstance(self.made_by, Provenance) else Provenance.from_dict(self.made_by)
         images = None if self.images is None else FrozenList(as_list(self.images, "images", "pictures"))
         tokens = None if self.tokens is None else np.array(as_list(self.tokens, "tokens", "prompts"), dtype=object)
         given = {"y_true": labels, "proba": proba, "images": images, "tokens": tokens}
         check_same_length(**{name: values for name, values in given.items() if values is not None})
-        checked = (frozen(labels), frozen(proba), FrozenList(names), images, made_by, frozen(tokens))
+        checked = (
+            frozen(labels),
+            frozen(proba),
+            FrozenList(names),
+            images,
+            made_by,
+            *map(frozen, (tokens, thresholds)),
+        )
         for one, value in zip(fields(self), checked, strict=True):
             object.__setattr__(self, one.name, value)
 
@@ -172,7 +194,12 @@ class Evaluation:
 
     @cached_property
     def y_pred(self) -> NDArray[np.int64]:
-        """The class with the highest probability, shape (N,); the first where several are equal, -1 where failed."""
+        """The class with the highest probability, shape (N,); the first where several are equal, -1 where failed.
+
+        With `thresholds` 1 for each class whose score reaches its threshold, 0 for the others, shape (N, K).
+        """
+        if self.thresholds is not None:
+            return frozen(np.where(self.failed[:, None], UNLABELLED, self.proba >= self.thresholds))
         return frozen(np.where(self.failed, UNLABELLED, self.proba.argmax(axis=1)))
 
     @property
@@ -186,8 +213,15 @@ class Evaluation:
 
         Columns image (paths and URLs as texts), y_true and y_pred (indices into `class_names`; <NA> without a label, or
         without an answer), y_pred_token (the prompt that decided), proba (of y_pred), and proba_<class> for each class.
+        With `thresholds` image, y_true and y_pred (the names of all classes that apply: "hat; glasses"), and for each
+        class score_<class>.
         """
         nothing = [None] * self.n
+        if self.thresholds is not None:
+            texts = [pd.Series(class_texts(y, self.class_names), dtype=object) for y in (self.y_true, self.y_pred)]
+            columns = [as_cells(nothing if self.images is None else self.images), *texts, *self.proba.T]
+            names = _index([*COLUMNS[:3], *(f"score_{name}" for name in self.class_names)])
+            return pd.DataFrame(dict(enumerate(columns))).set_axis(names, axis=1)
         values = (
             as_cells(nothing if self.images is None else self.images),
             _nullable(self.y_true),
@@ -210,7 +244,7 @@ class Evaluation:
         """Why nothing can be judged: a sentence, empty where everything can."""
         if not self.n:
             return "there are no pictures to judge."
-        if missing := int((self.y_true == UNLABELLED).sum()):
+        if missing := int((self.y_true == UNLABELLED).reshape(self.n, -1).any(axis=1).sum()):
             return f"{missing} of {self.n} pictures have no label; select those with y_true >= 0."
         failed = int(self.failed.sum())
         return f"{failed} of {self.n} pictures could not be opened; select those not failed." if failed else ""
@@ -219,7 +253,16 @@ class Evaluation:
     def _labels(self) -> NDArray[np.int64]:
         if self._unjudged:
             raise ValueError(self._unjudged)
+        self.check_one_label()
         return self.y_true
+
+    def check_one_label(self) -> None:
+        """Refuse a result whose classes do not exclude each other, for what needs one label per picture."""
+        if self.thresholds is not None:
+            raise ValueError(
+                "the classes of this result do not exclude each other, and this is for one label per picture; read "
+                "report, mean_average_precision and summary() instead."
+            )
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
@@ -290,11 +333,39 @@ class Evaluation:
 
     @property
     def report(self) -> pd.DataFrame:
-        """One row per class: precision, recall, f1 (0 where undefined) and support, as scikit-learn's report."""
+        """One row per class: precision, recall, f1 (0 where undefined) and support, as scikit-learn's report.
+
+        With `thresholds` they are of each class by itself, NaN where undefined, with their 95 % Wilson intervals
+        (precision_low, ...), average_precision, answered (how many pictures got a yes) and threshold.
+        """
+        if self.thresholds is not None:
+            return self._yes_report
         labels = np.arange(len(self.class_names))
         columns = precision_recall_fscore_support(self._labels, self.y_pred, labels=labels, zero_division=0)
         names = ("precision", "recall", "f1", "support")
         return pd.DataFrame(dict(zip(names, columns, strict=True)), index=_index(self.class_names, "class"))
+
+    @cached_property
+    def _yes_report(self) -> pd.DataFrame:
+        """One row per class that is a yes or a no by itself."""
+        if self._unjudged:
+            raise ValueError(self._unjudged)
+        true, yes = self.y_true == 1, self.y_pred == 1
+        right, table = (true & yes).sum(axis=0), pd.DataFrame(index=_index(self.class_names, "class"))
+        for name, of in (("precision", yes.sum(axis=0)), ("recall", true.sum(axis=0))):
+            table[name] = np.divide(right, of, out=np.full(len(of), np.nan), where=of > 0)
+            ends = [wilson_interval(*map(int, k)) if k[1] else (np.nan, np.nan) for k in zip(right, of, strict=True)]
+            table[[f"{name}_low", f"{name}_high"]] = ends
+        precisions = zip(true.T, self.proba.T, strict=True)
+        table["average_precision"] = [average_precision_score(y, s) if y.any() else np.nan for y, s in precisions]
+        return table.assign(answered=yes.sum(axis=0), support=true.sum(axis=0), threshold=self.thresholds)
+
+    @property
+    def mean_average_precision(self) -> float:
+        """The mean over the classes that occur in `y_true` of scikit-learn's average precision (mAP)."""
+        if self.thresholds is None:
+            raise ValueError("this result has one label per picture; mean_average_precision needs multi_label=True.")
+        return float(self._seen["average_precision"].mean())
 
     @property
     def _seen(self) -> pd.DataFrame:
@@ -353,6 +424,7 @@ class Evaluation:
         The probability is relative to the prompts: a picture of none of the classes can pass. `made_by.other` holds
         the threshold and the coverage, the share of pictures that are left.
         """
+        self.check_one_label()
         top = np.where(self.failed, -1, self.proba.max(axis=1))
         kept = np.flatnonzero(top >= check_fraction(threshold, "threshold", ends=True))
         if not len(kept):
@@ -363,6 +435,8 @@ class Evaluation:
 
     def summary(self) -> str:
         """Say the result in a few sentences: accuracy, how sure, against what, and the weakest class."""
+        if self.thresholds is not None:
+            return self._yes_summary()
         low, high = self.interval
         baseline, seen, made_by = self.majority_baseline, self._seen, self.made_by
         text = (
@@ -378,8 +452,25 @@ class Evaluation:
             text += f" Left out, as they cannot be opened: {made_by.left_out} pictures."
         return text + " Classes were matched by position." * (made_by.matched_by == "position")
 
+    def _yes_summary(self) -> str:
+        report, seen = self.report, self._seen
+        chance = float((seen["support"] / self.n).mean())
+        many = f"{len(seen)} class{'es' * (len(seen) != 1)}, {self.n} pictures"
+        text = f"mean average precision {self.mean_average_precision:.3f} ({many}; chance gives {chance:.3f})."
+        if len(seen) > 1:
+            worst = seen.loc[seen["average_precision"].idxmin()]
+            text += f" Weakest: {worst.name}, {worst['average_precision']:.3f} with {int(worst['support'])} pictures."
+        for count, what in (("support", "In no picture, and left out"), ("answered", "Never answered with yes")):
+            names = report.index[report[count] == 0]
+            text += f" {what}: {', '.join(names)}." if len(names) else ""
+        return text
+
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values that JSON can hold: what made them, the numbers, report, confusion."""
+        if self.thresholds is not None:
+            report = self.report.reset_index().astype(object).replace([np.nan, np.inf], None).to_dict("records")
+            precision = self.mean_average_precision if len(self._seen) else None
+            return {**self.made_by.to_dict(), "n": self.n, "mean_average_precision": precision, "report": report}
         numbers = ("n", "correct", "accuracy", "macro_recall", "majority_baseline", "log_loss", "brier",
                    "calibration_error")  # fmt: skip
         rows = zip(self.class_names, self.report.to_dict("records"), strict=True)
@@ -401,6 +492,10 @@ class Evaluation:
         """
         path = Path(path)
         head = {"kind": KIND, "format": FORMAT, "about": self.made_by.to_dict(), "class_names": self.class_names}
+        if self.thresholds is not None:
+            if path.suffix == ".parquet":
+                raise ValueError(f"{path}: a result of several labels per picture is kept as JSON; end it with .json.")
+            head["thresholds"] = [None if np.isinf(value) else value for value in self.thresholds.tolist()]
         names = None
         if self.images is not None:  # paths and URLs come back as they are, also where they are no UTF-8
             names = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else describe(one) for one in self.images]
@@ -414,7 +509,7 @@ class Evaluation:
         results = {"results": None if self._unjudged else self.to_dict()}
         lists: dict[str, Any] = {"y_true": self.y_true.tolist(), "images": names}
         lists["tokens"] = None if self.tokens is None else list(self.tokens)
-        if self.proba.size > INLINE:
+        if self.proba.size > INLINE and self.thresholds is None:
             arrays = self.save(path.with_name(f"{path.name}.parquet"))
             lists = {"arrays": arrays.name, "sha256": digest_of(arrays)}
         else:
@@ -523,6 +618,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     proba = content.get("proba")
     if isinstance(proba, list):
         proba = [[math.nan] * len(found["class_names"]) if row is None else row for row in proba]
+    if (thresholds := content.get("thresholds")) is not None:
+        found["thresholds"] = [math.inf if value is None else value for value in thresholds]
     return found | {"proba": proba} | {key: content.get(key) for key in ("y_true", "images", "tokens")}
 
 
@@ -533,7 +630,7 @@ def _read_head(content: Any) -> dict[str, Any]:
     written = content.get("format", FORMAT)
     if type(written) is not int or written > FORMAT:
         raise ValueError(f"format is {short(written)}, this version of zsc reads {FORMAT}: install a newer one")
-    names = check_class_names(content.get("class_names"))  # type: ignore[arg-type]
+    names = check_class_names(content.get("class_names"), low=1)  # type: ignore[arg-type]
     if content.get("images") is not None:
         check_texts(content["images"], "images")
     return {"class_names": names, "made_by": Provenance.from_dict(content.get("about"))}  # type: ignore[arg-type]

@@ -53,6 +53,7 @@ def suspect_labels(
     """
     check_choice(method, ("margin", "confident"), "method")
     if isinstance(y_true, Evaluation):
+        y_true.check_one_label()
         images = y_true.images if images is None else images
         y_true, proba = y_true.y_true, y_true.proba
     elif isinstance(y_true, pd.DataFrame) and proba is None:

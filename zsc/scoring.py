@@ -1,4 +1,4 @@
-"""Scores (N, K) and probabilities from embeddings: cosines, pooling of several prompts per class, softmax.
+"""Scores (N, K) and probabilities from embeddings: cosines, pooling of several prompts per class, softmax, sigmoid.
 
 Also which class of a data set is which class of a classifier (`match_by`). Every pooling rule keeps the cosine's scale
 ("chils": sums of two), so that `softmax(logit_scale * scores)` is its probability. Probabilities are relative to the
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.special import logsumexp, softmax
+from scipy.special import expit, logsumexp, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from zsc.checks import as_list, check_same_length, frozen, short
@@ -133,10 +133,14 @@ def cosine_scores(image_embeddings: np.ndarray, weights: np.ndarray) -> np.ndarr
     return scores
 
 
-def to_proba(scores: np.ndarray, logit_scale: float) -> np.ndarray:
-    """Turn scores (N, K) into probabilities (N, K): the softmax over classes of `logit_scale` x score, float64."""
+def to_proba(scores: np.ndarray, logit_scale: float, logit_bias: float | None = None) -> np.ndarray:
+    """Turn scores (N, K) into probabilities (N, K): the softmax over classes of `logit_scale` x score, float64.
+
+    With `logit_bias`, which is added, the sigmoid instead: each class by itself, as a model trained with sigmoids does.
+    """
     check_scale(logit_scale)
-    return np.asarray(softmax(np.asarray(scores, dtype=np.float64) * logit_scale, axis=1))
+    logits = np.asarray(scores, dtype=np.float64) * logit_scale
+    return np.asarray(softmax(logits, axis=1) if logit_bias is None else expit(logits + logit_bias))
 
 
 def check_scale(logit_scale: float) -> None:
@@ -153,7 +157,7 @@ def _check_pair(image_embeddings: np.ndarray, weights: np.ndarray) -> None:
 
 
 _log = logging.getLogger("zsc")
-_TIE = "ClassPrompts.from_texts({class name: prompt, ...})"
+TIE = "ClassPrompts.from_texts({class name: prompt, ...})"
 _FLOOR = 0.3  # a resemblance below this is chance
 _SURE = 0.8  # so much must a text resemble a class where there are more texts than classes
 _NO, _GONE = "¬", "⌐"  # a denial of what follows, and of what stands before
@@ -238,18 +242,18 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
     if len(ours) != len(theirs) or {*map(tuple, sides[0])} & {*map(tuple, sides[1])}:
         raise ClassMismatchError(
             f"the data set's classes {short(ours)} are not the classifier's {short(theirs)}; give the "
-            f"classifier the same names: {_TIE}."
+            f"classifier the same names: {TIE}."
         )
     at_home = like.diagonal()
     for i, j, value in sorted(zip(like.row, like.col, like.data, strict=True), key=lambda cell: (cell[1], -cell[2])):
         if value > at_home[j] + 1e-6:
             raise ClassMismatchError(
                 f"{short(theirs[j])} would stand for the class {short(ours[j])} but names {short(ours[i])}; tie "
-                f"prompts to classes: {_TIE}."
+                f"prompts to classes: {TIE}."
             )
     pairs = ", ".join(f"{short(a)} = {short(b)}" for a, b in list(zip(ours, theirs, strict=True))[:3])
     more = ", ..." if len(ours) > 3 else ""
-    note = f"classes matched by position: {pairs}{more}; if that is wrong, tie prompts to classes: {_TIE}."
+    note = f"classes matched by position: {pairs}{more}; if that is wrong, tie prompts to classes: {TIE}."
     return Match(frozen(np.arange(len(ours))), "position", note)
 
 

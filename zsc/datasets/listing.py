@@ -146,14 +146,22 @@ def _refuse_two_classes(folder: Path, names: Sequence[str], found: Iterable[tupl
 def read_csv(
     csv: Path,
     image_column: str,
-    label_column: str | None,
+    labels_in: str | Sequence[str] | None,
     image_pattern: str,
     class_names: Sequence[str] | Mapping[Any, str] | None,
+    *,
+    separator: str | None = None,
 ) -> Listed:
-    """List the pictures and labels of a CSV file; see `ImageDataset.from_csv`."""
+    """List the pictures of a CSV file, and their labels in one column or in several; see `ImageDataset.from_csv`."""
+    several = [] if labels_in is None or isinstance(labels_in, str) else list(labels_in)
+    columns = several or [c for c in (labels_in,) if isinstance(c, str)]
+    if separator is not None and (several or not columns or not separator.strip()):
+        raise ValueError(f"label_separator={separator!r}; pass what stands between the labels in label_column, as ';'.")
+    if several and class_names is not None:
+        raise ValueError("class_names goes with label_column; the classes of label_columns are called as the columns.")
     if image_pattern.count("{}") != 1:
         raise ValueError(f"image_pattern={image_pattern!r} must hold exactly one {{}} for the value of {image_column}.")
-    lines, (values, *labelled) = read_columns(csv, [c for c in (image_column, label_column) if c is not None])
+    lines, (values, *labelled) = read_columns(csv, [image_column, *columns])
     if "" in values:
         line = f"{printable(csv)}: line {lines[values.index('')]}"
         raise ValueError(f"{line} names no picture in column {image_column!r}; fill it in, or take the row out.")
@@ -161,7 +169,16 @@ def read_csv(
     paths = [place if is_url(place) else csv.parent / place for place in places]
     check_present([p for p in paths if isinstance(p, Path)], f"named in {printable(csv)}")
     texts = [fold(value) for value in labelled[0]] if labelled else []
-    labels, names = _to_labels(texts, class_names, lines, f"{printable(csv)}: column {label_column!r}")
+    where = f"{printable(csv)}: column {columns[0]!r}" if columns else ""
+    if several:
+        labels = np.stack(
+            [_to_flags(v, lines, f"{printable(csv)}: column {c!r}") for c, v in zip(columns, labelled, strict=True)], 1
+        )
+        names = [fold(c) for c in columns]
+    elif separator is not None:
+        labels, names = _to_matrix(texts, separator, class_names, lines, where)
+    else:
+        labels, names = _to_labels(texts, class_names, lines, where)
     twice = _check_twice(csv, lines, paths, labels if labelled else np.zeros(len(paths)))
     return Listed(paths, labels if labelled else None, names, {"named twice": twice})
 
@@ -241,12 +258,35 @@ def _to_labels(
     return np.array([known[value] for value in values], dtype=np.int64), names
 
 
+def _to_flags(values: Sequence[str], lines: Sequence[int], where: str) -> np.ndarray:
+    """Turn a column that says whether a class applies into 1 and 0, shape (N,)."""
+    known = {"1": 1, "true": 1, "1.0": 1, "0": 0, "false": 0, "0.0": 0}
+    cells = [fold(value).lower() for value in values]
+    if bad := [i for i, cell in enumerate(cells) if cell not in known]:
+        raise ValueError(
+            f"{where} holds {printable(repr(values[bad[0]]))} in line {lines[bad[0]]}; write 1 where the class applies "
+            "and 0 where it does not."
+        )
+    return np.array([known[cell] for cell in cells], dtype=np.int8)
+
+
+def _to_matrix(
+    texts: Sequence[str], separator: str, class_names: Any, lines: Sequence[int], where: str
+) -> tuple[np.ndarray, list[str]]:
+    """Turn a column of several labels per cell, or none, into labels (N, K) and class names (K)."""
+    cells = [(i, fold(one)) for i, text in enumerate(texts) if text for one in text.split(separator)]
+    found, names = _to_labels([one for _, one in cells], class_names, [lines[i] for i, _ in cells], where)
+    labels = np.zeros((len(texts), len(names)), dtype=np.int8)
+    labels[[i for i, _ in cells], found] = 1
+    return labels, names
+
+
 def _check_twice(csv: Path, lines: Sequence[int], paths: Sequence[str | Path], labels: np.ndarray) -> str:
     """Refuse a picture with two labels; tell of pictures that stand twice with one."""
     first, twice = dict[str, int](), []
     for i, path in enumerate(paths):
         seen = first.setdefault(path if isinstance(path, str) else os.path.normpath(path), i)
-        if labels[seen] != labels[i]:
+        if not np.array_equal(labels[seen], labels[i]):
             two = f"one label in line {lines[seen]} and another in line {lines[i]}"
             raise ValueError(f"{printable(csv)}: {printable(path)} has {two}; keep one of the two rows.")
         if seen != i:

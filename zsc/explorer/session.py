@@ -79,6 +79,8 @@ class ExplorerSession:
         self.embeddings = embeddings.without_failed()
         if not len(self.embeddings):
             raise ValueError("the embeddings hold no picture; embed some with zsc.embed_images.")
+        if self.embeddings.labels.ndim == 2:
+            raise ValueError("the explorer is for one label per picture; these may have several: use multi_label=True.")
         if prompts is None and len(embeddings.class_names) < 2:
             raise ValueError("the embeddings have no class names; pass prompts={class name: prompt, ...}.")
         if prompts is None:

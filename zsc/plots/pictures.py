@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zsc.checks import check_choice, check_count
+from zsc.datasets.base import class_texts
 from zsc.images import thumbnail
 from zsc.plots import style
 from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, TITLE, WRONG, Result, wrap
@@ -35,8 +36,8 @@ def sample_grid(
     At most `max_images` and 200 are drawn, `columns` of them per row, at most 40; the title says how many of how many.
     """
     n = min(len(dataset), check_count(max_images, "max_images"), MOST_PICTURES)
-    names = [*dataset.class_names, "no label"]  # -1 picks the last
-    texts = [wrap(names[int(label)], CAPTION_WIDTH) for label in dataset.labels[:n]]
+    named = class_texts(dataset.labels[:n], dataset.class_names)
+    texts = [wrap("no label" if name is None else name or "none", CAPTION_WIDTH) for name in named]
     name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
     name = name or f"{getattr(dataset, 'name', 'pictures')} {getattr(dataset, 'split_name', '')}".strip()
     title = title or f"{name}: {n} of {len(dataset)} pictures with their labels"

@@ -40,6 +40,8 @@ _DATES = {"pdf": "CreationDate", "svg": "Date"}  # what makes two files of one f
 
 def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Take a table as it is, and of an `Evaluation` the table of that name; refuse one that lacks columns or rows."""
+    if name == "table" and not isinstance(result, pd.DataFrame):
+        result.check_one_label()
     table: pd.DataFrame = result if isinstance(result, pd.DataFrame) else getattr(result, name)
     missing = [column for column in columns if column not in table.columns]
     if missing:

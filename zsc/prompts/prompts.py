@@ -43,7 +43,7 @@ class ClassPrompts:
     name: str = ""  # for tables and files
 
     def __post_init__(self) -> None:
-        names, prompts = check_class_names(self.class_names), as_list(self.prompts, "prompts", "texts")
+        names, prompts = check_class_names(self.class_names, low=1), as_list(self.prompts, "prompts", "texts")
         owners = check_labels(self.owners, len(names), "owners")
         if len(prompts) != len(owners):
             raise ValueError(f"{len(prompts)} prompts for {len(owners)} owners; pass one owner for each prompt.")
@@ -76,7 +76,7 @@ class ClassPrompts:
         `articles` writes "an {}" for "a {}" where the class name asks for it; the tutorials do not.
         """
         found = as_templates(templates)
-        names = check_class_names(as_list(class_names, "class_names", "texts"))
+        names = check_class_names(as_list(class_names, "class_names", "texts"), low=1)
         return cls.from_texts({c: [fill(t, c, articles=articles) for t in found] for c in names}, name=name)
 
     @classmethod
@@ -204,6 +204,7 @@ def _candidates(content: Mapping[Any, Any]) -> dict[str, ClassPrompts]:
             raise TypeError(f"{short(key)} holds {short(inner)}; write its 'class: prompt' lines under it")
         try:
             found[str(key)] = _from_content(inner, str(key))
+            check_class_names(found[str(key)].class_names)  # a class alone cannot be compared
         except (TypeError, ValueError) as error:
             raise ValueError(f"candidate {short(key)}: {error}") from error
     return found
