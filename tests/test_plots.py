@@ -173,7 +173,7 @@ class TestPictures:
     def test_sample_grid(self, colour_dataset):
         figure = plots.sample_grid(colour_dataset, max_images=4, columns=3)
         assert captions(figure) == ["red", "green", "blue", "red"] and len(figure.axes) == 6
-        assert figure.get_suptitle() == "colours test: 4 of 12 pictures with their labels"
+        assert figure.get_suptitle() == "colours test: 4 of 12 pictures"
         unlabelled = zsc.ImageDataset(colour_dataset.paths[:1], [-1], ["red"], name="mine")
         assert captions(plots.sample_grid(unlabelled)) == ["no label"]
         with pytest.raises(ValueError, match="max_images=0"):
@@ -181,7 +181,7 @@ class TestPictures:
 
     def test_sample_grid_of_embeddings(self, colours, colour_dataset):
         embeddings = zsc.embed_images(colours, colour_dataset, progress=False)
-        assert plots.sample_grid(embeddings).get_suptitle() == "colours test: 12 of 12 pictures with their labels"
+        assert plots.sample_grid(embeddings).get_suptitle() == "colours test: 12 pictures"
 
     def test_a_picture_that_is_lost_spoils_no_figure(self, results, tmp_path):
         table = results.head(2).copy()
@@ -254,20 +254,21 @@ class TestMaps:
         counts = np.arange(k * k).reshape(k, k)
         table = pd.DataFrame(counts, index=LONG[:k], columns=LONG[:k])
         ax = plots.confusion(table, title="Confusion, made-up, none")
-        assert words(ax.texts) == [str(n) for n in range(k * k)]
+        assert words(ax.texts) == ["", *(str(n) for n in range(1, k * k))]  # a blank for 0
         assert [w.replace("\n", " ") for w in words(ax.get_xticklabels())] == LONG[:k]
         assert [w.replace("\n", " ") for w in words(ax.get_yticklabels())] == LONG[:k]
         assert ax.get_xlabel() == "predicted class" and ax.get_ylabel() == "true class"
-        assert ax.get_title() == "Confusion, made-up, none"
-        framed = [p for p in ax.patches if p.get_edgecolor()[:3] == (0, 0, 0)]
-        assert [p.get_xy() for p in framed] == [(i, i) for i in range(k)]
+        assert ax.get_title().replace("\n", " ") == f"Confusion, made-up, none, n = {counts.sum():,}"
+        boxes = [p.get_bbox() for p in ax.patches]
+        assert [(int(b.x0), int(b.y0)) for b in boxes] == [(i, i) for i in range(k)]
+        assert all(0 < b.x0 % 1 < b.x1 % 1 and 0 < b.y0 % 1 < b.y1 % 1 for b in boxes)  # inside: none is cut at the edge
         assert not overlaps(ax.get_yticklabels(), ax.figure)
 
     def test_confusion_in_shares_of_the_true_class(self):
         table = pd.DataFrame([[3, 1, 0], [0, 0, 0], [1, 1, 2]], index=list("abc"), columns=list("abc"))
         ax = plots.confusion(table, show="shares")
         assert words(ax.texts) == ["0.75", "0.25", "0.00", "-", "-", "-", "0.25", "0.25", "0.50"]
-        assert ax.get_title() == "Confusion, shares"
+        assert ax.get_title() == "Confusion, shares, n = 8"
         with pytest.raises(ValueError, match="show must be one of counts, shares"):
             plots.confusion(table, show="percent")
 
@@ -348,9 +349,9 @@ class TestCurves:
     def test_reliability(self):
         table = pd.DataFrame({"confidence": [0.3, 0.6, np.nan], "accuracy": [0.2, 0.9, np.nan], "count": [7, 40, 0]})
         ax = plots.reliability(table, title="Reliability, m, d")
-        assert words(ax.texts) == ["7", "40"] and ax.get_title() == "Reliability, m, d"
+        assert words(ax.texts) == ["7", "40"] and ax.get_title() == "Reliability, m, d, n = 47"
         assert "confidence" in ax.get_xlabel() and "accuracy" in ax.get_ylabel()
-        assert words(ax.get_legend().get_texts()) == ["perfectly calibrated", "the model, n pictures"]
+        assert words(ax.get_legend().get_texts()) == ["perfectly calibrated", "the model, n pictures", "n below 10"]
         assert words(plots.reliability(table.rename(columns={"count": "n"})).texts) == ["7", "40"]
 
     def test_curves_of_an_evaluation_and_of_its_tables(self, evaluation):
@@ -360,11 +361,12 @@ class TestCurves:
             last = plots.coverage(result).lines[0].get_xydata()[-1]
             assert last.tolist() == [1.0, evaluation.accuracy]
         whose = ", colours test, classified by colours"
-        assert plots.reliability(evaluation).get_title() == "Reliability" + whose
-        assert plots.confusion(evaluation).get_title() == "Confusion, counts" + whose
+        whose += ", n = 12"
+        for drawn, what in ((plots.reliability, "Reliability"), (plots.confusion, "Confusion, counts")):
+            assert drawn(evaluation).get_title().replace("\n", " ") == what + whose
         title = plots.before_after(evaluation, evaluation).get_title().replace("\n", " ")
         assert title == "Recall of each class, before and after" + whose
-        assert plots.reliability(evaluation.reliability).get_title() == "Reliability"
+        assert plots.reliability(evaluation.reliability).get_title() == "Reliability, n = 12"
 
     def test_coverage(self):
         table = pd.DataFrame({"threshold": [0.9, 0.5, 0.1], "coverage": [0.25, 0.5, 1], "accuracy": [1, 0.9, 0.8]})
@@ -379,12 +381,15 @@ class TestCurves:
         table = pd.DataFrame({"shots": [1, 1, 16, 16], "seed": [0, 1, 0, 1], "accuracy": [0.4, 0.6, 0.8, 0.9]})
         ax = plots.few_shot(table, zero_shot=0.7, title="Few-shot, m, d")
         assert words(ax.get_xticklabels()) == ["1", "16"] and ax.get_title() == "Few-shot, m, d"
-        assert words(ax.get_legend().get_texts()) == ["few-shot, mean of seeds", "zero-shot, 0.700"]
+        assert words(ax.texts) == ["few-shot, mean of seeds", "zero-shot, 0.700"]  # at the ends of the lines
         np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.5, 0.85])
-        kept = plots.few_shot(table.assign(zero_shot=0.5)).get_legend()
-        assert words(kept.get_texts())[-1] == "zero-shot, 0.500"
+        kept = plots.few_shot(table.assign(zero_shot=0.5), lines={"all 800": 0.95})
+        assert words(kept.texts)[-2:] == ["zero-shot, 0.500", "all 800, 0.950"]
+        assert [line.get_ydata()[0] for line in kept.lines[-2:]] == [0.5, 0.95]
         both = pd.concat([table.assign(method="linear probe"), table.assign(method="Tip-Adapter")])
-        assert words(plots.few_shot(both).get_legend().get_texts()) == ["linear probe", "Tip-Adapter"]
+        ax = plots.few_shot(both)  # the methods agree, their names do not meet
+        assert words(ax.texts) == ["linear probe", "Tip-Adapter"] and not overlaps(ax.texts, ax.figure)
+        assert len({line.get_linestyle() for line in ax.lines}) == 2
 
     def test_learning_curve(self):
         table = pd.DataFrame({"step": [0, 10, 20], "loss": [3.0, 2.0, 1.0], "accuracy": [0.1, np.nan, 0.75]})
@@ -474,11 +479,11 @@ def test_a_large_confusion_is_a_square_map_without_texts_in_its_cells():
         assert not ax.texts and ax.get_aspect() == 1 and len(ax.get_yticklabels()) <= 40
         shown = ax.images[0].get_array()
         assert shown.shape == (k, k) and shown[3, 5] == pytest.approx(12 / mixed_up(k).iloc[3].sum())
-        worst = "most confused: a rather lo…ass number 3 → a rather lo…ass number 5 (12), "
-        assert f"{k} classes; {worst}" in ax.get_title().replace("\n", " ")
+        worst = "most confused:\na rather lo…ass number 3 → a rather lo…ass number 5 (12)\n"
+        assert f"n = {mixed_up(k).to_numpy().sum():,.0f}\n{k} classes; {worst}" in ax.get_title()
         places = [int(t) for t in ax.get_yticks()]
         assert [w.get_text() for w in ax.get_yticklabels()] == [f"a rather lo…{NAMES[p][-12:]}" for p in places]
-    assert len(plots.confusion(mixed_up(30)).texts) == 900
+    assert len(plots.confusion(mixed_up(15)).texts) == 225 and not plots.confusion(mixed_up(16)).texts
     perfect = pd.DataFrame(np.eye(40, dtype=int), NAMES[:40], NAMES[:40])
     assert plots.confusion(perfect).get_title().endswith("40 classes; no mistakes")
 
@@ -516,7 +521,7 @@ def test_names_of_any_kind_are_drawn():
     ax = plots.confusion(pd.DataFrame(np.eye(4, dtype=int), names, names), title="t\udce9")
     ax.figure.canvas.draw()
     assert words(ax.get_yticklabels()) == ["caf\\xe9", "nul\\x00\\x1b[31m", "turn\\u202e", "two lines"]
-    assert ax.get_title() == "t\\xe9"
+    assert ax.get_title() == "t\\xe9, n = 4"
 
 
 def test_labels_of_a_map_are_taken_by_position():
