@@ -2,7 +2,7 @@
 
 However many classes, prompts or pictures there are, the size of a figure and the number of its texts are bounded here,
 and a line under the title says what was left out. A figure knows a sentence about itself, which `save` writes into the
-file and a notebook keeps as the alternative text of the picture.
+file and a notebook into the metadata of the picture, where `nbconvert --template classic` takes its alternative text.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ styled = mpl.rc_context(STYLE)  # @styled: a function draws in STYLE, and leaves
 
 
 class ToldFigure(Figure):
-    """A figure whose picture carries its description, as alternative text, into a notebook and what is made of it."""
+    """A figure whose picture carries its description into a notebook: the alternative text in its metadata."""
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return {}, {"image/png": {"alt": describe(self)}}
@@ -105,7 +105,7 @@ def heading(title: str | None, what: str, result: Result, n: float | None = None
 def finish(drawn: Axes | Figure, title: str, sentence: str, result: Result | None = None, note: str = "") -> None:
     """Set a title, broken into lines as wide as the drawing, under it what is left out; keep what `describe` says."""
     width = drawn.get_window_extent().width / _whole(drawn).dpi
-    words = "\n".join(wrap_evenly(text, max(24, round(10 * width))) for text in (title, *note.split("\n")) if text)
+    words = "\n".join(wrap_evenly(text, max(24, round(11 * width))) for text in (title, *note.split("\n")) if text)
     drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
     plain, known = _plain(title), ("", "") if result is None else made_by(result)
     about = {"Title": plain, "Description": f"{plain}: {_plain(sentence)}.".removeprefix(": ")}
