@@ -571,7 +571,7 @@ class TestColours:
     def test_the_palette_differs_for_all_eyes(self, eyes):
         seen = [seen_by(eyes, colour) for colour in plots.PALETTE]
         gaps = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[i + 1 :]]
-        assert min(gaps) > 24  # that of the palette of Okabe and Ito is 7
+        assert min(gaps) > 24  # of Okabe and Ito's eight it is 18 for a deuteranope
         assert np.linalg.norm(seen_by(eyes, plots.RIGHT) - seen_by(eyes, plots.WRONG)) > 60
 
     def test_shapes_and_words_stand_out_from_white(self):

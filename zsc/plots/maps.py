@@ -13,6 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from scipy.spatial import KDTree
 
 from zsc.checks import as_indices, check_choice, check_count, check_same_length
@@ -65,7 +66,7 @@ def similarity(
     if cells is not None and not twice and len(values.T) > 1:
         _frame(ax, shown, shown.argmax(axis=1))
     note = "" if cells is not None else f"{len(values)} x {len(values.T)} cosines; some of the names are shown"
-    row, column = np.unravel_index(np.nanargmax(shown), values.shape)
+    row, column = divmod(int(np.nanargmax(shown)), len(values.T))
     sentence = f"{len(values)} x {len(values.T)} cosines from {np.nanmin(values):.2f} to {np.nanmax(values):.2f}"
     sentence += "" if twice else f", the highest of {row_labels[row]} and {column_labels[column]}"
     style.finish(ax, title, sentence, note=note)
@@ -123,7 +124,7 @@ def _pair_bars(pairs: pd.DataFrame, totals: dict[Any, Any], ax: Axes | None) -> 
     bars = ax.barh(places, pairs["pictures"], height=0.6, color=WRONG)
     ax.bar_label(bars, [f"{p.pictures:,} of {totals[p.true]:,.0f}" for p in pairs.itertuples()], padding=3)
     ax.margins(x=0.15)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="pictures", ylabel="true class → predicted class")
     if pairs.empty:
         ax.text(0.5, 0.5, "no mistakes", ha="center", transform=ax.transAxes)
@@ -221,13 +222,13 @@ def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None
 
     Where there is no room the name is left to the legend.
     """
-    ax.figure.draw_without_rendering()
+    style.whole_of(ax).draw_without_rendering()
     taken: list[Any] = []
     for point, name, aside in names:
         for lift in (0, 13, -13, 26, -26):
             spot: dict[str, Any] = {"xytext": (aside, lift), "textcoords": "offset points", "va": "center"}
             spot |= {"ha": {12: "left", -12: "right"}.get(aside, "center"), "zorder": 4, "path_effects": style.HALO}
-            text = ax.annotate(name, point, fontsize=SMALL, fontweight="normal" if aside else "bold", **spot)
+            text = ax.annotate(name, tuple(point), fontsize=SMALL, fontweight="normal" if aside else "bold", **spot)
             box = text.get_window_extent()
             if not any(box.overlaps(other) for other in taken):
                 taken.append(box)

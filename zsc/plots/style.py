@@ -51,7 +51,7 @@ ROW, MORE = 0.42, 0.42  # inches of a row with a name of one line; the part of i
 PICTURE_SUFFIXES = ("png", "jpg", "jpeg", "pdf", "svg", "webp")
 _FURTHER = {"Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Hiragino Sans", "Noto Emoji", "Arial Unicode MS"}
 FONTS = ["DejaVu Sans", *sorted(_FURTHER & set(fontManager.get_font_names()))]
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": FONTS, "font.size": SMALL, "axes.titlesize": TITLE, "figure.titlesize": TITLE,
     "legend.fontsize": SMALL, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
     "axes.axisbelow": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.8, "lines.linewidth": 2,
@@ -104,7 +104,7 @@ def heading(title: str | None, what: str, result: Result, n: float | None = None
 
 def finish(drawn: Axes | Figure, title: str, sentence: str, result: Result | None = None, note: str = "") -> None:
     """Set a title, broken into lines as wide as the drawing, under it what is left out; keep what `describe` says."""
-    width = drawn.get_window_extent().width / _whole(drawn).dpi
+    width = drawn.get_window_extent().width / whole_of(drawn).dpi
     words = "\n".join(wrap_evenly(text, max(24, round(11 * width))) for text in (title, *note.split("\n")) if text)
     drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
     plain, known = _plain(title), ("", "") if result is None else made_by(result)
@@ -115,16 +115,18 @@ def finish(drawn: Axes | Figure, title: str, sentence: str, result: Result | Non
 
 def describe(figure: Figure | Axes) -> str:
     """Say in words what a figure shows, from its data: what stands for it where it cannot be seen."""
-    whole = _whole(figure)
+    whole = whole_of(figure)
     told = " ".join(about["Description"] for about in _told(whole))
     return told or _plain(" ".join([whole.get_suptitle(), *(ax.get_title() for ax in whole.axes)])) or "a figure"
 
 
 def _told(whole: Figure) -> list[dict[str, str]]:
-    return [_ABOUT[drawn] for drawn in (whole, *whole.axes) if drawn in _ABOUT]
+    drawings: list[Axes | Figure] = [whole, *whole.axes]
+    return [_ABOUT[drawn] for drawn in drawings if drawn in _ABOUT]
 
 
-def _whole(figure: Figure | Axes) -> Figure:
+def whole_of(figure: Figure | Axes) -> Figure:
+    """Return the figure of an Axes, or the figure itself."""
     return cast(Figure, figure.figure) if isinstance(figure, Axes) else figure
 
 
@@ -258,7 +260,7 @@ def save(figure: Figure | Axes, path: str | Path, *, dpi: int = 110) -> Path:
     """
     path = check_picture_path(path)
     options: dict[str, Any] = {"dpi": check_count(dpi, "dpi", low=20, high=600)}
-    whole = _whole(figure)
+    whole = whole_of(figure)
     kind = path.suffix.removeprefix(".").lower()
     about = {"Description": describe(whole), "Software": f"zsc, Matplotlib {mpl.__version__}"}
     about = next(iter(_told(whole)), {}) | about
