@@ -790,6 +790,7 @@ class TestPicturesInWords:
         names = ["wild animal", "photographer"]
         text, _ = plots.caption(row, names)
         assert text == "wrong: wild animal\n→ photographer\np = 0.70\nthen wild animal, 0.28"
+        assert plots.caption(row, ["glasses", "no glasses"])[0].startswith("wrong: glasses\n→ no glasses\n")
         other, _ = plots.caption(row | {"y_pred": 0}, names)
         assert other.endswith("then\nphotographer, 0.70")  # the number stays with its name
         assert plots.caption(row, names, prompt=True)[0].endswith("\nby “a photo of a fox”")

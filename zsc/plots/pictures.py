@@ -135,7 +135,8 @@ def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tu
     words, colour = names[k], NEUTRAL
     if pd.notna(row["y_true"]):
         right = row["y_true"] == k
-        words = f"right: {names[k]}" if right else f"wrong: {names[int(row['y_true'])]} →\xa0{names[k]}"
+        said = names[k].replace(" ", "\xa0") if len(names[k]) < CAPTION_WIDTH - 1 else names[k]  # breaks at the arrow
+        words = f"right: {names[k]}" if right else f"wrong: {names[int(row['y_true'])]} →\xa0{said}"
         colour = RIGHT if right else WRONG
     lines = [wrap(words, CAPTION_WIDTH), f"p = {row['proba']:.2f}"]
     others = {name: row[f"proba_{name}"] for j, name in enumerate(names) if f"proba_{name}" in row and j != k}

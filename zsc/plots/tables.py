@@ -100,7 +100,8 @@ def ranking(
 
     `table` has one row per candidate, its name in the index, and columns accuracy, low, high, as of `compare_prompts`.
     Where it has difference, difference_low, difference_high too, what is drawn is each one's paired difference to the
-    reference: intervals of accuracies on the same pictures may overlap and still be apart. False draws the accuracies.
+    reference: intervals of accuracies on the same pictures may overlap and still be apart. "better" and "worse" are
+    said of p_adjusted, where it is given. False draws the accuracies.
     """
     style.view(table, "ranking", ["accuracy", "low", "high"])
     if differences is None:
