@@ -11,7 +11,6 @@ from zsc.cli._printing import Outcome, labelled, table_lines
 from zsc.datasets import load_dataset
 from zsc.datasets.base import ImageDataset
 from zsc.models import model_table
-from zsc.models.table import SOURCE
 from zsc.prompts import default_prompts
 from zsc.scoring import match_by
 
@@ -20,14 +19,16 @@ ACTIONS = {
     "check": "NAME beside its publisher's own code and published numbers",
     "compare": "several --models on your pictures: a FOLDER with one sub-folder per class, or a --dataset",
 }
-SHOWN = {"imagenet_published": "ImageNet", "params_m": "M", "image_size": "px", "images_per_s": "img/s",
-         "here": "here", "model": "model"}  # fmt: skip
+SHOWN = {"imagenet_published": "top-1", "mean_38_published": "mean", "params_m": "M", "image_size": "px",
+         "images_per_s": "img/s", "here": "*", "model": "model"}  # fmt: skip
 RECORD = ("pixels", "text", "activation", "head", "languages")
 COMPARED = ("accuracy", "low", "high", "difference", "p_adjusted", "images_per_s")
 NOTES = (
-    f"ImageNet: {SOURCE}.",
-    "M: millions of parameters; px: pixels per side; here: needs no download; img/s: as 'zsc models compare' measured.",
-    "Also: any other open_clip:ARCH/TAG, hf:ID, or the path of a checkpoint in OpenAI's format.",
+    "top-1: zero-shot accuracy on ImageNet, and mean: over 38 data sets, as measured",
+    "by LAION's open_clip (docs/openclip_results.csv); not measured here.",
+    "M: million parameters; px: pixels per side; *: needs no download; img/s: images",
+    "per second here, once 'zsc models compare' has run it. Everything: --json.",
+    "Also open_clip:ARCH/TAG, hf:ID, or the path of a checkpoint in OpenAI's format.",
 )
 OPTIONS = (
     option(
@@ -75,8 +76,11 @@ def _list(arguments: Namespace) -> Outcome:
         table = table if value is None else table[keeps(table[column], value)]
     if table.empty:
         raise ValueError("no model is listed that fits all of these filters; loosen one, or see 'zsc models'.")
-    here = table.assign(here=["yes" if where != "to download" else "" for where in table.get("weights", [])] or "")
-    shown = here[[c for c in SHOWN if c in here and here[c].notna().any()]].rename(columns=SHOWN)
+    shown = table.assign(here=["*" if where != "to download" else "" for where in table["weights"]])
+    shown["params_m"] = shown["params_m"].round().map("{:.0f}".format).replace("nan", "-")
+    shown["model"] = shown["model"].str.ljust(width := shown["model"].str.len().max())
+    kept = [column for column in SHOWN if shown[column].notna().any()]
+    shown = shown[kept].rename(columns={**SHOWN, "model": "model".ljust(width)})
     return Outcome(table, [*table_lines(shown, index=False), *NOTES])
 
 
