@@ -225,6 +225,7 @@ class TestCompare:
             with pytest.raises(ValueError, match=said):
                 compare_models(dataset, dataset.class_names, wrong)
 
+    @pytest.mark.slow
     def test_the_sentence_comes_first(self, capsys, tmp_path):
         shutil.copy(TOY, tmp_path / "copy.pt")
         words = ("models", "compare", "--dataset", "drawn-animals", "--limit", 12)
