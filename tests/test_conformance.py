@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from test_families import CASES, siglip
 from test_open_clip import folder  # noqa: F401  a fixture
 
 import zsc
+from benchmarks.checkpoints import hugging_face_folder
 from zsc.datasets import published
 from zsc.models import conformance
 from zsc.models.tokens import LibraryTokenizer
@@ -50,6 +52,13 @@ class TestAgrees:
     def test_a_random_checkpoint_of_full_size(self, vit_path):
         card = zsc.models.check(str(vit_path))
         assert card.verdict == "agrees" and list(card.known) == ["known"]  # what a file is called says nothing
+
+    def test_full_size_through_open_clip_and_transformers(self, vit_path, tmp_path):
+        hf = hugging_face_folder(vit_path, tmp_path)
+        assert zsc.models.check(f"hf:{hf}").verdict == "agrees"
+        state = {k: v.float() for k, v in torch.load(vit_path, weights_only=True).items() if v.ndim or "scale" in k}
+        torch.save({k: v for k, v in state.items() if "resolution" not in k}, tmp_path / "w.pt")
+        assert zsc.models.check(f"open_clip:ViT-B-32-quickgelu/{tmp_path / 'w.pt'}").verdict == "agrees"
 
     def test_open_clips_folder(self, folder):  # noqa: F811
         assert zsc.models.check(f"open_clip:local-dir:{folder}").verdict == "agrees"
@@ -147,6 +156,25 @@ class TestPublished:
         card = zsc.models.check(toy, checkpoint="google/siglip-base-patch16-224")
         said = card.table["verdict"].iloc[-1]
         assert said.startswith("not compared: pass the picture, http") and card.verdict == "agrees"
+
+    def test_logits_about_a_drawing_are_compared_on_the_drawing(self, toy, monkeypatch):
+        """SigLIP 2's: three pictures that the table describes; these are this model's own logits in their place."""
+        rows = published("published_logits")
+        mine = rows["checkpoint"] == "google/siglip2-base-patch16-naflex"
+        for picture, texts in rows[mine].groupby("picture")["text"]:
+            width, height = (int(word.strip(",")) for word in picture.split()[2:5:2])
+            drawing = Image.new("RGB", (width, height), "red")
+            side = min(width // 2, height // 2) // 8 * 7
+            box = (width // 2 - side, height // 2 - side, width // 2 + side, height // 2 + side)
+            ImageDraw.Draw(drawing).ellipse(box, "blue", "green", width // 20)
+            logits = toy.logit_scale * toy.encode_images([drawing]) @ toy.encode_texts(list(texts)).T
+            rows.loc[texts.index, "logit"] = np.round(logits[0], 4)
+        monkeypatch.setattr(conformance, "published", lambda name: rows)
+        card = zsc.models.check(toy, checkpoint="google/siglip2-base-patch16-naflex").table.iloc[5:]
+        assert len(card) == 3 and (card["verdict"] == "agrees").all() and (card["n"] == 7).all()
+        rows.loc[rows.index[mine][9], "logit"] += 0.2
+        card = zsc.models.check(toy, checkpoint="google/siglip2-base-patch16-naflex").table.iloc[5:]
+        assert sorted(card["verdict"]) == ["agrees", "agrees", "differs"]
 
     def test_another_model_than_the_published_one_differs(self, toy):
         assert "text-text cosines" in differing(zsc.models.check(toy, checkpoint=conformance.VIT_B_32))
