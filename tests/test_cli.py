@@ -125,7 +125,7 @@ def test_evaluate_own_folder_and_prompts_file(capsys, animals, tmp_path):
 
 def test_models(capsys, monkeypatch, tmp_path):
     code, out, _ = run(capsys, "models")
-    assert code == 0 and "ViT-L/14@336px" in out and "to download" in out and "not measured here" in out
+    assert code == 0 and "ViT-L/14@336px" in out and "* conse" in out and "not measured here" in out
     code, out, _ = run(capsys, "models", "--json")
     rows = {row["model"]: row for row in json.loads(out)}
     assert rows["RN50"]["embed_dim"] == 1024 and rows["conse"]["weights"] == "installed"
@@ -466,9 +466,10 @@ class TestOutsideTexts:
             for _ in range(2):
                 logging.getLogger("zsc").warning("waiting for %s", "a\nlock")
 
-        monkeypatch.setattr("zsc.cli.models.model_table", lambda: noisy(None) or pd.DataFrame({"model": ["m"]}))
+        first = zsc.models.model_table(everything=True).head(1)
+        monkeypatch.setattr("zsc.cli.models.model_table", lambda **_: noisy(None) or first)
         _, out, err = run(capsys, "models", "--json")
-        assert json.loads(out) == [{"model": "m"}]
+        assert [row["model"] for row in json.loads(out)] == list(first["model"])
         assert err == "zsc: note: a \\x1b[31mred part\nzsc: note: waiting for a\\nlock\n"
 
 
@@ -725,7 +726,7 @@ class TestWhatIsSaid:
 
 class TestFaultsOfZsc:
     def test_one_sentence_and_the_traceback_on_demand(self, capsys, monkeypatch):
-        monkeypatch.setattr("zsc.cli.models.model_table", lambda: {}["nothing"])
+        monkeypatch.setattr("zsc.cli.models.model_table", lambda **_: {}["nothing"])
         code, out, err = run(capsys, "models")
         assert code == 1 and out == "" and err.count("\n") == 1
         assert "KeyError at zsc/cli/models.py:" in err and "please report it" in err
@@ -735,7 +736,7 @@ class TestFaultsOfZsc:
 
     @pytest.mark.parametrize("error", [TypeError, ValueError, AttributeError, RecursionError, AssertionError])
     def test_whatever_its_type(self, error, capsys, monkeypatch):
-        def fail():
+        def fail(**_):
             raise error("of another library")
 
         monkeypatch.setattr("zsc.cli.models.model_table", fail)
@@ -751,7 +752,7 @@ class TestFaultsOfZsc:
         ],
     )
     def test_what_the_machine_refuses_is_no_fault(self, error, text, capsys, monkeypatch):
-        def fail():
+        def fail(**_):
             raise error
 
         monkeypatch.setattr("zsc.cli.models.model_table", fail)

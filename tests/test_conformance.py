@@ -2,16 +2,18 @@
 
 import copy
 import dataclasses
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from test_families import CASES, siglip
 from test_open_clip import folder  # noqa: F401  a fixture
 
 import zsc
+from benchmarks.checkpoints import hugging_face_folder
+from zsc.datasets import published
 from zsc.models import conformance
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform
@@ -50,6 +52,13 @@ class TestAgrees:
     def test_a_random_checkpoint_of_full_size(self, vit_path):
         card = zsc.models.check(str(vit_path))
         assert card.verdict == "agrees" and list(card.known) == ["known"]  # what a file is called says nothing
+
+    def test_full_size_through_open_clip_and_transformers(self, vit_path, tmp_path):
+        hf = hugging_face_folder(vit_path, tmp_path)
+        assert zsc.models.check(f"hf:{hf}").verdict == "agrees"
+        state = {k: v.float() for k, v in torch.load(vit_path, weights_only=True).items() if v.ndim or "scale" in k}
+        torch.save({k: v for k, v in state.items() if "resolution" not in k}, tmp_path / "w.pt")
+        assert zsc.models.check(f"open_clip:ViT-B-32-quickgelu/{tmp_path / 'w.pt'}").verdict == "agrees"
 
     def test_open_clips_folder(self, folder):  # noqa: F811
         assert zsc.models.check(f"open_clip:local-dir:{folder}").verdict == "agrees"
@@ -106,31 +115,28 @@ class TestPublished:
     """Stand-ins in the very format of the published tables: this model's own numbers, rounded as those are."""
 
     @pytest.fixture
-    def reference(self, toy, tmp_path):
-        for table in conformance.CHECKOUT.glob("*.csv"):
-            shutil.copy(table, tmp_path)
-        samples = pd.read_csv(tmp_path / "openai_vitb32_samples.csv")
+    def reference(self, toy, tmp_path, monkeypatch):
+        samples = published("openai_vitb32_samples")
         photos = [conformance.photo(name) for name in samples.columns[1:]]
         texts = toy.encode_texts([f"This is {text}" for text in samples["text"]])
         samples.iloc[:, 1:] = np.round(texts @ toy.encode_images(photos).T, 2)
         samples.to_csv(tmp_path / "openai_vitb32_samples.csv", index=False)
-        words = pd.read_csv(tmp_path / "clip_vitb32_text_cosines.csv").set_index("a ...")
+        words = published("clip_vitb32_text_cosines").set_index("a ...")
         texts = toy.encode_texts([f"a {word}" for word in words.index])
         pd.DataFrame(np.round(texts @ texts.T, 4), words.index, words.columns).to_csv(
             tmp_path / "clip_vitb32_text_cosines.csv"
         )
-        logits = pd.read_csv(tmp_path / "published_logits.csv")
+        logits = published("published_logits")
         mine = (logits["checkpoint"] == conformance.VIT_B_32) & logits["logit"].notna()
         texts = toy.encode_texts(list(logits.loc[mine, "text"]))
         image = toy.encode_images([conformance.photo("coffee.png")])
         logits.loc[mine, "logit"] = np.round(toy.logit_scale * image @ texts.T, 4)[0]
         logits.to_csv(tmp_path / "published_logits.csv", index=False)
+        monkeypatch.setattr(conformance, "published", lambda name: pd.read_csv(tmp_path / f"{name}.csv"))
         return tmp_path
 
     def test_right_numbers_agree(self, toy, reference):
-        card = zsc.models.check(
-            toy, checkpoint=conformance.VIT_B_32, reference=reference, coco=conformance.photo("coffee.png")
-        )
+        card = zsc.models.check(toy, checkpoint=conformance.VIT_B_32, coco=conformance.photo("coffee.png"))
         found = card.table.iloc[len(conformance.LIMITS) :].set_index("what")
         assert found.loc["image-text cosines", "n"] == 64 and found.loc["text-text cosines", "n"] == 7381
         assert (found.loc[["image-text cosines", "text-text cosines", "logits"], "verdict"] == "agrees").all()
@@ -144,12 +150,31 @@ class TestPublished:
         text = pd.read_csv(reference / f"{table}.csv")
         text.iloc[2, 7] += 0.1
         text.to_csv(reference / f"{table}.csv", index=False)
-        assert what in differing(zsc.models.check(toy, checkpoint=conformance.VIT_B_32, reference=reference))
+        assert what in differing(zsc.models.check(toy, checkpoint=conformance.VIT_B_32))
 
     def test_without_the_picture_it_is_said(self, toy, reference):
-        card = zsc.models.check(toy, checkpoint="google/siglip-base-patch16-224", reference=reference)
+        card = zsc.models.check(toy, checkpoint="google/siglip-base-patch16-224")
         said = card.table["verdict"].iloc[-1]
         assert said.startswith("not compared: pass the picture, http") and card.verdict == "agrees"
+
+    def test_logits_about_a_drawing_are_compared_on_the_drawing(self, toy, monkeypatch):
+        """SigLIP 2's: three pictures that the table describes; these are this model's own logits in their place."""
+        rows = published("published_logits")
+        mine = rows["checkpoint"] == "google/siglip2-base-patch16-naflex"
+        for picture, texts in rows[mine].groupby("picture")["text"]:
+            width, height = (int(word.strip(",")) for word in picture.split()[2:5:2])
+            drawing = Image.new("RGB", (width, height), "red")
+            side = min(width // 2, height // 2) // 8 * 7
+            box = (width // 2 - side, height // 2 - side, width // 2 + side, height // 2 + side)
+            ImageDraw.Draw(drawing).ellipse(box, "blue", "green", width // 20)
+            logits = toy.logit_scale * toy.encode_images([drawing]) @ toy.encode_texts(list(texts)).T
+            rows.loc[texts.index, "logit"] = np.round(logits[0], 4)
+        monkeypatch.setattr(conformance, "published", lambda name: rows)
+        card = zsc.models.check(toy, checkpoint="google/siglip2-base-patch16-naflex").table.iloc[5:]
+        assert len(card) == 3 and (card["verdict"] == "agrees").all() and (card["n"] == 7).all()
+        rows.loc[rows.index[mine][9], "logit"] += 0.2
+        card = zsc.models.check(toy, checkpoint="google/siglip2-base-patch16-naflex").table.iloc[5:]
+        assert sorted(card["verdict"]) == ["agrees", "agrees", "differs"]
 
     def test_another_model_than_the_published_one_differs(self, toy):
         assert "text-text cosines" in differing(zsc.models.check(toy, checkpoint=conformance.VIT_B_32))

@@ -1,7 +1,10 @@
 """Models beyond OpenAI's are computed as their publishers compute them, or refused: a small random one per family."""
 
+import io
+
 import numpy as np
 import pytest
+import sentencepiece
 import tokenizers
 import torch
 import transformers
@@ -52,6 +55,23 @@ def siglip(folder):
     return transformers.SiglipModel(config), siglip_images(), fast_tokenizer()
 
 
+def pieces(folder):
+    """SigLIP's own tokenizer class, with a sentencepiece model that is trained here."""
+    out = io.BytesIO()
+    sentences = [" ".join(WORDS[i:] + WORDS[:i]).lower() for i in range(len(WORDS))] * 20
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_writer=out, vocab_size=40, hard_vocab_limit=False, minloglevel=2,
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+    )  # fmt: skip
+    (folder / "trained.model").write_bytes(out.getvalue())
+    return transformers.SiglipTokenizer(str(folder / "trained.model"), pad_token="<pad>", model_max_length=16)
+
+
+def siglip_with_its_own_tokenizer(folder):
+    model, images, _ = siglip(folder)
+    return model, images, pieces(folder)
+
+
 def metaclip_2(folder):
     text = SMALL | {"vocab_size": 40, "eos_token_id": 3, "bos_token_id": 2, "pad_token_id": 0}
     config = transformers.MetaClip2Config(text_config=text, vision_config=SMALL | SIDE, projection_dim=16)
@@ -97,6 +117,8 @@ def tipsv2(folder):
 # family: its small model, how its publisher tokenizes (length, cleaning), and what its encoder is told
 CASES = {
     siglip: (16, lambda text: " ".join(text.replace("_", " ").translate({46: None, 44: None}).lower().split()), False),
+    # transformers' class cleans texts too, but for the underscore that big_vision takes for a space
+    siglip_with_its_own_tokenizer: (16, lambda text: text.replace("_", " "), False),
     metaclip_2: (77, lambda text: " ".join(text.split()), True),
     aimv2: (77, str, True),
     chinese_clip: (52, str, True),
@@ -132,7 +154,23 @@ def test_equal_to_the_publishers_path(make, tmp_path, pictures):
     logits = encoder.logit_scale * embedded[0] @ embedded[1].T + (encoder.info.logit_bias or 0)
     np.testing.assert_allclose(logits, output.logits_per_image.numpy(), atol=1e-3)
     assert encoder.image_size == pixels.shape[-1] and encoder.embed_dim == embedded[0].shape[1]
-    assert encoder.info.head == ("sigmoid" if make is siglip else "softmax")
+    assert encoder.info.head == ("sigmoid" if make.__name__.startswith("siglip") else "softmax")
+
+
+def test_a_tokenizer_that_cannot_be_made_is_one_sentence(tmp_path, monkeypatch):
+    """A package that is missing, such as sentencepiece, is told as weights that cannot be loaded are."""
+    for part in siglip(tmp_path):
+        part.save_pretrained(tmp_path)
+
+    def fail(*_, **__):
+        raise ImportError("SiglipTokenizer requires the SentencePiece library\nbut it was not found")
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", fail)
+    with pytest.raises(
+        WeightsError, match="could not be loaded .SiglipTokenizer requires the SentencePiece library"
+    ) as e:
+        zsc.load_model(f"hf:{tmp_path}", device="cpu")
+    assert "\n" not in str(e.value)
 
 
 def test_pictures_of_any_shape_are_refused(tmp_path):

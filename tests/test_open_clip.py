@@ -14,6 +14,7 @@ from PIL import Image
 from test_families import fast_tokenizer
 
 import zsc
+from benchmarks.checkpoints import hugging_face_state, save_hugging_face
 from zsc.models import open_clip as route
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import WeightsError
@@ -98,11 +99,14 @@ def test_the_tokens_of_every_architecture_are_open_clips_own(is_packaged, monkey
         "MobileCLIP2-S0",
         "EVA02-B-16",
         "coca_ViT-B-32",
+        "ViT-B-16-SigLIP",
     ],
 )
 @torch.inference_mode()
-def test_a_weights_file_is_computed_as_its_tags_are(arch, tmp_path, pictures):
+def test_a_weights_file_is_computed_as_its_tags_are(arch, tmp_path, pictures, monkeypatch):
     """Random weights of the full size; the preprocessing is the tags', which open_clip leaves out for a file."""
+    if arch not in PACKAGED:
+        monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *a, **k: fast_tokenizer())
     torch.manual_seed(0)
     tags = [tag for tag in open_clip.list_pretrained_tags_by_model(arch) if route.parse_name(f"{arch}/x.pt")]
     published = open_clip.get_pretrained_cfg(arch, tags[-1]) if tags else {}
@@ -121,6 +125,18 @@ def test_a_weights_file_is_computed_as_its_tags_are(arch, tmp_path, pictures):
     texts = model.encode_text(tokens, normalize=True).numpy()
     np.testing.assert_allclose(encoder.encode_texts(TEXTS, truncate=True), texts, atol=1e-5)
     assert encoder.info.activation == ("QuickGELU" if "quickgelu" in arch else "the architecture's own")
+
+
+@pytest.mark.slow
+def test_the_snippet_that_found_it(tmp_path):
+    """A file of PE-Core had OpenAI's preprocessing, in silence."""
+    name = "PE-Core-T-16-384"
+    torch.save(open_clip.create_model(name).state_dict(), tmp_path / "pe.pt")
+    transform = zsc.load_model(f"open_clip:{name}/{tmp_path / 'pe.pt'}", device="cpu").transform
+    published = open_clip.get_pretrained_cfg(name, "meta")
+    assert (transform.mean, transform.std) == (tuple(published["mean"]), tuple(published["std"])) == ((0.5,) * 3,) * 2
+    assert (transform.mode, transform.interpolation) == ("squash", "bilinear")
+    assert (transform.mode, transform.interpolation) == (published["resize_mode"], published["interpolation"])
 
 
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
@@ -159,6 +175,52 @@ def folder(tmp_path):
 
 def write_config(path, content):
     (path / "open_clip_config.json").write_text(json.dumps(content))
+
+
+@torch.inference_mode()
+def test_the_two_routes_agree_on_a_clip(tmp_path, pictures):
+    """The same weights as a folder of open_clip and one of transformers: tokens, pixels, scale, embeddings."""
+    vision = {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
+    config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text, "quick_gelu": True}
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**config).eval()
+    (tmp_path / "oc").mkdir()
+    (tmp_path / "hf").mkdir()
+    write_config(tmp_path / "oc", {"model_cfg": config, "preprocess_cfg": {}})
+    torch.save(model.state_dict(), tmp_path / "oc/open_clip_pytorch_model.bin")
+    size = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 1}
+    ends = {"eos_token_id": 49407, "bos_token_id": 49406}
+    sides = {"image_size": 32, "patch_size": 8}
+    hf_config = transformers.CLIPConfig(text_config=size | ends, vision_config=size | sides, projection_dim=32)
+    twin = transformers.CLIPModel(hf_config)
+    state = {k: v for k, v in model.state_dict().items() if k != "attn_mask"}
+    missing, unexpected = twin.load_state_dict(hugging_face_state(state), strict=False)
+    assert not unexpected and all(key.endswith("position_ids") for key in missing)
+    save_hugging_face(twin, tmp_path / "hf")
+    agree(f"open_clip:local-dir:{tmp_path / 'oc'}", f"hf:{tmp_path / 'hf'}", pictures)
+
+
+def agree(name, other, pictures):
+    one, two = (zsc.load_model(n, device="cpu") for n in (name, other))
+    ids = [e.tokenizer(TEXTS) for e in (one, two)]
+    ids = [np.asarray(i if isinstance(i, torch.Tensor) else i["input_ids"]) for i in ids]
+    for ours, theirs in zip(*ids, strict=True):  # after the end of a CLIP's text is padding, which is not read
+        length = int(ours.argmax()) + 1 if one.info.head == "softmax" else len(ours)
+        np.testing.assert_array_equal(ours[:length], theirs[:length])
+    np.testing.assert_allclose(
+        one.encode_texts(TEXTS, truncate=True), two.encode_texts(TEXTS, truncate=True), atol=1e-5
+    )
+    small = [picture.resize((32, 32)) for picture in pictures]
+    pixels = np.stack([one.transform(picture) for picture in small])
+    np.testing.assert_allclose(pixels, np.stack([two.transform(picture) for picture in small]), atol=1e-6)
+    np.testing.assert_allclose(one.encode_pixels(pixels), two.encode_pixels(pixels), atol=1e-5)
+    for picture in pictures[:5]:  # resized equally to a step of 256; transformers rounds half a pixel of a crop down
+        ours, theirs = one.transform(picture), two.transform(picture)
+        shifted = [np.abs(np.roll(ours, by, axis=2) - theirs)[:, :, 1:].max() for by in (0, 1)]
+        assert min(shifted) < 0.016, (picture.size, shifted)
+    assert one.logit_scale == pytest.approx(two.logit_scale, rel=1e-6)
+    assert (one.info.logit_bias is None) == (two.info.logit_bias is None)
 
 
 class TestFolder:

@@ -1,4 +1,4 @@
-"""Compare candidate prompts on the same pictures, and choose one honestly: on pictures other than it is reported on.
+"""Compare prompts or models on the same pictures; choose prompts honestly: on other pictures than they are reported on.
 
 Interval and p-value of a row belong together: the interval of the difference holds 0 just where p is not below 0.05.
 The adjusted p-value, which the verdict goes by, also counts how many were compared.
@@ -7,19 +7,33 @@ The adjusted p-value, which the verdict goes by, also counts how many were compa
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from zsc.checks import check_choice, check_count, check_fraction, check_labels, check_same_length, check_unique, short
+from zsc.checks import (
+    as_list,
+    check_choice,
+    check_count,
+    check_fraction,
+    check_labels,
+    check_same_length,
+    check_unique,
+    short,
+)  # fmt: skip
 from zsc.classifier import ZeroShotClassifier
-from zsc.embeddings import ImageEmbeddings, class_names_of
+from zsc.datasets import ImageDataset
+from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images
 from zsc.evaluation import Evaluation
-from zsc.models import as_encoder
+from zsc.models import as_encoder, find_route
+from zsc.models.table import record_speed
 from zsc.prompts import ClassPrompts, as_prompts
 from zsc.prompts.prompts import load_many
 from zsc.statistics import NO_BETTER, as_right, holm, mcnemar, paired_interval, wilson_interval
@@ -83,6 +97,72 @@ def compare_prompts(
     for name in ("model", "fingerprint", "dataset", "left_out", "matched_by", "pooling", "prompts"):
         table[name] = [getattr(e.made_by, name) for e in judged.values()]
     return table
+
+
+def compare_models(
+    dataset: ImageDataset,
+    prompts: Any,
+    models: Sequence[Encoder | str],
+    *,
+    store: str | Path | None = None,
+    pooling: str | None = None,
+    on_error: str = "raise",
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Judge models on the same labelled pictures and prompts: a leaderboard that admits ties.
+
+    One row per model, the highest accuracy first, with the columns of `compare_right` against that one; but p_adjusted
+    is Holm's over all pairs of models, so that the best may be chosen on these pictures. `is_tied` marks the group that
+    cannot be told from the best, itself among them. Then images_per_s, of opening, preparing and encoding up to 32 of
+    the pictures on this machine, and baseline, dataset, left_out and prompts as in `compare_prompts`.
+
+    Parameters
+    ----------
+    dataset, store, on_error, progress
+        As in `zsc.embed_images`.
+    prompts, pooling
+        As in `ZeroShotClassifier`.
+    models
+        Two or more encoders, or names for `load_model`; one after the other is in memory.
+    """
+    given = as_list(models, "models", "models")
+    if len(given) < 2:
+        raise ValueError(f"{len(given)} model given; name two or more that are to be compared.")
+    names = [model if isinstance(model, str) else as_encoder(model).name for model in given]
+    check_unique(names, "models")
+    for model in given:
+        if isinstance(model, str):
+            find_route(model)  # an unknown name is told before any work
+    judged, rates, failed = {}, {}, None
+    for name, model in zip(names, given, strict=True):
+        encoder = as_encoder(model)
+        embeddings = embed_images(encoder, dataset, store, on_error=on_error, progress=progress)
+        failed = list(embeddings.failures["index"]) if failed is None else failed
+        if list(embeddings.failures["index"]) != failed:
+            raise ValueError(f"{name} cannot embed the same pictures as {names[0]}; see zsc embed with each of them.")
+        judged[name] = ZeroShotClassifier(prompts, encoder, pooling=pooling).evaluate(embeddings)
+        rates[name] = _images_per_second(encoder, dataset.head(32))
+        record_speed(name, rates[name])
+    order = sorted(names, key=lambda name: -judged[name].accuracy)
+    right = {name: judged[name].right for name in order}
+    table = compare_right(right)
+    pairs = list(combinations(order, 2))  # those with the best come first
+    adjusted = holm([mcnemar(right[one], right[other]) for one, other in pairs])[: len(order) - 1]
+    table["p_adjusted"] = [np.nan, *adjusted]
+    table["verdict"] = ["best", *(_verdict(row, order[0], len(pairs)) for _, row in table.iloc[1:].iterrows())]
+    table["is_tied"] = [True, *(adjusted >= ALPHA)]
+    table["images_per_s"] = [rates[name] for name in order]
+    table["baseline"] = [judged[name].majority_baseline for name in order]
+    for column in ("dataset", "left_out", "prompts"):
+        table[column] = [getattr(judged[name].made_by, column) for name in order]
+    return table.rename_axis("model").drop(columns="reference")
+
+
+def _images_per_second(encoder: Encoder, sample: ImageDataset) -> float:
+    embed_images(encoder, sample.head(4), on_error="record", progress=False)  # the first calls set things up
+    start = time.perf_counter()
+    embed_images(encoder, sample, on_error="record", progress=False)
+    return len(sample) / (time.perf_counter() - start)
 
 
 def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None, seed: int = 0) -> pd.DataFrame:

@@ -11,10 +11,10 @@ import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader  # type: ignore[import-untyped]
-import pandas as pd
 
 from zsc.checks import check_choice, short
 from zsc.files import printable
+from zsc.models.table import model_table
 from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, WeightsError, weights_are_here, weights_path
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def load_model(
     if name == "auto":
         name, why = auto_model()
         logging.getLogger("zsc").info("the model is %s: %s.", name, why)
-    rest, (load, precisions) = _route(name)
+    rest, (load, precisions) = find_route(name)
     check_choice(engine, ("torch", "openvino"), "engine")
     check_choice(library, ("auto", "clip", "open_clip"), "library")
     options = {"engine": engine, "library": library}
@@ -110,18 +110,9 @@ def as_encoder(model: Encoder | str | os.PathLike[str]) -> Encoder:
     return model
 
 
-def model_table() -> pd.DataFrame:
-    """Tabulate the models by name: D, pixels per side, where the weights are, published ImageNet accuracy."""
-    sizes = {name: (w.embed_dim, w.image_size) for name, w in OPENAI_WEIGHTS.items()} | EMBEDDED
-    table = pd.DataFrame([(name, *size) for name, size in sizes.items()], columns=["model", "embed_dim", "image_size"])
-    places = {name: "on this machine" if weights_are_here(name) else "to download" for name in OPENAI_WEIGHTS}
-    table["weights"] = [places.get(name, "installed") for name in sizes]
-    table["imagenet_published"] = [getattr(OPENAI_WEIGHTS.get(name), "imagenet", None) for name in sizes]
-    return table
-
-
-def _route(name: Any) -> tuple[str, tuple[str, tuple[str, ...]]]:
-    """Find what of a model's name is passed on, and to what."""
+def find_route(name: Any) -> tuple[str, tuple[str, tuple[str, ...]]]:
+    """Find what of a model's name is passed on, and to what; a ValueError says that it names no model."""
+    name = auto_model()[0] if name == "auto" else name
     if isinstance(name, str):
         for key, route in ROUTES.items():
             if name == key or (key.endswith(":") and name.startswith(key)):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.resources
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,23 +17,29 @@ import numpy as np
 import open_clip.model
 import pandas as pd
 import torch
-import yaml
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from zsc.drawings import draw
 from zsc.images import open_image
+from zsc.models import as_encoder
 from zsc.models.base import Encoder, EncoderInfo
-from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, weights_path
+from zsc.models.table import known_of
+from zsc.models.weights import OPENAI_WEIGHTS, weights_path
+from zsc.published import published
 
 TEXTS = [
     "a photo of a cat", "A Photo of a Cat.", "an English springer spaniel", "“curly”, naïve CAFÉ &amp; more",
     "a face with glasses", "a wild animal", "1, 2, 3: four_five", "a sentence that is a bit longer than the others",
 ]  # fmt: skip
 SHAPES = ((128, 128), (640, 480), (300, 451), (90, 400), (1000, 333), (224, 224), (57, 61), (512, 384))  # width, height
-LIMITS = {"pixels": 1e-5, "token ids": 0, "image embeddings": 5e-5, "text embeddings": 5e-5, "probabilities": 1e-3}
-HALF = 1000  # times as much where the model computes in half precision
-REFERENCE = Path(__file__).parents[1] / "reference"  # in a wheel; in the checkout it is data/reference
-CHECKOUT = Path(__file__).parents[2] / "data" / "reference"
+LIMITS = {  # the largest difference that two right computations have; a wrong one is at least ten times as far off
+    "pixels": 1e-5,  # of values from about -2 to 2.7 in float32; one step of 256 is 0.015
+    "token ids": 0,  # whole numbers
+    "image embeddings": 5e-5,  # elements of unit rows: the same sums in another order differ by up to 1e-5
+    "text embeddings": 5e-5,
+    "probabilities": 1e-3,  # the logit scale of 100 times the difference of two cosines
+}
+WIDER = {"float16": 100, "bfloat16": 400, "int8": 400}  # the publisher's code computes in float32; 11 and 8 bits do not
 VIT_B_32 = "openai/clip-vit-base-patch32"
 COCO = "http://images.cocodataset.org/val2017/000000039769.jpg"
 
@@ -66,10 +73,33 @@ class Conformance:
         """Say "differs" where anything does, else "agrees"."""
         return "differs" if (self.table["verdict"] == "differs").any() else "agrees"
 
+    def summary(self) -> str:
+        """Say in one sentence what agrees, what differs and what was not compared."""
+        verdicts = self.table["verdict"]
+        wrong, agreeing = list(self.table.loc[verdicts == "differs", "what"]), int((verdicts == "agrees").sum())
+        left = f"; {n} not compared" if (n := len(verdicts) - len(wrong) - agreeing) else ""
+        if wrong:
+            return f"differs in {', '.join(wrong)}; {agreeing} of {len(verdicts)} comparisons agree{left}"
+        return f"agrees: all {agreeing} comparisons are within their limits{left}"
 
-def check(
-    model: Encoder | str, *, coco: str | Path | None = None, checkpoint: str = "", reference: str | Path | None = None
-) -> Conformance:
+    def to_dict(self) -> dict[str, Any]:
+        """Return the card as plain data: model, verdict, its record, the comparisons, what is known."""
+        record = asdict(self.info) | {"head": self.info.head}
+        about = {"model": self.info.name, "verdict": self.verdict, "summary": self.summary()}
+        return about | {"record": record, "comparisons": self.table.to_dict("records"), "known": self.known}
+
+    def lines(self) -> list[str]:
+        """Return the comparisons as lines, under what they are beside."""
+        lines = []
+        for beside, rows in self.table.groupby("beside", sort=False):
+            lines.append(f"Beside {beside}")
+            for row in rows.to_dict("records"):
+                numbers = f"largest difference {row['largest']:.1e} of {row['n']:,}, limit {row['limit']:g}"
+                lines.append(f"  {row['what']:19} {row['verdict']}{f' {numbers}' if row['n'] else ''}")
+        return lines
+
+
+def check(model: Encoder | str, *, coco: str | Path | None = None, checkpoint: str = "") -> Conformance:
     """Lay a model beside its publisher's own code, and beside what has been published of it.
 
     Eight drawings of odd sizes and eight odd texts go through both. An encoder takes the publisher's pixels, so that a
@@ -85,15 +115,11 @@ def check(
     checkpoint
         The name under which numbers of this model were published, such as "openai/clip-vit-base-patch32"; where absent,
         what the model's own name says.
-    reference
-        The folder of the tables of published numbers; None takes those of this project.
     """
-    from zsc.models import as_encoder
-
     encoder = as_encoder(model)
     pictures = [draw(("faces", "animals")[i % 2], i).picture.resize(shape) for i, shape in enumerate(SHAPES)]
-    rows = [*_beside_publisher(encoder, pictures), *_beside_published(encoder, checkpoint, reference, coco)]
-    return Conformance(encoder.info, pd.DataFrame(rows, columns=list(_ROW)), known_of(encoder.info))
+    rows = [*_beside_publisher(encoder, pictures), *_beside_published(encoder, checkpoint, coco)]
+    return Conformance(encoder.info, pd.DataFrame(rows, columns=list(_ROW)), known_of(encoder.name))
 
 
 _ROW = {"what": "", "beside": "", "n": 0, "largest": np.nan, "limit": np.nan, "verdict": ""}
@@ -103,14 +129,7 @@ def _row(what: str, beside: str, ours: Any, theirs: Any, limit: float) -> dict[s
     ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     largest = float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else np.inf
     verdict = "agrees" if largest <= limit else "differs"  # NaN differs
-    return _ROW | {
-        "what": what,
-        "beside": beside,
-        "n": ours.size,
-        "largest": largest,
-        "limit": limit,
-        "verdict": verdict,
-    }
+    return dict(zip(_ROW, (what, beside, ours.size, largest, limit, verdict), strict=True))
 
 
 def _beside_publisher(encoder: Encoder, pictures: list[Image.Image]) -> Iterator[dict[str, Any]]:
@@ -128,11 +147,10 @@ def _beside_publisher(encoder: Encoder, pictures: list[Image.Image]) -> Iterator
         "text embeddings": texts,
         "probabilities": _proba(encoder.logit_scale * images @ texts.T, encoder.info.logit_bias),
     }
-    is_half = encoder.info.precision != "float32"
+    info = encoder.info
     for (what, limit), their in zip(LIMITS.items(), theirs[1:], strict=True):
-        yield _row(
-            what, theirs.by, ours[what], their, limit * (HALF if is_half and what not in ("pixels", "token ids") else 1)
-        )
+        is_exact = what in ("pixels", "token ids") or (what == "text embeddings" and info.engine == "openvino")
+        yield _row(what, theirs.by, ours[what], their, limit * (1 if is_exact else WIDER.get(info.precision, 1)))
 
 
 def _proba(logits: np.ndarray, bias: float | None) -> np.ndarray:
@@ -242,24 +260,22 @@ def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     return Answers("its two packages", pixels.numpy(), tokens.numpy(), images.numpy(), texts.numpy(), proba)
 
 
-def _beside_published(
-    encoder: Encoder, checkpoint: str, reference: str | Path | None, coco: str | Path | None
-) -> Iterator[dict[str, Any]]:
+def _beside_published(encoder: Encoder, checkpoint: str, coco: str | Path | None) -> Iterator[dict[str, Any]]:
     """Compare with every number that has been published of this checkpoint; say which need a picture to be passed."""
     name = checkpoint or _PUBLISHED_AS.get(encoder.name) or encoder.name.removeprefix("hf:")
     if name == VIT_B_32:
-        table = table_of("openai_vitb32_samples", reference)
+        table = published("openai_vitb32_samples")
         images = encoder.encode_images([photo(name) for name in table.columns[1:]])
         texts = encoder.encode_texts([f"This is {text}" for text in table["text"]])
         yield _row(
             "image-text cosines", "OpenAI's notebook Interacting with CLIP", texts @ images.T, table.iloc[:, 1:], 0.015
         )
-        table = table_of("clip_vitb32_text_cosines", reference).set_index("a ...")
+        table = published("clip_vitb32_text_cosines").set_index("a ...")
         texts = encoder.encode_texts([f"a {word}" for word in table.index])
         upper = np.triu_indices(len(table), 1)
         theirs = table.to_numpy()[upper]
         yield _row("text-text cosines", "embeddings of facebookresearch/Detic", (texts @ texts.T)[upper], theirs, 0.003)
-    logits = table_of("published_logits", reference)
+    logits = published("published_logits")
     for (head, source, what), rows in logits[logits["checkpoint"] == name].groupby(["head", "source", "picture"]):
         yield _beside_logits(encoder, rows, head, f"{source.partition(';')[0]}, {what.partition(',')[0]}", coco)
 
@@ -268,41 +284,31 @@ def _beside_logits(
     encoder: Encoder, rows: pd.DataFrame, head: str, beside: str, coco: str | Path | None
 ) -> dict[str, Any]:
     kind = "logits" if rows["probability"].isna().all() else "probabilities"
-    if not rows["picture"].str.startswith("COCO").all():
-        return _ROW | {"what": kind, "beside": beside, "verdict": "not compared: its picture cannot be made here"}
-    if coco is None:
+    picture: Any = coco
+    if size := re.match(r"drawn: red (\d+) x (\d+)", rows["picture"].iloc[0]):
+        picture = _disc(*map(int, size.groups()))
+    elif coco is None:
         return _ROW | {"what": kind, "beside": beside, "verdict": f"not compared: pass the picture, {COCO}"}
     template = "This is a photo of {}." if "template" in rows["source"].iloc[0] else "{}"
     texts = encoder.encode_texts([template.format(text) for text in rows["text"]])
-    ours = encoder.logit_scale * encoder.encode_images([coco]) @ texts.T + (encoder.info.logit_bias or 0)
+    ours = encoder.logit_scale * encoder.encode_images([picture]) @ texts.T + (encoder.info.logit_bias or 0)
     if kind == "logits":
         return _row(kind, beside, ours[0], rows["logit"], 0.05)
     return _row(kind, beside, _proba(ours, None if head == "softmax" else 0.0)[0], rows["probability"], 0.005)
 
 
+def _disc(width: int, height: int) -> Image.Image:
+    """Draw what SigLIP 2's published logits are about, as the table describes it."""
+    picture, radius = Image.new("RGB", (width, height), "red"), min(width, height) // 2 // 8 * 7
+    x, y = width // 2, height // 2
+    box = (x - radius, y - radius, x + radius, y + radius)
+    ImageDraw.Draw(picture).ellipse(box, fill="blue", outline="green", width=width // 20)
+    return picture
+
+
 def photo(name: str) -> Image.Image:
     """Open one of the photographs that scikit-image carries, the pictures of OpenAI's notebook."""
     return open_image(str(importlib.resources.files("skimage") / "data" / name))
-
-
-def table_of(name: str, folder: str | Path | None = None) -> pd.DataFrame:
-    """Read a table of published numbers; `data/reference/README.md` says where each comes from."""
-    place = Path(folder) if folder else REFERENCE if REFERENCE.is_dir() else CHECKOUT
-    return pd.read_csv(place / f"{name}.csv")
-
-
-def known_of(info: EncoderInfo) -> dict[str, str]:
-    """Return what is known of a model: licence, source, training data, consent, published accuracy."""
-    makers = yaml.safe_load(Path(__file__).with_name("makers.yaml").read_text(encoding="utf-8"))
-    is_named = info.name in OPENAI_WEIGHTS or info.name.startswith(("open_clip:", "hf:")) or info.name in EMBEDDED
-    name = info.name.lower() if is_named else ""  # what a file is called says nothing of what is in it
-    about: dict[str, str] = next((maker for maker in makers if any(word in name for word in maker["names"])), {})
-    found = {key: value for key, value in about.items() if key != "names"}
-    if info.name in OPENAI_WEIGHTS:
-        found["published accuracy"] = (
-            f"{OPENAI_WEIGHTS[info.name].imagenet:.4f} on ImageNet, 80 templates, by LAION's open_clip"
-        )
-    return found or {"known": "nothing: ask whoever made these weights for licence, training data and consent"}
 
 
 _PUBLISHED_AS = {"ViT-B/32": VIT_B_32, "open_clip:ViT-B-32-quickgelu/openai": VIT_B_32}

@@ -1,8 +1,8 @@
 """Two-tower models through transformers (4 and 5), "hf:ID": a model of the Hugging Face hub, or a local folder of one.
 
 Each family is read as its publisher reads it (`FAMILIES`); a model of any other is refused. Pictures go through the
-model's own processor. In transformers 5 that resizes with torchvision, not Pillow, so that embeddings differ a little
-from OpenAI's on the same weights (about 1e-2 of the pixel range at edges).
+model's own processor. Where half a pixel is left over, that of transformers 5 crops one pixel further to the left than
+OpenAI's, so that embeddings differ a little on the same weights.
 """
 
 from __future__ import annotations
