@@ -216,7 +216,7 @@ class PromptExplorer:
             self._places.setdefault(_notes_of(name), self._w.HTML())
         groups = [self._group(box, name) for name, box in self.boxes.items()]
         self._column.children = groups
-        self.which.options = [(printable(name), name) for name in self.boxes]
+        self._choose(self.which, [(printable(name), name) for name in self.boxes], next(iter(self.boxes)))
         self._is_busy = is_busy
 
     def _put(self, place: str, shown: object) -> None:
@@ -260,7 +260,7 @@ class PromptExplorer:
             if options != list(one.options):
                 self._choose(one, options, options[0][1])
 
-    def _choose(self, chosen: Any, options: Sequence[tuple[str, int]], value: int) -> None:
+    def _choose(self, chosen: Any, options: Sequence[tuple[str, Any]], value: Any) -> None:
         """Set a list's options and choice without acting on it."""
         is_busy, self._is_busy = self._is_busy, True
         if list(chosen.options) != list(options):

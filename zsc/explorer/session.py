@@ -7,6 +7,7 @@ try is what was typed: it can be kept in a file and asked again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")
 KIND = "zsc tries"  # of a file
 ANY, WRONG_CLASS = -1, -2  # in place of the index of a class
+_ARTICLES = re.compile(r"\b(an?|the)\s+(an?|the)\b", re.IGNORECASE)  # of a template, and of what is put into it
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
 
 
@@ -376,14 +378,12 @@ def _notes(classifier: ZeroShotClassifier, texts: Mapping[str, str], templates: 
         if row.warning == "too long":  # nobody can pass truncate=True here, and it was cut
             advice = f"{advice.partition(';')[0]}; the rest is not read, shorten it."
         found.setdefault(row.class_name, []).append(f"{row.warning}, “{_cut(row.prompt)}”: {advice}")
-    holds = [re.compile(".+".join(map(re.escape, t.split("{}"))), re.IGNORECASE) for t in from_lines(templates)]
     for name, text in texts.items():
-        for line in from_lines(text):
-            if any(one.fullmatch(line) and one.pattern != ".+" for one in holds):
-                words = (
-                    f"template twice, “{_cut(line)}”: it holds the template already; leave only what stands for {{}}."
-                )
-                found.setdefault(name, []).append(words)
+        for line, template in itertools.product(from_lines(text), from_lines(templates)):
+            is_filled = template != "{}" and re.fullmatch(".+".join(map(re.escape, template.split("{}"))), line)
+            if is_filled or _ARTICLES.search(template.replace("{}", line)):
+                words = f"a template within a template, “{_cut(template.replace('{}', line))}”"
+                found.setdefault(name, []).append(f"{words}: leave only what stands for {{}}, or empty the templates.")
     return found
 
 
