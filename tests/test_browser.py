@@ -289,6 +289,8 @@ def cut_off(page, widths=(1280, 700, 350)):
         e => e.getBoundingClientRect().right > panel.getBoundingClientRect().right + 1 && !e.closest('.wide')
     ).map(e => e.className)"""
     size, found = page.viewport_size, {}
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+b")  # without the side bar
     for width in widths:
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(300)

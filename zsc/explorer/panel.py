@@ -103,6 +103,17 @@ class PromptExplorer:
         The widgets of the history, the exports, and the reader's own picture.
     """
 
+    boxes: dict[str, Any]
+    templates: Any
+    pooling: Any
+    back: Any
+    true: Any
+    said: Any
+    order: Any
+    which: Any
+    widget: Any
+    _column: Any
+
     def __init__(
         self,
         embeddings: ImageEmbeddings,
@@ -121,15 +132,15 @@ class PromptExplorer:
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._shown: list[Any] = []
         self._is_busy, self._page, self._hidden = False, 0, f"zsc-still-{next(_NUMBER)}"
-        texts, templates = self.session.start
-        begin = {"texts": texts, "templates": templates, "pooling": pooling or self.session.first.pooling or "mean"}
-        self.answer, self.fault = self.session.ask(**begin), None  # a wrong model or wrong classes end here
+        first_pooling = pooling or self.session.first.pooling or "mean"
+        self.answer = self.session.ask(*self.session.start, first_pooling)  # a wrong model or wrong classes end here
+        self.fault: tuple[str | None, str] | None = None
         if self.keep and keep != BESIDE and (last := self.session.load(self.keep)) and prompts is None:
             self.answer = last
         self._places = {name: self._w.HTML() for name in (*PLACES, _notes_of(""))}
         self._put("about", html.about(self.session))
         self._make_widgets()
-        self.own = OwnPicture(self._w, self._safely)
+        self.own = OwnPicture(self._w)
         self.widget = self._lay_out()
         self._restore(self.answer)
         self.remember()
@@ -147,8 +158,7 @@ class PromptExplorer:
     def update(self) -> None:
         """Ask for what stands in the boxes, and show the answer, or the sentence that says why it is missing."""
         try:
-            texts = {name: box.value for name, box in self.boxes.items()}
-            self.answer = self.session.ask(texts, self.templates.value, self.pooling.value)
+            self.answer = self.session.ask(self._typed(), self.templates.value, self.pooling.value)
             self.fault = None
         except Exception as error:  # whatever a model raises: the old answer must not stand for the new one
             self.fault = getattr(error, "box", None), _sentence(error)
@@ -178,9 +188,7 @@ class PromptExplorer:
     def leave_out(self, name: str) -> None:
         """Take a class away; with labels, its pictures do not count until it is added again."""
         if len(self.boxes) <= 2:
-            raise ValueError(
-                f"{printable(name)} cannot be left out: a choice needs two classes; add another one first."
-            )
+            raise ValueError(f"{printable(name)} cannot be left out: a choice needs two classes; add one first.")
         self._set_classes({one: text for one, text in self._typed().items() if one != name})
 
     def rename(self, name: str, new: str) -> None:
@@ -301,8 +309,7 @@ class PromptExplorer:
         w = self._w
         narrow = {"width": "auto", "max_width": "100%"}
         fit = {"layout": narrow, "style": {"description_width": "auto"}}
-        labelled = self.session.labelled is not None
-        self.boxes: dict[str, Any] = {}
+        self.boxes = {}
         self.templates = self._box("", "templates")
         self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **fit)
         self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **fit)
@@ -317,14 +324,14 @@ class PromptExplorer:
         self.order = w.Dropdown(
             options=[("most sure first", False), ("least sure first", True)], description="order", **fit
         )
-        self.order.value = not labelled
-        self.true.layout.display = "" if labelled else "none"
+        if self.session.labelled is None:
+            self.order.value, self.true.layout.display = True, "none"
         self.earlier, self.later = self._button("earlier", self._turn(-1)), self._button("more", self._turn(1))
         self.which = w.Dropdown(description="class", **fit)
         self.name = w.Text(description="name", placeholder="of a new class, or a new name", **fit)
         self._changes = [
-            self._button("add", lambda: self.add_class(self.name.value)),
-            self._button("rename", lambda: self.rename(self.which.value, self.name.value)),
+            self._button("add", lambda: self.add_class(self.name.value.strip())),
+            self._button("rename", lambda: self.rename(self.which.value, self.name.value.strip())),
             self._button("leave out", lambda: self.leave_out(self.which.value)),
         ]
         kept = (
@@ -442,8 +449,8 @@ class PromptExplorer:
 class OwnPicture:
     """An upload, a box for a path or URL, the picture, and one bar per class; `widgets` is the ipywidgets module."""
 
-    def __init__(self, widgets: Any, safely: Callable[[Callable[[], None]], None]) -> None:
-        self._w, self._safely = widgets, safely
+    def __init__(self, widgets: Any) -> None:
+        self._w = widgets
         self.path = widgets.Text(
             description="or a path or URL", continuous_update=False, style={"description_width": "auto"}
         )
@@ -454,7 +461,7 @@ class OwnPicture:
         self.widget = widgets.VBox([widgets.HTML(str(html.own_hint(LIMIT))), self._row, self.said, shown])
         self.embedded: ImageEmbeddings | None = None
         self.renew()
-        self.path.observe(lambda change: change["new"].strip() and self.take(change["new"].strip()), "value")
+        self.path.observe(self._on_path, "value")
         self.again.on_click(self._on_again)
 
     def renew(self) -> None:
@@ -493,6 +500,10 @@ class OwnPicture:
             f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is a new one."
         )
         self.said.value = str(html.message(words, True))
+
+    def _on_path(self, change: Any) -> None:
+        if change["new"].strip():
+            self.take(change["new"].strip())
 
     def _on_upload(self, change: Any) -> None:
         for file in change["new"]:

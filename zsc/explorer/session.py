@@ -46,9 +46,6 @@ class BoxError(ValueError):
         super().__init__(message)
         self.box = box
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.box, str(self))
-
 
 @dataclass(frozen=True)
 class Card:
