@@ -1,7 +1,8 @@
 """PromptExplorer: the session as an ipywidgets panel for JupyterLab 4 and Notebook 7.
 
-ipywidgets is imported when a panel is made. Answers come a moment after the last key; a try goes into the history when
-the reader has paused. Without a browser the panel works as well: set a box, read `texts`.
+ipywidgets is imported when a panel is made. Answers come a moment after the last key; a try goes into the history, and
+into a file, when the reader has paused. What is shown and what can be pressed follows from the newest answer and from
+what is at fault, in `_show`. Without a browser the panel works as well: set a box, read `texts`.
 """
 
 from __future__ import annotations
@@ -10,32 +11,63 @@ import asyncio
 import base64
 import importlib
 import io
+import itertools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
+from zsc.checks import check_unique
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.explorer.session import Answer, ExplorerSession, as_lines
+from zsc.explorer.session import ANY, WRONG_CLASS, Answer, ExplorerSession, read_tries
 from zsc.files import expanded, printable
-from zsc.images import ImageError, open_image, thumbnail
+from zsc.images import describe, open_image, thumbnail
 from zsc.plots.maps import confused_pairs
-from zsc.plots.style import MOST_CELLS, RIGHT, WRONG
-from zsc.prompts import POOLINGS, ClassPrompts
+from zsc.plots.style import RIGHT, WRONG
+from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS, ClassPrompts
 from zsc.report import PAGES
+from zsc.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
 ANSWER_AFTER, REMEMBER_AFTER = 0.25, 1.5  # seconds without a key
 PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
+PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
+LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
+PLACES = ("about", "accuracy", "recall", "confusion", "gallery", "history", "message")
 SUFFIXES = (".yaml", ".yml", ".json")
-STILL = ("about", "accuracy", "recall", "confusion", "gallery", "history")  # shown where widgets do not live
+BESIDE = "beside the notebook"  # for `keep`
+WRONG_TEXT = ("#B34700", "#FF8A3D")  # on light and on dark ground: contrast 5.5 and 6.9, WRONG itself has 3.9
 WIDE, WRAP = {"width": "98%"}, {"flex_flow": "row wrap"}
-_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "PIXELS": PIXELS, "MOST_CELLS": MOST_CELLS, "confused_pairs": confused_pairs}
+interval = cache(wilson_interval)  # SciPy's takes a millisecond
+_NUMBER = itertools.count(1)
+_log = logging.getLogger("zsc")
+
+
+def bars_of(answer: Answer) -> list[dict[str, Any]]:
+    """List what the bars show of each class, its recall or its share; of many classes the most telling first."""
+    found, names = answer.evaluation, answer.result.class_names
+    parts = answer.counts.to_numpy() if found is None else np.bincount(found.y_true[found.right], minlength=len(names))
+    totals = [len(answer.index)] * len(names) if found is None else np.bincount(found.y_true, minlength=len(names))
+    rows = []
+    for k, (part, n) in enumerate(zip(parts.tolist(), map(int, totals), strict=True)):
+        if n:
+            words = (
+                str(part) if found is None else "{:.3f} of {}, {:.3f} to {:.3f}".format(part / n, n, *interval(part, n))
+            )
+            rows.append({"k": k, "name": names[k], "share": part / n, "words": words})
+    return sorted(rows, key=lambda row: row["share"] * (1 if found else -1)) if len(rows) > MANY else rows
+
+
+_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "WRONG_TEXT": WRONG_TEXT, "PIXELS": PIXELS, "MANY": MANY, "zip": zip}
+_KNOWN |= {"confused_pairs": confused_pairs, "bars_of": bars_of}
 html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module  # a macro for each place
 
 
@@ -53,16 +85,34 @@ class PromptExplorer:
         set, else "a photo of a {}" with the class names.
     pooling
         The rule to begin with; None takes that of the prompts, else "mean".
+    keep
+        A file for the tries; those that it holds are asked again, and the boxes begin with the last one unless prompts
+        are given. By default, in a notebook, a file in its folder (named in the panel), whose tries a button brings
+        back; None keeps nothing.
 
     Attributes
     ----------
-    session, answer
-        What asks and remembers, with `session.history`, a table of what was tried; and the newest `Answer`.
+    session, answer, fault
+        What asks and remembers, with `session.history`, a table of what was tried; the newest `Answer`; and where what
+        is typed has none, the class at fault (None: no box in particular, "": the templates) with a sentence.
     boxes, templates, pooling
         The widgets to type into, `boxes` by class name.
+    true, said, order
+        Which pictures the gallery shows.
     back, code, copy, file, save, own
         The widgets of the history, the exports, and the reader's own picture.
     """
+
+    boxes: dict[str, Any]
+    templates: Any
+    pooling: Any
+    back: Any
+    true: Any
+    said: Any
+    order: Any
+    which: Any
+    widget: Any
+    _column: Any
 
     def __init__(
         self,
@@ -71,27 +121,34 @@ class PromptExplorer:
         prompts: ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None = None,
         *,
         pooling: str | None = None,
+        keep: str | Path | None = BESIDE,
     ) -> None:
-        try:
-            self._w: Any = importlib.import_module("ipywidgets")
-        except ImportError as error:
-            raise ImportError("the explorer needs ipywidgets: pip install 'ipywidgets>=8'.") from error
+        self._w = load_ipywidgets()
         self.session = ExplorerSession(embeddings, model, prompts)
+        self.keep = Path(self.session.file_name()) if keep == BESIDE else None if keep is None else expanded(keep)
+        if keep == BESIDE and not _in_a_loop():  # a script, or a test
+            self.keep = None
         self._pictures: dict[int, tuple[Any, str | None]] = {}
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
-        texts, templates = self.session.start
-        self._make_widgets(texts, templates, pooling or self.session.first.pooling or "mean")
-        self._places = {name: self._w.HTML() for name in (*STILL, "message", *map(_notes_of, texts))}
+        self._shown: list[Any] = []
+        self._is_busy, self._page, self._hidden = False, 0, f"zsc-still-{next(_NUMBER)}"
+        first_pooling = pooling or self.session.first.pooling or "mean"
+        self.answer = self.session.ask(*self.session.start, first_pooling)  # a wrong model or wrong classes end here
+        self.fault: tuple[str | None, str] | None = None
+        if self.keep and keep != BESIDE and (last := self.session.load(self.keep)) and prompts is None:
+            self.answer = last
+        self._places = {name: self._w.HTML() for name in (*PLACES, _notes_of(""))}
         self._put("about", html.about(self.session))
+        self._make_widgets()
         self.own = OwnPicture(self._w)
-        self.answer = self._ask()  # a wrong model or wrong classes end here, not in a widget
-        self._show(self.answer)
-        self.remember()
-        for widget in (*self.boxes.values(), self.templates, self.pooling):
-            widget.observe(self._on_typing, "value")
-        self.back.observe(self._on_back, "value")
-        self.save.on_click(self._on_save)
         self.widget = self._lay_out()
+        self._restore(self.answer)
+        self.remember()
+        for widget in (self.templates, self.pooling):
+            widget.observe(self._on_typing, "value")
+        for widget in (self.true, self.said, self.order):
+            widget.observe(self._on_choice, "value")
+        self.back.observe(self._on_back, "value")
 
     @property
     def texts(self) -> dict[str, str]:
@@ -101,36 +158,144 @@ class PromptExplorer:
     def update(self) -> None:
         """Ask for what stands in the boxes, and show the answer, or the sentence that says why it is missing."""
         try:
-            self.answer = self._ask()
-        except (TypeError, ValueError) as error:
-            self._put("accuracy", html.problem(str(error)))
-        else:
-            self._show(self.answer)
+            self.answer = self.session.ask(self._typed(), self.templates.value, self.pooling.value)
+            self.fault = None
+        except Exception as error:  # whatever a model raises: the old answer must not stand for the new one
+            self.fault = getattr(error, "box", None), _sentence(error)
+        self._show()
 
     def remember(self) -> None:
-        """Write the newest answer into the history."""
+        """Write the newest answer into the history, keep the tries, and bring the displayed still form up to date."""
         self.session.remember(self.answer)
-        self._put("history", html.history(self.session))
-        tries = [(f"try {k}", k) for k in range(1, 1 + len(self.session.tried))]
-        self.back.options = [("go back to ...", 0), *tries]
+        kept = f"The tries are kept in {printable(self.keep)}." if self.keep else ""
+        if self.keep and len(self.session.tried) > 1:
+            try:
+                self.session.save(self.keep)
+            except (OSError, ValueError) as error:
+                kept = f"The tries are not kept: {error}"
+        self._put("history", html.history(self.session, kept))
+        self._show_place()
+        for shown in self._shown:
+            shown.update(self._still(), raw=True)
 
-    def _ask(self) -> Answer:
-        texts = {name: box.value for name, box in self.boxes.items()}
-        return self.session.ask(texts, self.templates.value, self.pooling.value)
+    def add_class(self, name: str, text: str = "") -> None:
+        """Add a class with a box; without a text it begins with the name, as the first boxes did."""
+        if name in self.boxes or not name.strip():
+            raise ValueError(f"{printable(name) or 'nothing'}: write the name of a class that is not there yet.")
+        text = text or (name if self.templates.value else DEFAULT_TEMPLATE.replace("{}", name))
+        self._set_classes({**self._typed(), name: text})
 
-    def _put(self, place: str, shown: str) -> None:
+    def leave_out(self, name: str) -> None:
+        """Take a class away; with labels, its pictures do not count until it is added again."""
+        if len(self.boxes) <= 2:
+            raise ValueError(f"{printable(name)} cannot be left out: a choice needs two classes; add one first.")
+        self._set_classes({one: text for one, text in self._typed().items() if one != name})
+
+    def rename(self, name: str, new: str) -> None:
+        """Call a class otherwise; its text and its pictures stay."""
+        if not new.strip():
+            raise ValueError(f"{printable(name)}: write the new name beside it.")
+        check_unique([new if one == name else one for one in self.boxes], "the classes")
+        self.session.rename(name, new)
+        self._set_classes({new if one == name else one: text for one, text in self._typed().items()})
+
+    def _typed(self) -> dict[str, str]:
+        return {name: box.value for name, box in self.boxes.items()}
+
+    def _set_classes(self, texts: Mapping[str, str]) -> None:
+        self._set_boxes(texts)
+        self.update()
+        self.remember()
+
+    def _restore(self, answer: Answer) -> None:
+        """Put what was typed for an answer into the boxes again."""
+        self._is_busy = True
+        self._set_boxes(answer.texts)
+        self.templates.value, self.pooling.value = answer.templates, answer.classifier.pooling
+        self._is_busy = False
+        self.answer, self.fault = answer, None
+        self._show()
+
+    def _set_boxes(self, texts: Mapping[str, str]) -> None:
+        """Show one box per class; those that are there already stay the same ones."""
+        is_busy, self._is_busy = self._is_busy, True
+        for name in self.boxes.keys() - texts.keys():
+            del self._places[_notes_of(name)]
+        self.boxes = {name: self.boxes.get(name) or self._box(text, name) for name, text in texts.items()}
+        for name, text in texts.items():
+            self.boxes[name].value = text
+            self._places.setdefault(_notes_of(name), self._w.HTML())
+        groups = [self._group(box, name) for name, box in self.boxes.items()]
+        self._column.children = groups
+        self._choose(self.which, [(printable(name), name) for name in self.boxes], next(iter(self.boxes)))
+        self._is_busy = is_busy
+
+    def _put(self, place: str, shown: object) -> None:
         self._places[place].value = str(shown)
 
-    def _show(self, answer: Answer) -> None:
-        """Show the numbers first: the pictures of the gallery may have to be opened."""
-        for place in ("accuracy", "recall", "confusion"):
-            self._put(place, getattr(html, place)(answer))
-        for name in self.boxes:
-            self._put(_notes_of(name), html.notes(answer.notes.get(name, [])))
-        self.code.value = as_code(answer)
+    def _say(self, text: str, is_wrong: bool = False) -> None:
+        self._put("message", html.message(text, is_wrong))
+
+    def _show(self) -> None:
+        """Show the answer, or what is at fault and the answer before; the pictures last, as they have to be opened."""
+        answer, (at_fault, sentence) = self.answer, self.fault or (None, "")
+        is_old = self.fault is not None
+        self._put("accuracy", html.problem(sentence) if is_old else html.accuracy(answer))
+        for place in ("recall", "confusion"):
+            self._put(place, getattr(html, place)(answer, is_old))
+        for name, box in {**self.boxes, "": self.templates}.items():
+            is_wrong = is_old and name == at_fault
+            self._put(_notes_of(name), html.notes([sentence] if is_wrong else [] if is_old else answer.notes.get(name)))
+            (box.add_class if is_wrong else box.remove_class)("zsc-wrong")
+        self.code.value = "" if is_old else as_code(answer)
         self.copy.value = str(html.copy_button(self.code.value))
-        self.own.show(answer)
-        self._put("gallery", html.cards(answer, self._open([card.image for card in answer.cards])))
+        self.save.disabled = is_old
+        self._say("")
+        self._show_place()
+        self.own.show(answer, is_old)
+        self._show_lists()
+        self._show_gallery()
+
+    def _show_place(self) -> None:
+        """Say in the list of tries which one is looked at."""
+        place = 0 if self.fault else self.session.place_of(self.answer)
+        said = [in_short(a.evaluation) if a.evaluation else f"{a.result.n} pictures" for a in self.session.tried]
+        self._choose(self.back, [("what is typed", 0), *((f"try {k}: {w}", k) for k, w in enumerate(said, 1))], place)
+
+    def _show_lists(self) -> None:
+        """Offer the classes of the answer above the gallery; a choice stays as long as its class does."""
+        classes = [(printable(name), k) for k, name in enumerate(self.answer.result.class_names)]
+        wrong = [("a wrong class", WRONG_CLASS)] if self.answer.evaluation else []
+        for one, first in ((self.true, []), (self.said, wrong)):
+            options = [*first, ("any class", ANY), *classes]
+            if options != list(one.options):
+                self._choose(one, options, options[0][1])
+
+    def _choose(self, chosen: Any, options: Sequence[tuple[str, Any]], value: Any) -> None:
+        """Set a list's options and choice without acting on it."""
+        is_busy, self._is_busy = self._is_busy, True
+        if list(chosen.options) != list(options):
+            chosen.options = options
+        chosen.value = value
+        self._is_busy = is_busy
+
+    def _show_gallery(self) -> None:
+        answer, unsure = self.answer, self.order.value
+        rows = answer.rows(self.true.value, self.said.value, unsure=unsure)
+        pages = max(1, -(-len(rows) // PAGE))
+        self._page = min(max(self._page, 0), pages - 1)
+        cards = answer.show(rows[self._page * PAGE :][:PAGE])
+        uris = self._open([card.image for card in cards])
+        noun = "mistakes" if self.said.value == WRONG_CLASS else "pictures"
+        where = [f"of {self.true.label}"] * (self.true.value != ANY) + [f"said to be {self.said.label}"] * (
+            self.said.value >= 0
+        )
+        first, what = self._page * PAGE, " ".join([noun, *where])
+        title = (
+            f"the {'least' if unsure else 'most'} confident {what}: {first + 1} to {first + len(cards)} of {len(rows)}"
+        )
+        self._put("gallery", html.cards(title if rows else f"no {what}", cards, uris, bool(self.fault)))
+        self.earlier.disabled, self.later.disabled = self._page == 0, self._page + 1 >= pages
 
     def _open(self, images: Sequence[Any]) -> list[str | None]:
         """Turn pictures into small data URIs, each opened once, side by side."""
@@ -140,77 +305,140 @@ class PromptExplorer:
                 self._pictures[id(image)] = (image, uri)  # the picture too, so that its id is not given to another
         return [self._pictures[id(image)][1] for image in images]
 
-    def _make_widgets(self, texts: Mapping[str, str], templates: str, pooling: str) -> None:
-        w, hint = self._w, "one prompt per line; \\n within one breaks it"
-        self.boxes = {name: self._box(text, hint) for name, text in texts.items()}
-        self.templates = self._box(templates, "empty: lines are prompts; or: a photo of a {}")
-        self.pooling = w.Dropdown(options=POOLINGS, value=pooling, description="pooling", layout={"width": "180px"})
-        self.back = w.Dropdown(options=[("go back to ...", 0)], layout={"width": "180px"})
-        self.code = w.Textarea(rows=8, layout=WIDE)
+    def _make_widgets(self) -> None:
+        w = self._w
+        narrow = {"width": "auto", "max_width": "100%"}
+        fit = {"layout": narrow, "style": {"description_width": "auto"}}
+        self.boxes = {}
+        self.templates = self._box("", "templates")
+        self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **fit)
+        self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **fit)
+        self.code = w.Textarea(rows=8, disabled=True, description="code", layout=WIDE)
+        self.code.add_class("zsc-box")
         self.copy = w.HTML()
-        self.file = w.Text(value="prompts.yaml", layout={"width": "220px"})
-        self.save = w.Button(description="export to YAML", icon="save", layout={"width": "160px"})
+        self.file = w.Text(value="prompts.yaml", description="file", **fit)
+        self.save = self._button("export to YAML", self._on_save)
+        self.true = w.Dropdown(description="pictures of", **fit)
+        self.said = w.Dropdown(description="said to be", **fit)
+        self.true.add_class("zsc-true"), self.said.add_class("zsc-said")
+        self.order = w.Dropdown(
+            options=[("most sure first", False), ("least sure first", True)], description="order", **fit
+        )
+        if self.session.labelled is None:
+            self.order.value, self.true.layout.display = True, "none"
+        self.earlier, self.later = self._button("earlier", self._turn(-1)), self._button("more", self._turn(1))
+        self.which = w.Dropdown(description="class", **fit)
+        self.name = w.Text(description="name", placeholder="of a new class, or a new name", **fit)
+        self._changes = [
+            self._button("add", lambda: self.add_class(self.name.value.strip())),
+            self._button("rename", lambda: self.rename(self.which.value, self.name.value.strip())),
+            self._button("leave out", lambda: self.leave_out(self.which.value)),
+        ]
+        kept = (
+            len(read_tries(self.keep, self.session.embeddings.dataset)) if self.keep and not self.session.tried else 0
+        )
+        self.reload = self._button(f"bring back {kept} kept tries", self._bring_back)
+        self.reload.layout.display = "" if kept else "none"
 
-    def _box(self, text: str, hint: str) -> Any:
-        rows = min(6, max(1, len(text.splitlines())))
-        return self._w.Textarea(value=text, placeholder=hint, rows=rows, continuous_update=True, layout=WIDE)
+    def _button(self, words: str, call: Callable[[], None]) -> Any:
+        button = self._w.Button(description=words, layout={"width": "auto"})
+        button.on_click(lambda _: self._safely(call))
+        return button
+
+    def _box(self, text: str, name: str) -> Any:
+        rows, shown = min(6, max(1, len(text.splitlines()))), printable(name)
+        hint = {"placeholder": "one prompt per line; \\n within one breaks it", "tooltip": shown}
+        box = self._w.Textarea(value=text, description=shown, rows=rows, continuous_update=True, layout=WIDE, **hint)
+        box.observe(self._on_typing, "value")
+        return box.add_class("zsc-box")
 
     def _on_typing(self, _: Any) -> None:
-        self._later(ANSWER_AFTER, self.update)
-        self._later(REMEMBER_AFTER, self.remember)
+        if not self._is_busy:
+            self._later(ANSWER_AFTER, self.update)
+            self._later(REMEMBER_AFTER, self.remember)
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call when no key was pressed for so long; at once where no event loop runs (scripts and tests)."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            call()
+        if not _in_a_loop():
+            self._safely(call)
             return
         if call in self._timers:
             self._timers[call].cancel()
-        self._timers[call] = loop.call_later(seconds, call)
+        self._timers[call] = asyncio.get_running_loop().call_later(seconds, self._safely, call)
+
+    def _safely(self, call: Callable[[], None]) -> None:
+        """Call what a reader asked for; whatever goes wrong becomes one sentence."""
+        try:
+            call()
+        except Exception as error:
+            self._say(_sentence(error), is_wrong=True)
+
+    def _on_choice(self, _: Any) -> None:
+        if not self._is_busy:
+            self._page = 0
+            self._safely(self._show_gallery)
+
+    def _turn(self, pages: int) -> Callable[[], None]:
+        def turn() -> None:
+            self._page += pages
+            self._show_gallery()
+
+        return turn
 
     def _on_back(self, change: Any) -> None:
-        if not change["new"]:
-            return
-        answer = self.session.tried[change["new"] - 1]
-        for name, texts in answer.prompts.texts.items():
-            self.boxes[name].value = as_lines(texts)
-        self.templates.value, self.pooling.value = "", answer.classifier.pooling
-        self.back.value = 0
+        if change["new"] and not self._is_busy:
+            self._safely(lambda: self._restore(self.session.tried[change["new"] - 1]))
 
-    def _on_save(self, _: Any) -> None:
-        try:
-            words = f"written: {save_prompts(self.answer, self.file.value)}"
-        except (OSError, ValueError) as error:
-            words = str(error)
-        self._put("message", html.notes([words]))
+    def _bring_back(self) -> None:
+        last = self.session.load(self.keep) if self.keep else None
+        self.reload.layout.display = "none"
+        self._restore(last or self.answer)
+        self.remember()
+
+    def _on_save(self) -> None:
+        if self.fault is None:
+            self._say(f"written: {save_prompts(self.answer, self.file.value).resolve()}")
+
+    def _group(self, box: Any, name: str) -> Any:
+        """Put what is said of a box under it."""
+        group = self._w.VBox([box, self._places[_notes_of(name)]], layout={"flex": "0 0 auto"})
+        return group.add_class("zsc-class") if name else group
 
     def _lay_out(self) -> Any:
         w, place = self._w, self._places
-        stay = {"flex": "0 0 auto"}  # where the column is full it scrolls; boxes keep their height
-        boxes = [
-            w.VBox([w.HTML(str(html.label(name))), box, place[_notes_of(name)]], layout=stay)
-            for name, box in self.boxes.items()
-        ]
-        for one in boxes:
-            one.add_class("zsc-class")
-        common = w.VBox([w.HTML(str(html.label("templates"))), self.templates, self.pooling], layout=stay)
-        column = {"width": "36%", "min_width": "260px", "max_height": "520px", "overflow": "auto"}
-        left = w.VBox([*boxes, common], layout=column)
-        column = {"width": "63%", "min_width": "320px", "padding": "0 0 0 14px"}
-        right = w.VBox([place["accuracy"], place["gallery"]], layout=column)
+        hint = w.HTML(str(html.hint()))
+        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
+        common = [self._group(self.templates, ""), hint, self.pooling, change]
+        self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
+        column = {"flex": "1 1 260px", "min_width": "min(100%, 260px)"}
+        left = w.VBox([self._column, *common], layout=column)
+        lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
+        column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
+        right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
         top, tables = (w.HBox(pair, layout=WRAP) for pair in ([left, right], [place["recall"], place["confusion"]]))
-        exports = w.HBox([self.back, self.copy, self.file, self.save], layout=WRAP)
+        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save], layout=WRAP)
         prompts = w.VBox([top, tables, place["history"], exports, place["message"], self.code])
         tabs = w.Tab(children=[prompts, self.own.widget], titles=["prompts", "your own picture"])
-        return w.VBox([w.HTML(str(html.style())), place["about"], tabs])
+        return w.VBox([w.HTML(str(html.style(self._hidden))), place["about"], tabs]).add_class("zsc-panel")
+
+    def _still(self) -> dict[str, str]:
+        """Write down the newest answer as it stands, for where widgets do not live."""
+        cards = self.answer.cards[: PAGE // 2]
+        uris = self._open([card.image for card in cards])
+        page = html.still(self.session, self.answer, cards, uris, self._hidden)
+        return {"text/html": str(page), "text/plain": repr(self)}
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Show the panel; where widgets do not live (GitHub), the newest answer as it stands."""
         shown: dict[str, Any] = dict(self.widget._repr_mimebundle_(**options) or {})
-        page = "".join([str(html.style()), *(self.texts[name] for name in STILL)])
-        return shown | {"text/plain": repr(self), "text/html": page}
+        return shown | self._still()
+
+    def _ipython_display_(self) -> None:
+        """Show the panel, and beside it the still form: it hides while the panel lives, and is kept up to date."""
+        display = importlib.import_module("IPython.display").display
+        display(self.widget._repr_mimebundle_() | {"text/plain": repr(self)}, raw=True)
+        if handle := display(self._still(), raw=True, display_id=True):
+            self._shown.append(handle)
 
     def __repr__(self) -> str:
         found = self.answer.evaluation
@@ -219,36 +447,79 @@ class PromptExplorer:
 
 
 class OwnPicture:
-    """A file upload, the picture, and one bar per class; `widgets` is the ipywidgets module."""
+    """An upload, a box for a path or URL, the picture, and one bar per class; `widgets` is the ipywidgets module."""
 
     def __init__(self, widgets: Any) -> None:
-        self.upload = widgets.FileUpload(accept="image/*", multiple=False, description="a picture")
-        self.picture, self.bars = widgets.HTML(), widgets.HTML(str(html.own_hint()))
-        self.widget = widgets.VBox([self.upload, widgets.HBox([self.picture, self.bars], layout=WRAP)])
+        self._w = widgets
+        self.path = widgets.Text(
+            description="or a path or URL", continuous_update=False, style={"description_width": "auto"}
+        )
+        self.again = widgets.Button(description="nothing happened?", layout={"width": "auto"})
+        self.picture, self.bars, self.said = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self._row = widgets.HBox(layout=WRAP)
+        shown = widgets.HBox([self.picture, self.bars], layout=WRAP)
+        self.widget = widgets.VBox([widgets.HTML(str(html.own_hint(LIMIT))), self._row, self.said, shown])
         self.embedded: ImageEmbeddings | None = None
-        self.upload.observe(self._on_upload, "value")
+        self.renew()
+        self.path.observe(self._on_path, "value")
+        self.again.on_click(self._on_again)
 
-    def show(self, answer: Answer) -> None:
+    def renew(self) -> None:
+        """Make a new upload button: one whose message was too large for the server waits for ever."""
+        self.upload = self._w.FileUpload(accept="image/*", multiple=False, description="a picture", tooltip="a picture")
+        self.upload.observe(self._on_upload, "value")
+        self._row.children = [self.upload, self.path, self.again]
+
+    def show(self, answer: Answer, is_old: bool = False) -> None:
         """Draw the bars of an answer, where there is a picture."""
         self.answer = answer
         if self.embedded is not None:
             proba = answer.classifier.predict_proba(self.embedded)[0]
-            self.bars.value = str(html.own_bars(dict(zip(answer.classifier.class_names, proba, strict=True))))
+            pairs = sorted(zip(answer.classifier.class_names, proba.tolist(), strict=True), key=lambda pair: -pair[1])
+            rows = [{"name": name, "share": p, "words": f"{p:.3f}"} for name, p in pairs]
+            self.bars.value = str(html.own_bars(rows, is_old))
 
-    def take(self, content: bytes, name: str) -> None:
-        """Embed a picture and show it, or the sentence that says why it cannot be opened."""
+    def take(self, source: Any, name: str = "") -> None:
+        """Embed a picture (bytes, a path, a URL) and show it, or the sentence that says why it cannot be opened."""
+        name = name or describe(source)
+        self.embedded, self.picture.value, self.bars.value, self.said.value = None, "", "", ""
         try:
-            picture = open_image(content, name=name)
-        except ImageError as error:
-            self.embedded, self.picture.value, self.bars.value = None, "", str(html.problem(str(error)))
-            return
-        self.embedded = self.answer.classifier.embed([picture])
-        self.picture.value = str(html.own_picture(picture_uri(picture, LARGE), name))
-        self.show(self.answer)
+            picture = open_image(source, name=name)
+            self.embedded = self.answer.classifier.embed([picture])
+            self.show(self.answer)
+            best = self.answer.classifier.class_names[
+                int(self.answer.classifier.predict_proba(self.embedded)[0].argmax())
+            ]
+            self.picture.value = str(html.own_picture(picture_uri(picture, LARGE), name, best))
+        except Exception as error:  # what a decoder or a model raises
+            self.said.value = str(html.message(_sentence(error), True))
+
+    def _on_again(self, _: Any) -> None:
+        self.renew()
+        words = (
+            f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is a new one."
+        )
+        self.said.value = str(html.message(words, True))
+
+    def _on_path(self, change: Any) -> None:
+        if change["new"].strip():
+            self.take(change["new"].strip())
 
     def _on_upload(self, change: Any) -> None:
         for file in change["new"]:
             self.take(bytes(file["content"]), str(file["name"]))
+
+
+def load_ipywidgets() -> Any:
+    """Import ipywidgets; ImportError says what to install where it is missing or too old."""
+    advice = "pip install 'ipywidgets>=8', then restart the kernel and load the page again."
+    try:
+        found = importlib.import_module("ipywidgets")
+    except ImportError as error:
+        raise ImportError(f"the explorer needs ipywidgets: {advice}") from error
+    if int(found.__version__.partition(".")[0]) < 8:
+        raise ImportError(f"the explorer needs ipywidgets>=8, this is {found.__version__}: {advice}")
+    return found
 
 
 def picture_uri(image: Any, size: int = PIXELS) -> str | None:
@@ -311,6 +582,22 @@ def in_short(evaluation: Evaluation) -> str:
     low, high = evaluation.interval
     words = f"accuracy {evaluation.accuracy:.3f} ({evaluation.correct} of {evaluation.n})"
     return f"{words}, 95 % interval {low:.3f} to {high:.3f}"
+
+
+def _sentence(error: Exception) -> str:
+    """Say what went wrong; the trace of what zsc did not foresee goes to the log."""
+    if isinstance(error, (ValueError, OSError)) and str(error):
+        return str(error)
+    _log.error("the explorer", exc_info=error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _notes_of(class_name: str) -> str:
