@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from test_families import CASES, siglip
 from test_open_clip import folder  # noqa: F401  a fixture
 
 import zsc
+from zsc.datasets import published
 from zsc.models import conformance
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform
@@ -106,31 +106,28 @@ class TestPublished:
     """Stand-ins in the very format of the published tables: this model's own numbers, rounded as those are."""
 
     @pytest.fixture
-    def reference(self, toy, tmp_path):
-        for table in conformance.CHECKOUT.glob("*.csv"):
-            shutil.copy(table, tmp_path)
-        samples = pd.read_csv(tmp_path / "openai_vitb32_samples.csv")
+    def reference(self, toy, tmp_path, monkeypatch):
+        samples = published("openai_vitb32_samples")
         photos = [conformance.photo(name) for name in samples.columns[1:]]
         texts = toy.encode_texts([f"This is {text}" for text in samples["text"]])
         samples.iloc[:, 1:] = np.round(texts @ toy.encode_images(photos).T, 2)
         samples.to_csv(tmp_path / "openai_vitb32_samples.csv", index=False)
-        words = pd.read_csv(tmp_path / "clip_vitb32_text_cosines.csv").set_index("a ...")
+        words = published("clip_vitb32_text_cosines").set_index("a ...")
         texts = toy.encode_texts([f"a {word}" for word in words.index])
         pd.DataFrame(np.round(texts @ texts.T, 4), words.index, words.columns).to_csv(
             tmp_path / "clip_vitb32_text_cosines.csv"
         )
-        logits = pd.read_csv(tmp_path / "published_logits.csv")
+        logits = published("published_logits")
         mine = (logits["checkpoint"] == conformance.VIT_B_32) & logits["logit"].notna()
         texts = toy.encode_texts(list(logits.loc[mine, "text"]))
         image = toy.encode_images([conformance.photo("coffee.png")])
         logits.loc[mine, "logit"] = np.round(toy.logit_scale * image @ texts.T, 4)[0]
         logits.to_csv(tmp_path / "published_logits.csv", index=False)
+        monkeypatch.setattr(conformance, "published", lambda name: pd.read_csv(tmp_path / f"{name}.csv"))
         return tmp_path
 
     def test_right_numbers_agree(self, toy, reference):
-        card = zsc.models.check(
-            toy, checkpoint=conformance.VIT_B_32, reference=reference, coco=conformance.photo("coffee.png")
-        )
+        card = zsc.models.check(toy, checkpoint=conformance.VIT_B_32, coco=conformance.photo("coffee.png"))
         found = card.table.iloc[len(conformance.LIMITS) :].set_index("what")
         assert found.loc["image-text cosines", "n"] == 64 and found.loc["text-text cosines", "n"] == 7381
         assert (found.loc[["image-text cosines", "text-text cosines", "logits"], "verdict"] == "agrees").all()
@@ -144,10 +141,10 @@ class TestPublished:
         text = pd.read_csv(reference / f"{table}.csv")
         text.iloc[2, 7] += 0.1
         text.to_csv(reference / f"{table}.csv", index=False)
-        assert what in differing(zsc.models.check(toy, checkpoint=conformance.VIT_B_32, reference=reference))
+        assert what in differing(zsc.models.check(toy, checkpoint=conformance.VIT_B_32))
 
     def test_without_the_picture_it_is_said(self, toy, reference):
-        card = zsc.models.check(toy, checkpoint="google/siglip-base-patch16-224", reference=reference)
+        card = zsc.models.check(toy, checkpoint="google/siglip-base-patch16-224")
         said = card.table["verdict"].iloc[-1]
         assert said.startswith("not compared: pass the picture, http") and card.verdict == "agrees"
 

@@ -15,8 +15,17 @@ from zsc.datasets.drawn import draw_dataset
 from zsc.datasets.listing import check_split
 from zsc.datasets.samples import load_samples
 from zsc.images import local_path
+from zsc.published import published
 
-__all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset"]
+__all__ = [
+    "ImageDataset",
+    "check_dataset",
+    "dataset_names",
+    "download_dataset",
+    "find_published",
+    "load_dataset",
+    "published",
+]
 
 PUBLISHED: dict[str, Published] = {**glasses.FORMS, **afhq.FORMS, **imagenette.FORMS}
 _MADE: dict[str, tuple[Callable[..., ImageDataset], Sequence[str]]] = {  # needs no files: what makes it, its options

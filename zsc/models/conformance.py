@@ -23,6 +23,7 @@ from zsc.drawings import draw
 from zsc.images import open_image
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, weights_path
+from zsc.published import published
 
 TEXTS = [
     "a photo of a cat", "A Photo of a Cat.", "an English springer spaniel", "“curly”, naïve CAFÉ &amp; more",
@@ -31,8 +32,6 @@ TEXTS = [
 SHAPES = ((128, 128), (640, 480), (300, 451), (90, 400), (1000, 333), (224, 224), (57, 61), (512, 384))  # width, height
 LIMITS = {"pixels": 1e-5, "token ids": 0, "image embeddings": 5e-5, "text embeddings": 5e-5, "probabilities": 1e-3}
 HALF = 1000  # times as much where the model computes in half precision
-REFERENCE = Path(__file__).parents[1] / "reference"  # in a wheel; in the checkout it is data/reference
-CHECKOUT = Path(__file__).parents[2] / "data" / "reference"
 VIT_B_32 = "openai/clip-vit-base-patch32"
 COCO = "http://images.cocodataset.org/val2017/000000039769.jpg"
 
@@ -67,9 +66,7 @@ class Conformance:
         return "differs" if (self.table["verdict"] == "differs").any() else "agrees"
 
 
-def check(
-    model: Encoder | str, *, coco: str | Path | None = None, checkpoint: str = "", reference: str | Path | None = None
-) -> Conformance:
+def check(model: Encoder | str, *, coco: str | Path | None = None, checkpoint: str = "") -> Conformance:
     """Lay a model beside its publisher's own code, and beside what has been published of it.
 
     Eight drawings of odd sizes and eight odd texts go through both. An encoder takes the publisher's pixels, so that a
@@ -85,14 +82,12 @@ def check(
     checkpoint
         The name under which numbers of this model were published, such as "openai/clip-vit-base-patch32"; where absent,
         what the model's own name says.
-    reference
-        The folder of the tables of published numbers; None takes those of this project.
     """
     from zsc.models import as_encoder
 
     encoder = as_encoder(model)
     pictures = [draw(("faces", "animals")[i % 2], i).picture.resize(shape) for i, shape in enumerate(SHAPES)]
-    rows = [*_beside_publisher(encoder, pictures), *_beside_published(encoder, checkpoint, reference, coco)]
+    rows = [*_beside_publisher(encoder, pictures), *_beside_published(encoder, checkpoint, coco)]
     return Conformance(encoder.info, pd.DataFrame(rows, columns=list(_ROW)), known_of(encoder.info))
 
 
@@ -242,24 +237,22 @@ def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     return Answers("its two packages", pixels.numpy(), tokens.numpy(), images.numpy(), texts.numpy(), proba)
 
 
-def _beside_published(
-    encoder: Encoder, checkpoint: str, reference: str | Path | None, coco: str | Path | None
-) -> Iterator[dict[str, Any]]:
+def _beside_published(encoder: Encoder, checkpoint: str, coco: str | Path | None) -> Iterator[dict[str, Any]]:
     """Compare with every number that has been published of this checkpoint; say which need a picture to be passed."""
     name = checkpoint or _PUBLISHED_AS.get(encoder.name) or encoder.name.removeprefix("hf:")
     if name == VIT_B_32:
-        table = table_of("openai_vitb32_samples", reference)
+        table = published("openai_vitb32_samples")
         images = encoder.encode_images([photo(name) for name in table.columns[1:]])
         texts = encoder.encode_texts([f"This is {text}" for text in table["text"]])
         yield _row(
             "image-text cosines", "OpenAI's notebook Interacting with CLIP", texts @ images.T, table.iloc[:, 1:], 0.015
         )
-        table = table_of("clip_vitb32_text_cosines", reference).set_index("a ...")
+        table = published("clip_vitb32_text_cosines").set_index("a ...")
         texts = encoder.encode_texts([f"a {word}" for word in table.index])
         upper = np.triu_indices(len(table), 1)
         theirs = table.to_numpy()[upper]
         yield _row("text-text cosines", "embeddings of facebookresearch/Detic", (texts @ texts.T)[upper], theirs, 0.003)
-    logits = table_of("published_logits", reference)
+    logits = published("published_logits")
     for (head, source, what), rows in logits[logits["checkpoint"] == name].groupby(["head", "source", "picture"]):
         yield _beside_logits(encoder, rows, head, f"{source.partition(';')[0]}, {what.partition(',')[0]}", coco)
 
@@ -283,12 +276,6 @@ def _beside_logits(
 def photo(name: str) -> Image.Image:
     """Open one of the photographs that scikit-image carries, the pictures of OpenAI's notebook."""
     return open_image(str(importlib.resources.files("skimage") / "data" / name))
-
-
-def table_of(name: str, folder: str | Path | None = None) -> pd.DataFrame:
-    """Read a table of published numbers; `data/reference/README.md` says where each comes from."""
-    place = Path(folder) if folder else REFERENCE if REFERENCE.is_dir() else CHECKOUT
-    return pd.read_csv(place / f"{name}.csv")
 
 
 def known_of(info: EncoderInfo) -> dict[str, str]:
