@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Result: TypeAlias = "pd.DataFrame | Evaluation"  # a table, or the result that knows its tables, its model and its data
 RIGHT, WRONG, NEUTRAL = "#0072B2", "#D55E00", "#555555"  # Okabe and Ito's blue and vermilion
+WRONG_TEXT, WRONG_TEXT_DARK = "#B34700", "#FF8A3D"  # vermilion as text needs 4.5 : 1, on white and on a dark ground
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
 WIDTH = 8.0  # inches; at 110 dots per inch as wide as a page of GitHub
