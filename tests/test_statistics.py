@@ -10,6 +10,7 @@ from scipy.stats import binom, binomtest, multinomial
 
 from zsc.evaluation import holm, images_needed, mcnemar, paired_bootstrap, paired_interval, wilson_interval
 from zsc.selection import choose_repeatedly, compare_right
+from zsc.statistics import next_right
 
 
 def agreeing(rng, n, first, second, apart):
@@ -43,6 +44,19 @@ def test_wilson_covers(n, accuracy):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n", [5, 17, 1000])
+def test_the_next_hundred_fall_where_they_are_expected(n):
+    """Whatever the true accuracy, about 95 of 100 times; the Wilson interval alone would be far too narrow for that."""
+    rng = np.random.default_rng(n)
+    truth = rng.random(1000)
+    correct, following = rng.binomial(n, truth), rng.binomial(100, truth)
+    ends = np.array([next_right(c, n) for c in correct.tolist()])
+    assert 0.93 < np.mean((ends[:, 0] <= following) & (following <= ends[:, 1])) < 0.99
+    if n == 1000:
+        wilson = 100 * np.array([wilson_interval(c, n) for c in correct.tolist()])
+        assert np.mean((wilson[:, 0] <= following) & (following <= wilson[:, 1])) < 0.7
+
+
 class TestPairedInterval:
     SHARES = ((0.02, 0), (0.05, 0), (0.05, 0.01), (0.1, 0.02), (0.2, 0.05), (0.2, 0.2), (0.45, 0.45), (0.9, 0.02))
 
