@@ -319,7 +319,8 @@ class Evaluation:
 
         Empty where all recalls are equal.
         """
-        seen = self.by_class.query("n > 0")
+        table = self.by_class
+        seen = table[table["n"] > 0]
         first, others = seen.iloc[0], seen.iloc[1:]
         lowest = seen[seen["recall"] == first["recall"]]
         if len(lowest) == len(seen):
