@@ -217,7 +217,9 @@ def test_classes_with_their_intervals_lowest_recall_first():
     assert table.loc["class 3", ["recall", "low", "high", "precision", "f1"]].isna().all()  # no pictures, never given
     assert np.isnan(table.loc["class 4", "precision"]) and table.loc["class 4", "f1"] == 0  # never given
     assert table.loc["class 1", "precision"] == 0  # given once, wrongly
-    assert evaluation.report["support"].dtype.kind == table["n"].dtype.kind == "i"
+    wrong = counted([0, 0], [1, 2])
+    assert wrong.report["support"].dtype.kind == wrong.by_class["n"].dtype.kind == "i", "also where nothing is right"
+    assert [row["support"] for row in wrong.to_dict()["report"]] == [1, 2] and wrong.accuracy == 0
 
 
 def small(**options):

@@ -294,7 +294,8 @@ class Evaluation:
         labels = np.arange(len(self.class_names))
         columns = precision_recall_fscore_support(self._labels, self.y_pred, labels=labels, zero_division=0)
         names = ("precision", "recall", "f1", "support")
-        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=_index(self.class_names, "class"))
+        table = pd.DataFrame(dict(zip(names, columns, strict=True)), index=_index(self.class_names, "class"))
+        return table.astype({"support": int})  # scikit-learn counts in floats where no prediction is right
 
     @property
     def by_class(self) -> pd.DataFrame:

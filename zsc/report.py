@@ -39,7 +39,11 @@ TONES = {  # on the ground a text has a contrast of at least 4.5, a bar of 3, al
     "dark": {"ground": "#1B1B1B", "text": "#EEEEEE", "faint": "#B0B0B0", "wrong": WRONG_TEXT_DARK, "bar": "#56B4E9",
              "track": "#383838", "line": "#555555"},
 }  # fmt: skip
-SHADES = {"right": RIGHT, "wrong": WRONG, "most": 60}  # of a cell of the confusion; percent of colour where all are in it
+SHADES = {
+    "right": RIGHT,
+    "wrong": WRONG,
+    "most": 60,
+}  # of a cell of the confusion; percent of colour where all are in it
 
 
 def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
@@ -88,16 +92,17 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
 
 def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[tuple[str, str], list[dict[str, Any]]]]:
     """List which classes are taken for which, the most frequent first; and under (true, predicted) what is shown."""
-    pairs, counts = confused_pairs(evaluation), evaluation.by_class["n"]
-    pairs["share"] = pairs["pictures"] / counts[pairs["true"]].to_numpy()
-    errors, names = evaluation.errors, ["true", "predicted"]
-    errors["place"] = errors[names].merge(pairs[names].assign(place=range(len(pairs))), how="left")["place"].to_numpy()
+    pairs, counts, errors = confused_pairs(evaluation), evaluation.by_class["n"].to_dict(), evaluation.errors
+    pairs["share"] = [row.pictures / counts[row.true] for row in pairs.itertuples()]
+    places = {pair: place for place, pair in enumerate(zip(pairs["true"], pairs["predicted"], strict=True))}
+    errors["place"] = [places[pair] for pair in zip(errors["true"], errors["predicted"], strict=True)]
     errors["turn"] = errors.groupby("place").cumcount()  # every confusion has its turn before one has its second
     shown = errors.sort_values(["turn", "place"], kind="stable").head(most).sort_values(["place", "turn"])
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in shown.to_dict("records"):
         image = None if evaluation.images is None else evaluation.images[row["index"]]
-        name = f"picture {row['index']}" if image is None else _file_name(image)
+        is_named = isinstance(image, (str, PurePath)) or getattr(image, "filename", "")
+        name = _file_name(image) if is_named else f"picture {row['index']}"
         card = row | {"name": name, "uri": None if image is None else picture_uri(image, PIXELS)}
         groups.setdefault((row["true"], row["predicted"]), []).append(card)
     return pairs, groups
@@ -119,7 +124,7 @@ def _templates(prompts: Mapping[str, Sequence[str]]) -> Sequence[str]:
 
 def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
     """Draw how sure and how often right: name, picture, what it shows in words, and its numbers."""
-    bins = evaluation.reliability.query("n > 0")[["n", "confidence", "accuracy"]]
+    bins = evaluation.reliability.query("n > 0")[["confidence", "accuracy", "n"]]
     text = "; ".join(f"{row.accuracy:.3f} of {row.n} at {row.confidence:.3f}" for row in bins.itertuples())
     yield "Reliability", data_uri(plots.reliability(evaluation, title="Reliability")), (
         f"Reliability curve: the share that is right at each mean probability: {text}."
