@@ -398,7 +398,7 @@ class Evaluation:
         return replace(self.select(kept), made_by=replace(self.made_by, other=other))
 
     def summary(self) -> str:
-        """Say the result in a few sentences: accuracy, how sure, against what, and the weakest class if it can be told."""
+        """Say the result in a few sentences: accuracy, how sure, against what, and `weakest`."""
         low, high = self.interval
         baseline, made_by = self.majority_baseline, self.made_by
         text = (

@@ -179,7 +179,7 @@ def _file_name(image: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Show a value on a page: three decimals, "-" for none; control characters and bytes that are no UTF-8 as escapes."""
+    """Show a value on a page: three decimals, "-" for NaN; control characters, bytes that are no UTF-8 as escapes."""
     if hasattr(value, "__html__"):  # what a macro made is markup already
         return value
     if isinstance(value, float):
