@@ -283,10 +283,10 @@ def test_the_comparison_table():
     assert row["difference_low"] < row["difference"] < row["difference_high"]
     assert (row["difference_low"], row["difference_high"]) == paired_interval(better, base)
     assert row["p_value"] == mcnemar(better, base) and row["p_adjusted"] == 2 * row["p_value"]
-    assert row["verdict"] == "better than base"
-    assert table.loc["copy", "verdict"] == "400 images cannot tell it from base"
+    assert row["verdict"] == "better than 'base'"
+    assert table.loc["copy", "verdict"] == "400 images cannot tell it from 'base'"
     other = compare_right({"base": base, "better": better}, reference="better")
-    assert other.loc["base", "verdict"] == "worse than better" and (other["reference"] == "better").all()
+    assert other.loc["base", "verdict"] == "worse than 'better'" and (other["reference"] == "better").all()
     with pytest.raises(ValueError, match="reference='none'; .* base, better"):
         compare_right({"base": base, "better": better}, reference="none")
 
@@ -294,12 +294,12 @@ def test_the_comparison_table():
 def test_a_row_says_why_a_small_p_value_alone_is_not_enough():
     first, second = counted(17, 7, 0)
     alone = compare_right({"names": second, "sentence": first}).loc["sentence"]
-    assert alone["verdict"] == "better than names" and alone["difference_low"] > 0
+    assert alone["verdict"] == "better than 'names'" and alone["difference_low"] > 0
     many = compare_right({"names": second, "sentence": first} | {str(i): second for i in range(6)}).loc["sentence"]
     assert many["p_value"] < 0.05 < many["p_adjusted"]
-    assert many["verdict"] == "17 images cannot tell it from names after 7 comparisons"
+    assert many["verdict"] == "17 images cannot tell it from 'names' after 7 comparisons"
     lost = compare_right({"names": first[:6], "other": second[:6]}).loc["other"]
-    assert lost["difference_high"] < 0 and lost["verdict"] == "worse than names"
+    assert lost["difference_high"] < 0 and lost["verdict"] == "worse than 'names'"
 
 
 def test_right_predictions_may_be_lists_or_series():
