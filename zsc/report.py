@@ -39,11 +39,7 @@ TONES = {  # on the ground a text has a contrast of at least 4.5, a bar of 3, al
     "dark": {"ground": "#1B1B1B", "text": "#EEEEEE", "faint": "#B0B0B0", "wrong": WRONG_TEXT_DARK, "bar": "#56B4E9",
              "track": "#383838", "line": "#555555"},
 }  # fmt: skip
-SHADES = {
-    "right": RIGHT,
-    "wrong": WRONG,
-    "most": 60,
-}  # of a cell of the confusion; percent of colour where all are in it
+SHADES: dict[str, Any] = {"right": RIGHT, "wrong": WRONG, "most": 60}  # of a cell of the confusion; percent of colour
 
 
 def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
@@ -101,7 +97,7 @@ def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[tup
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in shown.to_dict("records"):
         image = None if evaluation.images is None else evaluation.images[row["index"]]
-        is_named = isinstance(image, (str, PurePath)) or getattr(image, "filename", "")
+        is_named = isinstance(image, (str, PurePath)) or bool(getattr(image, "filename", ""))
         name = _file_name(image) if is_named else f"picture {row['index']}"
         card = row | {"name": name, "uri": None if image is None else picture_uri(image, PIXELS)}
         groups.setdefault((row["true"], row["predicted"]), []).append(card)

@@ -203,7 +203,7 @@ def table_lines(
         del kept[going.pop(0)]
     while sum(2 + wide for wide in kept.values()) > room and max((kept[j] for j in texts & set(kept)), default=1) > 1:
         kept[max(texts & set(kept), key=kept.__getitem__)] -= 1
-    lines = []
+    lines: list[str] = []
     for row in zip(*(cells[j] for j in kept), strict=True):
         parts = [
             textwrap.wrap(cell, wide, break_on_hyphens=False) for cell, wide in zip(row, kept.values(), strict=True)
@@ -224,7 +224,8 @@ def _cell(value: Any) -> str:
 
 def prediction_lines(answer: Evaluation, reasons: Mapping[int, str]) -> list[str]:
     """Return one line per picture: predicted class, probability, right or wrong where that is known; or the reason."""
-    images, rows = list(with_names(answer.table)["image"]), []
+    images = list(with_names(answer.table)["image"])
+    rows: list[tuple[Any, ...]] = []
     names = zip(images, file_names(images), answer.y_true, answer.y_pred, strict=True)
     for i, (image, name, true, predicted) in enumerate(names):
         if i in reasons:
