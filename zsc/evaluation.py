@@ -343,7 +343,43 @@ class Evaluation:
         labels = np.arange(len(self.class_names))
         columns = precision_recall_fscore_support(self._labels, self.y_pred, labels=labels, zero_division=0)
         names = ("precision", "recall", "f1", "support")
-        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=_index(self.class_names, "class"))
+        table = pd.DataFrame(dict(zip(names, columns, strict=True)), index=_index(self.class_names, "class"))
+        return table.astype({"support": int})  # scikit-learn counts in floats where no prediction is right
+
+    @property
+    def by_class(self) -> pd.DataFrame:
+        """One row per class, the lowest recall first; NaN where a share is undefined, as for a name never given.
+
+        Columns n (its pictures), right, recall, low and high (the 95 % Wilson interval of the recall), precision, f1.
+        """
+        report, given = self.report, np.bincount(self.y_pred, minlength=len(self.class_names))
+        table = report[["support"]].rename(columns={"support": "n"})
+        table["right"] = np.bincount(self.y_true[self.right], minlength=len(table))
+        table["recall"] = report["recall"].where(table["n"] > 0)
+        counts = zip(table["right"].tolist(), table["n"].tolist(), strict=True)
+        ends = [wilson_interval(right, n) if n else (math.nan, math.nan) for right, n in counts]
+        table[["low", "high"]] = np.array(ends)
+        table["precision"] = report["precision"].where(given > 0)
+        table["f1"] = report["f1"].where(table["n"] + given > 0)
+        return table.sort_values(["recall", "high"], kind="stable")
+
+    @property
+    def weakest(self) -> str:
+        """Name the class of the lowest recall where its interval is below all others; else say that it cannot be told.
+
+        Empty where all recalls are equal.
+        """
+        table = self.by_class
+        seen = table[table["n"] > 0]
+        first, others = seen.iloc[0], seen.iloc[1:]
+        lowest = seen[seen["recall"] == first["recall"]]
+        if len(lowest) == len(seen):
+            return ""
+        if first["high"] < others["low"].min():
+            return f"Weakest: {first.name}, recall {first['recall']:.3f} of {first['n']:.0f}."
+        which = first.name if len(lowest) == 1 else f"{len(lowest)} classes"
+        lowest_recall = f"Lowest recall: {which}, {first['recall']:.3f} of {lowest['n'].sum()}"
+        return f"{lowest_recall}; too few pictures to tell which class is the weakest."
 
     @cached_property
     def _yes_report(self) -> pd.DataFrame:
@@ -434,20 +470,19 @@ class Evaluation:
         return replace(self.select(kept), made_by=replace(self.made_by, other=other))
 
     def summary(self) -> str:
-        """Say the result in a few sentences: accuracy, how sure, against what, and the weakest class."""
+        """Say the result in a few sentences: accuracy, how sure, against what, and `weakest`."""
         if self.thresholds is not None:
             return self._yes_summary()
         low, high = self.interval
-        baseline, seen, made_by = self.majority_baseline, self._seen, self.made_by
+        baseline, made_by = self.majority_baseline, self.made_by
         text = (
             f"accuracy {self.accuracy:.3f} ({self.correct} of {self.n}), 95 % interval {low:.3f} to {high:.3f}, "
             f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives {baseline:.3f}."
         )
         if low <= baseline:
             text += f" This is {NO_BETTER}."
-        worst = seen.iloc[int(seen["recall"].argmin())]
-        if worst["recall"] < seen["recall"].max():
-            text += f" Weakest: {worst.name}, recall {worst['recall']:.3f} of {int(worst['support'])}."
+        if weakest := self.weakest:
+            text += f" {weakest}"
         if made_by.left_out:
             text += f" Left out, as they cannot be opened: {made_by.left_out} pictures."
         return text + " Classes were matched by position." * (made_by.matched_by == "position")

@@ -196,9 +196,9 @@ def _verdict(row: pd.Series, base: str, tests: int) -> str:
     if np.isnan(row["p_value"]):
         return "reference"
     if row["p_adjusted"] < ALPHA:
-        return f"{'better' if row['difference'] > 0 else 'worse'} than {base}"
+        return f"{'better' if row['difference'] > 0 else 'worse'} than {base!r}"
     counted = f" after {tests} comparisons" if row["p_value"] < ALPHA else ""  # it could if it were the only one
-    return f"{int(row['n'])} images cannot tell it from {base}{counted}"
+    return f"{int(row['n'])} images cannot tell it from {base!r}{counted}"
 
 
 @dataclass(frozen=True, eq=False)

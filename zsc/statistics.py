@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import betabinom, binom, binomtest, norm
 
 from zsc.checks import as_list, check_count, check_fraction, check_same_length, short
 
@@ -36,9 +37,31 @@ def wilson_interval(correct: int, n: int, confidence: float = CONFIDENCE) -> tup
     [0.73, 0.88]
     """
     n = check_count(n, "n")
-    test = binomtest(check_count(correct, "correct", low=0, high=n), n)
-    low, high = test.proportion_ci(check_fraction(confidence, "confidence"), method="wilson")
+    return _wilson(check_count(correct, "correct", low=0, high=n), n, check_fraction(confidence, "confidence"))
+
+
+@lru_cache(4096)  # of many classes most have the same counts
+def _wilson(correct: int, n: int, confidence: float) -> tuple[float, float]:
+    low, high = binomtest(correct, n).proportion_ci(confidence, method="wilson")
     return float(low), float(high)
+
+
+def next_right(correct: int, n: int, following: int = 100, confidence: float = CONFIDENCE) -> tuple[int, int]:
+    """Predict how many of the `following` pictures are right after `correct` of n: the fewest and the most.
+
+    The central interval of the beta-binomial distribution under Jeffreys' prior. It is wider than the Wilson interval,
+    which is of the share in the long run: the next hundred pictures vary by themselves.
+
+    Examples
+    --------
+    >>> next_right(89, 100)
+    (79, 96)
+    """
+    n = check_count(n, "n")
+    correct = check_count(correct, "correct", low=0, high=n)
+    counts = betabinom(check_count(following, "following"), correct + 0.5, n - correct + 0.5)
+    low, high = counts.interval(check_fraction(confidence, "confidence"))
+    return int(low), int(high)
 
 
 def mcnemar(first: Right, second: Right) -> float:

@@ -45,12 +45,12 @@ def run(arguments: Namespace) -> Outcome:
     text = [
         f"Model     {model.name}",
         f"Data set  {once['dataset']}, {once['n']} pictures",
-        f"Tested    against {once['reference']!r}: exact McNemar, adjusted by Holm; intervals 95 %",
+        f"Tested    against {once['reference']!r}: exact McNemar, adjusted by Holm; 95 % intervals",
         f"Baseline  {once['baseline']:.3f} by always naming the most frequent class",
         "",
-        *table_lines(table[list(SHOWN)]),
+        *table_lines(table[list(SHOWN)], drop=("p_value", "macro_recall", "difference", "low", "high")),
         "",
-        *(f"{name}: {verdict}" for name, verdict in table["verdict"].items() if verdict != "reference"),
+        *(f"{name!r}: {verdict}" for name, verdict in table["verdict"].items() if verdict != "reference"),
         *([f"Classes matched by position: {', '.join(by_position)}"] if by_position else []),
         "",
     ]
