@@ -352,6 +352,7 @@ class Evaluation:
 
         Columns n (its pictures), right, recall, low and high (the 95 % Wilson interval of the recall), precision, f1.
         """
+        self.check_one_label()
         report, given = self.report, np.bincount(self.y_pred, minlength=len(self.class_names))
         table = report[["support"]].rename(columns={"support": "n"})
         table["right"] = np.bincount(self.y_true[self.right], minlength=len(table))
