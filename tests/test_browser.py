@@ -343,8 +343,8 @@ def test_typing_a_prompt_changes_accuracy_and_gallery(build, tmp_path):
 def explorer_saved(page, notebook):
     """Save the notebook and read the still form in it."""
     assert page.locator("[class^=zsc-still]").is_hidden()  # while the panel lives
-    page.keyboard.press("Escape")
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(2000)
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.get_by_text("Save Notebook", exact=True).click()
+    page.locator(".jp-mod-dirty").first.wait_for(state="detached")
     cells = nbformat.read(notebook, as_version=4).cells
     return "".join(output.get("data", {}).get("text/html", "") for output in cells[-1].outputs)
