@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 from zsc.checks import check_choice, check_same_length, frozen
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images
+from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images, embed_texts
 from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
 from zsc.models import as_encoder
-from zsc.prompts import ClassPrompts, as_prompts, check_pooling, check_prompts
+from zsc.prompts import ClassPrompts, advice_on, as_prompts, check_pooling
 from zsc.scoring import ClassMismatchError, class_weights, match_by, score_classes, to_proba
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class ZeroShotClassifier:
         Cut prompts that are longer than the model can read, instead of refusing them.
     text_embeddings
         Shape (M, D), one row per prompt, where they are known already; the attribute of this name is read-only.
+    store
+        A folder that keeps the prompts' embeddings, as `zsc.embed_texts` does; None keeps them in memory only.
 
     Examples
     --------
@@ -65,13 +68,14 @@ class ZeroShotClassifier:
         pooling: str | None = None,
         truncate: bool = False,
         text_embeddings: NDArray[np.float32] | None = None,
+        store: str | Path | None = None,
     ) -> None:
         self.prompts = as_prompts(prompts)
         check_pooling(pooling, optional=True)
         self.pooling = pooling or self.prompts.pooling or "mean"
         self.model = as_encoder(model)
         if text_embeddings is None:
-            text_embeddings = self.model.encode_texts(self.prompts.prompts, truncate=truncate)
+            text_embeddings = embed_texts(self.model, self.prompts.prompts, store, truncate=truncate)
         self.text_embeddings = frozen(text_embeddings)
         check_same_length(text_embeddings=self.text_embeddings, prompts=self.prompts)
         if self.pooling == "mean":
@@ -94,9 +98,7 @@ class ZeroShotClassifier:
 
     @cached_property
     def _advice(self) -> pd.DataFrame:
-        tokenizer = getattr(self.model, "tokenizer", None)
-        options = {"count_tokens": tokenizer.count, "limit": tokenizer.limit} if tokenizer is not None else {}
-        return check_prompts(self.prompts, **options)
+        return advice_on(self.prompts, self.model)
 
     def embed(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
