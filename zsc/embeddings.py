@@ -43,17 +43,7 @@ from zsc.datasets import ImageDataset
 from zsc.files import printable, shown
 from zsc.images import ImageError, describe, is_url, open_image, read_source
 from zsc.models import as_encoder
-from zsc.store import (
-    MANIFEST,
-    TEXT,
-    EmbeddingStore,
-    FileKey,
-    ForeignError,
-    PathIndex,
-    file_key,
-    read_table,
-    write_table,
-)
+from zsc.store import MANIFEST, EmbeddingStore, FileKey, ForeignError, PathIndex, file_key, read_table, write_table
 
 if TYPE_CHECKING:
     from zsc.models.base import Encoder, Transform
@@ -345,10 +335,10 @@ def embed_texts(
     rows = {text: remembered.pop((text, truncate), None) for text in asked}  # and put back: the latest stand last
     new = [text for text, row in rows.items() if row is None or store is not None]  # a store keeps all it is asked for
     ids = encoder.token_ids(new, truncate=truncate)
-    digests = [TEXT + hashlib.sha256(str(tokens).encode()).digest()[len(TEXT) :] for tokens in ids]
+    digests = [EmbeddingStore.key_of(tokens) for tokens in ids]
     kept, found = None, dict[bytes, np.ndarray]()
     if store is not None:
-        kept = _store_of(encoder, store)
+        kept = EmbeddingStore(store, encoder.fingerprint, encoder.embed_dim, asdict(encoder.info))
         values, is_there = kept.get(digests)
         found = {digest: values[i] for i, digest in enumerate(digests) if is_there[i]}
     text_of = {digests[i]: new[i] for i in sorted(range(len(new)), key=lambda i: len(ids[i]))}  # for little padding
@@ -370,10 +360,6 @@ def embed_texts(
     return np.stack([rows[text] for text in asked]) if asked else np.empty((0, encoder.embed_dim), np.float32)
 
 
-def _store_of(model: Encoder, folder: str | Path) -> EmbeddingStore:
-    return EmbeddingStore(folder, model.fingerprint, model.embed_dim, asdict(model.info))
-
-
 def _check_store(store: Any) -> None:
     if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
         raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
@@ -392,7 +378,7 @@ class _Job:
         self.seen: list[tuple[FileKey, bytes]] = []
         self.store: EmbeddingStore | None = None
         if store is not None:
-            self.store = _store_of(model, store)
+            self.store = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info))
             self.index = PathIndex(store)
             digests = self.index.lookup(dataset.paths)
             kept, self.found = self.store.get(digests)

@@ -98,6 +98,11 @@ class EmbeddingStore:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @staticmethod
+    def key_of(tokens: Sequence[int]) -> bytes:
+        """Return the digest of a text: of the tokens that a model reads, without padding."""
+        return TEXT + hashlib.sha256(str(tokens).encode()).digest()[len(TEXT) :]
+
     @property
     def texts(self) -> int:
         """How many of the embeddings are of texts."""
