@@ -164,6 +164,8 @@ class TestTokens:
             "don't DON'T",
             "犬🐶 a_b",
         ]
+        rng = np.random.default_rng(0)
+        odd += ["".join(map(chr, rng.integers(*codes, 30))) for codes in [(32, 127)] * 300 + [(0, 300)] * 100]
         for texts in (odd, [t.format("tench") for t in template_set("imagenet-80")], odd):
             own = [[tokens.start, *codec.encode(text), tokens.end] for text in texts]
             assert tokens.ids(texts) == own and [tokens.count(text) for text in texts] == list(map(len, own))

@@ -19,6 +19,7 @@ ONE_AT_A_TIME = threading.Lock()  # a fast tokenizer of transformers keeps paddi
 CLEANING: dict[str, Callable[[str], str]] = {  # open_clip's: mended letters, no HTML, and what each name says
     name: open_clip_tokenizer.get_clean_fn(name) for name in ("canonicalize", "lower", "whitespace")
 } | {"": str}
+PLAIN = re.compile("[ -%'-~]*")  # printable ASCII without "&": there is nothing to mend, and no HTML
 
 
 class BytePairTokenizer:
@@ -43,8 +44,10 @@ class BytePairTokenizer:
 
     def _encoded(self, text: str) -> list[int]:
         """Return what `codec.encode` does; each word is looked up once, as a template repeats it a thousand times."""
-        found: list[int] = []
-        for word in self.codec.pat.findall(self.codec.clean_fn(text)):
+        found, clean = list[int](), self.codec.clean_fn
+        if clean == CLEANING["lower"] and PLAIN.fullmatch(text):
+            clean = str.lower  # all that it does there, and 20 times as fast
+        for word in self.codec.pat.findall(clean(text)):
             if word not in self._ids:
                 letters = "".join(self.codec.byte_encoder[byte] for byte in word.encode())
                 self._ids[word] = [self.codec.encoder[part] for part in self.codec.bpe(letters).split(" ")]
