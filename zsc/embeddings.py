@@ -331,9 +331,9 @@ def embed_texts(
     _check_store(store)
     asked = check_texts([texts] if isinstance(texts, str) else texts, "texts")
     encoder = as_encoder(model)
-    remembered = _TEXTS_OF.setdefault(encoder, {})
-    rows = {text: remembered.pop((text, truncate), None) for text in asked}  # and put back: the latest stand last
-    new = [text for text, row in rows.items() if row is None or store is not None]  # a store keeps all it is asked for
+    memory = _TEXTS_OF.setdefault(encoder, {})
+    rows = {t: row for t in asked if (row := memory.pop((t, truncate), None)) is not None}  # put back as the latest
+    new = [text for text in dict.fromkeys(asked) if text not in rows or store is not None]  # a store gets them all
     ids = encoder.token_ids(new, truncate=truncate)
     digests = [EmbeddingStore.key_of(tokens) for tokens in ids]
     kept, found = None, dict[bytes, np.ndarray]()
@@ -354,9 +354,9 @@ def embed_texts(
             if kept is not None:
                 kept.try_add(part, np.stack([found[digest] for digest in part]))
     rows |= {text: found[digest].copy() for text, digest in zip(new, digests, strict=True)}
-    remembered |= {(text, truncate): row for text, row in rows.items()}
-    for key in list(remembered)[: -(REMEMBERED // (4 * encoder.embed_dim))]:
-        remembered.pop(key, None)
+    memory |= {(text, truncate): row for text, row in rows.items()}
+    for key in list(memory)[: -(REMEMBERED // (4 * encoder.embed_dim))]:
+        memory.pop(key, None)
     return np.stack([rows[text] for text in asked]) if asked else np.empty((0, encoder.embed_dim), np.float32)
 
 
