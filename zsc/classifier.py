@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,11 +29,11 @@ from zsc.checks import (
 )
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images
+from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images, embed_texts
 from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
 from zsc.models import as_encoder
-from zsc.prompts import ClassPrompts, as_prompts, check_pooling, check_prompts
+from zsc.prompts import ClassPrompts, advice_on, as_prompts, check_pooling
 from zsc.scoring import TIE, ClassMismatchError, Match, class_weights, match_by, score_classes, to_proba
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class ZeroShotClassifier:
         With `multi_label`: from which score on the answer is yes; one number, or K, or what `fit_thresholds` returned
         for the same model and prompts. Scores are the probabilities of a model with a sigmoid head, where None stands
         for 0.5; else cosines, where None leaves them to `fit_thresholds`.
+    store
+        A folder that keeps the prompts' embeddings, as `zsc.embed_texts` does; None keeps them in memory only.
 
     Examples
     --------
@@ -84,6 +87,7 @@ class ZeroShotClassifier:
         text_embeddings: NDArray[np.float32] | None = None,
         multi_label: bool = False,
         thresholds: Evaluation | float | Sequence[float] | None = None,
+        store: str | Path | None = None,
     ) -> None:
         self.prompts = as_prompts(prompts)
         self.multi_label = multi_label
@@ -92,7 +96,7 @@ class ZeroShotClassifier:
         self.pooling = pooling or self.prompts.pooling or "mean"
         self.model = as_encoder(model)
         if text_embeddings is None:
-            text_embeddings = self.model.encode_texts(self.prompts.prompts, truncate=truncate)
+            text_embeddings = embed_texts(self.model, self.prompts.prompts, store, truncate=truncate)
         self.text_embeddings = frozen(text_embeddings)
         check_same_length(text_embeddings=self.text_embeddings, prompts=self.prompts)
         if self.pooling == "mean":
@@ -133,9 +137,7 @@ class ZeroShotClassifier:
 
     @cached_property
     def _advice(self) -> pd.DataFrame:
-        tokenizer = getattr(self.model, "tokenizer", None)
-        options = {"count_tokens": tokenizer.count, "limit": tokenizer.limit} if tokenizer is not None else {}
-        return check_prompts(self.prompts, **options)
+        return advice_on(self.prompts, self.model)
 
     def embed(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False

@@ -1,4 +1,4 @@
-"""embed_images -> ImageEmbeddings: the pictures of a data set as rows of numbers, embedded once.
+"""embed_images -> ImageEmbeddings, embed_texts -> (M, D): pictures and texts as rows of numbers, embedded once.
 
 From here on there are no pictures and no torch, only arrays. With a store, what was embedded before, by content, is
 never embedded again; a run may be stopped at any moment and goes on from there.
@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 KIND = "image embeddings"  # what a saved file says that it is
 ON_ERROR = ("raise", "skip", "record")
 PART_ROWS = 512  # embeddings per part: what a stop can lose at most, rounded up to blocks
+TEXTS_AT_ONCE = 64
+REMEMBERED = 2**28  # bytes of text embeddings that are held in memory for each encoder
 _TEXTS = ("model", "fingerprint", "dataset")
 _FAILURE = ("index", "image", "error")
 _LOCKS = [threading.Lock() for _ in range(64)]  # what is in memory may stand in a data set twice, for two threads
@@ -283,8 +286,7 @@ def embed_images(
     check_choice(on_error, ON_ERROR, "on_error")
     check_count(batch_size, "batch_size")
     workers = check_count(workers or 0, "workers", low=0) or min(os.cpu_count() or 1, 8)
-    if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
-        raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
+    _check_store(store)
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
     job = _Job(as_encoder(model), dataset, store)
@@ -298,6 +300,71 @@ def embed_images(
             job.flush()
     embeddings = job.result()
     return embeddings.without_failed() if on_error == "skip" else embeddings
+
+
+_TEXTS_OF: weakref.WeakKeyDictionary[Encoder, dict[tuple[str, bool], np.ndarray]] = weakref.WeakKeyDictionary()
+
+
+def embed_texts(
+    model: Encoder | str | Path,
+    texts: Sequence[str] | str,
+    store: str | Path | None = None,
+    *,
+    truncate: bool = False,
+    progress: bool | None = None,
+) -> np.ndarray:
+    """Embed M texts as (M, D), float32, unit rows; no text twice, and none that was embedded before.
+
+    A text that the model reads as the same tokens is the same. Rows differ from those of `Encoder.encode_texts` by what
+    float32 leaves open (about 1e-7), as texts of similar length go through the encoder together.
+
+    Parameters
+    ----------
+    model, texts
+        The encoder, or its name for `load_model`; and the texts, a single one counts as M = 1.
+    store
+        A folder, such as ``data/embeddings``, that keeps the embeddings by model and by tokens, beside those of
+        pictures; None keeps them in memory only, as long as the encoder lives. One that cannot be written to is told.
+    truncate
+        Cut texts that are longer than the model can read, instead of refusing them with a TextTooLongError.
+    progress
+        Whether to show a bar with the rate and the time left, after three seconds; None: on a terminal.
+    """
+    _check_store(store)
+    asked = check_texts([texts] if isinstance(texts, str) else texts, "texts")
+    encoder = as_encoder(model)
+    memory = _TEXTS_OF.setdefault(encoder, {})
+    rows = {t: row for t in asked if (row := memory.pop((t, truncate), None)) is not None}  # put back as the latest
+    new = [text for text in dict.fromkeys(asked) if text not in rows or store is not None]  # a store gets them all
+    ids = encoder.token_ids(new, truncate=truncate)
+    digests = [EmbeddingStore.key_of(tokens) for tokens in ids]
+    kept, found = None, dict[bytes, np.ndarray]()
+    if store is not None:
+        kept = EmbeddingStore(store, encoder.fingerprint, encoder.embed_dim, asdict(encoder.info))
+        values, is_there = kept.get(digests)
+        found = {digest: values[i] for i, digest in enumerate(digests) if is_there[i]}
+    text_of = {digests[i]: new[i] for i in sorted(range(len(new)), key=lambda i: len(ids[i]))}  # for little padding
+    missing = [digest for digest in text_of if digest not in found]
+    with tqdm(total=len(missing), unit="texts", disable=None if progress is None else not progress, delay=3) as bar:
+        for start in range(0, len(missing), PART_ROWS):
+            part = missing[start : start + PART_ROWS]
+            for first in range(0, len(part), TEXTS_AT_ONCE):
+                batch = part[first : first + TEXTS_AT_ONCE]
+                values = encoder.encode_texts([text_of[digest] for digest in batch], truncate=truncate)
+                found |= zip(batch, values, strict=True)
+                bar.update(len(batch))
+            if kept is not None:
+                kept.try_add(part, np.stack([found[digest] for digest in part]))
+    rows |= {text: found[digest].copy() for text, digest in zip(new, digests, strict=True)}
+    memory |= {(text, truncate): row for text, row in rows.items()}
+    for key in list(memory)[: -(REMEMBERED // (4 * encoder.embed_dim))]:
+        memory.pop(key, None)
+    return np.stack([rows[text] for text in asked]) if asked else np.empty((0, encoder.embed_dim), np.float32)
+
+
+def _check_store(store: Any) -> None:
+    if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
+        raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
 
 
 class _Job:

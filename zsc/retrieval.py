@@ -14,7 +14,7 @@ from PIL import Image
 
 from zsc.checks import check_count, short
 from zsc.datasets.base import class_texts
-from zsc.embeddings import ImageEmbeddings, check_made_by, class_names_of
+from zsc.embeddings import ImageEmbeddings, check_made_by, class_names_of, embed_texts
 from zsc.images import ImageSource
 from zsc.models import as_encoder
 
@@ -115,4 +115,4 @@ def _encoded(embeddings: ImageEmbeddings, wanted: Any, is_text: bool, model: Enc
         raise ValueError("the embeddings name no model; pass model=, the encoder that made them.")
     encoder = as_encoder(embeddings.model if model is None else model)
     check_made_by(embeddings, encoder)
-    return np.asarray((encoder.encode_texts if is_text else encoder.encode_images)([wanted])[0])
+    return np.asarray((embed_texts(encoder, wanted) if is_text else encoder.encode_images([wanted]))[0])

@@ -30,7 +30,7 @@ from zsc.checks import (
 )  # fmt: skip
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
-from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images
+from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_texts
 from zsc.evaluation import Evaluation
 from zsc.models import as_encoder, find_route
 from zsc.models.table import record_speed
@@ -61,6 +61,7 @@ def compare_prompts(
     reference: str | None = None,
     pooling: str | None = None,
     seed: int = 0,
+    store: str | Path | None = None,
 ) -> pd.DataFrame:
     """Judge candidate prompts on the same pictures, and test each against a reference.
 
@@ -87,8 +88,10 @@ def compare_prompts(
         One rule for all; None takes each candidate's own, else "mean".
     seed
         Without effect; it stays so that older calls go on working.
+    store
+        A folder that keeps the prompts' embeddings, as that of `zsc.embed_texts`.
     """
-    judged = evaluations(embeddings, candidates, model, pooling)
+    judged = evaluations(embeddings, candidates, model, pooling, store)
     table = compare_right({name: e.right for name, e in judged.items()}, reference=reference, seed=seed)
     table.insert(5, "macro_recall", [e.macro_recall for e in judged.values()])
     table.insert(6, "baseline", [e.majority_baseline for e in judged.values()])
@@ -258,12 +261,13 @@ def choose_prompts(
     cross_fit: bool = False,
     pooling: str | None = None,
     seed: int = 0,
+    store: str | Path | None = None,
 ) -> Choice:
     """Choose prompts on one part of the pictures and report them on the other.
 
     Parameters
     ----------
-    embeddings, candidates, model, pooling
+    embeddings, candidates, model, pooling, store
         As in `compare_prompts`.
     share
         The share of the pictures that chooses; the classes keep their shares in both parts.
@@ -272,7 +276,7 @@ def choose_prompts(
     cross_fit
         Let each part of a split choose for the other; with `share` 0.5 every picture is held out once per split.
     """
-    judged = evaluations(embeddings, candidates, model, pooling)
+    judged = evaluations(embeddings, candidates, model, pooling, store)
     right, y_true = {name: e.right for name, e in judged.items()}, next(iter(judged.values())).y_true
     splits = choose_repeatedly(right, y_true, share=share, repeats=repeats, cross_fit=cross_fit, seed=seed)
     votes = splits["chosen"].value_counts()
@@ -344,15 +348,22 @@ def _as_rights(right: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def evaluations(
-    embeddings: ImageEmbeddings, candidates: Mapping[str, Candidate], model: Encoder | str, pooling: str | None = None
+    embeddings: ImageEmbeddings,
+    candidates: Mapping[str, Candidate],
+    model: Encoder | str,
+    pooling: str | None = None,
+    store: str | Path | None = None,
 ) -> dict[str, Evaluation]:
     """Judge every candidate on the same pictures, as `compare_prompts` does; no picture is embedded again."""
     asked = as_candidates(candidates, class_names_of(embeddings))
-    encoder = as_encoder(model)
-    return {
-        name: ZeroShotClassifier(replace(prompts, name=name), encoder, pooling=pooling).evaluate(embeddings)
-        for name, prompts in asked.items()
+    encoder, texts = as_encoder(model), [prompts.prompts for prompts in asked.values()]
+    rows = embed_texts(encoder, [text for each in texts for text in each], store)  # of all at once, each text once
+    known = np.split(rows, np.cumsum([len(each) for each in texts])[:-1])
+    clfs = {
+        name: ZeroShotClassifier(replace(prompts, name=name), encoder, pooling=pooling, text_embeddings=values)
+        for (name, prompts), values in zip(asked.items(), known, strict=True)
     }
+    return {name: clf.evaluate(embeddings) for name, clf in clfs.items()}
 
 
 def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str]) -> dict[str, ClassPrompts]:

@@ -39,7 +39,8 @@ def run(arguments: Namespace) -> Outcome:
         match_by(dataset.class_names, prompts.class_names)  # before the model is loaded
     model = _options.chosen_model(arguments)
     embeddings = _options.embedded(arguments, model, dataset)
-    options: dict[str, Any] = {"model": model, "pooling": arguments.pooling, "seed": arguments.seed}
+    options: dict[str, Any] = {key: getattr(arguments, key) for key in ("pooling", "seed", "store")}
+    options["model"] = model
     table = compare_prompts(embeddings, candidates, reference=arguments.reference, **options)
     once, by_position = table.iloc[0], list(table.index[table["matched_by"] == "position"])
     text = [

@@ -30,7 +30,8 @@ def run(arguments: Namespace) -> Outcome:
     dataset = _options.chosen_dataset(arguments)
     prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
     match_by(dataset.class_names, prompts.class_names)  # before the model is loaded
-    clf = ZeroShotClassifier(prompts, _options.chosen_model(arguments), pooling=arguments.pooling)
+    model = _options.chosen_model(arguments)
+    clf = ZeroShotClassifier(prompts, model, pooling=arguments.pooling, store=arguments.store)
     embeddings = _options.embedded(arguments, clf.model, dataset)
     evaluation = clf.evaluate(embeddings)
     writers = {

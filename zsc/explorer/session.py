@@ -22,7 +22,7 @@ import pandas as pd
 from zsc.checks import as_list, from_json, short, to_json
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import ImageEmbeddings
+from zsc.embeddings import ImageEmbeddings, embed_texts
 from zsc.evaluation import Evaluation
 from zsc.files import printable, write_whole
 from zsc.models import as_encoder
@@ -212,7 +212,7 @@ class ExplorerSession:
         """Embed M texts as (M, D), cut where the model cannot read more; only those that are new are encoded."""
         new = [text for text in dict.fromkeys(texts) if text not in self._encoded]
         if new:
-            self._encoded |= dict(zip(new, self.model.encode_texts(new, truncate=True), strict=True))
+            self._encoded |= dict(zip(new, embed_texts(self.model, new, truncate=True), strict=True))
         return np.stack([self._encoded[text] for text in texts])
 
     def remember(self, answer: Answer) -> None:

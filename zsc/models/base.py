@@ -164,19 +164,29 @@ class Encoder:
         the model reads is cut with `truncate`; without, it is a TextTooLongError.
         """
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
-        for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
-            if any("\ud800" <= letter <= "\udfff" for letter in text):
-                raise ValueError(f"text {number}, {short(text)}, has half of a character, no UTF-8; mend or drop it.")
-            if not truncate and (count := self.tokenizer.count(text)) > (limit := self.tokenizer.limit):
-                raise TextTooLongError(
-                    f"text {text[:40] + '...'!r}: {count} tokens, limit {limit} (start and end included), "
-                    f"cut after '...{self.tokenizer.kept(text)[-30:]}'; shorten it, or pass truncate=True."
-                )
+        self.token_ids(texts, truncate=truncate)  # refuses what cannot be read
         batches = _batches(texts, batch_size, "texts", progress)
         with torch.inference_mode(), EXACT_FLOAT32:
             return self._collect([_unit_rows(self.embed_tokens(self.tokenizer(b)), self.name) for b in batches])
+
+    def token_ids(self, texts: Sequence[str], *, truncate: bool = False) -> list[list[int]]:
+        """Tokenize M texts to what tells them apart for this model: ids without padding, not cut at the limit.
+
+        What `encode_texts` would refuse is refused here.
+        """
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
+            if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ValueError(f"text {number}, {short(text)}, has half of a character, no UTF-8; mend or drop it.")
+        found, limit = self.tokenizer.ids(texts), self.tokenizer.limit
+        for text, ids in zip(texts, found, strict=True):
+            if not truncate and len(ids) > limit:
+                raise TextTooLongError(
+                    f"text {text[:40] + '...'!r}: {len(ids)} tokens, limit {limit} (start and end included), "
+                    f"cut after '...{self.tokenizer.kept(text)[-30:]}'; shorten it, or pass truncate=True."
+                )
+        return found
 
     def _collect(self, batches: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(batches) if batches else np.empty((0, self.embed_dim), np.float32)

@@ -37,13 +37,17 @@ def load_open_clip(name: str, *, device: str, precision: str) -> Encoder:
     if name.startswith(SCHEMAS):
         arch, is_local, way_on = name, name.startswith("local-dir:"), "give a folder as 'open_clip:local-dir:FOLDER'"
         load: Callable[[], Any] = partial(_from_folder, name, options)
+        way_to_read = way_on
     else:
         arch, tag, file = parse_name(name)
         is_local, way_on = bool(file), f"give a weights file as 'open_clip:{arch}/PATH'"
+        tokens = open_clip.get_model_config(arch)["text_cfg"].get("hf_tokenizer_name")
+        way_to_read = f"copy its tokenizer, the hub's {tokens}, into the Hugging Face cache of this machine"
         tagged = partial(open_clip.create_model_from_pretrained, arch, tag, **options)
         load = partial(_from_file, arch, file, preprocessing(arch, tag), options) if file else tagged
     named = f"open_clip:{name}"
-    tokenizer = cached_first(partial(_tokenizer, arch), named, is_local=name.startswith("local-dir:"), way_on=way_on)
+    is_folder = name.startswith("local-dir:")
+    tokenizer = cached_first(partial(_tokenizer, arch), named, is_local=is_folder, way_on=way_to_read)
     model, compose = cached_first(load, named, is_local=is_local, way_on=way_on)
     config, bias = open_clip.get_model_config(arch), getattr(model.eval(), "logit_bias", None)
     transform = _as_transform(open_clip.get_model_preprocess_cfg(model), compose)

@@ -19,6 +19,7 @@ ONE_AT_A_TIME = threading.Lock()  # a fast tokenizer of transformers keeps paddi
 CLEANING: dict[str, Callable[[str], str]] = {  # open_clip's: mended letters, no HTML, and what each name says
     name: open_clip_tokenizer.get_clean_fn(name) for name in ("canonicalize", "lower", "whitespace")
 } | {"": str}
+PLAIN = re.compile("[ -%'-~]*")  # printable ASCII without "&": there is nothing to mend, and no HTML
 
 
 class BytePairTokenizer:
@@ -31,24 +32,41 @@ class BytePairTokenizer:
         self.codec, self.limit = codec, limit
         self.start, self.end = len(codec.encoder) - 2, len(codec.encoder) - 1
         self.vocabulary = len(codec.encoder)
+        self._ids: dict[str, list[int]] = {}  # of each word that was met
 
     def __repr__(self) -> str:
         cleaning = next(name for name, clean in CLEANING.items() if clean == self.codec.clean_fn)
         return f"{len(self.codec.encoder)} byte pairs, {self.limit} per text, zeros after them, cleaning {cleaning}"
 
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenize M texts as they are, start and end included: not padded, and not cut at the limit."""
+        return [[self.start, *self._encoded(text), self.end] for text in texts]
+
+    def _encoded(self, text: str) -> list[int]:
+        """Return what `codec.encode` does; each word is looked up once, as a template repeats it a thousand times."""
+        found, clean = list[int](), self.codec.clean_fn
+        if clean == CLEANING["lower"] and PLAIN.fullmatch(text):
+            clean = str.lower  # all that it does there, and 20 times as fast
+        for word in self.codec.pat.findall(clean(text)):
+            if word not in self._ids:
+                letters = "".join(self.codec.byte_encoder[byte] for byte in word.encode())
+                self._ids[word] = [self.codec.encoder[part] for part in self.codec.bpe(letters).split(" ")]
+            found += self._ids[word]
+        return found
+
     def count(self, text: str) -> int:
         """Count the tokens of a text, start and end included."""
-        return len(self.codec.encode(text)) + 2
+        return len(self._encoded(text)) + 2
 
     def kept(self, text: str) -> str:
         """Return the beginning of a text that fits the limit."""
-        return str(self.codec.decode(self.codec.encode(text)[: self.limit - 2])).strip()
+        return str(self.codec.decode(self._encoded(text)[: self.limit - 2])).strip()
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """Tokenize M texts to ids (M, limit)."""
         tokens = torch.zeros(len(texts), self.limit, dtype=torch.long)
         for row, text in zip(tokens, texts, strict=True):
-            ids = [self.start, *self.codec.encode(text)[: self.limit - 2], self.end]
+            ids = [self.start, *self._encoded(text)[: self.limit - 2], self.end]
             row[: len(ids)] = torch.tensor(ids)
         return tokens
 
@@ -81,9 +99,13 @@ class LibraryTokenizer:
         padded = "padded to this" if self.padding == "max_length" else "padded to the longest"
         return f"{kind} of {self.vocabulary} tokens, {self.limit} per text, {padded}, cleaning {cleaning}"
 
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenize M texts as they are, start and end included: not padded, and not cut at the limit."""
+        return list(self._tokens(texts, truncation=False, verbose=False)["input_ids"]) if len(texts) else []
+
     def count(self, text: str) -> int:
         """Count the tokens of a text, start and end included."""
-        return len(self._tokens([text], truncation=False, verbose=False)["input_ids"][0])
+        return len(self.ids([text])[0])
 
     def kept(self, text: str) -> str:
         """Return the beginning of a text that fits the limit."""

@@ -1,6 +1,6 @@
 """Prompts: which sentences stand for which class; the tutorials' prompts by name; files in and out."""
 
-from zsc.prompts.advice import check_prompts
+from zsc.prompts.advice import advice_on, check_prompts
 from zsc.prompts.prompts import (
     POOLINGS,
     ClassPrompts,
@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_TEMPLATE",
     "POOLINGS",
     "ClassPrompts",
+    "advice_on",
     "as_prompts",
     "check_pooling",
     "check_prompts",
