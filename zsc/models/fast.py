@@ -124,7 +124,7 @@ def pack(module: nn.Module) -> nn.Module:
     for name, child in module.named_children():
         if type(child) is nn.Linear:
             layers[name] = as_linear(child.weight, child.bias)
-        elif type(child) is nn.MultiheadAttention and child._qkv_same_embed_dim and child.bias_k is None:
+        elif type(child) is nn.MultiheadAttention and "ln_1" in layers and "ln_1_kv" not in layers:  # of a block
             layers[name] = SelfAttention(child)
         else:
             pack(child)

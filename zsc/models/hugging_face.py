@@ -80,7 +80,7 @@ def load_hugging_face(name: str, *, device: str, precision: str, engine: str = "
         logit_bias=None if bias is None else bias.item(),
         languages="many" if text.vocab_size > MULTILINGUAL else family.languages,
     )
-    model = model.to(device).eval()
+    model = model.to(device).eval().requires_grad_(False)
     inputs = ("input_ids", "attention_mask") if family.has_mask else ("input_ids",)
     towers = _towers(model, inputs)
     if (device, precision, engine) == ("cpu", "float32", "torch"):

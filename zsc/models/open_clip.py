@@ -46,7 +46,7 @@ def load_open_clip(name: str, *, device: str, precision: str, engine: str = "tor
     named = f"open_clip:{name}"
     tokenizer = cached_first(partial(_tokenizer, arch), named, is_local=name.startswith("local-dir:"), way_on=way_on)
     model, compose = cached_first(load, named, is_local=is_local, way_on=way_on)
-    config, bias = open_clip.get_model_config(arch), getattr(model.eval(), "logit_bias", None)
+    config, bias = open_clip.get_model_config(arch), getattr(model.eval().requires_grad_(False), "logit_bias", None)
     transform = _as_transform(open_clip.get_model_preprocess_cfg(model), compose)
     info = EncoderInfo(
         name=named,
