@@ -6,12 +6,14 @@ stays torch's in float32. What was quantised is kept beside the weights, by mode
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
 import io
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -164,13 +166,15 @@ def quantised(encoder: Encoder, pixels: np.ndarray, calibration: str) -> Any:
             raise WeightsError(f"{printable(folder)}: a damaged model in int8; remove this folder.") from error
     nncf.set_log_level(logging.ERROR)
     off = nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1)  # it costs accuracy here
-    graph = nncf.quantize(
-        converted(encoder.image_encoder, encoder.image_size),
-        nncf.Dataset([pixel[None] for pixel in pixels]),
-        subset_size=len(pixels),
-        model_type=nncf.ModelType.TRANSFORMER,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=off),
-    )
+    plain = converted(encoder.image_encoder, encoder.image_size)
+    with contextlib.redirect_stdout(sys.stderr):  # its progress bars
+        graph = nncf.quantize(
+            plain,
+            nncf.Dataset([pixel[None] for pixel in pixels]),
+            subset_size=len(pixels),
+            model_type=nncf.ModelType.TRANSFORMER,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=off),
+        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as place:
