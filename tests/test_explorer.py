@@ -457,27 +457,6 @@ def test_hostile_texts_are_inert_in_a_browser(embeddings, colours, tmp_path):
         gallery = PromptExplorer(replace(embeddings, paths=paths), colours)._outputs["gallery"].value
         assert gallery.count("data:image/jpeg") == 1 and "cannot be opened" not in gallery
 
-    def test_pictures_whose_names_are_no_utf8_are_shown(self, embeddings, colours, tmp_path):
-        paths = [os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9%d.png" % k) for k in range(12)]
-        for path, picture in zip(paths, embeddings.paths, strict=True):
-            picture.save(path)
-        gallery = PromptExplorer(replace(embeddings, paths=paths), colours)._outputs["gallery"].value
-        assert gallery.count("data:image/jpeg") == 1 and "cannot be opened" not in gallery
-
-    def test_pictures_whose_names_are_no_utf8_are_shown(self, embeddings, colours, tmp_path):
-        paths = [os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9%d.png" % k) for k in range(12)]
-        for path, picture in zip(paths, embeddings.paths, strict=True):
-            picture.save(path)
-        gallery = PromptExplorer(replace(embeddings, paths=paths), colours)._outputs["gallery"].value
-        assert gallery.count("data:image/jpeg") == 1 and "cannot be opened" not in gallery
-
-    def test_pictures_whose_names_are_no_utf8_are_shown(self, embeddings, colours, tmp_path):
-        paths = [os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9%d.png" % k) for k in range(12)]
-        for path, picture in zip(paths, embeddings.paths, strict=True):
-            picture.save(path)
-        gallery = PromptExplorer(replace(embeddings, paths=paths), colours)._outputs["gallery"].value
-        assert gallery.count("data:image/jpeg") == 1 and "cannot be opened" not in gallery
-
 
 def test_ipywidgets_is_asked_for_in_a_sentence(embeddings, colours, monkeypatch):
     def refuse(name):

@@ -191,7 +191,9 @@ class TestPrecision:
         monkeypatch.setattr(openvino, "cpu_flags", lambda: {"avx512_vnni", "avx512_bf16"})
         monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path))
 
-    def test_precisions_never_mix_and_say_their_loss(self, any_processor, drawn, tmp_path, monkeypatch, small_hf_folder):
+    def test_precisions_never_mix_and_say_their_loss(
+        self, any_processor, drawn, tmp_path, monkeypatch, small_hf_folder
+    ):
         name, load = f"hf:{small_hf_folder}", zsc.load_model
         monkeypatch.setattr(openvino, "LIMIT", 0.8)  # the smallest of random towers loses more than any trained one
         whole, half = load(name, "cpu", engine="openvino"), load(name, "cpu", precision="bfloat16")
