@@ -376,7 +376,7 @@ class ZeroShotClassifier:
         return Provenance(
             model=info.name,
             library=info.library,
-            precision=info.precision,
+            precision=", ".join(filter(None, (info.precision, info.loss))),
             device=info.device,
             engine=info.engine,
             fingerprint=self.model.fingerprint,

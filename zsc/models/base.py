@@ -46,7 +46,8 @@ class EncoderInfo:
     weights do not say: heads, or a digest of the library's configuration. `logit_bias` is what a model trained with
     sigmoids adds to its logits, None for one trained with a softmax. `activation` is what stands between the products
     of its layers; `languages` those it was trained to read. `pixels` and `text` describe what its encoders take: the
-    transform with its numbers, and the tokenizer with length, padding and cleaning.
+    transform with its numbers, and the tokenizer with length, padding and cleaning. `calibration` is a digest of the
+    pixels that int8 was calibrated on; `loss` says how far a lower precision is from float32, as measured on loading.
     """
 
     name: str
@@ -65,6 +66,8 @@ class EncoderInfo:
     languages: str = "English"
     pixels: str = ""
     text: str = ""
+    calibration: str = ""
+    loss: str = ""
 
     @property
     def head(self) -> str:
@@ -103,6 +106,7 @@ class Encoder:
 
     `info` says what it is; `transform` is its own preprocessing of an upright RGB picture, `tokenizer` its own. A CLIP
     has two networks: one from pixels to (N, D), one from tokens to (M, D). Another model overrides what calls them.
+    `step` pictures go through the first at once on the CPU, whatever the batch; the architecture sets it.
     """
 
     info: EncoderInfo
@@ -110,6 +114,7 @@ class Encoder:
     tokenizer: BytePairTokenizer | LibraryTokenizer
     image_encoder: Tower
     text_encoder: Tower
+    step: int = 32
 
     def __post_init__(self) -> None:
         self.info = described_as(self.info, self.transform, self.tokenizer)
@@ -131,9 +136,10 @@ class Encoder:
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with everything that changes an answer: the whole record, and RULES.
 
-        The name and the device are not part of it: the same model under another name, or on a GPU, is the same.
+        The name and the device are not part of it: the same model under another name, or on a GPU, is the same. Nor is
+        the measured loss: its digits depend on the processor.
         """
-        record = described_as(self.info, self.transform, self.tokenizer, name="", device="")
+        record = described_as(self.info, self.transform, self.tokenizer, name="", device="", loss="")
         return hashlib.sha256(f"{record}\n{RULES}".encode()).hexdigest()[:16]
 
     def encode_images(
@@ -141,8 +147,8 @@ class Encoder:
     ) -> np.ndarray:
         """Embed N picture sources, as `zsc.open_image` takes them, as (N, D), float32, unit rows.
 
-        A single one counts as N = 1; `batch_size` of them go through the encoder at once. An ImageError names a picture
-        that cannot be opened.
+        A single one counts as N = 1; `batch_size` of them are open at once. An ImageError names a picture that cannot
+        be opened.
         """
         batches = _batches(as_sources(images), batch_size, "images", progress)
         return self._collect([self.encode_pixels([self.transform(open_image(s)) for s in batch]) for batch in batches])
@@ -151,9 +157,11 @@ class Encoder:
         """Embed pictures that went through `transform`, (N, 3, S, S), as one batch (N, D), unit rows."""
         if not len(pixels):
             return self._collect([])
-        batch = torch.from_numpy(np.stack(list(pixels))).to(self.info.device, getattr(torch, self.info.precision))
+        kind = torch.float16 if self.info.precision == "float16" else torch.float32  # OpenVINO rounds by itself
+        batch = torch.from_numpy(np.stack(list(pixels))).to(self.info.device, kind)
+        step = self.step if self.info.device == "cpu" else len(batch)
         with torch.inference_mode(), EXACT_FLOAT32:
-            return _unit_rows(self.embed_pixels(batch), self.name)
+            return _unit_rows(torch.cat([self.embed_pixels(part) for part in batch.split(step)]), self.name)
 
     def encode_texts(
         self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: bool = False

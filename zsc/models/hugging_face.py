@@ -16,8 +16,9 @@ import torch
 from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTokenizer, CLIPTokenizerFast
 
-from zsc.models.base import Encoder, EncoderInfo, digest_of_config, sha256_of_tensors
+from zsc.models.base import Encoder, EncoderInfo, Tower, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights
+from zsc.models.fast import EXAMPLES, example_pixels, faster, step_of
 from zsc.models.tokens import MULTILINGUAL, LibraryTokenizer
 from zsc.models.transforms import LibraryTransform
 from zsc.models.weights import WeightsError, cached_first
@@ -49,7 +50,7 @@ FAMILIES = {  # model_type in config.json
 }
 
 
-def load_hugging_face(name: str, *, device: str, precision: str) -> Encoder:
+def load_hugging_face(name: str, *, device: str, precision: str, engine: str = "torch") -> Encoder:
     """Load a model by its hub ID or folder, with its own image processor and tokenizer."""
     folder, named = Path(name).expanduser(), f"hf:{name}"
     model, processor, tokenizer = cached_first(
@@ -79,10 +80,18 @@ def load_hugging_face(name: str, *, device: str, precision: str) -> Encoder:
         logit_bias=None if bias is None else bias.item(),
         languages="many" if text.vocab_size > MULTILINGUAL else family.languages,
     )
-    model = model.to(device).eval()
+    model = model.to(device).eval().requires_grad_(False)
     inputs = ("input_ids", "attention_mask") if family.has_mask else ("input_ids",)
-    images = partial(_embed, model.get_image_features, ("pixel_values",))
-    return Encoder(info, transform, tokens, images, partial(_embed, model.get_text_features, inputs))
+    towers = _towers(model, inputs)
+    if (device, precision, engine) == ("cpu", "float32", "torch"):
+        examples = example_pixels(info.image_size), tokens(EXAMPLES)
+        towers = faster(model, partial(_towers, inputs=inputs), examples, named)
+    return Encoder(info, transform, tokens, *towers, step=step_of(model.vision_model))
+
+
+def _towers(model: Any, inputs: tuple[str, ...]) -> tuple[Tower, Tower]:
+    images, texts = model.get_image_features, model.get_text_features
+    return partial(_embed, images, ("pixel_values",)), partial(_embed, texts, inputs)
 
 
 def cleaning_of(family: Family, tokenizer: Any) -> str:

@@ -20,8 +20,9 @@ from open_clip.model import convert_to_custom_text_state_dict
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 from open_clip.utils import to_2tuple
 
-from zsc.models.base import Encoder, EncoderInfo, Transform, digest_of_config, sha256_of_tensors
+from zsc.models.base import Encoder, EncoderInfo, Tower, Transform, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights, is_torchscript, read_state_dict
+from zsc.models.fast import EXAMPLES, example_pixels, faster, step_of
 from zsc.models.tokens import CLEANING, MULTILINGUAL, ONE_AT_A_TIME, BytePairTokenizer, LibraryTokenizer
 from zsc.models.transforms import ImageTransform, LibraryTransform
 from zsc.models.weights import WeightsError, cached_first
@@ -31,7 +32,7 @@ _PRECISIONS = {"float32": "fp32", "float16": "fp16"}  # open_clip's words
 _TOKENIZER_OPTIONS = {"clean", "language", "strip_sep_token"}  # others would reach code that runs what it is told
 
 
-def load_open_clip(name: str, *, device: str, precision: str) -> Encoder:
+def load_open_clip(name: str, *, device: str, precision: str, engine: str = "torch") -> Encoder:
     """Load "ARCH/TAG", "ARCH/FILE", "ARCH/TAG/FILE", "hf-hub:ID" or "local-dir:FOLDER" through open_clip."""
     options = {"device": device, "precision": _PRECISIONS[precision]}
     if name.startswith(SCHEMAS):
@@ -49,7 +50,7 @@ def load_open_clip(name: str, *, device: str, precision: str) -> Encoder:
     is_folder = name.startswith("local-dir:")
     tokenizer = cached_first(partial(_tokenizer, arch), named, is_local=is_folder, way_on=way_to_read)
     model, compose = cached_first(load, named, is_local=is_local, way_on=way_on)
-    config, bias = open_clip.get_model_config(arch), getattr(model.eval(), "logit_bias", None)
+    config, bias = open_clip.get_model_config(arch), getattr(model.eval().requires_grad_(False), "logit_bias", None)
     transform = _as_transform(open_clip.get_model_preprocess_cfg(model), compose)
     info = EncoderInfo(
         name=named,
@@ -66,7 +67,14 @@ def load_open_clip(name: str, *, device: str, precision: str) -> Encoder:
         logit_bias=None if bias is None else bias.item(),
         languages="many" if tokenizer.vocabulary > MULTILINGUAL else "English",
     )
-    return Encoder(info, transform, tokenizer, model.encode_image, model.encode_text)
+    towers = _towers(model)
+    if (device, precision, engine) == ("cpu", "float32", "torch"):
+        towers = faster(model, _towers, (example_pixels(info.image_size), tokenizer(EXAMPLES)), named)
+    return Encoder(info, transform, tokenizer, *towers, step=step_of(model.visual))
+
+
+def _towers(model: Any) -> tuple[Tower, Tower]:
+    return model.encode_image, model.encode_text
 
 
 def parse_name(name: str) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ stands in `Encoder.info.library`.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,10 +37,6 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
     trained with: OpenAI's QuickGELU and heads of 64 are computed. Files of open_clip have the same keys; those load as
     'open_clip:ARCH/PATH'.
     """
-    if engine == "openvino" and (device, precision) != ("cpu", "float32"):
-        raise ValueError(f"engine='openvino' computes in float32 on the CPU, not in {precision} on {device}.")
-    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
-        raise ImportError("engine='openvino' needs the package openvino: pip install openvino.")
     path = get_weights(name) if name in OPENAI_WEIGHTS else TOY if name == "toy" else Path(name).expanduser()
     state_dict = read_state_dict(path, NEEDED)
     library = choose_library(library)
@@ -55,13 +51,12 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
         weights_sha256=OPENAI_WEIGHTS[name].sha256 if name in OPENAI_WEIGHTS else digest_of(path),
         device=device,
         precision=precision,
-        engine=engine,
         architecture="heads of 64",
         activation="QuickGELU",
     )
     model = model.to(device)  # fp16 weights so far, as OpenAI's loader leaves them
     model = model.float() if precision == "float32" else model
-    towers = fast_towers(model, engine=engine, precision=precision, image_size=image_size)
+    towers = fast_towers(model, engine=engine, precision=precision)
     return Encoder(info, ImageTransform(image_size), BytePairTokenizer(openai_codec(), info.context_length), *towers)
 
 
