@@ -35,6 +35,12 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", only_loopback)
 
 
+@pytest.fixture(autouse=True)
+def wide_lines(monkeypatch):
+    """Give what commands print lines that need not be broken; tests of widths set their own."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+
 @pytest.fixture(scope="session")
 def rn50_path():
     return random_checkpoint("RN50")

@@ -26,8 +26,7 @@ PAIR = ("a photo of a cat", "a photo of a cup of coffee")
 
 @pytest.fixture(autouse=True)
 def loaded_once(conse, monkeypatch, tmp_path):
-    """Give every command the conse that is loaded already, no CLIP weights, and lines that need not be broken."""
-    monkeypatch.setenv("COLUMNS", "400")
+    """Give every command the conse that is loaded already, and no CLIP weights."""
     monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path / "none"))
     load = zsc.models.load_model
     monkeypatch.setattr(
@@ -127,7 +126,7 @@ def test_evaluate_own_folder_and_prompts_file(capsys, animals, tmp_path):
 
 def test_models(capsys, monkeypatch, tmp_path):
     code, out, _ = run(capsys, "models")
-    assert code == 0 and "ViT-L/14@336px" in out and "* conse" in out and "not measured here" in out
+    assert code == 0 and "ViT-L/14@336px" in out and "*  conse" in out and "not measured here" in out
     code, out, _ = run(capsys, "models", "--json")
     rows = {row["model"]: row for row in json.loads(out)}
     assert rows["RN50"]["embed_dim"] == 1024 and rows["conse"]["weights"] == "installed"
@@ -854,7 +853,11 @@ class TestInterrupt:
         ("words", "said"),
         [
             (["evaluate", "--dataset", "samples"], "stopped; no embedding is kept (with --store FOLDER they would be)"),
-            (["evaluate", "--dataset", "samples", "--store", "kept"], "stopped; nothing was embedded yet"),
+            (["embed", "--dataset", "samples", "--store", "kept"], "stopped; nothing was embedded yet"),
+            (
+                ["evaluate", "--dataset", "samples", "--store", "kept"],
+                "stopped; what was embedded is kept in kept",
+            ),  # texts
             (["classify", "x.png", "--prompts", "a", "b"], "stopped."),
             (["download", "glasses"], "what was fetched is kept"),
             (["models"], "stopped."),
@@ -874,7 +877,9 @@ class TestInterrupt:
             "models.model_table",
         ):
             monkeypatch.setattr(f"zsc.cli.{place}", stop)
-        code, out, err = run(capsys, *words, *(["--model", "conse"] if words[0] in ("evaluate", "classify") else []))
+        code, out, err = run(
+            capsys, *words, *(["--model", "conse"] if words[0] in ("embed", "evaluate", "classify") else [])
+        )
         assert code == 130 and out == "" and said in err and err.count("\n") == 1
 
     def test_what_was_embedded_is_kept(self, capsys, monkeypatch, toys, tmp_path):
