@@ -602,6 +602,12 @@ class TestColours:
         assert dict(plt.rcParams) == before
         assert not ax.spines["top"].get_visible() and ax.title.get_fontsize() == plots.STYLE["axes.titlesize"]
 
+    def test_what_the_first_figure_of_a_notebook_turns_on_stays_on(self, monkeypatch):
+        """A notebook's backend is chosen when the first figure is made, and then shows all that follow."""
+        monkeypatch.setitem(plt.rcParams, "interactive", False)
+        style.styled(lambda: plt.rcParams.update({"interactive": True}))()
+        assert plt.rcParams["interactive"]
+
 
 def binomial(correct, n):
     return tuple(binomtest(correct, n).proportion_ci(method="wilson"))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -61,7 +62,21 @@ _LINES, _LONGEST = 120, 12  # lines of names down a figure; lines of one name
 _HIGHEST = 40.0  # inches
 _DATES = {"pdf": "CreationDate", "svg": "Date"}  # what makes two files of one figure differ
 _ABOUT: WeakKeyDictionary[Axes | Figure, dict[str, str]] = WeakKeyDictionary()
-styled = mpl.rc_context(STYLE)  # @styled: a function draws in STYLE, and leaves the caller's own style as it was
+@contextmanager
+def _in_style() -> Iterator[None]:
+    """Draw in STYLE, and leave the caller's own as it was; of the rest nothing is put back.
+
+    matplotlib's `rc_context` would also undo what the first figure of a notebook turns on: that figures are shown.
+    """
+    before = {key: mpl.rcParams[key] for key in STYLE}
+    mpl.rcParams.update(STYLE)
+    try:
+        yield
+    finally:
+        mpl.rcParams.update(before)
+
+
+styled = _in_style()  # @styled: a function draws in STYLE
 
 
 class ToldFigure(Figure):
