@@ -240,17 +240,13 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
     if (partner >= 0).all():
         return Match(frozen(partner), "name")
     if len(ours) != len(theirs) or {*map(tuple, sides[0])} & {*map(tuple, sides[1])}:
-        raise ClassMismatchError(
-            f"the data set's classes {short(ours)} are not the classifier's {short(theirs)}; give the "
-            f"classifier the same names: {TIE}."
-        )
+        told = f"the data set's classes {short(ours)} are not the classifier's {short(theirs)}"
+        raise ClassMismatchError(f"{told}; give the classifier the same names: {TIE}.")
     at_home = like.diagonal()
     for i, j, value in sorted(zip(like.row, like.col, like.data, strict=True), key=lambda cell: (cell[1], -cell[2])):
         if value > at_home[j] + 1e-6:
-            raise ClassMismatchError(
-                f"{short(theirs[j])} would stand for the class {short(ours[j])} but names {short(ours[i])}; tie "
-                f"prompts to classes: {TIE}."
-            )
+            told = f"{short(theirs[j])} would stand for the class {short(ours[j])} but names {short(ours[i])}"
+            raise ClassMismatchError(f"{told}; tie prompts to classes: {TIE}.")
     pairs = ", ".join(f"{short(a)} = {short(b)}" for a, b in list(zip(ours, theirs, strict=True))[:3])
     more = ", ..." if len(ours) > 3 else ""
     note = f"classes matched by position: {pairs}{more}; if that is wrong, tie prompts to classes: {TIE}."

@@ -27,7 +27,7 @@ from zsc.checks import (
     check_same_length,
     check_unique,
     short,
-)  # fmt: skip
+)
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
 from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_texts
@@ -330,10 +330,8 @@ def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray
     try:
         parts = train_test_split(np.arange(len(y_true)), train_size=share, stratify=strata, random_state=seed)
     except ValueError as error:
-        raise ValueError(
-            f"share={share}: {len(y_true)} pictures cannot be split so that both parts hold every class; take more "
-            "pictures, or another share."
-        ) from error
+        told = f"{len(y_true)} pictures cannot be split so that both parts hold every class"
+        raise ValueError(f"share={share}: {told}; take more pictures, or another share.") from error
     return np.sort(parts[0]), np.sort(parts[1])
 
 

@@ -48,10 +48,8 @@ class ClassPrompts:
         if len(prompts) != len(owners):
             raise ValueError(f"{len(prompts)} prompts for {len(owners)} owners; pass one owner for each prompt.")
         if (np.diff(owners) < 0).any() or len(np.unique(owners)) < len(names):
-            raise ValueError(
-                "every class needs at least one prompt, and the prompts must stand in the order of the classes; "
-                "ClassPrompts.from_texts does that for you."
-            )
+            told = "every class needs at least one prompt, and the prompts must stand in the order of the classes"
+            raise ValueError(f"{told}; ClassPrompts.from_texts does that for you.")
         check_pooling(self.pooling, optional=True)
         if not isinstance(self.name, str):
             raise TypeError(f"name is {short(self.name)}; pass a text.")
