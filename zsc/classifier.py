@@ -347,17 +347,13 @@ class ZeroShotClassifier:
         other: dict[str, Any] = {"left_out_examples": embeddings.failures["error"].head(3).tolist()} if left_out else {}
         if self.multi_label:
             other["scores"] = "cosine" if info.logit_bias is None else "sigmoid"
+        same = {name: getattr(info, name) for name in ("library", "device", "engine", "weights_sha256")}
+        same |= {name: getattr(embeddings, name) for name in ("dataset", "data_digest")}
         return Provenance(
             model=info.name,
-            library=info.library,
             precision=", ".join(filter(None, (info.precision, info.loss))),
-            device=info.device,
-            engine=info.engine,
             fingerprint=self.model.fingerprint,
-            weights_sha256=info.weights_sha256,
             logit_scale=self.model.logit_scale,
-            dataset=embeddings.dataset,
-            data_digest=embeddings.data_digest,
             prompts=self.prompts.texts,
             prompts_name=self.prompts.name,
             pooling=self.pooling,
@@ -365,6 +361,7 @@ class ZeroShotClassifier:
             left_out=left_out,
             advice=self._advice["advice"].tolist(),
             other=other,
+            **same,
             **environment(),
         )
 

@@ -440,17 +440,10 @@ class _Job:
 
     def result(self) -> ImageEmbeddings:
         self.values.flags.writeable = False  # so that it need not be copied
-        return ImageEmbeddings(
-            self.values,
-            self.dataset.paths,
-            self.dataset.labels,
-            self.dataset.class_names,
-            model=self.model.name,
-            fingerprint=self.model.fingerprint,
-            dataset=f"{self.dataset.name} {self.dataset.split_name}".strip(),
-            failures=failure_table(self.failures),
-            digests=self.digests,
-        )
+        data, failures = self.dataset, failure_table(self.failures)
+        made_by = (self.model.name, self.model.fingerprint, f"{data.name} {data.split_name}".strip())
+        columns = (self.values, data.paths, data.labels, data.class_names)
+        return ImageEmbeddings(*columns, *made_by, failures, self.digests)
 
 
 @dataclass

@@ -636,14 +636,10 @@ def environment() -> Mapping[str, Any]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    processors = []
-    with suppress(OSError):
-        processors = re.findall(r"(?m)^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    hardware = {
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "processor": [*processors, platform.processor()][0],
-        "cores": os.cpu_count(),
-    }
+    processor = platform.processor()
+    with suppress(OSError, IndexError):
+        processor = re.findall(r"(?m)^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[0]
+    hardware: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "processor": processor}
+    hardware["cores"] = os.cpu_count()
     found: Mapping[str, Any] = frozen_json({"versions": versions, "hardware": hardware}, "environment")
     return found

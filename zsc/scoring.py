@@ -116,10 +116,9 @@ def class_weights(text_embeddings: np.ndarray, prompts: ClassPrompts) -> np.ndar
     lengths = np.linalg.norm(mean, axis=1, keepdims=True)
     nowhere = np.flatnonzero(~(lengths[:, 0] > NOWHERE))  # NaN is nowhere, too
     if len(nowhere):
-        raise ValueError(
-            f"the {int(counts[nowhere[0], 0])} prompts of the class {short(prompts.class_names[nowhere[0]])} cancel "
-            "each other out: their mean embedding has no direction; change one of them, or take pooling='max'."
-        )
+        told = f"the {int(counts[nowhere[0], 0])} prompts of the class {short(prompts.class_names[nowhere[0]])} cancel"
+        ways = "their mean embedding has no direction; change one of them, or take pooling='max'"
+        raise ValueError(f"{told} each other out: {ways}.")
     return (mean / lengths).astype(np.float32)
 
 

@@ -386,7 +386,5 @@ def _as_candidate(name: str, given: Any, class_names: Sequence[str]) -> ClassPro
             raise ValueError(f"{len(given)} texts for {len(class_names)} classes")
         return ClassPrompts.from_texts(dict(zip(class_names, given, strict=True)), name=name)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"candidate {name!r}: {str(error).removesuffix('.')}; a candidate must be ClassPrompts, a mapping of class "
-            "to prompts, templates with {}, a template set's name, or a text for each class."
-        ) from error
+        forms = "ClassPrompts, a mapping of class to prompts, templates with {}, a template set's name, or K texts"
+        raise ValueError(f"candidate {name!r}: {str(error).removesuffix('.')}; a candidate must be {forms}.") from error
