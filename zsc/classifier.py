@@ -58,16 +58,15 @@ class ZeroShotClassifier:
         the rule that the prompts were published with, else "mean".
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
-    text_embeddings
-        Shape (M, D), one row per prompt, where they are known already; the attribute of this name is read-only.
+    text_embeddings, store
+        Shape (M, D), one row per prompt, where they are known already (the attribute of this name is read-only); and a
+        folder that keeps them, as in `zsc.embed_texts`.
     multi_label
         Whether a picture may show several of the classes, or none: each is a yes or a no by itself, also a class alone.
     thresholds
-        With `multi_label`: from which score on the answer is yes; one number, or K, or what `fit_thresholds` returned
-        for the same model and prompts. Scores are the probabilities of a model with a sigmoid head, where None stands
-        for 0.5; else cosines, where None leaves them to `fit_thresholds`.
-    store
-        A folder that keeps the prompts' embeddings, as `zsc.embed_texts` does; None keeps them in memory only.
+        With `multi_label`: the scores from which on the answer is yes; one number, or K, or what `fit_thresholds`
+        returned for this model and these prompts. Scores are a sigmoid head's probabilities (None: 0.5), else cosines
+        (None: call `fit_thresholds`).
 
     Examples
     --------

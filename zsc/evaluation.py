@@ -200,7 +200,7 @@ class Evaluation:
         class score_<class>.
         """
         nothing, labels, kind = [None] * self.n, (self.y_true, self.y_pred), "proba"
-        columns = [as_cells(nothing if self.images is None else self.images)]
+        columns: list[Any] = [as_cells(nothing if self.images is None else self.images)]
         if self.thresholds is not None:
             columns += [pd.Series(class_texts(y, self.class_names), dtype=object) for y in labels]
             kind = "score"

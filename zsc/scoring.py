@@ -27,19 +27,15 @@ from zsc.checks import as_list, check_same_length, frozen, short
 from zsc.prompts import ClassPrompts, check_pooling
 from zsc.prompts.advice import NEGATIONS
 
+Rows = NDArray[np.float32]  # embeddings, cosines or scores, one row per picture or text
 CHUNK_ROWS = 65_536
 CELLS = 2**26  # cosines of prompts that are held at once
 NOWHERE = 1e-5  # a mean of unit rows that is shorter is what rounding leaves of opposite ones
 
 
 def score_classes(
-    image_embeddings: NDArray[np.float32],
-    text_embeddings: NDArray[np.float32],
-    prompts: ClassPrompts,
-    *,
-    pooling: str,
-    logit_scale: float,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    image_embeddings: Rows, text_embeddings: Rows, prompts: ClassPrompts, *, pooling: str, logit_scale: float
+) -> tuple[Rows, NDArray[np.int64]]:
     """Score N pictures against K classes with several prompts each, and find the prompt that decided.
 
     Returns scores (N, K), float32; and for each picture the prompt of its best class that is nearest to it: an index
@@ -75,7 +71,7 @@ def score_classes(
     return scores, _deciding_prompts(image_embeddings, text_embeddings, prompts, scores.argmax(axis=1))
 
 
-def _pool(cosines: NDArray[np.float32], prompts: ClassPrompts, pooling: str, logit_scale: float) -> NDArray[np.float32]:
+def _pool(cosines: Rows, prompts: ClassPrompts, pooling: str, logit_scale: float) -> Rows:
     """Turn the cosines of M prompts (N, M) into scores of K classes (N, K)."""
     starts = prompts.starts
     if pooling == "max":
@@ -91,9 +87,7 @@ def _pool(cosines: NDArray[np.float32], prompts: ClassPrompts, pooling: str, log
     return np.maximum.reduceat(below, starts, axis=1) + parents
 
 
-def _deciding_prompts(
-    images: NDArray[np.float32], texts: NDArray[np.float32], prompts: ClassPrompts, best: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _deciding_prompts(images: Rows, texts: Rows, prompts: ClassPrompts, best: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each picture find the nearest prompt of its best class; other classes' prompts are not looked at again."""
     ends = [*prompts.starts[1:], len(texts)]
     found = np.asarray(prompts.starts)[best]

@@ -84,12 +84,10 @@ def compare_prompts(
         Name -> prompts in any form (see `zsc.selection.as_candidates`).
     reference
         The candidate that the others are tested against; None takes the first.
-    pooling
-        One rule for all; None takes each candidate's own, else "mean".
+    pooling, store
+        One rule for all (None: each candidate's own, else "mean"); and a folder that keeps the prompts' embeddings.
     seed
         Without effect; it stays so that older calls go on working.
-    store
-        A folder that keeps the prompts' embeddings, as that of `zsc.embed_texts`.
     """
     judged = evaluations(embeddings, candidates, model, pooling, store)
     table = compare_right({name: e.right for name, e in judged.items()}, reference=reference, seed=seed)

@@ -79,8 +79,8 @@ class ImageDataset:
             raise TypeError(f"notes is a {type(self.notes).__name__}; pass a mapping of texts.")
         notes = {what: note for what, note in {**self.notes, "class names": look_alikes(names)}.items() if note}
         checked = {"paths": FrozenList(paths), "labels": frozen(labels), "class_names": FrozenList(names)}
-        for what, value in (checked | {"notes": FrozenDict(notes)}).items():
-            object.__setattr__(self, what, value)
+        for attribute, final in (checked | {"notes": FrozenDict(notes)}).items():
+            object.__setattr__(self, attribute, final)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what it was made of, so that a copy cannot be changed either."""

@@ -412,9 +412,7 @@ def _look_into(place: str, passed: list[Passed]) -> tuple[list[os.DirEntry[str]]
     return folders, files
 
 
-def _why_not(
-    entry: os.DirEntry[str], real: Path | os.DirEntry[str], suffixes: frozenset[str]
-) -> tuple[str, str] | None:
+def _why_not(entry: os.DirEntry[str], real: Path | os.DirEntry[str], known: frozenset[str]) -> tuple[str, str] | None:
     """Say of what kind an entry is that is passed over, and why; None for a picture and for a folder to look into."""
     what, name = "folder" if real.is_dir() else "file", entry.name.lower()
     suffix = os.path.splitext(name)[1]
@@ -425,7 +423,7 @@ def _why_not(
     if not real.is_dir() and not real.is_file():
         is_broken = entry.is_symlink() and not Path(entry.path).exists()
         return ("link", "to a file that is not there") if is_broken else ("file", "a device, pipe or socket")
-    if real.is_dir() or suffix in suffixes:
+    if real.is_dir() or suffix in known:
         return None
     is_left = name.startswith("~$") or name.endswith("~")  # a lock of an office program, a copy of an editor
     reason = _LEFT if is_left else _REASONS.get(suffix, "no picture")
