@@ -130,14 +130,12 @@ class Evaluation:
 
     `y_true`, shape (N,), holds -1 where a picture has no label; `proba`, shape (N, K), rows of NaN for pictures that
     could not be opened. `images` are N sources, `tokens` the prompts that decided, shape (N,); either may be None. A
-    mapping as `made_by` becomes a `Provenance`.
+    mapping as `made_by` becomes a `Provenance`. The metrics need a label and an answer for every picture, and raise one
+    sentence otherwise; `table` does not.
 
-    Where classes do not exclude each other, `thresholds`, shape (K,), say from which score on a class is answered with
-    yes. `y_true` and `y_pred` then have the shape (N, K), 1 for yes, 0 for no, -1 for not known, and `proba` holds the
-    scores, cosines or sigmoid probabilities. `mean_average_precision`, `macro_recall`, `report` and `summary` judge
-    them; metrics of one label per picture are refused.
-
-    The metrics need a label and an answer for every picture, and raise one sentence otherwise; `table` does not.
+    Where classes do not exclude each other, `thresholds`, shape (K,), say from which score on the answer is yes, and
+    `proba` holds the scores, cosines or sigmoid probabilities. `y_true` and `y_pred` are then of shape (N, K), 1 for
+    yes, 0 for no, -1 for not known, and judged by `report`, `mean_average_precision`, `macro_recall` and `summary`.
     """
 
     y_true: NDArray[np.int64]
@@ -177,10 +175,7 @@ class Evaluation:
 
     @cached_property
     def y_pred(self) -> NDArray[np.int64]:
-        """The class with the highest probability, shape (N,); the first where several are equal, -1 where failed.
-
-        With `thresholds` 1 for each class whose score reaches its threshold, 0 for the others, shape (N, K).
-        """
+        """The most probable class, the first of equal ones, (N,); with `thresholds` 1 or 0, (N, K); -1 where failed."""
         if self.thresholds is not None:
             return frozen(np.where(self.failed[:, None], UNLABELLED, self.proba >= self.thresholds))
         return frozen(np.where(self.failed, UNLABELLED, self.proba.argmax(axis=1)))
@@ -196,8 +191,7 @@ class Evaluation:
 
         Columns image (paths and URLs as texts), y_true and y_pred (indices into `class_names`; <NA> without a label, or
         without an answer), y_pred_token (the prompt that decided), proba (of y_pred), and proba_<class> for each class.
-        With `thresholds` image, y_true and y_pred (the names of all classes that apply: "hat; glasses"), and for each
-        class score_<class>.
+        With `thresholds` image, y_true and y_pred (names: "hat; glasses"), and score_<class> for each class.
         """
         nothing, labels, kind = [None] * self.n, (self.y_true, self.y_pred), "proba"
         columns: list[Any] = [as_cells(nothing if self.images is None else self.images)]
@@ -339,10 +333,7 @@ class Evaluation:
 
     @property
     def weakest(self) -> str:
-        """Name the class of the lowest recall where its interval is below all others; else say that it cannot be told.
-
-        Empty where all recalls are equal.
-        """
+        """Name the class of lowest recall if its interval is below all others, or say so; empty if all are equal."""
         seen = self.by_class.loc[lambda table: table["n"] > 0]
         first, lowest = seen.iloc[0], seen[seen["recall"] == seen["recall"].min()]
         if len(lowest) == len(seen):

@@ -140,11 +140,10 @@ class ImageDataset:
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table with the columns image, label (but for several per picture) and class_name, a row each."""
-        columns = {"image": pd.Series(self.paths, dtype=object), "label": self.labels}
-        columns = columns if self.labels.ndim == 1 else {"image": columns["image"]}
+        """Return a table with one row per picture: image, label (unless it may have several) and class_name."""
+        labels = {"label": self.labels} if self.labels.ndim == 1 else {}
         names = pd.Series(class_texts(self.labels, self.class_names), dtype=object)
-        return pd.DataFrame(columns | {"class_name": names})
+        return pd.DataFrame({"image": pd.Series(self.paths, dtype=object), **labels, "class_name": names})
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
