@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.float32]  # embeddings, cosines or scores, one row per picture or text
+Indices = NDArray[np.int64]
 ROW_TOLERANCE = 1e-3  # what a row of probabilities may miss 1 by: float16 and printed tables pass
 UNIT_TOLERANCE = 1e-2  # what the length of an embedding may miss 1 by: float16 on a device passes
 LONGEST = 300  # letters of a value in a message
@@ -86,7 +88,7 @@ def as_list(values: Any, name: str, what: str = "items") -> list[Any]:
     return list(values)
 
 
-def as_indices(indices: Any, n: int, name: str = "indices") -> NDArray[np.int64]:
+def as_indices(indices: Any, n: int, name: str = "indices") -> Indices:
     """Return indices of N rows, shape (M,): of whole numbers from -N to N - 1, or a mask of N bools, or a slice.
 
     Raises TypeError for other values, and ValueError if a mask has another length, or an index is out of range.
@@ -154,9 +156,7 @@ def check_class_names(
 # Arrays.
 
 
-def check_labels(
-    y: Any, n_classes: int | None = None, name: str = "y_true", *, partial: bool = False
-) -> NDArray[np.int64]:
+def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true", *, partial: bool = False) -> Indices:
     """Check labels: whole numbers of shape (N,), N of at least 1, from 0 to K - 1 where `n_classes` is given.
 
     `partial` allows -1 (no label), and N of 0.
@@ -237,9 +237,7 @@ def check_proba(proba: Any, n_classes: int | None = None, name: str = "proba", *
     return values
 
 
-def check_embeddings(
-    values: Any, name: str = "embeddings", dim: int | None = None, *, partial: bool = False
-) -> NDArray[np.float32]:
+def check_embeddings(values: Any, name: str = "embeddings", dim: int | None = None, *, partial: bool = False) -> Rows:
     """Check embeddings: finite rows of length 1 (within 0.01), shape (N, D), N and D of at least 1; float32 out.
 
     `partial` allows rows of nothing but NaN (pictures that failed), and N of 0.

@@ -23,11 +23,10 @@ from scipy import sparse
 from scipy.special import expit, logsumexp, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from zsc.checks import as_list, check_same_length, frozen, short
+from zsc.checks import Rows, as_list, check_same_length, frozen, short
 from zsc.prompts import ClassPrompts, check_pooling
 from zsc.prompts.advice import NEGATIONS
 
-Rows = NDArray[np.float32]  # embeddings, cosines or scores, one row per picture or text
 CHUNK_ROWS = 65_536
 CELLS = 2**26  # cosines of prompts that are held at once
 NOWHERE = 1e-5  # a mean of unit rows that is shorter is what rounding leaves of opposite ones

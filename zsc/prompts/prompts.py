@@ -20,6 +20,7 @@ from zsc.prompts.templates import DEFAULT_TEMPLATE, as_templates, fill, packaged
 
 POOLINGS = ("mean", "max", "sum", "chils")
 _KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
+Texts = Mapping[str, str | Iterable[str]]  # class name -> prompt or prompts
 _Made = TypeVar("_Made")
 
 
@@ -78,9 +79,7 @@ class ClassPrompts:
         return cls.from_texts({c: [fill(t, c, articles=articles) for t in found] for c in names}, name=name)
 
     @classmethod
-    def from_texts(
-        cls, texts: Mapping[str, str | Iterable[str]], *, pooling: str | None = None, name: str = ""
-    ) -> ClassPrompts:
+    def from_texts(cls, texts: Texts, *, pooling: str | None = None, name: str = "") -> ClassPrompts:
         """Take the prompts of each class as they are.
 
         Examples
@@ -124,7 +123,7 @@ class ClassPrompts:
         return iter(self.prompts)
 
 
-def as_prompts(prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Iterable[str]]) -> ClassPrompts:
+def as_prompts(prompts: ClassPrompts | Iterable[str] | Texts) -> ClassPrompts:
     """Take prompts as they are given: a `ClassPrompts`, a mapping of class to prompts, or one text per class."""
     if isinstance(prompts, ClassPrompts):
         return prompts
