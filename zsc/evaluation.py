@@ -58,6 +58,7 @@ from zsc.statistics import (
     mcnemar,
     paired_bootstrap,
     paired_interval,
+    shares,
     wilson_interval,
 )
 from zsc.store import record_of
@@ -327,7 +328,7 @@ class Evaluation:
         n, right, given = (np.bincount(labels, minlength=len(self.class_names)) for labels in which)
         report = self.report
         table = pd.DataFrame({"n": n, "right": right}, index=report.index)
-        table[["recall", "low", "high"]] = _shares(right, n)
+        table[["recall", "low", "high"]] = shares(right, n)
         table["precision"], table["f1"] = report["precision"].where(given > 0), report["f1"].where(n + given > 0)
         return table.sort_values(["recall", "high"], kind="stable")
 
@@ -353,7 +354,7 @@ class Evaluation:
         right, answered, support = ((true & yes).sum(axis=0), yes.sum(axis=0), true.sum(axis=0))
         table = pd.DataFrame(index=_index(self.class_names, "class"))
         for name, of in (("precision", answered), ("recall", support)):
-            table[[name, f"{name}_low", f"{name}_high"]] = _shares(right, of)
+            table[[name, f"{name}_low", f"{name}_high"]] = shares(right, of)
         columns = zip(true.T, self.proba.T, strict=True)
         table["average_precision"] = [average_precision_score(y, s) if y.any() else np.nan for y, s in columns]
         return table.assign(answered=answered, support=support, threshold=self.thresholds)
@@ -552,12 +553,6 @@ def evaluate(
     names = check_class_names(class_names)  # type: ignore[arg-type]
     labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
     return Evaluation(labels, values, names, images, about or {})  # type: ignore[arg-type]
-
-
-def _shares(right: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compute K shares and the low and high ends of their 95 % Wilson intervals, shape (K, 3); NaN for none of none."""
-    counts = zip(right.tolist(), of.tolist(), strict=True)
-    return np.array([(k / n, *wilson_interval(k, n)) if n else (math.nan,) * 3 for k, n in counts])
 
 
 def as_cells(images: Iterable[Any]) -> pd.Series:

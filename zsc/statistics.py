@@ -46,6 +46,12 @@ def _wilson(correct: int, n: int, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def shares(right: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Compute K shares and the low and high ends of their 95 % Wilson intervals, shape (K, 3); NaN for none of none."""
+    counts = zip(right.tolist(), of.tolist(), strict=True)
+    return np.array([(k / n, *_wilson(k, n, CONFIDENCE)) if n else (math.nan,) * 3 for k, n in counts])
+
+
 def next_right(correct: int, n: int) -> tuple[int, int]:
     """Predict how many of the next hundred pictures are right after `correct` of n: the fewest and the most.
 
