@@ -39,7 +39,8 @@ from zsc.scoring import TIE, ClassMismatchError, Match, class_weights, match_by,
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-Pictures = ImageDataset | ImageEmbeddings | Sequence[ImageSource]
+Labelled = ImageDataset | ImageEmbeddings
+Pictures = Labelled | Sequence[ImageSource]
 
 
 class ZeroShotClassifier:
@@ -57,16 +58,15 @@ class ZeroShotClassifier:
         the rule that the prompts were published with, else "mean".
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
-    text_embeddings
-        Shape (M, D), one row per prompt, where they are known already; the attribute of this name is read-only.
+    text_embeddings, store
+        Shape (M, D), one row per prompt, where they are known already (the attribute of this name is read-only); and a
+        folder that keeps them, as in `zsc.embed_texts`.
     multi_label
         Whether a picture may show several of the classes, or none: each is a yes or a no by itself, also a class alone.
     thresholds
-        With `multi_label`: from which score on the answer is yes; one number, or K, or what `fit_thresholds` returned
-        for the same model and prompts. Scores are the probabilities of a model with a sigmoid head, where None stands
-        for 0.5; else cosines, where None leaves them to `fit_thresholds`.
-    store
-        A folder that keeps the prompts' embeddings, as `zsc.embed_texts` does; None keeps them in memory only.
+        With `multi_label`: the scores from which on the answer is yes; one number, or K, or what `fit_thresholds`
+        returned for this model and these prompts. Scores are a sigmoid head's probabilities (None: 0.5), else cosines
+        (None: call `fit_thresholds`).
 
     Examples
     --------
@@ -108,16 +108,13 @@ class ZeroShotClassifier:
         if given is not None and not self.multi_label:
             raise ValueError("thresholds are for classes that do not exclude each other; pass multi_label=True, too.")
         if isinstance(given, Evaluation):
-            its = given.made_by
-            own = (self.model.fingerprint, list(self.prompts.texts.items()), self.pooling)
+            its, own = given.made_by, (self.model.fingerprint, list(self.prompts.texts.items()), self.pooling)
             if (its.fingerprint, list(its.prompts.items()), its.pooling) != own:
-                raise ValueError(
-                    f"the thresholds were chosen for {its.model} ({its.fingerprint}) and its prompts, not for these of "
-                    f"{self.model.name} ({self.model.fingerprint}); choose them again with fit_thresholds."
-                )
+                told = f"the thresholds were chosen for {its.model} ({its.fingerprint}), its prompts and pooling"
+                raise ValueError(f"{told}, not for these of {self.model.name} ({own[0]}); call fit_thresholds again.")
             given = given.thresholds
-        if given is None:
-            given = 0.5 if self.multi_label and self.model.info.head == "sigmoid" else None
+        if given is None and self.multi_label and self.model.info.head == "sigmoid":
+            given = 0.5
         return None if given is None else check_thresholds(given, len(self.class_names))
 
     @property
@@ -166,10 +163,8 @@ class ZeroShotClassifier:
         return pictures.without_failed() if on_error == "skip" else pictures
 
     def _scores(self, embeddings: ImageEmbeddings) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        scale = self.model.logit_scale
-        return score_classes(
-            embeddings.values, self.text_embeddings, self.prompts, pooling=self.pooling, logit_scale=scale
-        )
+        texts, scale = self.text_embeddings, self.model.logit_scale
+        return score_classes(embeddings.values, texts, self.prompts, pooling=self.pooling, logit_scale=scale)
 
     def predict_scores(self, pictures: Pictures) -> NDArray[np.float32]:
         """Score pictures: pooled cosines, before the logit scale, shape (N, K)."""
@@ -194,10 +189,8 @@ class ZeroShotClassifier:
     def _logit_bias(self) -> float:
         bias = self.model.info.logit_bias
         if bias is None:
-            raise ValueError(
-                f"{self.model.name} was trained with a softmax and has no bias for sigmoids; use kind='softmax', or "
-                "thresholds on its cosines: ZeroShotClassifier(..., multi_label=True) and fit_thresholds."
-            )
+            ways = "use kind='softmax', or ZeroShotClassifier(..., multi_label=True) and fit_thresholds"
+            raise ValueError(f"{self.model.name} was trained with a softmax, not with sigmoids; {ways}.")
         if self.pooling not in ("mean", "max"):
             raise ValueError(f"pooling={self.pooling!r} gives no cosines for a sigmoid; use pooling='mean' or 'max'.")
         return bias
@@ -232,10 +225,8 @@ class ZeroShotClassifier:
 
     def _check_thresholds(self) -> None:
         if self.multi_label and self.thresholds is None:
-            raise ValueError(
-                f"{self.model.name} gives cosines, and from which one on a class is there is not known yet; call "
-                "fit_thresholds with labelled pictures, or pass thresholds."
-            )
+            ways = "call fit_thresholds with labelled pictures, or pass thresholds"
+            raise ValueError(f"{self.model.name} gives cosines, of which none means yes by itself; {ways}.")
 
     def _yes_scores(self, embeddings: ImageEmbeddings) -> NDArray[Any]:
         """Score each class by itself, (N, K): by sigmoids where the model was trained with them, else by cosines."""
@@ -249,28 +240,21 @@ class ZeroShotClassifier:
             try:
                 match = match_by(self.class_names, names)
             except ClassMismatchError:
-                raise ClassMismatchError(
-                    f"the classifier's classes {short(self.class_names)} are not among the data set's "
-                    f"{short(list(names))}; give it the same names: {TIE}."
-                ) from None
-            one_hot = np.vstack([np.eye(len(names), dtype=np.int8), np.full(len(names), UNLABELLED)])  # -1: the last
-            return (labels if labels.ndim == 2 else one_hot[labels])[:, match.index], match
+                theirs = f"the data set's {short(list(names))}; give it the same names: {TIE}"
+                told = f"the classifier's classes {short(self.class_names)} are not among {theirs}."
+                raise ClassMismatchError(told) from None
+            if labels.ndim == 2:
+                return labels[:, match.index], match
+            labels = labels[:, None]
+            return np.where(labels == UNLABELLED, UNLABELLED, labels == match.index), match
         if labels.ndim == 2:
-            raise ClassMismatchError(
-                f"a picture may have several of the classes {short(list(names))}; make the classifier with "
-                "multi_label=True, or give each picture one label."
-            )
+            ways = "make the classifier with multi_label=True, or give each picture one label"
+            raise ClassMismatchError(f"a picture may have several of the classes {short(list(names))}; {ways}.")
         match = match_by(names, self.class_names)
         return np.where(labels == UNLABELLED, UNLABELLED, match.index[labels]), match
 
     def fit_thresholds(
-        self,
-        pictures: ImageDataset | ImageEmbeddings,
-        precision: float = 0.9,
-        *,
-        confidence: float = 0.95,
-        share: float = 0.5,
-        seed: int = 0,
+        self, pictures: Labelled, precision: float = 0.9, *, confidence: float = 0.95, share: float = 0.5, seed: int = 0
     ) -> Evaluation:
         """Choose `thresholds` on one part of labelled pictures, and judge them on the other.
 
@@ -289,9 +273,8 @@ class ZeroShotClassifier:
             raise ValueError(f"{n} pictures leave no part to choose on, or none to judge; pass more labelled pictures.")
         columns = zip(labels[chosen].T, scores[chosen].T, strict=True)
         self.thresholds = self._as_thresholds([choose_threshold(*c, precision, confidence=confidence) for c in columns])
-        judged = self.answer(embeddings.select(np.sort(held_out)))
+        judged, part = self.answer(embeddings.select(np.sort(held_out))), f"held out: {len(held_out)} of {n} pictures"
         other = {**judged.made_by.other, "wished_precision": precision, "confidence": confidence}
-        part = f"held out: {len(held_out)} of {n} pictures"
         return replace(judged, made_by=replace(judged.made_by, part=part, other=other))
 
     def classify(self, image: ImageSource, y_true: int | None = None, *, on_error: str = "raise") -> pd.DataFrame:
@@ -314,12 +297,7 @@ class ZeroShotClassifier:
         return self.answer(pictures, batch_size=batch_size, on_error=on_error, progress=progress).table
 
     def validate(
-        self,
-        dataset: ImageDataset | ImageEmbeddings,
-        max_images: int | None = None,
-        *,
-        batch_size: int = 32,
-        on_error: str = "raise",
+        self, dataset: Labelled, max_images: int | None = None, *, batch_size: int = 32, on_error: str = "raise"
     ) -> tuple[float, pd.DataFrame]:
         """Classify the first pictures of a labelled data set, with a progress bar, as the Glasses tutorial does.
 
@@ -330,12 +308,7 @@ class ZeroShotClassifier:
         return answer.select(~answer.failed).accuracy, answer.table
 
     def evaluate(
-        self,
-        pictures: ImageDataset | ImageEmbeddings,
-        *,
-        batch_size: int = 32,
-        on_error: str = "raise",
-        progress: bool = False,
+        self, pictures: Labelled, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
     ) -> Evaluation:
         """Classify labelled pictures and judge the result.
 
@@ -373,17 +346,13 @@ class ZeroShotClassifier:
         other: dict[str, Any] = {"left_out_examples": embeddings.failures["error"].head(3).tolist()} if left_out else {}
         if self.multi_label:
             other["scores"] = "cosine" if info.logit_bias is None else "sigmoid"
+        same = {name: getattr(info, name) for name in ("library", "device", "engine", "weights_sha256")}
+        same |= {name: getattr(embeddings, name) for name in ("dataset", "data_digest")}
         return Provenance(
             model=info.name,
-            library=info.library,
             precision=", ".join(filter(None, (info.precision, info.loss))),
-            device=info.device,
-            engine=info.engine,
             fingerprint=self.model.fingerprint,
-            weights_sha256=info.weights_sha256,
             logit_scale=self.model.logit_scale,
-            dataset=embeddings.dataset,
-            data_digest=embeddings.data_digest,
             prompts=self.prompts.texts,
             prompts_name=self.prompts.name,
             pooling=self.pooling,
@@ -391,6 +360,7 @@ class ZeroShotClassifier:
             left_out=left_out,
             advice=self._advice["advice"].tolist(),
             other=other,
+            **same,
             **environment(),
         )
 

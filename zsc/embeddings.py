@@ -120,12 +120,9 @@ class ImageEmbeddings:
         if not isinstance(failures, pd.DataFrame) or not set(_FAILURE) <= set(failures.columns):
             raise TypeError(f"failures is {short(failures)}; pass a DataFrame with the columns {', '.join(_FAILURE)}.")
         failures = failure_table(failures[list(_FAILURE)].itertuples(index=False))
-        object.__setattr__(self, "values", values)
-        object.__setattr__(self, "paths", FrozenList(paths))
-        object.__setattr__(self, "labels", frozen(labels))
-        object.__setattr__(self, "class_names", FrozenList(names))
-        object.__setattr__(self, "failures", failures)
-        object.__setattr__(self, "digests", digests)
+        checked = {"values": values, "paths": FrozenList(paths), "labels": frozen(labels), "digests": digests}
+        for name, value in (checked | {"class_names": FrozenList(names), "failures": failures}).items():
+            object.__setattr__(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, f.name) for f in fields(self))
@@ -147,8 +144,7 @@ class ImageEmbeddings:
         """The sha256 of all pictures' contents with their classes, in any order; "" where they are not known."""
         if self.digests is None or not len(self):
             return ""
-        texts = class_texts(self.labels, self.class_names)
-        names = [(text or "").encode(errors="surrogatepass") for text in texts]
+        names = [(n or "").encode(errors="surrogatepass") for n in class_texts(self.labels, self.class_names)]
         lines = sorted((digest or b"") + name for digest, name in zip(self.digests, names, strict=True))
         return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
@@ -247,10 +243,9 @@ def class_names_of(embeddings: ImageEmbeddings, name: str = "embeddings") -> lis
 def check_made_by(embeddings: ImageEmbeddings, encoder: Encoder) -> None:
     """Check that embeddings were made by an encoder: those of another model say nothing beside its own."""
     if embeddings.fingerprint != encoder.fingerprint:
-        raise ValueError(
-            f"the embeddings were made by {embeddings.model} ({embeddings.fingerprint}), not by {encoder.name} "
-            f"({encoder.fingerprint}); embed the pictures with the same model, or pass the model that made them."
-        )
+        made = f"{embeddings.model} ({embeddings.fingerprint}), not by {encoder.name} ({encoder.fingerprint})"
+        ways = "embed the pictures with the same model, or pass the model that made them"
+        raise ValueError(f"the embeddings were made by {made}; {ways}.")
 
 
 def embed_images(
@@ -315,18 +310,16 @@ def embed_texts(
 ) -> np.ndarray:
     """Embed M texts as (M, D), float32, unit rows; no text twice, and none that was embedded before.
 
-    A text that the model reads as the same tokens is the same. Rows differ from those of `Encoder.encode_texts` by what
+    Texts that the model reads as the same tokens are the same. Rows differ from those of `Encoder.encode_texts` by what
     float32 leaves open (about 1e-7), as texts of similar length go through the encoder together.
 
     Parameters
     ----------
-    model, texts
-        The encoder, or its name for `load_model`; and the texts, a single one counts as M = 1.
-    store
-        A folder, such as ``data/embeddings``, that keeps the embeddings by model and by tokens, beside those of
-        pictures; None keeps them in memory only, as long as the encoder lives. One that cannot be written to is told.
-    truncate
-        Cut texts that are longer than the model can read, instead of refusing them with a TextTooLongError.
+    model, store
+        As in `embed_images`, except that a store that cannot be written to is only told, and that embeddings are also
+        kept in memory as long as the encoder lives, which is all where `store` is None.
+    texts, truncate
+        M texts, or one; and whether to cut those that are too long for the model, instead of a TextTooLongError.
     progress
         Whether to show a bar with the rate and the time left, after three seconds; None: on a terminal.
     """
@@ -447,17 +440,10 @@ class _Job:
 
     def result(self) -> ImageEmbeddings:
         self.values.flags.writeable = False  # so that it need not be copied
-        return ImageEmbeddings(
-            self.values,
-            self.dataset.paths,
-            self.dataset.labels,
-            self.dataset.class_names,
-            model=self.model.name,
-            fingerprint=self.model.fingerprint,
-            dataset=f"{self.dataset.name} {self.dataset.split_name}".strip(),
-            failures=failure_table(self.failures),
-            digests=self.digests,
-        )
+        data, failures = self.dataset, failure_table(self.failures)
+        made_by = (self.model.name, self.model.fingerprint, f"{data.name} {data.split_name}".strip())
+        columns = (self.values, data.paths, data.labels, data.class_names)
+        return ImageEmbeddings(*columns, *made_by, failures, self.digests)
 
 
 @dataclass

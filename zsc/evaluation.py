@@ -58,22 +58,13 @@ from zsc.statistics import (
     mcnemar,
     paired_bootstrap,
     paired_interval,
+    shares,
     wilson_interval,
 )
 from zsc.store import record_of
 
-__all__ = [
-    "Evaluation",
-    "Provenance",
-    "environment",
-    "evaluate",
-    "holm",
-    "images_needed",
-    "mcnemar",
-    "paired_bootstrap",
-    "paired_interval",
-    "wilson_interval",
-]
+__all__ = ["Evaluation", "Provenance", "environment", "evaluate", "holm", "images_needed", "mcnemar",
+           "paired_bootstrap", "paired_interval", "wilson_interval"]  # fmt: skip
 
 COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
 KIND = "zsc evaluation"
@@ -140,14 +131,12 @@ class Evaluation:
 
     `y_true`, shape (N,), holds -1 where a picture has no label; `proba`, shape (N, K), rows of NaN for pictures that
     could not be opened. `images` are N sources, `tokens` the prompts that decided, shape (N,); either may be None. A
-    mapping as `made_by` becomes a `Provenance`.
+    mapping as `made_by` becomes a `Provenance`. The metrics need a label and an answer for every picture, and raise one
+    sentence otherwise; `table` does not.
 
-    Where classes do not exclude each other, `thresholds`, shape (K,), say from which score on a class is answered with
-    yes. `y_true` then has the shape (N, K), 1 for yes, 0 for no, -1 for not known, and so has `y_pred`; `proba` holds
-    the scores that the thresholds are for, cosines or sigmoid probabilities. Of the metrics there are
-    `mean_average_precision`, `macro_recall`, `report` and `summary`; those of one label per picture are refused.
-
-    The metrics need a label and an answer for every picture, and raise one sentence otherwise; `table` does not.
+    Where classes do not exclude each other, `thresholds`, shape (K,), say from which score on the answer is yes, and
+    `proba` holds the scores, cosines or sigmoid probabilities. `y_true` and `y_pred` are then of shape (N, K), 1 for
+    yes, 0 for no, -1 for not known, and judged by `report`, `mean_average_precision`, `macro_recall` and `summary`.
     """
 
     y_true: NDArray[np.int64]
@@ -159,12 +148,11 @@ class Evaluation:
     thresholds: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        names = check_class_names(self.class_names, low=2 if self.thresholds is None else 1)
         if self.thresholds is None:
-            names, thresholds = check_class_names(self.class_names), None
-            labels = check_labels(self.y_true, len(names), partial=True)
+            labels, thresholds = check_labels(self.y_true, len(names), partial=True), None
             proba = check_proba(self.proba, len(names), partial=True)
         else:
-            names = check_class_names(self.class_names, low=1)
             labels = check_dataset_labels(np.atleast_2d(self.y_true), len(names), "y_true")
             proba = check_scores(self.proba, len(names), "proba", partial=True)
             thresholds = check_thresholds(self.thresholds, len(names))
@@ -173,14 +161,8 @@ class Evaluation:
         tokens = None if self.tokens is None else np.array(as_list(self.tokens, "tokens", "prompts"), dtype=object)
         given = {"y_true": labels, "proba": proba, "images": images, "tokens": tokens}
         check_same_length(**{name: values for name, values in given.items() if values is not None})
-        checked = (
-            frozen(labels),
-            frozen(proba),
-            FrozenList(names),
-            images,
-            made_by,
-            *map(frozen, (tokens, thresholds)),
-        )
+        labels, proba, tokens, thresholds = map(frozen, (labels, proba, tokens, thresholds))
+        checked = (labels, proba, FrozenList(names), images, made_by, tokens, thresholds)
         for one, value in zip(fields(self), checked, strict=True):
             object.__setattr__(self, one.name, value)
 
@@ -194,10 +176,7 @@ class Evaluation:
 
     @cached_property
     def y_pred(self) -> NDArray[np.int64]:
-        """The class with the highest probability, shape (N,); the first where several are equal, -1 where failed.
-
-        With `thresholds` 1 for each class whose score reaches its threshold, 0 for the others, shape (N, K).
-        """
+        """The most probable class, the first of equal ones, (N,); with `thresholds` 1 or 0, (N, K); -1 where failed."""
         if self.thresholds is not None:
             return frozen(np.where(self.failed[:, None], UNLABELLED, self.proba >= self.thresholds))
         return frozen(np.where(self.failed, UNLABELLED, self.proba.argmax(axis=1)))
@@ -213,24 +192,18 @@ class Evaluation:
 
         Columns image (paths and URLs as texts), y_true and y_pred (indices into `class_names`; <NA> without a label, or
         without an answer), y_pred_token (the prompt that decided), proba (of y_pred), and proba_<class> for each class.
-        With `thresholds` image, y_true and y_pred (the names of all classes that apply: "hat; glasses"), and for each
-        class score_<class>.
+        With `thresholds` image, y_true and y_pred (names: "hat; glasses"), and score_<class> for each class.
         """
-        nothing = [None] * self.n
+        nothing, labels, kind = [None] * self.n, (self.y_true, self.y_pred), "proba"
+        columns: list[Any] = [as_cells(nothing if self.images is None else self.images)]
         if self.thresholds is not None:
-            texts = [pd.Series(class_texts(y, self.class_names), dtype=object) for y in (self.y_true, self.y_pred)]
-            columns = [as_cells(nothing if self.images is None else self.images), *texts, *self.proba.T]
-            names = _index([*COLUMNS[:3], *(f"score_{name}" for name in self.class_names)])
-            return pd.DataFrame(dict(enumerate(columns))).set_axis(names, axis=1)
-        values = (
-            as_cells(nothing if self.images is None else self.images),
-            _nullable(self.y_true),
-            _nullable(self.y_pred),
-            pd.Series(nothing if self.tokens is None else self.tokens, dtype=object).mask(self.failed, None),
-            self.proba[np.arange(self.n), self.y_pred],
-        )
-        names = _index([*COLUMNS, *(f"proba_{name}" for name in self.class_names)])
-        return pd.DataFrame(dict(enumerate([*values, *self.proba.T]))).set_axis(names, axis=1)
+            columns += [pd.Series(class_texts(y, self.class_names), dtype=object) for y in labels]
+            kind = "score"
+        else:
+            tokens = pd.Series(nothing if self.tokens is None else self.tokens, dtype=object).mask(self.failed, None)
+            columns += [*map(_nullable, labels), tokens, self.proba[np.arange(self.n), self.y_pred]]
+        names = _index([*COLUMNS[: len(columns)], *(f"{kind}_{name}" for name in self.class_names)])
+        return pd.DataFrame(dict(enumerate([*columns, *self.proba.T]))).set_axis(names, axis=1)
 
     def select(self, rows: ArrayLike | slice) -> Evaluation:
         """Keep some pictures: their indices, in that order; or a mask of N bools, or a slice."""
@@ -259,10 +232,8 @@ class Evaluation:
     def check_one_label(self) -> None:
         """Refuse a result whose classes do not exclude each other, for what needs one label per picture."""
         if self.thresholds is not None:
-            raise ValueError(
-                "the classes of this result do not exclude each other, and this is for one label per picture; read "
-                "report, mean_average_precision and summary() instead."
-            )
+            instead = "report, mean_average_precision and summary()"
+            raise ValueError(f"the classes of this result do not exclude each other; read {instead} instead.")
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
@@ -296,8 +267,9 @@ class Evaluation:
 
     @property
     def log_loss(self) -> float:
-        """The mean of -log of the true class's probability, in nats."""
-        return log_loss(self._labels, self.proba)
+        """The mean of -log of the true class's probability, in nats; a probability of 0 counts as 2.2e-308."""
+        given = self.proba[np.arange(self.n), self._labels]
+        return float(np.log(1 / np.clip(given, np.finfo(np.float64).tiny, 1)).mean())
 
     @property
     def brier(self) -> float:
@@ -352,31 +324,22 @@ class Evaluation:
 
         Columns n (its pictures), right, recall, low and high (the 95 % Wilson interval of the recall), precision, f1.
         """
-        self.check_one_label()
-        report, given = self.report, np.bincount(self.y_pred, minlength=len(self.class_names))
-        table = report[["support"]].rename(columns={"support": "n"})
-        table["right"] = np.bincount(self.y_true[self.right], minlength=len(table))
-        table["recall"] = report["recall"].where(table["n"] > 0)
-        counts = zip(table["right"].tolist(), table["n"].tolist(), strict=True)
-        ends = [wilson_interval(right, n) if n else (math.nan, math.nan) for right, n in counts]
-        table[["low", "high"]] = np.array(ends)
-        table["precision"] = report["precision"].where(given > 0)
-        table["f1"] = report["f1"].where(table["n"] + given > 0)
+        which = (self._labels, self.y_true[self.right], self.y_pred)
+        n, right, given = (np.bincount(labels, minlength=len(self.class_names)) for labels in which)
+        report = self.report
+        table = pd.DataFrame({"n": n, "right": right}, index=report.index)
+        table[["recall", "low", "high"]] = shares(right, n)
+        table["precision"], table["f1"] = report["precision"].where(given > 0), report["f1"].where(n + given > 0)
         return table.sort_values(["recall", "high"], kind="stable")
 
     @property
     def weakest(self) -> str:
-        """Name the class of the lowest recall where its interval is below all others; else say that it cannot be told.
-
-        Empty where all recalls are equal.
-        """
-        table = self.by_class
-        seen = table[table["n"] > 0]
-        first, others = seen.iloc[0], seen.iloc[1:]
-        lowest = seen[seen["recall"] == first["recall"]]
+        """Name the class of lowest recall if its interval is below all others, or say so; empty if all are equal."""
+        seen = self.by_class.loc[lambda table: table["n"] > 0]
+        first, lowest = seen.iloc[0], seen[seen["recall"] == seen["recall"].min()]
         if len(lowest) == len(seen):
             return ""
-        if first["high"] < others["low"].min():
+        if first["high"] < seen["low"].iloc[1:].min():
             return f"Weakest: {first.name}, recall {first['recall']:.3f} of {first['n']:.0f}."
         which = first.name if len(lowest) == 1 else f"{len(lowest)} classes"
         lowest_recall = f"Lowest recall: {which}, {first['recall']:.3f} of {lowest['n'].sum()}"
@@ -388,14 +351,13 @@ class Evaluation:
         if self._unjudged:
             raise ValueError(self._unjudged)
         true, yes = self.y_true == 1, self.y_pred == 1
-        right, table = (true & yes).sum(axis=0), pd.DataFrame(index=_index(self.class_names, "class"))
-        for name, of in (("precision", yes.sum(axis=0)), ("recall", true.sum(axis=0))):
-            table[name] = np.divide(right, of, out=np.full(len(of), np.nan), where=of > 0)
-            ends = [wilson_interval(*map(int, k)) if k[1] else (np.nan, np.nan) for k in zip(right, of, strict=True)]
-            table[[f"{name}_low", f"{name}_high"]] = ends
-        precisions = zip(true.T, self.proba.T, strict=True)
-        table["average_precision"] = [average_precision_score(y, s) if y.any() else np.nan for y, s in precisions]
-        return table.assign(answered=yes.sum(axis=0), support=true.sum(axis=0), threshold=self.thresholds)
+        right, answered, support = ((true & yes).sum(axis=0), yes.sum(axis=0), true.sum(axis=0))
+        table = pd.DataFrame(index=_index(self.class_names, "class"))
+        for name, of in (("precision", answered), ("recall", support)):
+            table[[name, f"{name}_low", f"{name}_high"]] = shares(right, of)
+        columns = zip(true.T, self.proba.T, strict=True)
+        table["average_precision"] = [average_precision_score(y, s) if y.any() else np.nan for y, s in columns]
+        return table.assign(answered=answered, support=support, threshold=self.thresholds)
 
     @property
     def mean_average_precision(self) -> float:
@@ -406,8 +368,7 @@ class Evaluation:
 
     @property
     def _seen(self) -> pd.DataFrame:
-        report = self.report
-        return report[report["support"] > 0]
+        return self.report.loc[lambda report: report["support"] > 0]
 
     @property
     def confusion(self) -> pd.DataFrame:
@@ -432,22 +393,16 @@ class Evaluation:
         """
         wrong = np.flatnonzero(~self.right)
         wrong = wrong[np.argsort(-self.proba[wrong].max(axis=1), kind="stable")]
-        proba, names = self.proba[wrong], np.array(self.class_names, dtype=object)
-        first, second = np.argsort(-proba, axis=1, kind="stable")[:, :2].T
-        rows, true = np.arange(len(wrong)), self.y_true[wrong]
-        columns = {
-            "index": wrong,
-            "true": pd.Series(names[true], dtype=object),
-            "predicted": pd.Series(names[first], dtype=object),
-            "proba": proba[rows, first],
-            "proba_true": proba[rows, true],
-            "margin": proba[rows, first] - proba[rows, second],
-            "second": pd.Series(names[second], dtype=object),
-        }
-        table = pd.DataFrame(columns)
+        proba = self.proba[wrong]
+        which = np.column_stack([self.y_true[wrong], np.argsort(-proba, axis=1, kind="stable")[:, :2]])
+        true, first, second = np.take_along_axis(proba, which, axis=1).T
+        names = np.array(self.class_names, dtype=object)[which]
+        table = pd.DataFrame(names, columns=["true", "predicted", "second"], dtype=object)
+        table = table.assign(index=wrong, proba=first, proba_true=true, margin=first - second)
         if self.images is not None:
-            table.insert(1, "image", as_cells(self.images[i] for i in wrong.tolist()))
-        return table
+            table["image"] = as_cells(self.images[i] for i in wrong.tolist())
+        columns = ("index", "image", "true", "predicted", "proba", "proba_true", "margin", "second")
+        return table[[name for name in columns if name in table]]
 
     def top_k(self, k: int) -> float:
         """Return the share of pictures whose true class is among the k most probable (ties: the lower index)."""
@@ -489,16 +444,15 @@ class Evaluation:
         return text + " Classes were matched by position." * (made_by.matched_by == "position")
 
     def _yes_summary(self) -> str:
-        report, seen = self.report, self._seen
-        chance = float((seen["support"] / self.n).mean())
+        seen, chance = self._seen, (self._seen["support"] / self.n).mean()
         many = f"{len(seen)} class{'es' * (len(seen) != 1)}, {self.n} pictures"
         text = f"mean average precision {self.mean_average_precision:.3f} ({many}; chance gives {chance:.3f})."
         if len(seen) > 1:
             worst = seen.loc[seen["average_precision"].idxmin()]
-            text += f" Weakest: {worst.name}, {worst['average_precision']:.3f} with {int(worst['support'])} pictures."
+            text += f" Weakest: {worst.name}, {worst['average_precision']:.3f} with {worst['support']:.0f} pictures."
         for count, what in (("support", "In no picture, and left out"), ("answered", "Never answered with yes")):
-            names = report.index[report[count] == 0]
-            text += f" {what}: {', '.join(names)}." if len(names) else ""
+            if names := ", ".join(self.report.index[self.report[count] == 0]):
+                text += f" {what}: {names}."
         return text
 
     def to_dict(self) -> dict[str, Any]:
@@ -523,8 +477,8 @@ class Evaluation:
         """Write everything to a file that `load` reads, whole or not at all; an older file is replaced.
 
         A path that ends in .parquet becomes one Parquet file: the columns of `table`, and the rest in its metadata. Any
-        other becomes a JSON file that people can read; above 500,000 probabilities it names a Parquet file beside it
-        that holds them. Above 10 million they are kept to seven digits, below that to the last one.
+        other becomes a JSON file that people can read, with a Parquet file beside it where there are more than 500,000
+        probabilities; more than 10 million are kept to seven digits.
         """
         path = Path(path)
         head = {"kind": KIND, "format": FORMAT, "about": self.made_by.to_dict(), "class_names": self.class_names}
@@ -572,9 +526,8 @@ class Evaluation:
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such evaluation; write one with evaluation.save or 'zsc evaluate --save'."
-            )
+            ways = "write one with evaluation.save or 'zsc evaluate --save'"
+            raise FileNotFoundError(f"{path}: no such evaluation; {ways}.")
         try:
             return cls(**(_read_parquet(path) if path.suffix == ".parquet" else _read_json(path)))
         except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
@@ -600,16 +553,6 @@ def evaluate(
     names = check_class_names(class_names)  # type: ignore[arg-type]
     labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
     return Evaluation(labels, values, names, images, about or {})  # type: ignore[arg-type]
-
-
-def log_loss(y_true: NDArray[np.int64], proba: NDArray[np.float64]) -> float:
-    """Return the mean of -log of the true class's probability, in nats: the one log loss of the package.
-
-    No row is rescaled, and nothing is cut but a probability of 0, which a softmax in float64 gives to classes 745 nats
-    behind: it counts as 2.2e-308, that is as 708 nats.
-    """
-    given = np.clip(proba[np.arange(len(y_true)), y_true], np.finfo(np.float64).tiny, 1)
-    return float(np.log(1 / given).mean())
 
 
 def as_cells(images: Iterable[Any]) -> pd.Series:
@@ -679,15 +622,10 @@ def environment() -> Mapping[str, Any]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    processors = []
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processors = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    hardware = {
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "processor": [*processors, platform.processor()][0],
-        "cores": os.cpu_count(),
-    }
+    processor = platform.processor()
+    with suppress(OSError, IndexError):
+        processor = re.findall(r"(?m)^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[0]
+    hardware: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "processor": processor}
+    hardware["cores"] = os.cpu_count()
     found: Mapping[str, Any] = frozen_json({"versions": versions, "hardware": hardware}, "environment")
     return found

@@ -27,7 +27,7 @@ from zsc.checks import (
     check_same_length,
     check_unique,
     short,
-)  # fmt: skip
+)
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
 from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_texts
@@ -84,12 +84,10 @@ def compare_prompts(
         Name -> prompts in any form (see `zsc.selection.as_candidates`).
     reference
         The candidate that the others are tested against; None takes the first.
-    pooling
-        One rule for all; None takes each candidate's own, else "mean".
+    pooling, store
+        One rule for all (None: each candidate's own, else "mean"); and a folder that keeps the prompts' embeddings.
     seed
         Without effect; it stays so that older calls go on working.
-    store
-        A folder that keeps the prompts' embeddings, as that of `zsc.embed_texts`.
     """
     judged = evaluations(embeddings, candidates, model, pooling, store)
     table = compare_right({name: e.right for name, e in judged.items()}, reference=reference, seed=seed)
@@ -330,10 +328,8 @@ def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray
     try:
         parts = train_test_split(np.arange(len(y_true)), train_size=share, stratify=strata, random_state=seed)
     except ValueError as error:
-        raise ValueError(
-            f"share={share}: {len(y_true)} pictures cannot be split so that both parts hold every class; take more "
-            "pictures, or another share."
-        ) from error
+        told = f"{len(y_true)} pictures cannot be split so that both parts hold every class"
+        raise ValueError(f"share={share}: {told}; take more pictures, or another share.") from error
     return np.sort(parts[0]), np.sort(parts[1])
 
 
@@ -388,7 +384,5 @@ def _as_candidate(name: str, given: Any, class_names: Sequence[str]) -> ClassPro
             raise ValueError(f"{len(given)} texts for {len(class_names)} classes")
         return ClassPrompts.from_texts(dict(zip(class_names, given, strict=True)), name=name)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"candidate {name!r}: {str(error).removesuffix('.')}; a candidate must be ClassPrompts, a mapping of class "
-            "to prompts, templates with {}, a template set's name, or a text for each class."
-        ) from error
+        forms = "ClassPrompts, a mapping of class to prompts, templates with {}, a template set's name, or K texts"
+        raise ValueError(f"candidate {name!r}: {str(error).removesuffix('.')}; a candidate must be {forms}.") from error

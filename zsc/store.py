@@ -159,10 +159,9 @@ class EmbeddingStore:
                 head = {"kind": KIND, "format": FORMAT, "fingerprint": self.folder.name}
                 write_whole(description, json.dumps({**self.about, **head}, indent=2, default=str))
         except OSError as error:
-            reason = f"{printable(self.folder)}: the store cannot be written to ({_why(error)})"
-            raise type(error)(
-                f"{reason}, and not all pictures are in it; pass another folder as store, or none."
-            ) from error
+            told = f"{printable(self.folder)}: the store cannot be written to ({_why(error)})"
+            ways = "pass another folder as store, or none"
+            raise type(error)(f"{told}, and not all pictures are in it; {ways}.") from error
 
     def verify(self) -> list[PartCheck]:
         """Check every part: its bytes against its name, its columns, and that its rows are unit vectors."""

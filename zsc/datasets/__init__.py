@@ -17,15 +17,8 @@ from zsc.datasets.samples import load_samples
 from zsc.images import local_path
 from zsc.published import published
 
-__all__ = [
-    "ImageDataset",
-    "check_dataset",
-    "dataset_names",
-    "download_dataset",
-    "find_published",
-    "load_dataset",
-    "published",
-]
+__all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset",
+           "published"]  # fmt: skip
 
 PUBLISHED: dict[str, Published] = {**glasses.FORMS, **afhq.FORMS, **imagenette.FORMS}
 _MADE: dict[str, tuple[Callable[..., ImageDataset], Sequence[str]]] = {  # needs no files: what makes it, its options

@@ -78,10 +78,9 @@ class ImageDataset:
         if not isinstance(self.notes, Mapping):
             raise TypeError(f"notes is a {type(self.notes).__name__}; pass a mapping of texts.")
         notes = {what: note for what, note in {**self.notes, "class names": look_alikes(names)}.items() if note}
-        object.__setattr__(self, "paths", FrozenList(paths))
-        object.__setattr__(self, "labels", frozen(labels))
-        object.__setattr__(self, "class_names", FrozenList(names))
-        object.__setattr__(self, "notes", FrozenDict(notes))
+        checked = {"paths": FrozenList(paths), "labels": frozen(labels), "class_names": FrozenList(names)}
+        for attribute, final in (checked | {"notes": FrozenDict(notes)}).items():
+            object.__setattr__(self, attribute, final)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what it was made of, so that a copy cannot be changed either."""
@@ -134,19 +133,17 @@ class ImageDataset:
         or take one.
         """
         fraction, rng = check_fraction(fraction, "fraction"), np.random.default_rng(check_count(seed, "seed", low=0))
-        keys = [self.labels] if self.labels.ndim == 1 else list(self.labels.T)
-        order = np.lexsort((rng.random(len(self)), *keys))  # class by class, shuffled within
+        order = np.lexsort((rng.random(len(self)), *np.atleast_2d(self.labels.T)))  # class by class, shuffled within
         steps = np.floor(np.arange(len(self) + 1) * fraction + rng.random())  # systematic sampling along that order
         chosen = np.zeros(len(self), dtype=bool)
         chosen[order] = np.diff(steps) > 0
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table with the columns image, label (but for several per picture) and class_name, a row each."""
-        columns = {"image": pd.Series(self.paths, dtype=object), "label": self.labels}
-        columns = columns if self.labels.ndim == 1 else {"image": columns["image"]}
+        """Return a table with one row per picture: image, label (unless it may have several) and class_name."""
+        labels = {"label": self.labels} if self.labels.ndim == 1 else {}
         names = pd.Series(class_texts(self.labels, self.class_names), dtype=object)
-        return pd.DataFrame(columns | {"class_name": names})
+        return pd.DataFrame({"image": pd.Series(self.paths, dtype=object), **labels, "class_name": names})
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
@@ -183,9 +180,8 @@ class ImageDataset:
         the value in `label_column` (None: no labels), a class name or an index into `class_names`, which may also be a
         mapping of the values in the file to names. Names that are not given are the sorted values.
 
-        A picture may have several classes, or none, in two ways: `label_columns` names one column per class, which
-        holds 1 or 0 (or true, false); or `label_separator` says what stands between the values in `label_column`, such
-        as ";" in "cat;dog", where an empty cell is none of the classes.
+        A picture may have several classes, or none: `label_columns` names one column per class, of 1 and 0 (or true and
+        false); or `label_separator` stands between the values in `label_column`, as ";" in "cat;dog" (empty: none).
 
         FileNotFoundError or ValueError names the line, and says that the CSV file, a column or a picture is missing, a
         column stands twice, a row is too long or too short, a label is unknown or empty, or a picture has two labels.
@@ -215,8 +211,7 @@ class ImageDataset:
 
 def class_texts(labels: np.ndarray, class_names: Sequence[str]) -> list[str | None]:
     """Name the class of each picture, or all that apply ("hat; glasses"); None for no label."""
-    names = [*class_names, None]
+    names = np.array([*class_names, None], dtype=object)  # label -1 picks the None at the end
     if labels.ndim == 1:
-        return [names[k] for k in labels]
-    found = ([name for name, is_there in zip(class_names, row == 1, strict=True) if is_there] for row in labels)
-    return ["; ".join(texts) if (row >= 0).any() else None for texts, row in zip(found, labels, strict=True)]
+        return names[labels].tolist()
+    return ["; ".join(names[:-1][row == 1]) if (row >= 0).any() else None for row in labels]

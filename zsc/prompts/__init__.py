@@ -12,17 +12,6 @@ from zsc.prompts.prompts import (
 )
 from zsc.prompts.templates import DEFAULT_TEMPLATE, template_set, template_set_names
 
-__all__ = [
-    "DEFAULT_TEMPLATE",
-    "POOLINGS",
-    "ClassPrompts",
-    "advice_on",
-    "as_prompts",
-    "check_pooling",
-    "check_prompts",
-    "default_prompts",
-    "prompt_set",
-    "prompt_set_names",
-    "template_set",
-    "template_set_names",
-]
+__all__ = ["DEFAULT_TEMPLATE", "POOLINGS", "ClassPrompts", "advice_on", "as_prompts", "check_pooling",
+           "check_prompts", "default_prompts", "prompt_set", "prompt_set_names", "template_set",
+           "template_set_names"]  # fmt: skip

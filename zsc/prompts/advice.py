@@ -18,6 +18,7 @@ from zsc.prompts.prompts import ClassPrompts
 if TYPE_CHECKING:
     from zsc.models.base import Encoder
 
+Count = Callable[[str], int]  # of a text's tokens
 NEGATIONS = ("no", "not", "without", "never", "none", "nothing", "non", "neither", "nor", "lack", "lacks", "lacking",
              "except")  # fmt: skip  # the English ones; zsc.scoring adds those of other languages
 NEGATION = re.compile(rf"\b({'|'.join(NEGATIONS)}|free of)\b|n['’]t\b", re.IGNORECASE)
@@ -33,11 +34,7 @@ def advice_on(prompts: ClassPrompts, model: Encoder) -> pd.DataFrame:
 
 
 def check_prompts(
-    prompts: ClassPrompts,
-    *,
-    count_tokens: Callable[[str], int] | None = None,
-    limit: int = 77,
-    languages: str = "English",
+    prompts: ClassPrompts, *, count_tokens: Count | None = None, limit: int = 77, languages: str = "English"
 ) -> pd.DataFrame:
     """Look prompts over for what is known to go wrong.
 

@@ -20,6 +20,7 @@ from zsc.prompts.templates import DEFAULT_TEMPLATE, as_templates, fill, packaged
 
 POOLINGS = ("mean", "max", "sum", "chils")
 _KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
+Texts = Mapping[str, str | Iterable[str]]  # class name -> prompt or prompts
 _Made = TypeVar("_Made")
 
 
@@ -48,10 +49,8 @@ class ClassPrompts:
         if len(prompts) != len(owners):
             raise ValueError(f"{len(prompts)} prompts for {len(owners)} owners; pass one owner for each prompt.")
         if (np.diff(owners) < 0).any() or len(np.unique(owners)) < len(names):
-            raise ValueError(
-                "every class needs at least one prompt, and the prompts must stand in the order of the classes; "
-                "ClassPrompts.from_texts does that for you."
-            )
+            told = "every class needs at least one prompt, and the prompts must stand in the order of the classes"
+            raise ValueError(f"{told}; ClassPrompts.from_texts does that for you.")
         check_pooling(self.pooling, optional=True)
         if not isinstance(self.name, str):
             raise TypeError(f"name is {short(self.name)}; pass a text.")
@@ -80,9 +79,7 @@ class ClassPrompts:
         return cls.from_texts({c: [fill(t, c, articles=articles) for t in found] for c in names}, name=name)
 
     @classmethod
-    def from_texts(
-        cls, texts: Mapping[str, str | Iterable[str]], *, pooling: str | None = None, name: str = ""
-    ) -> ClassPrompts:
+    def from_texts(cls, texts: Texts, *, pooling: str | None = None, name: str = "") -> ClassPrompts:
         """Take the prompts of each class as they are.
 
         Examples
@@ -126,7 +123,7 @@ class ClassPrompts:
         return iter(self.prompts)
 
 
-def as_prompts(prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Iterable[str]]) -> ClassPrompts:
+def as_prompts(prompts: ClassPrompts | Iterable[str] | Texts) -> ClassPrompts:
     """Take prompts as they are given: a `ClassPrompts`, a mapping of class to prompts, or one text per class."""
     if isinstance(prompts, ClassPrompts):
         return prompts
