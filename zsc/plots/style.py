@@ -99,20 +99,19 @@ def heading(title: str | None, what: str, result: Result, n: float | None = None
 
 def finish(drawn: Drawn, title: str, sentence: str, result: Result | None = None, note: str = "") -> Drawn:
     """Set a title, broken into lines as wide as the drawing, under it what is left out; keep what `describe` says."""
-    whole = cast(Figure, drawn.figure)
-    width = max(24, round(11 * drawn.get_window_extent().width / whole.dpi))
+    width = max(24, round(11 * drawn.get_window_extent().width / drawn.figure.dpi))
     words = "\n".join(wrap_evenly(text, width) for text in (title, *note.split("\n")) if text)
     drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
     dataset, model = ("", "") if result is None else made_by(result)
     said = f"{_plain(title)}: {_plain(sentence)}.".removeprefix(": ")
     about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
     _ABOUT[drawn] = {key: text for key, text in about.items() if text}
-    vars(whole)["_repr_mimebundle_"] = partial(_alternative, whole)  # where IPython asks for metadata
+    vars(drawn.figure)["_repr_mimebundle_"] = partial(_alternative, drawn.figure)  # where IPython asks for metadata
     return drawn
 
 
-def _alternative(whole: Figure, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    return {}, {"image/png": {"alt": describe(whole)}}
+def _alternative(figure: Any, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {}, {"image/png": {"alt": describe(figure)}}
 
 
 def describe(figure: Figure | Axes) -> str:
