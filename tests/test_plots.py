@@ -2,6 +2,7 @@
 
 import html
 import os
+import pickle
 import re
 
 import matplotlib.pyplot as plt
@@ -740,9 +741,8 @@ class TestManyAndLong:
         marks = {line.get_marker(): to_hex(line.get_color()).upper() for line in ax.lines}
         assert marks["^"] == plots.RIGHT and marks["v"] == plots.WRONG and marks["o"] == plots.NEUTRAL.upper()
         assert ax.get_xlabel().startswith("difference of accuracy to bare on the same pictures")
-        assert words(plots.ranking(table, differences=False).texts)[0].startswith(f"{best['accuracy']:.3f} (")
-        with pytest.raises(ValueError, match="the table lacks difference, difference_low"):
-            plots.ranking(table[["accuracy", "low", "high"]], differences=True)
+        accuracies = plots.ranking(table[["accuracy", "low", "high"]])
+        assert words(accuracies.texts)[0].startswith(f"{best['accuracy']:.3f} (")
 
     def test_a_change_of_one_picture_is_not_called_better(self):
         y, names = np.repeat([0, 1], 50), ["cat", "dog"]
@@ -927,6 +927,13 @@ class TestDescriptions:
         page, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
         (alt,) = re.findall(r'<img alt="([^"]*)"', page)
         assert html.unescape(alt) == plots.describe(ax) and "11 right of 12" in alt
+
+    def test_a_figure_of_the_caller_carries_its_description_and_can_be_kept(self, evaluation):
+        figure, ax = plt.subplots()
+        told = plots.describe(plots.confusion(evaluation, ax=ax))
+        assert figure._repr_mimebundle_() == ({}, {"image/png": {"alt": told}})
+        kept = pickle.loads(pickle.dumps(figure))
+        assert kept.axes[0].get_title() == ax.get_title()
 
     def test_a_file_says_what_it_shows(self, evaluation, tmp_path):
         told = plots.describe(plots.confusion(evaluation))

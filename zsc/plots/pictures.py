@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from zsc.checks import check_choice, check_count, check_same_length
 from zsc.datasets.base import class_texts
 from zsc.images import thumbnail
 from zsc.plots import style
-from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, TEXT_TONES, TITLE, WRONG, Result, wrap
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, TEXT_TONES, TITLE, WRONG, Result, wrap
 
 if TYPE_CHECKING:
     from zsc.datasets import ImageDataset
@@ -30,14 +31,9 @@ MOST_PICTURES, MOST_TOLD = 200, 20  # pictures in a figure, and in its descripti
 
 @style.styled
 def sample_grid(
-    dataset: ImageDataset | ImageEmbeddings,
-    *,
-    notes: Sequence[str] | None = None,
-    query: int | None = None,
-    max_images: int = 20,
-    columns: int = 5,
-    title: str | None = None,
-) -> Figure:
+    dataset: ImageDataset | ImageEmbeddings, *, notes: Sequence[str] | None = None, query: int | None = None,
+    max_images: int = 20, columns: int = 5, title: str | None = None,
+) -> Figure:  # fmt: skip
     """Draw the first pictures of a data set with their labels; draw `dataset.sample(20)` for some at random.
 
     At most `max_images` and 200 are drawn, `columns` of them per row, at most 40; the title says how many of how many.
@@ -61,15 +57,9 @@ def sample_grid(
 
 @style.styled
 def gallery(
-    results: Result,
-    only: str | None = None,
-    *,
-    class_names: Sequence[str] | None = None,
-    prompts: bool = False,
-    max_images: int = 20,
-    columns: int = 5,
-    title: str | None = None,
-) -> Figure:
+    results: Result, only: str | None = None, *, class_names: Sequence[str] | None = None, prompts: bool = False,
+    max_images: int = 20, columns: int = 5, title: str | None = None,
+) -> Figure:  # fmt: skip
     """Draw classified pictures: true and predicted class, probability, second choice; a tick or a cross in the corner.
 
     `results` is an `Evaluation`, or a table of `ZeroShotClassifier.predict` or `validate`. `only` chooses the "errors"
@@ -91,8 +81,8 @@ def gallery(
     words = {"errors": f"{many} wrong of {n}", "correct": f"{many} right of {n}"}.get(only or "", f"{n} pictures")
     words += ", least sure first" if only == "unsure" else ""
     words += f"; the first {len(rows)} are shown" if len(rows) < many else ""
-    what = style.heading(None, "", results).removeprefix(", ")
-    title = title or f"{what or 'pictures'}: {words}"
+    whose = style.heading(None, "", results).removeprefix(", ") or "pictures"
+    title = title or f"{whose}: {words}"
     captions = [caption(row, names, prompt=prompts) for row in rows]
     figure = _grid([row["image"] for row in rows], captions, columns, title, results)
     if chosen.empty:
@@ -109,20 +99,19 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     """
     shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST][::-1]  # bars are drawn upwards
     texts = style.wrap_names((name for name, _ in shown), 28)
+    places, rows = style.place_rows(texts)
     if ax is None:
-        height = max(3.2, 1.3 + 0.34 * style.place_rows(texts)[1])
-        _, (left, ax) = style.subplots(1, 2, 9, height, width_ratios=[1, 1.8])
+        _, (left, ax) = plt.subplots(1, 2, figsize=(9, max(3.2, 1.3 + 0.34 * rows)), width_ratios=[1, 1.8])
         left.axis("off")
         _show(left, image)
-    places, rows = style.place_rows(texts)
     bars = ax.barh(places, [p for _, p in shown], color=RIGHT)
-    ax.set_yticks(places, texts)
-    ax.set_ylim(-0.6, rows - 0.4)
     ax.bar_label(bars, ["< 0.01" if 0 < p < 0.005 else f"{p:.2f}" for _, p in shown], padding=3)
-    ax.set(xlim=(0, 1.14), xlabel="probability, relative to these prompts", xticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
+    ax.set_yticks(places, texts)
+    ax.set(xlim=(0, 1.14), xlabel="probability, relative to these prompts", xticks=np.arange(6) / 5)
+    ax.set_ylim(-0.6, rows - 0.4)
     note = "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}"
-    style.finish(ax, title, "probabilities: " + ", ".join(f"{name} {p:.2f}" for name, p in shown[:-6:-1]), note=note)
-    return ax
+    likeliest = ", ".join(f"{name} {p:.2f}" for name, p in shown[:-6:-1])
+    return style.finish(ax, title, f"probabilities: {likeliest}", note=note)
 
 
 def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tuple[str, str]:
@@ -156,30 +145,29 @@ def _grid(
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
     height = (CELL + LINE * lines) * rows + 0.5
-    figure, axes = style.subplots(rows, columns, CELL * columns, height, squeeze=False)
+    size = (min(CELL * columns, style.HIGHEST), min(height, style.HIGHEST))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
     for ax, image, (text, colour) in zip(axes.flat, images, captions, strict=False):
         _show(ax, image)
+        mark, tone = MARKS.get(colour, ""), TEXT_TONES.get(colour, colour)
         ax.set(xticks=[], yticks=[])
-        ax.set_xlabel(text, color=TEXT_TONES.get(colour, colour))
-        mark = MARKS.get(colour, "")
-        for spine in ax.spines.values():
-            spine.set(color=colour, linewidth=3 if mark else 1, visible=True)
+        ax.set_xlabel(text, color=tone)
+        ax.spines[:].set(color=colour, linewidth=3 if mark else 1, visible=True)
         if mark:
-            box = {"boxstyle": "square,pad=0.2", "facecolor": TEXT_TONES.get(colour, colour), "edgecolor": "white"}
+            box = {"boxstyle": "square,pad=0.2", "facecolor": tone, "edgecolor": "white"}
             look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white", "fontsize": 11, "bbox": box}
             ax.text(0.94, 0.93, mark, transform=ax.transAxes, **look)
     told = "; ".join(text.replace("\n", " ") for text, _ in captions[:MOST_TOLD])
     more = "" if len(captions) <= MOST_TOLD else f"; and {len(captions) - MOST_TOLD} more"
-    style.finish(figure, title, told + more, result)
-    return figure
+    return style.finish(figure, title, told + more, result)
 
 
 def _show(ax: Axes, image: Any) -> None:
     pixels = thumbnail(image)
     if pixels is None:
-        ax.text(0.5, 0.5, "cannot be opened", ha="center", va="center", transform=ax.transAxes, fontsize=SMALL)
+        ax.text(0.5, 0.5, "cannot be opened", ha="center", va="center", transform=ax.transAxes)
         pixels = np.full((8, 8, 3), 235, np.uint8)
     ax.imshow(pixels)
 

@@ -1,8 +1,8 @@
 """What all figures share: `STYLE`, colours, sizes, titles, intervals, and texts that are never read as formulas.
 
-However many classes, prompts or pictures there are, the size of a figure and the number of its texts are bounded here,
-and a line under the title says what was left out. A figure knows a sentence about itself, which `save` writes into the
-file and a notebook into the metadata of the picture, where `nbconvert --template classic` takes its alternative text.
+However much there is, the size of a figure and the number of its texts are bounded here, and a line under the title
+says what was left out. A figure knows a sentence about itself, which `save` writes into the file and a notebook into
+the metadata of the picture, where `nbconvert --template classic` takes its alternative text.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import os
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
@@ -35,6 +35,7 @@ from zsc.statistics import wilson_interval
 if TYPE_CHECKING:
     from zsc.evaluation import Evaluation
 
+Drawn = TypeVar("Drawn", Axes, Figure)
 Result: TypeAlias = "pd.DataFrame | Evaluation"  # a table, or the result that knows its tables, its model and its data
 RIGHT, WRONG, NEUTRAL = "#0072B2", "#D55E00", "#555555"  # Okabe and Ito's blue and vermilion
 WRONG_TEXT, WRONG_TEXT_DARK = "#B34700", "#FF8A3D"  # vermilion as text needs 4.5 : 1, on white and on a dark ground
@@ -59,9 +60,10 @@ STYLE: dict[Any, Any] = {
     "errorbar.capsize": 4, "figure.constrained_layout.use": True,
 }  # fmt: skip
 _LINES, _LONGEST = 120, 12  # lines of names down a figure; lines of one name
-_HIGHEST = 40.0  # inches
-_DATES = {"pdf": "CreationDate", "svg": "Date"}  # what makes two files of one figure differ
-_ABOUT: WeakKeyDictionary[Axes | Figure, dict[str, str]] = WeakKeyDictionary()
+HIGHEST = 40.0  # inches
+_ABOUT: WeakKeyDictionary[Artist, dict[str, str]] = WeakKeyDictionary()  # a drawing -> what is said of it
+
+
 @contextmanager
 def _in_style() -> Iterator[None]:
     """Draw in STYLE, and leave the caller's own as it was; of the rest nothing is put back.
@@ -77,13 +79,6 @@ def _in_style() -> Iterator[None]:
 
 
 styled = _in_style()  # @styled: a function draws in STYLE
-
-
-class ToldFigure(Figure):
-    """A figure whose picture carries its description into a notebook: the alternative text in its metadata."""
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {}, {"image/png": {"alt": describe(self)}}
 
 
 def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -119,47 +114,41 @@ def heading(title: str | None, what: str, result: Result, n: float | None = None
     return title if not (n and title) or "n =" in title else f"{title}, n\xa0=\xa0{n:,.0f}"
 
 
-def finish(drawn: Axes | Figure, title: str, sentence: str, result: Result | None = None, note: str = "") -> None:
+def finish(drawn: Drawn, title: str, sentence: str, result: Result | None = None, note: str = "") -> Drawn:
     """Set a title, broken into lines as wide as the drawing, under it what is left out; keep what `describe` says."""
-    width = drawn.get_window_extent().width / whole_of(drawn).dpi
-    words = "\n".join(wrap_evenly(text, max(24, round(11 * width))) for text in (title, *note.split("\n")) if text)
+    width = max(24, round(11 * drawn.get_window_extent().width / drawn.figure.dpi))
+    words = "\n".join(wrap_evenly(text, width) for text in (title, *note.split("\n")) if text)
     drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
-    plain, known = _plain(title), ("", "") if result is None else made_by(result)
-    about = {"Title": plain, "Description": f"{plain}: {_plain(sentence)}.".removeprefix(": ")}
-    about |= dict(zip(("Dataset", "Model"), known, strict=True))
+    dataset, model = ("", "") if result is None else made_by(result)
+    said = f"{_plain(title)}: {_plain(sentence)}.".removeprefix(": ")
+    about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
     _ABOUT[drawn] = {key: text for key, text in about.items() if text}
+    vars(drawn.figure)["_repr_mimebundle_"] = partial(_alternative, drawn.figure)  # where IPython asks for metadata
+    return drawn
+
+
+def _alternative(figure: Any, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {}, {"image/png": {"alt": describe(figure)}}
 
 
 def describe(figure: Figure | Axes) -> str:
     """Say in words what a figure shows, from its data: what stands for it where it cannot be seen."""
-    whole = whole_of(figure)
-    told = " ".join(about["Description"] for about in _told(whole))
-    return told or _plain(" ".join([whole.get_suptitle(), *(ax.get_title() for ax in whole.axes)])) or "a figure"
+    whole = cast(Figure, figure.figure)  # of a figure the figure itself
+    titles = [whole.get_suptitle(), *(ax.get_title() for ax in whole.axes)]
+    return _plain(" ".join([about["Description"] for about in _told(whole)] or titles)) or "a figure"
 
 
 def _told(whole: Figure) -> list[dict[str, str]]:
-    drawings: list[Axes | Figure] = [whole, *whole.axes]
-    return [_ABOUT[drawn] for drawn in drawings if drawn in _ABOUT]
-
-
-def whole_of(figure: Figure | Axes) -> Figure:
-    """Return the figure of an Axes, or the figure itself."""
-    return cast(Figure, figure.figure) if isinstance(figure, Axes) else figure
+    return [_ABOUT[drawn] for drawn in (whole, *whole.axes) if drawn in _ABOUT]
 
 
 def _plain(text: str) -> str:
     return " ".join(text.replace(r"\$", "$").split())
 
 
-def subplots(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:
-    """Make a figure of some Axes, sized in inches, that knows how to describe itself."""
-    size = (min(width, _HIGHEST), min(height, _HIGHEST))
-    return plt.subplots(rows, columns, figsize=size, FigureClass=ToldFigure, **options)
-
-
 def new_axes(height: float, width: float = WIDTH) -> Axes:
     """Make a figure with one Axes, sized in inches."""
-    return cast(Axes, subplots(1, 1, width, height)[1])
+    return plt.subplots(figsize=(width, min(height, HIGHEST)))[1]
 
 
 def wilson(shares: Iterable[float], counts: Iterable[float]) -> np.ndarray:
@@ -181,12 +170,13 @@ def text_on(colour: Any) -> str:
 
 def place_rows(labels: Sequence[str]) -> tuple[np.ndarray, float]:
     """Give each row the height that the lines of its name ask for, in rows of one line: the middles, and the whole."""
-    ends = np.cumsum([1 + MORE * label.count("\n") for label in labels])
-    return (ends + np.r_[0, ends[:-1]] - 1) / 2, float(ends[-1]) if len(ends) else 1.0
+    ends = np.cumsum([0, *(1 + MORE * label.count("\n") for label in labels)])
+    return (ends[1:] + ends[:-1] - 1) / 2, max(1.0, float(ends[-1]))
 
 
-def rows_axes(labels: Sequence[str], ax: Axes | None) -> tuple[Axes, np.ndarray]:
+def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axes, np.ndarray]:
     """Name the rows of an Axes, the first on top; return it, a new one for None, and their places."""
+    labels = wrap_names(names, width)
     places, height = place_rows(labels)
     ax = ax or new_axes(1.5 + ROW * height)
     ax.set_yticks(places, labels)
@@ -194,12 +184,10 @@ def rows_axes(labels: Sequence[str], ax: Axes | None) -> tuple[Axes, np.ndarray]
     return ax, places
 
 
-def spread(values: Sequence[float], gap: float) -> np.ndarray:
-    """Move values apart until none is nearer to the next than `gap`: where labels of lines can stand."""
-    order = np.argsort(values, kind="stable")
-    steps = gap * np.arange(len(order))
-    moved = np.maximum.accumulate(np.array(values)[order] - steps) + steps
-    return (moved - (moved.mean() - np.mean(values)))[np.argsort(order)]
+def write_beside(ax: Axes, y: float, text: str, **look: Any) -> None:
+    """Write to the right of the Axes, at the height of a value."""
+    look |= {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+    ax.annotate(text, (1.02, y), **look)
 
 
 def wrap(text: object, width: int = 24, lines: int = _LONGEST) -> str:
@@ -241,31 +229,26 @@ def _letters() -> frozenset[int]:
     return frozenset(c for name in FONTS for c in get_font(findfont(FontProperties(family=[name]))).get_charmap())
 
 
-def legend_beside(ax: Axes, entries: Sequence[Artist] | None = None, *, n: int) -> None:
-    """Put a legend of N entries to the right of an Axes, in small print where it would not fit otherwise."""
+def legend_beside(ax: Axes, entries: Sequence[Artist]) -> None:
+    """Put a legend to the right of an Axes, in small print where it would not fit otherwise."""
     height = ax.get_window_extent().height / ax.figure.dpi
-    size = max(4.0, min(SMALL, 72 * height / (1.5 * n)))
+    size = max(4.0, min(SMALL, 72 * height / (1.5 * len(entries))))
     ax.legend(handles=entries, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size)
 
 
-def thin(n: int, most: int = MOST) -> np.ndarray:
-    """Choose at most `most` of N places, evenly spaced: which ticks get a name."""
-    return np.arange(0, n, max(1, -(-n // most)))
+def thin(n: int) -> np.ndarray:
+    """Choose at most 40 of N places, evenly spaced: which ticks get a name."""
+    return np.arange(0, n, max(1, -(-n // MOST)))
 
 
-def share_axis(ax: Axes, axis: Literal["x", "y"], label: str, values: Any = (0, 1)) -> None:
-    """Let an axis run from 0 to 1; or, where the values fill less than half of that, about as far as they do."""
-    known = np.asarray(values, dtype=float)
-    low, high = (np.nanmin(known), np.nanmax(known)) if np.isfinite(known).any() else (0, 1)
+def share_axis(ax: Axes, axis: Literal["x", "y"], label: str, *, whole: bool = False) -> None:
+    """Let an axis run from 0 to 1; or, where what is drawn fills less than half of that, about as far as it does."""
+    low, high = getattr(ax.dataLim, f"interval{axis}")
+    low, high, digits = (low, high, 2) if 0 <= high - low < 0.5 and not whole else (0, 1, 1)
     scale = getattr(ax, f"{axis}axis")
-    if wide := high - low >= 0.5:
-        low, high = 0, 1
-        scale.set_ticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    else:
-        scale.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    scale.set_major_formatter("{x:.1f}" if wide else "{x:.2f}")
-    getattr(ax, f"set_{axis}lim")(max(-0.02, low - 0.02), min(1.02, high + 0.02))
-    getattr(ax, f"set_{axis}label")(label)
+    scale.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    scale.set_major_formatter(f"{{x:.{digits}f}}")
+    ax.set(**{f"{axis}lim": (max(-0.02, low - 0.02), min(1.02, high + 0.02)), f"{axis}label": label})
     ax.grid(axis=axis)
 
 
@@ -276,21 +259,19 @@ def save(figure: Figure | Axes, path: str | Path, *, dpi: int = 110) -> Path:
     title, model, data, software and what `describe` says. For print take `dpi=300`, or .pdf or .svg.
     """
     path = check_picture_path(path)
-    options: dict[str, Any] = {"dpi": check_count(dpi, "dpi", low=20, high=600)}
-    whole = whole_of(figure)
-    kind = path.suffix.removeprefix(".").lower()
-    about = {"Description": describe(whole), "Software": f"zsc, Matplotlib {mpl.__version__}"}
-    about = next(iter(_told(whole)), {}) | about
-    if kind in _DATES:  # these know but a few words
-        made = "; ".join(f"{key.lower()} {about.pop(key)}" for key in ("Model", "Dataset") if key in about)
-        names = {"Software": "Creator", "Description": "Subject" if kind == "pdf" else "Description"}
-        about = {names.get(key, key): text for key, text in about.items()}
-        options["metadata"] = about | {"Keywords": made, _DATES[kind]: None}
-    elif kind == "png":
-        options["metadata"] = about
+    dpi = check_count(dpi, "dpi", low=20, high=600)
+    whole, kind = cast(Figure, figure.figure), path.suffix.removeprefix(".").lower()
+    about = next(iter(_told(whole)), {}) | {"Description": describe(whole)}
+    title, told, software = about.get("Title", ""), about["Description"], f"zsc, Matplotlib {mpl.__version__}"
+    made = "; ".join(f"{key.lower()} {about[key]}" for key in ("Model", "Dataset") if key in about)
+    metadata = {  # each format has names of its own; with its date no two files of one figure would be the same
+        "png": about | {"Software": software},
+        "svg": {"Title": title, "Description": told, "Keywords": made, "Creator": software, "Date": None},
+        "pdf": {"Title": title, "Subject": told, "Keywords": made, "Creator": software, "CreationDate": None},
+    }.get(kind)
     try:
         with plt.rc_context({"svg.hashsalt": "zsc"}):
-            return write_whole(path, lambda file: whole.savefig(file, format=kind, **options))
+            return write_whole(path, lambda file: whole.savefig(file, format=kind, dpi=dpi, metadata=metadata))
     finally:
         plt.close(whole)
 
