@@ -82,10 +82,15 @@ class Answer:
         return (found.accuracy, *found.interval, found.macro_recall) if found else (float("nan"),) * 4
 
     @cached_property
+    def given(self) -> pd.Series:
+        """The class that each picture is given, indexed by `index`."""
+        names = np.array(self.result.class_names, dtype=object)  # object: any text can be a name
+        return pd.Series(names[self.result.y_pred], self.index, dtype=object)
+
+    @cached_property
     def counts(self) -> pd.Series:
         """How many pictures each class is given to, indexed by class name."""
-        names = pd.Index(self.result.class_names, dtype=object, name="predicted")  # object: any text can be a name
-        return pd.Series(np.bincount(self.result.y_pred, minlength=len(names)), names)
+        return self.given.value_counts().reindex(pd.Index(self.result.class_names, dtype=object), fill_value=0)
 
     @property
     def cards(self) -> list[Card]:
@@ -110,11 +115,6 @@ class Answer:
         true = [names[found.y_true[i]] if self.evaluation else None for i in rows]
         says = zip(rows, true, strict=True)
         return [Card(images[i], name, names[found.y_pred[i]], float(found.proba[i].max())) for i, name in says]
-
-    @property
-    def typed(self) -> dict[str, Any]:
-        """What was typed and chosen: what `ExplorerSession.ask` takes."""
-        return {"texts": dict(self.texts), "templates": self.templates, "pooling": self.classifier.pooling}
 
 
 class ExplorerSession:
@@ -144,20 +144,14 @@ class ExplorerSession:
         self.model = as_encoder(model)
         self._encoded: dict[str, np.ndarray] = {}
         self._tried: dict[str, Answer] = {}
-        self._asked: tuple[Any, np.ndarray, ImageEmbeddings, str] | None = None
+        self._asked: dict[frozenset[int], tuple[np.ndarray, ImageEmbeddings, str]] = {}
         self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
-        self.matched_by = ""
-        if self.labelled is not None:
+        self.has_labels = bool((self.embeddings.labels != UNLABELLED).any())
+        if self.has_labels:
             match = match_by(embeddings.class_names, self.class_names)
             match.tell()
             self.matched_by = match.by
             self.labels = {self.class_names[k]: label for label, k in enumerate(match.index.tolist())}
-
-    @cached_property
-    def labelled(self) -> ImageEmbeddings | None:
-        """The pictures that have a label, or None where none has."""
-        known = np.flatnonzero(self.embeddings.labels != UNLABELLED)
-        return self.embeddings.select(known) if len(known) else None
 
     @property
     def start(self) -> tuple[dict[str, str], str]:
@@ -178,28 +172,27 @@ class ExplorerSession:
         known = self._encode(prompts.prompts)
         classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, text_embeddings=known)
         column = {self.labels[name]: k for k, name in enumerate(classifier.class_names) if name in self.labels}
-        _, index, pictures, digest = self._pictures_of(frozenset(column))
+        index, pictures, digest = self._pictures_of(frozenset(column))
         result = classifier.answer(pictures)
-        if self.labelled is not None:
+        if self.has_labels:
             y_true = np.array([column[label] for label in self.embeddings.labels[index].tolist()])
             made_by = replace(result.made_by, matched_by=self.matched_by, data_digest=digest)
             result = replace(result, y_true=y_true, made_by=made_by)
         notes = _notes(classifier, texts, templates)
         milliseconds = 1000 * (time.perf_counter() - begin)
-        evaluation = result if self.labelled is not None else None
+        evaluation = result if self.has_labels else None
         return Answer(classifier, result, index, evaluation, notes, milliseconds, dict(texts), templates)
 
-    def _pictures_of(self, labels: frozenset[int]) -> tuple[Any, np.ndarray, ImageEmbeddings, str]:
+    def _pictures_of(self, labels: frozenset[int]) -> tuple[np.ndarray, ImageEmbeddings, str]:
         """Choose the pictures with some labels (all, where none has one): rows, embeddings, digest of the contents."""
-        if self._asked is None or self._asked[0] != labels:
-            is_chosen = np.isin(self.embeddings.labels, [*labels]) | (self.labelled is None)
-            if not is_chosen.any():
+        if labels not in self._asked:
+            index = np.flatnonzero(np.isin(self.embeddings.labels, [*labels]) | (not self.has_labels))
+            if not len(index):
                 raise ValueError("no picture is of one of these classes; add a class of the data set again.")
-            index = np.flatnonzero(is_chosen)
             chosen = self.embeddings.select(index)
             bare = replace(chosen, labels=np.full(len(index), UNLABELLED), class_names=[])
-            self._asked = labels, index, bare, chosen.data_digest
-        return self._asked
+            self._asked = {labels: (index, bare, chosen.data_digest)}
+        return self._asked[labels]
 
     def rename(self, old: str, new: str) -> None:
         """Let a class be called otherwise; ValueError where another one is called so."""
@@ -238,11 +231,13 @@ class ExplorerSession:
         before: Answer | None = None
         rows = []
         for answer in self.tried:
-            texts, old = answer.prompts.texts, before.prompts.texts if before else {}
-            changed = {name: prompts for name, prompts in texts.items() if prompts != old.get(name)}
-            gone = "".join(f" | without {name}" for name in old if name not in texts)
+            texts, known = answer.prompts.texts, before.prompts.texts if before else {}
+            changed = {name: prompts for name, prompts in texts.items() if prompts != known.get(name)}
+            gone = "".join(f" | without {name}" for name in known if name not in texts)
             words = f"{_in_words(changed)}{gone}".removeprefix(" | ") or "pooling"
-            numbers = (*answer.scores, answer.result.n, _moved(before, answer) if before else float("nan"))
+            old, new = (before or answer).given.align(answer.given, join="inner")
+            moved = (old != new).sum() if before else float("nan")
+            numbers = (*answer.scores, answer.result.n, moved)
             rows.append((*numbers, answer.classifier.pooling, words, _in_words(texts)))
             before = answer
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
@@ -257,11 +252,11 @@ class ExplorerSession:
 
     def save(self, path: str | Path) -> Path:
         """Add the tries to a file, whole or not at all; those that it holds already stay."""
-        kept = read_tries(path, self.embeddings.dataset)
-        names = dict(enumerate(self.embeddings.class_names))
+        kept, names = read_tries(path, self.embeddings.dataset), self.embeddings.class_names
         for answer in self.tried:
             of = {name: names[self.labels[name]] for name in answer.texts if name in self.labels}
-            one = answer.typed | {"of": of}
+            texts, pooling = dict(answer.texts), answer.classifier.pooling
+            one = {"texts": texts, "templates": answer.templates, "pooling": pooling, "of": of}
             kept += [] if one in kept else [one]
         return write_whole(path, to_json({"kind": KIND, "dataset": self.embeddings.dataset, "tries": kept}, 1) + "\n")
 
@@ -304,29 +299,16 @@ def _key(answer: Answer) -> str:
     return repr((answer.prompts.texts, answer.classifier.pooling))
 
 
-def _moved(before: Answer, now: Answer) -> int:
-    """Count the pictures that two answers give to classes of different names."""
-    _, *rows = np.intersect1d(before.index, now.index, assume_unique=True, return_indices=True)
-    old, new = (
-        np.array(a.result.class_names, dtype=object)[a.result.y_pred[k]]
-        for a, k in zip((before, now), rows, strict=True)
-    )
-    return int((old != new).sum())
-
-
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
     """Turn boxes into prompts: lines as they are, or every line in every template; `BoxError` names a box at fault."""
-    chosen, made = from_lines(templates) or ["{}"], {}
+    chosen, made, box = from_lines(templates) or ["{}"], {}, ""
     try:
-        ClassPrompts.from_names(["a", "b"], chosen)  # refuses a template without {}
+        ClassPrompts.from_names(["a"], chosen)  # refuses a template without {}
+        for box, text in texts.items():
+            made[box] = [t.replace("{}", line) for line in from_lines(text) for t in chosen]
+            ClassPrompts.from_texts({box: made[box]})
     except ValueError as error:
-        raise BoxError("", str(error)) from error
-    for name, text in texts.items():
-        made[name] = [t.replace("{}", line) for line in from_lines(text) for t in chosen]
-        try:
-            ClassPrompts.from_texts({name: made[name], f"not {name}": "x"})
-        except ValueError as error:
-            raise BoxError(name, str(error)) from error
+        raise BoxError(box, str(error)) from error
     return ClassPrompts.from_texts(made)
 
 
