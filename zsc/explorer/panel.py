@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsc.checks import check_unique
 from zsc.embeddings import ImageEmbeddings
-from zsc.evaluation import Evaluation
-from zsc.explorer.session import ANY, WRONG_CLASS, Answer, Card, ExplorerSession, read_tries
+from zsc.explorer.session import ANY, WRONG_CLASS, Answer, Card, ExplorerSession, as_code, read_tries, save_prompts
 from zsc.files import expanded, printable
 from zsc.images import describe, open_image
 from zsc.plots.maps import confused_pairs
@@ -36,7 +35,6 @@ PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
 PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
 PLACES = ("about", "accuracy", "recall", "confusion", "gallery", "history", "message")
-SUFFIXES = (".yaml", ".yml", ".json")
 BESIDE = "beside the notebook"  # for `keep`
 WIDE, WRAP = {"width": "98%"}, {"flex_flow": "row wrap"}
 FIT: dict[str, Any] = {"layout": {"width": "auto", "max_width": "100%"}, "style": {"description_width": "auto"}}
@@ -58,7 +56,7 @@ def bars_of(answer: Answer) -> list[dict[str, Any]]:
     return [{"k": places[name], "name": name, "share": share, "words": text} for name, share, text in bars]
 
 
-_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY, "zip": zip}
+_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY}
 _KNOWN |= {"confused_pairs": confused_pairs, "bars_of": bars_of}
 html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module  # a macro for each place
 
@@ -225,7 +223,8 @@ class PromptExplorer:
         """Show the answer, or what is at fault and the answer before; the pictures last, as they have to be opened."""
         answer, (at_fault, sentence) = self.answer, self.fault or (None, "")
         is_old = self.fault is not None
-        self._put("accuracy", html.problem(sentence) if is_old else html.accuracy(answer))
+        problem = html.message(f"no answer: {sentence}", True, "accuracy")
+        self._put("accuracy", problem if is_old else html.accuracy(answer))
         for place in ("recall", "confusion"):
             self._put(place, getattr(html, place)(answer, is_old))
         for name, box in {**self.boxes, "": self.templates}.items():
@@ -248,8 +247,7 @@ class PromptExplorer:
     def _show_place(self) -> None:
         """Say in the list of tries which one is looked at."""
         place = 0 if self.fault else self.session.place_of(self.answer)
-        said = [in_short(a.evaluation) if a.evaluation else f"{a.result.n} pictures" for a in self.session.tried]
-        tries = [(f"try {k}: {words}", k) for k, words in enumerate(said, 1)]
+        tries = [(f"try {k}: {one.in_short}", k) for k, one in enumerate(self.session.tried, 1)]
         self._set(self.back, options=[("what is typed", 0), *tries], value=place)
 
     def _show_gallery(self) -> None:
@@ -393,9 +391,7 @@ class PromptExplorer:
             self._shown.append(handle)
 
     def __repr__(self) -> str:
-        found = self.answer.evaluation
-        result = in_short(found) if found else "no labels"
-        return f"PromptExplorer({self.session.embeddings.dataset}, {self.session.model.name}: {result})"
+        return f"PromptExplorer({self.session.embeddings.dataset}, {self.session.model.name}: {self.answer.in_short})"
 
 
 class OwnPicture:
@@ -467,58 +463,6 @@ def load_ipywidgets() -> Any:
     if int(found.__version__.partition(".")[0]) < 8:
         raise ImportError(f"the explorer needs ipywidgets>=8, this is {found.__version__}: {advice}")
     return found
-
-
-def as_code(answer: Answer) -> str:
-    """Write the Python lines that make the classifier of an answer again.
-
-    Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
-    """
-    found, clf = answer.evaluation, answer.classifier
-    about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {in_short(found)}" if found else ""
-    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}"
-    if (clf.advice["warning"] == "too long").any():
-        options += ", truncate=True"
-    return "\n".join([
-        "import zsc",
-        "",
-        *([f"# {printable(about)}"] if about else []),
-        "prompts = zsc.ClassPrompts.from_texts({",
-        *(f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()),
-        "})",
-        f"clf = zsc.ZeroShotClassifier(prompts, {options})",
-        "",
-    ])  # fmt: skip
-
-
-def _literal(value: str | Sequence[str]) -> str:
-    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
-    if isinstance(value, str):
-        written = repr(str(value))
-        return written if '"' in written else f'"{written[1:-1]}"'
-    return f"[{', '.join(_literal(text) for text in value)}]"
-
-
-def save_prompts(answer: Answer, path: str | Path) -> Path:
-    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
-
-    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
-    """
-    path = expanded(str(path).strip())
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
-    if path.exists():
-        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
-    return answer.prompts.save(path)
-
-
-def in_short(evaluation: Evaluation) -> str:
-    """Say accuracy and interval."""
-    low, high = evaluation.interval
-    words = f"accuracy {evaluation.accuracy:.3f} ({evaluation.correct} of {evaluation.n})"
-    return f"{words}, 95 % interval {low:.3f} to {high:.3f}"
 
 
 def _sentence(error: Exception) -> str:

@@ -24,7 +24,7 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import ImageEmbeddings, embed_texts
 from zsc.evaluation import Evaluation
-from zsc.files import printable, write_whole
+from zsc.files import expanded, printable, write_whole
 from zsc.models import as_encoder
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.scoring import match_by
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")
 KIND = "zsc tries"  # of a file
+SUFFIXES = (".yaml", ".yml", ".json")  # of files with prompts
 ANY, WRONG_CLASS = -1, -2  # in place of the index of a class
 _ARTICLES = re.compile(r"\b(an?|the)\s+(an?|the)\b", re.IGNORECASE)  # of a template, and of what is put into it
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
@@ -80,6 +81,14 @@ class Answer:
         """Accuracy, low and high end of its interval, macro recall; NaN without labels."""
         found = self.evaluation
         return (found.accuracy, *found.interval, found.macro_recall) if found else (float("nan"),) * 4
+
+    @property
+    def in_short(self) -> str:
+        """Say accuracy and interval, or that there are no labels."""
+        found, (accuracy, low, high, _) = self.evaluation, self.scores
+        if found is None:
+            return f"{self.result.n} pictures, no labels"
+        return f"accuracy {accuracy:.3f} ({found.correct} of {found.n}), 95 % interval {low:.3f} to {high:.3f}"
 
     @cached_property
     def given(self) -> pd.Series:
@@ -327,7 +336,8 @@ def as_lines(texts: Sequence[str]) -> str:
 
 def from_lines(text: str) -> list[str]:
     r"""Read texts, one per line; empty lines and spaces around a line do not count."""
-    return [_ESCAPE.sub(_unescape, line.strip()) for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return [_ESCAPE.sub(lambda found: found[0].encode().decode("unicode_escape"), line) for line in lines]
 
 
 def _as_line(text: str) -> str:
@@ -343,8 +353,49 @@ def _escaped(character: str) -> str:
     return escape if escape.startswith("\\") else f"\\x{ord(character):02x}"
 
 
-def _unescape(found: re.Match[str]) -> str:
-    return found[0].encode().decode("unicode_escape")
+def as_code(answer: Answer) -> str:
+    """Write the Python lines that make the classifier of an answer again.
+
+    Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
+    """
+    found, clf = answer.evaluation, answer.classifier
+    about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {answer.in_short}" if found else ""
+    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}"
+    if (clf.advice["warning"] == "too long").any():
+        options += ", truncate=True"
+    return "\n".join([
+        "import zsc",
+        "",
+        *([f"# {printable(about)}"] if about else []),
+        "prompts = zsc.ClassPrompts.from_texts({",
+        *(f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()),
+        "})",
+        f"clf = zsc.ZeroShotClassifier(prompts, {options})",
+        "",
+    ])  # fmt: skip
+
+
+def _literal(value: str | Sequence[str]) -> str:
+    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
+    if isinstance(value, str):
+        written = repr(str(value))
+        return written if '"' in written else f'"{written[1:-1]}"'
+    return f"[{', '.join(_literal(text) for text in value)}]"
+
+
+def save_prompts(answer: Answer, path: str | Path) -> Path:
+    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
+
+    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
+    """
+    path = expanded(str(path).strip())
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
+    if path.exists():
+        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
+    return answer.prompts.save(path)
 
 
 def _in_words(texts: Mapping[str, Sequence[str]]) -> str:
