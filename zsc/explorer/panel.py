@@ -241,7 +241,7 @@ class PromptExplorer:
         classes = [(printable(name), k) for k, name in enumerate(answer.result.class_names)]
         wrong = [("a wrong class", WRONG_CLASS)] if answer.evaluation else []
         for one, first in ((self.true, []), (self.said, wrong)):
-            self._set(one, options=[*first, ("any class", ANY), *classes])  # the same ones again leave the choice
+            self._set(one, options=[*first, ("any class", ANY), *classes])  # other ones choose the first of them
         self._show_gallery()
 
     def _show_place(self) -> None:
@@ -285,8 +285,8 @@ class PromptExplorer:
         self.copy = w.HTML()
         self.file = w.Text(value="prompts.yaml", description="file", **FIT)
         self.save = self._button("export to YAML", self._on_save)
-        self.true = w.Dropdown(description="pictures of", **FIT).add_class("zsc-true")
-        self.said = w.Dropdown(description="said to be", **FIT).add_class("zsc-said")
+        self.true = w.Dropdown(options=[("any class", ANY)], description="pictures of", **FIT).add_class("zsc-true")
+        self.said = w.Dropdown(options=[("any class", ANY)], description="said to be", **FIT).add_class("zsc-said")
         orders = [("most sure first", False), ("least sure first", True)]
         self.order = w.Dropdown(options=orders, value=not self.session.has_labels, description="order", **FIT)
         self.true.layout.display = "" if self.session.has_labels else "none"

@@ -152,7 +152,7 @@ class ExplorerSession:
         self.class_names = list(self.first.class_names)
         self.model = as_encoder(model)
         self._encoded: dict[str, np.ndarray] = {}
-        self._tried: dict[str, Answer] = {}
+        self._tried: dict[ClassPrompts, Answer] = {}
         self._asked: dict[frozenset[int], tuple[np.ndarray, ImageEmbeddings, str]] = {}
         self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
         self.has_labels = bool((self.embeddings.labels != UNLABELLED).any())
@@ -219,11 +219,11 @@ class ExplorerSession:
 
     def remember(self, answer: Answer) -> None:
         """Write an answer into the history, once for the same prompts and pooling."""
-        self._tried.setdefault(_key(answer), answer)
+        self._tried.setdefault(answer.prompts, answer)
 
     def place_of(self, answer: Answer) -> int:
         """Say which try an answer is, counted from 1; 0 if it is not in the history."""
-        return {key: k for k, key in enumerate(self._tried, 1)}.get(_key(answer), 0)
+        return {prompts: k for k, prompts in enumerate(self._tried, 1)}.get(answer.prompts, 0)
 
     @property
     def tried(self) -> list[Answer]:
@@ -237,9 +237,8 @@ class ExplorerSession:
         `n` counts the pictures, `moved` those that the try before gave to another class (NaN for the first); `changed`
         holds the prompts that the try before did not have.
         """
-        before: Answer | None = None
-        rows = []
-        for answer in self.tried:
+        rows, tried = [], self.tried
+        for before, answer in zip([None, *tried], tried, strict=False):
             texts, known = answer.prompts.texts, before.prompts.texts if before else {}
             changed = {name: prompts for name, prompts in texts.items() if prompts != known.get(name)}
             gone = "".join(f" | without {name}" for name in known if name not in texts)
@@ -248,7 +247,6 @@ class ExplorerSession:
             moved = (old != new).sum() if before else float("nan")
             numbers = (*answer.scores, answer.result.n, moved)
             rows.append((*numbers, answer.classifier.pooling, words, _in_words(texts)))
-            before = answer
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
         return table.astype(dict.fromkeys((*HISTORY_COLUMNS[:4], "moved"), float) | {"n": int})
@@ -274,11 +272,10 @@ class ExplorerSession:
 
         ValueError says that the file holds something else, or prompts for other pictures.
         """
-        answer, labels = None, {name: k for k, name in enumerate(self.embeddings.class_names)}
+        answer, names = None, self.embeddings.class_names
         for one in read_tries(path, self.embeddings.dataset):
             try:
-                known = {name: labels[of] for name, of in one["of"].items()} if self.labels else {}
-                self.labels = known | self.labels
+                self.labels = {name: names.index(of) for name, of in one["of"].items() if self.labels} | self.labels
                 answer = self.ask(one["texts"], one["templates"], one["pooling"])
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 raise ValueError(f"{_no_tries(path)} ({error!r})") from error
@@ -302,10 +299,6 @@ def read_tries(path: str | Path, dataset: str) -> list[dict[str, Any]]:
 
 def _no_tries(path: str | Path) -> str:
     return f"{printable(path)}: holds no tries of these pictures; remove it, or pass another file as keep="
-
-
-def _key(answer: Answer) -> str:
-    return repr((answer.prompts.texts, answer.classifier.pooling))
 
 
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
