@@ -109,8 +109,8 @@ class PromptExplorer:
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._shown: list[Any] = []
         self._is_busy, self._page, self._hidden = False, 0, f"zsc-still-{next(_NUMBER)}"
-        first_pooling = pooling or self.session.first.pooling or "mean"
-        self.answer = self.session.ask(*self.session.start, first_pooling)  # a wrong model or wrong classes end here
+        pooling = pooling or self.session.first.pooling
+        self.answer = self.session.ask(*self.session.start, pooling)  # a wrong model or wrong classes end here
         self.fault: tuple[str | None, str] | None = None
         if self.keep and not is_offered and (last := self.session.load(self.keep)) and prompts is None:
             self.answer = last
@@ -251,18 +251,18 @@ class PromptExplorer:
         self._set(self.back, options=[("what is typed", 0), *tries], value=place)
 
     def _show_gallery(self) -> None:
-        answer, unsure = self.answer, self.order.value
-        rows = answer.rows(self.true.value, self.said.value, unsure=unsure)
-        pages = max(1, -(-len(rows) // PAGE))
-        self._page = min(max(self._page, 0), pages - 1)
-        cards = answer.show(rows[self._page * PAGE :][:PAGE])
-        first, what = self._page * PAGE, "mistakes" if self.said.value == WRONG_CLASS else "pictures"
+        rows = self.answer.rows(self.true.value, self.said.value, unsure=self.order.value)
+        last = max(0, len(rows) - 1) // PAGE
+        self._page = min(max(self._page, 0), last)
+        first = self._page * PAGE
+        cards = self.answer.show(rows[first : first + PAGE])
+        what = "mistakes" if self.said.value == WRONG_CLASS else "pictures"
         what += f" of {self.true.label}" if self.true.value != ANY else ""
         what += f" said to be {self.said.label}" if self.said.value >= 0 else ""
-        which = f"{first + 1} to {first + len(cards)} of {len(rows)}"
-        title = f"the {'least' if unsure else 'most'} confident {what}: {which}" if rows else f"no {what}"
+        most, where = "least" if self.order.value else "most", f"{first + 1} to {first + len(cards)} of {len(rows)}"
+        title = f"the {most} confident {what}: {where}" if rows else f"no {what}"
         self._put("gallery", html.cards(title, cards, self._open(cards), bool(self.fault)))
-        self.earlier.disabled, self.later.disabled = self._page == 0, self._page + 1 >= pages
+        self.earlier.disabled, self.later.disabled = self._page == 0, self._page == last
 
     def _open(self, cards: Sequence[Card]) -> list[str | None]:
         """Turn the cards' pictures into small data URIs, each opened once, side by side."""
@@ -357,12 +357,10 @@ class PromptExplorer:
 
     def _lay_out(self) -> Any:
         w, place = self._w, self._places
-        hint = w.HTML(str(html.hint()))
-        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
-        common = [self._group(self.templates, ""), hint, self.pooling, change]
         self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
-        column = {"flex": "1 1 260px", "min_width": "min(100%, 260px)"}
-        left = w.VBox([self._column, *common], layout=column)
+        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
+        common = [self._group(self.templates, ""), w.HTML(str(html.hint())), self.pooling, change]
+        left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
         lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
         column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
         right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
