@@ -205,7 +205,8 @@ def table_lines(
     while sum(2 + wide for wide in kept.values()) > room and max((kept[j] for j in texts & set(kept)), default=1) > 1:
         kept[max(texts & set(kept), key=kept.__getitem__)] -= 1
     form = "  ".join(f"{{:{'<' if j in texts else '>'}{wide}}}" for j, wide in kept.items())
-    wrap, lines = partial(textwrap.wrap, break_on_hyphens=False), []
+    wrap = partial(textwrap.wrap, break_on_hyphens=False)
+    lines: list[str] = []
     for row in zip(*(cells[j] for j in kept), strict=True):
         parts = zip_longest(*map(wrap, row, kept.values()), fillvalue="")
         lines += [Row(form.format(*line).rstrip()) for line in parts]

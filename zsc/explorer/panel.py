@@ -91,6 +91,17 @@ class PromptExplorer:
         The widgets of the gallery, the history, the exports, and the reader's own picture.
     """
 
+    boxes: dict[str, Any]
+    templates: Any
+    pooling: Any
+    back: Any
+    true: Any
+    said: Any
+    order: Any
+    which: Any
+    widget: Any
+    _column: Any
+
     def __init__(
         self,
         embeddings: ImageEmbeddings,
@@ -275,7 +286,7 @@ class PromptExplorer:
     def _make_widgets(self) -> None:
         w = self._w
         kept = [] if self.session.tried or not self.keep else read_tries(self.keep, self.session.embeddings.dataset)
-        self.boxes: dict[str, Any] = {}
+        self.boxes = {}
         self.templates = self._box("", "templates")
         self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
         self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **FIT)
