@@ -27,10 +27,10 @@ from test_browser import HOSTILE, NEEDS_BROWSER, browser_page, what_a_browser_do
 
 import zsc
 from zsc.explorer import ExplorerSession, PromptExplorer
-from zsc.explorer.panel import WRONG_TEXT, as_code, bars_of, html, save_prompts
-from zsc.explorer.session import ANY, WRONG_CLASS, as_lines, fill, from_lines
+from zsc.explorer.panel import bars_of, html
+from zsc.explorer.session import ANY, WRONG_CLASS, as_code, as_lines, fill, from_lines, save_prompts
 from zsc.files import printable
-from zsc.plots.style import RIGHT, WRONG
+from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
 
 pytest.importorskip("ipywidgets", reason="no ipywidgets here: make setup")
 
@@ -841,7 +841,7 @@ class TestNames:
             return "#" + "".join(f"{round(share * a + (1 - share) * b):02x}" for a, b in pairs)
 
         assert contrast("#000000", "#ffffff") == pytest.approx(21)
-        for ground, ink, wrong in (("#ffffff", "#222222", WRONG_TEXT[0]), ("#212121", "#dedede", WRONG_TEXT[1])):
+        for ground, ink, wrong in (("#ffffff", "#222222", WRONG_TEXT), ("#212121", "#dedede", WRONG_TEXT_DARK)):
             assert contrast(wrong, ground) >= 4.5 and contrast(over(ink, ground, 0.8), ground) >= 4.5
             assert min(contrast(RIGHT, ground), contrast(WRONG, ground), contrast("#888888", ground)) >= 3
             assert all(contrast(ink, over(RIGHT, ground, share)) >= 4.5 for share in (0, 0.25, 0.5, 0.75))

@@ -69,8 +69,8 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
     made_by = evaluation.made_by
     pairs, groups = _mistakes(evaluation, check_count(max_images, "max_images"))
     cards = [card for group in groups.values() for card in group]
-    constants = {"LISTED": LISTED, "PIXELS": PIXELS, "TONES": TONES, "SHADES": SHADES}
-    return PAGES.get_template("report.html.j2", globals=constants).render(
+    return PAGES.get_template("report.html.j2").render(
+        {"LISTED": LISTED, "PIXELS": PIXELS, "TONES": TONES, "SHADES": SHADES},
         evaluation=evaluation,
         title=title or f"{made_by.dataset or 'pictures'}, classified by {made_by.model or 'a model'}",
         hundred=_hundred,

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
@@ -203,14 +204,12 @@ def table_lines(
         del kept[going.pop(0)]
     while sum(2 + wide for wide in kept.values()) > room and max((kept[j] for j in texts & set(kept)), default=1) > 1:
         kept[max(texts & set(kept), key=kept.__getitem__)] -= 1
+    form = "  ".join(f"{{:{'<' if j in texts else '>'}{wide}}}" for j, wide in kept.items())
+    wrap = partial(textwrap.wrap, break_on_hyphens=False)
     lines: list[str] = []
     for row in zip(*(cells[j] for j in kept), strict=True):
-        parts = [
-            textwrap.wrap(cell, wide, break_on_hyphens=False) for cell, wide in zip(row, kept.values(), strict=True)
-        ]
-        for line in zip_longest(*parts, fillvalue=""):
-            fitted = (f"{part:{'<' if j in texts else '>'}{kept[j]}}" for j, part in zip(kept, line, strict=True))
-            lines.append(Row("  ".join(fitted).rstrip()))
+        parts = zip_longest(*map(wrap, row, kept.values()), fillvalue="")
+        lines += [Row(form.format(*line).rstrip()) for line in parts]
     missing = [heads[j] for j in range(len(heads)) if j not in kept]
     missing += [f"{len(table) - len(shown)} rows"] if len(shown) < len(table) else []
     return [*lines, f"Not shown here: {', '.join(missing)}; a pipe or a file gets all."] if missing else lines

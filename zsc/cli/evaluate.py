@@ -2,8 +2,6 @@
 
 from argparse import Namespace
 
-import pandas as pd
-
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._printing import Outcome, labelled, table_lines, width
@@ -72,9 +70,8 @@ def _tables(evaluation: Evaluation) -> list[str]:
     if matrix and max(map(len, matrix)) <= width():
         lines += ["Confusion (rows: true, columns: predicted)", *matrix]
     elif len(pairs):
-        names = [f"{true} -> {predicted}" for true, predicted in zip(pairs["true"], pairs["predicted"], strict=True)]
-        confused = pd.DataFrame({"true -> predicted": names, "pictures": pairs["pictures"]})
-        lines += ["Most frequent confusions", *table_lines(confused, index=False, most=MOST_CLASSES)]
+        pairs.insert(0, "true -> predicted", pairs.pop("true") + " -> " + pairs.pop("predicted"))
+        lines += ["Most frequent confusions", *table_lines(pairs, index=False, most=MOST_CLASSES)]
     if len(errors := evaluation.errors):
         shown = table_lines(errors.head(10), index=False, drop=("second", "margin", "proba_true"))
         lines += ["", f"Most confident errors ({len(errors.head(10))} of {len(errors)})", *shown]

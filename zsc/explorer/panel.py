@@ -8,31 +8,24 @@ what is at fault, in `_show`. Without a browser the panel works as well: set a b
 from __future__ import annotations
 
 import asyncio
-import base64
 import importlib
-import io
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
 from zsc.checks import check_unique
 from zsc.embeddings import ImageEmbeddings
-from zsc.evaluation import Evaluation
-from zsc.explorer.session import ANY, WRONG_CLASS, Answer, ExplorerSession, read_tries
+from zsc.explorer.session import ANY, WRONG_CLASS, Answer, Card, ExplorerSession, as_code, read_tries, save_prompts
 from zsc.files import expanded, printable
-from zsc.images import describe, open_image, thumbnail
+from zsc.images import describe, open_image
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG
 from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS, ClassPrompts
-from zsc.report import PAGES
-from zsc.statistics import wilson_interval
+from zsc.report import PAGES, TONES, picture_uri
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
@@ -42,31 +35,28 @@ PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
 PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
 PLACES = ("about", "accuracy", "recall", "confusion", "gallery", "history", "message")
-SUFFIXES = (".yaml", ".yml", ".json")
 BESIDE = "beside the notebook"  # for `keep`
-WRONG_TEXT = ("#B34700", "#FF8A3D")  # on light and on dark ground: contrast 5.5 and 6.9, WRONG itself has 3.9
 WIDE, WRAP = {"width": "98%"}, {"flex_flow": "row wrap"}
-interval = cache(wilson_interval)  # SciPy's takes a millisecond
+FIT: dict[str, Any] = {"layout": {"width": "auto", "max_width": "100%"}, "style": {"description_width": "auto"}}
 _NUMBER = itertools.count(1)
 _log = logging.getLogger("zsc")
 
 
 def bars_of(answer: Answer) -> list[dict[str, Any]]:
     """List what the bars show of each class, its recall or its share; of many classes the most telling first."""
-    found, names = answer.evaluation, answer.result.class_names
-    parts = answer.counts.to_numpy() if found is None else np.bincount(found.y_true[found.right], minlength=len(names))
-    totals = [len(answer.index)] * len(names) if found is None else np.bincount(found.y_true, minlength=len(names))
-    rows = []
-    for k, (part, n) in enumerate(zip(parts.tolist(), map(int, totals), strict=True)):
-        if n:
-            words = (
-                str(part) if found is None else "{:.3f} of {}, {:.3f} to {:.3f}".format(part / n, n, *interval(part, n))
-            )
-            rows.append({"k": k, "name": names[k], "share": part / n, "words": words})
-    return sorted(rows, key=lambda row: row["share"] * (1 if found else -1)) if len(rows) > MANY else rows
+    places = {name: k for k, name in enumerate(answer.result.class_names)}
+    if answer.evaluation is None:
+        counts = answer.counts if len(places) <= MANY else answer.counts.sort_values(ascending=False, kind="stable")
+        bars = [(name, n / answer.result.n, str(n)) for name, n in counts.items()]
+    else:
+        seen = answer.evaluation.by_class.loc[lambda table: table["n"] > 0]  # the lowest recall first
+        seen = seen.sort_index(key=lambda names: names.map(places.get)) if len(seen) <= MANY else seen
+        words = "{0.recall:.3f} of {0.n}, {0.low:.3f} to {0.high:.3f}"
+        bars = [(row.Index, row.recall, words.format(row)) for row in seen.itertuples()]
+    return [{"k": places[name], "name": name, "share": share, "words": text} for name, share, text in bars]
 
 
-_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "WRONG_TEXT": WRONG_TEXT, "PIXELS": PIXELS, "MANY": MANY, "zip": zip}
+_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY}
 _KNOWN |= {"confused_pairs": confused_pairs, "bars_of": bars_of}
 html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module  # a macro for each place
 
@@ -97,10 +87,8 @@ class PromptExplorer:
         is typed has none, the class at fault (None: no box in particular, "": the templates) with a sentence.
     boxes, templates, pooling
         The widgets to type into, `boxes` by class name.
-    true, said, order
-        Which pictures the gallery shows.
-    back, code, copy, file, save, own
-        The widgets of the history, the exports, and the reader's own picture.
+    true, said, order, back, code, copy, file, save, own
+        The widgets of the gallery, the history, the exports, and the reader's own picture.
     """
 
     boxes: dict[str, Any]
@@ -125,35 +113,36 @@ class PromptExplorer:
     ) -> None:
         self._w = load_ipywidgets()
         self.session = ExplorerSession(embeddings, model, prompts)
-        self.keep = Path(self.session.file_name()) if keep == BESIDE else None if keep is None else expanded(keep)
-        if keep == BESIDE and not _in_a_loop():  # a script, or a test
-            self.keep = None
+        if is_offered := keep == BESIDE:
+            keep = self.session.file_name() if _loop() else None  # a script, or a test, keeps nothing
+        self.keep = None if keep is None else expanded(keep)
         self._pictures: dict[int, tuple[Any, str | None]] = {}
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._shown: list[Any] = []
         self._is_busy, self._page, self._hidden = False, 0, f"zsc-still-{next(_NUMBER)}"
-        first_pooling = pooling or self.session.first.pooling or "mean"
-        self.answer = self.session.ask(*self.session.start, first_pooling)  # a wrong model or wrong classes end here
+        pooling = pooling or self.session.first.pooling
+        self.answer = self.session.ask(*self.session.start, pooling)  # a wrong model or wrong classes end here
         self.fault: tuple[str | None, str] | None = None
-        if self.keep and keep != BESIDE and (last := self.session.load(self.keep)) and prompts is None:
+        if self.keep and not is_offered and (last := self.session.load(self.keep)) and prompts is None:
             self.answer = last
-        self._places = {name: self._w.HTML() for name in (*PLACES, _notes_of(""))}
+        self._places = {name: self._w.HTML() for name in PLACES}
+        self._notes = {"": self._w.HTML()}  # by class name, "" for the templates
         self._put("about", html.about(self.session))
         self._make_widgets()
         self.own = OwnPicture(self._w)
         self.widget = self._lay_out()
         self._restore(self.answer)
         self.remember()
-        for widget in (self.templates, self.pooling):
-            widget.observe(self._on_typing, "value")
+        self._on(self.pooling, self._on_typing)
         for widget in (self.true, self.said, self.order):
-            widget.observe(self._on_choice, "value")
-        self.back.observe(self._on_back, "value")
+            self._on(widget, lambda: self._turn(-self._page))
+        self._on(self.back, self._on_back)
 
     @property
     def texts(self) -> dict[str, str]:
         """The HTML that is shown, by place: about, accuracy, recall, ..., and "notes of <class>" for each class."""
-        return {name: str(widget.value) for name, widget in self._places.items()}
+        places = self._places | {f"notes of {name}": widget for name, widget in self._notes.items()}
+        return {name: str(widget.value) for name, widget in places.items()}
 
     def update(self) -> None:
         """Ask for what stands in the boxes, and show the answer, or the sentence that says why it is missing."""
@@ -209,26 +198,31 @@ class PromptExplorer:
 
     def _restore(self, answer: Answer) -> None:
         """Put what was typed for an answer into the boxes again."""
-        self._is_busy = True
         self._set_boxes(answer.texts)
-        self.templates.value, self.pooling.value = answer.templates, answer.classifier.pooling
-        self._is_busy = False
+        self._set(self.templates, value=answer.templates)
+        self._set(self.pooling, value=answer.classifier.pooling)
         self.answer, self.fault = answer, None
         self._show()
 
     def _set_boxes(self, texts: Mapping[str, str]) -> None:
         """Show one box per class; those that are there already stay the same ones."""
-        is_busy, self._is_busy = self._is_busy, True
-        for name in self.boxes.keys() - texts.keys():
-            del self._places[_notes_of(name)]
+        self._notes = {name: self._notes.get(name) or self._w.HTML() for name in ("", *texts)}
         self.boxes = {name: self.boxes.get(name) or self._box(text, name) for name, text in texts.items()}
         for name, text in texts.items():
-            self.boxes[name].value = text
-            self._places.setdefault(_notes_of(name), self._w.HTML())
-        groups = [self._group(box, name) for name, box in self.boxes.items()]
-        self._column.children = groups
-        self._choose(self.which, [(printable(name), name) for name in self.boxes], next(iter(self.boxes)))
-        self._is_busy = is_busy
+            self._set(self.boxes[name], value=text)
+        self._column.children = [self._group(box, name) for name, box in self.boxes.items()]
+        self._set(self.which, options=[(printable(name), name) for name in self.boxes], value=next(iter(self.boxes)))
+
+    def _set(self, widget: Any, **traits: Any) -> None:
+        """Change a widget without acting on it."""
+        self._is_busy = True
+        for name, value in traits.items():
+            setattr(widget, name, value)
+        self._is_busy = False
+
+    def _on(self, widget: Any, call: Callable[[], None]) -> None:
+        """Call when the reader has changed a widget's value."""
+        widget.observe(lambda _: None if self._is_busy else self._safely(call), "value")
 
     def _put(self, place: str, shown: object) -> None:
         self._places[place].value = str(shown)
@@ -240,12 +234,14 @@ class PromptExplorer:
         """Show the answer, or what is at fault and the answer before; the pictures last, as they have to be opened."""
         answer, (at_fault, sentence) = self.answer, self.fault or (None, "")
         is_old = self.fault is not None
-        self._put("accuracy", html.problem(sentence) if is_old else html.accuracy(answer))
+        problem = html.message(f"no answer: {sentence}", True, "accuracy")
+        self._put("accuracy", problem if is_old else html.accuracy(answer))
         for place in ("recall", "confusion"):
             self._put(place, getattr(html, place)(answer, is_old))
         for name, box in {**self.boxes, "": self.templates}.items():
             is_wrong = is_old and name == at_fault
-            self._put(_notes_of(name), html.notes([sentence] if is_wrong else [] if is_old else answer.notes.get(name)))
+            notes = [sentence] if is_wrong else [] if is_old else answer.notes.get(name)
+            self._notes[name].value = str(html.notes(notes))
             (box.add_class if is_wrong else box.remove_class)("zsc-wrong")
         self.code.value = "" if is_old else as_code(answer)
         self.copy.value = str(html.copy_button(self.code.value))
@@ -253,92 +249,67 @@ class PromptExplorer:
         self._say("")
         self._show_place()
         self.own.show(answer, is_old)
-        self._show_lists()
+        classes = [(printable(name), k) for k, name in enumerate(answer.result.class_names)]
+        wrong = [("a wrong class", WRONG_CLASS)] if answer.evaluation else []
+        for one, first in ((self.true, []), (self.said, wrong)):
+            self._set(one, options=[*first, ("any class", ANY), *classes])  # other ones choose the first of them
         self._show_gallery()
 
     def _show_place(self) -> None:
         """Say in the list of tries which one is looked at."""
         place = 0 if self.fault else self.session.place_of(self.answer)
-        said = [in_short(a.evaluation) if a.evaluation else f"{a.result.n} pictures" for a in self.session.tried]
-        self._choose(self.back, [("what is typed", 0), *((f"try {k}: {w}", k) for k, w in enumerate(said, 1))], place)
-
-    def _show_lists(self) -> None:
-        """Offer the classes of the answer above the gallery; a choice stays as long as its class does."""
-        classes = [(printable(name), k) for k, name in enumerate(self.answer.result.class_names)]
-        wrong = [("a wrong class", WRONG_CLASS)] if self.answer.evaluation else []
-        for one, first in ((self.true, []), (self.said, wrong)):
-            options = [*first, ("any class", ANY), *classes]
-            if options != list(one.options):
-                self._choose(one, options, options[0][1])
-
-    def _choose(self, chosen: Any, options: Sequence[tuple[str, Any]], value: Any) -> None:
-        """Set a list's options and choice without acting on it."""
-        is_busy, self._is_busy = self._is_busy, True
-        if list(chosen.options) != list(options):
-            chosen.options = options
-        chosen.value = value
-        self._is_busy = is_busy
+        tries = [(f"try {k}: {one.in_short}", k) for k, one in enumerate(self.session.tried, 1)]
+        self._set(self.back, options=[("what is typed", 0), *tries], value=place)
 
     def _show_gallery(self) -> None:
-        answer, unsure = self.answer, self.order.value
-        rows = answer.rows(self.true.value, self.said.value, unsure=unsure)
-        pages = max(1, -(-len(rows) // PAGE))
-        self._page = min(max(self._page, 0), pages - 1)
-        cards = answer.show(rows[self._page * PAGE :][:PAGE])
-        uris = self._open([card.image for card in cards])
-        noun = "mistakes" if self.said.value == WRONG_CLASS else "pictures"
-        where = [f"of {self.true.label}"] * (self.true.value != ANY) + [f"said to be {self.said.label}"] * (
-            self.said.value >= 0
-        )
-        first, what = self._page * PAGE, " ".join([noun, *where])
-        title = (
-            f"the {'least' if unsure else 'most'} confident {what}: {first + 1} to {first + len(cards)} of {len(rows)}"
-        )
-        self._put("gallery", html.cards(title if rows else f"no {what}", cards, uris, bool(self.fault)))
-        self.earlier.disabled, self.later.disabled = self._page == 0, self._page + 1 >= pages
+        rows = self.answer.rows(self.true.value, self.said.value, unsure=self.order.value)
+        last = max(0, len(rows) - 1) // PAGE
+        self._page = min(max(self._page, 0), last)
+        first = self._page * PAGE
+        cards = self.answer.show(rows[first : first + PAGE])
+        what = "mistakes" if self.said.value == WRONG_CLASS else "pictures"
+        what += f" of {self.true.label}" if self.true.value != ANY else ""
+        what += f" said to be {self.said.label}" if self.said.value >= 0 else ""
+        most, where = "least" if self.order.value else "most", f"{first + 1} to {first + len(cards)} of {len(rows)}"
+        title = f"the {most} confident {what}: {where}" if rows else f"no {what}"
+        self._put("gallery", html.cards(title, cards, self._open(cards), bool(self.fault)))
+        self.earlier.disabled, self.later.disabled = self._page == 0, self._page == last
 
-    def _open(self, images: Sequence[Any]) -> list[str | None]:
-        """Turn pictures into small data URIs, each opened once, side by side."""
-        new = [image for image in images if id(image) not in self._pictures]
+    def _open(self, cards: Sequence[Card]) -> list[str | None]:
+        """Turn the cards' pictures into small data URIs, each opened once, side by side."""
+        new = [card.image for card in cards if id(card.image) not in self._pictures]
         with ThreadPoolExecutor(4) as pool:
-            for image, uri in zip(new, pool.map(picture_uri, new), strict=True):
+            for image, uri in zip(new, pool.map(picture_uri, new, itertools.repeat(PIXELS)), strict=True):
                 self._pictures[id(image)] = (image, uri)  # the picture too, so that its id is not given to another
-        return [self._pictures[id(image)][1] for image in images]
+        return [self._pictures[id(card.image)][1] for card in cards]
 
     def _make_widgets(self) -> None:
         w = self._w
-        narrow = {"width": "auto", "max_width": "100%"}
-        fit = {"layout": narrow, "style": {"description_width": "auto"}}
+        kept = [] if self.session.tried or not self.keep else read_tries(self.keep, self.session.embeddings.dataset)
         self.boxes = {}
         self.templates = self._box("", "templates")
-        self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **fit)
-        self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **fit)
-        self.code = w.Textarea(rows=8, disabled=True, description="code", layout=WIDE)
-        self.code.add_class("zsc-box")
+        self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
+        self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **FIT)
+        self.reload = self._button(f"bring back {len(kept)} kept tries", self._bring_back)
+        self.reload.layout.display = "" if kept else "none"
+        self.code = w.Textarea(rows=8, disabled=True, description="code", layout=WIDE).add_class("zsc-box")
         self.copy = w.HTML()
-        self.file = w.Text(value="prompts.yaml", description="file", **fit)
+        self.file = w.Text(value="prompts.yaml", description="file", **FIT)
         self.save = self._button("export to YAML", self._on_save)
-        self.true = w.Dropdown(description="pictures of", **fit)
-        self.said = w.Dropdown(description="said to be", **fit)
-        self.true.add_class("zsc-true"), self.said.add_class("zsc-said")
-        self.order = w.Dropdown(
-            options=[("most sure first", False), ("least sure first", True)], description="order", **fit
-        )
-        if self.session.labelled is None:
-            self.order.value, self.true.layout.display = True, "none"
-        self.earlier, self.later = self._button("earlier", self._turn(-1)), self._button("more", self._turn(1))
-        self.which = w.Dropdown(description="class", **fit)
-        self.name = w.Text(description="name", placeholder="of a new class, or a new name", **fit)
+        self.true = w.Dropdown(options=[("any class", ANY)], description="pictures of", **FIT).add_class("zsc-true")
+        self.said = w.Dropdown(options=[("any class", ANY)], description="said to be", **FIT).add_class("zsc-said")
+        orders = [("most sure first", False), ("least sure first", True)]
+        self.order = w.Dropdown(options=orders, value=not self.session.has_labels, description="order", **FIT)
+        self.true.layout.display = "" if self.session.has_labels else "none"
+        self.earlier = self._button("earlier", lambda: self._turn(-1))
+        self.later = self._button("more", lambda: self._turn(1))
+        self.which = w.Dropdown(description="class", **FIT)
+        self.name = w.Text(description="name", placeholder="of a new class, or a new name", **FIT)
         self._changes = [
             self._button("add", lambda: self.add_class(self.name.value.strip())),
             self._button("rename", lambda: self.rename(self.which.value, self.name.value.strip())),
             self._button("leave out", lambda: self.leave_out(self.which.value)),
         ]
-        kept = (
-            len(read_tries(self.keep, self.session.embeddings.dataset)) if self.keep and not self.session.tried else 0
-        )
-        self.reload = self._button(f"bring back {kept} kept tries", self._bring_back)
-        self.reload.layout.display = "" if kept else "none"
 
     def _button(self, words: str, call: Callable[[], None]) -> Any:
         button = self._w.Button(description=words, layout={"width": "auto"})
@@ -349,22 +320,21 @@ class PromptExplorer:
         rows, shown = min(6, max(1, len(text.splitlines()))), printable(name)
         hint = {"placeholder": "one prompt per line; \\n within one breaks it", "tooltip": shown}
         box = self._w.Textarea(value=text, description=shown, rows=rows, continuous_update=True, layout=WIDE, **hint)
-        box.observe(self._on_typing, "value")
+        self._on(box, self._on_typing)
         return box.add_class("zsc-box")
 
-    def _on_typing(self, _: Any) -> None:
-        if not self._is_busy:
-            self._later(ANSWER_AFTER, self.update)
-            self._later(REMEMBER_AFTER, self.remember)
+    def _on_typing(self) -> None:
+        self._later(ANSWER_AFTER, self.update)
+        self._later(REMEMBER_AFTER, self.remember)
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call when no key was pressed for so long; at once where no event loop runs (scripts and tests)."""
-        if not _in_a_loop():
-            self._safely(call)
-            return
         if call in self._timers:
-            self._timers[call].cancel()
-        self._timers[call] = asyncio.get_running_loop().call_later(seconds, self._safely, call)
+            self._timers.pop(call).cancel()
+        if loop := _loop():
+            self._timers[call] = loop.call_later(seconds, self._safely, call)
+        else:
+            self._safely(call)
 
     def _safely(self, call: Callable[[], None]) -> None:
         """Call what a reader asked for; whatever goes wrong becomes one sentence."""
@@ -373,21 +343,13 @@ class PromptExplorer:
         except Exception as error:
             self._say(_sentence(error), is_wrong=True)
 
-    def _on_choice(self, _: Any) -> None:
-        if not self._is_busy:
-            self._page = 0
-            self._safely(self._show_gallery)
+    def _turn(self, pages: int) -> None:
+        self._page += pages
+        self._show_gallery()
 
-    def _turn(self, pages: int) -> Callable[[], None]:
-        def turn() -> None:
-            self._page += pages
-            self._show_gallery()
-
-        return turn
-
-    def _on_back(self, change: Any) -> None:
-        if change["new"] and not self._is_busy:
-            self._safely(lambda: self._restore(self.session.tried[change["new"] - 1]))
+    def _on_back(self) -> None:
+        if self.back.value:
+            self._restore(self.session.tried[self.back.value - 1])
 
     def _bring_back(self) -> None:
         last = self.session.load(self.keep) if self.keep else None
@@ -401,17 +363,15 @@ class PromptExplorer:
 
     def _group(self, box: Any, name: str) -> Any:
         """Put what is said of a box under it."""
-        group = self._w.VBox([box, self._places[_notes_of(name)]], layout={"flex": "0 0 auto"})
+        group = self._w.VBox([box, self._notes[name]], layout={"flex": "0 0 auto"})
         return group.add_class("zsc-class") if name else group
 
     def _lay_out(self) -> Any:
         w, place = self._w, self._places
-        hint = w.HTML(str(html.hint()))
-        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
-        common = [self._group(self.templates, ""), hint, self.pooling, change]
         self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
-        column = {"flex": "1 1 260px", "min_width": "min(100%, 260px)"}
-        left = w.VBox([self._column, *common], layout=column)
+        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
+        common = [self._group(self.templates, ""), w.HTML(str(html.hint())), self.pooling, change]
+        left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
         lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
         column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
         right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
@@ -424,8 +384,7 @@ class PromptExplorer:
     def _still(self) -> dict[str, str]:
         """Write down the newest answer as it stands, for where widgets do not live."""
         cards = self.answer.cards[: PAGE // 2]
-        uris = self._open([card.image for card in cards])
-        page = html.still(self.session, self.answer, cards, uris, self._hidden)
+        page = html.still(self.session, self.answer, cards, self._open(cards), self._hidden)
         return {"text/html": str(page), "text/plain": repr(self)}
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
@@ -441,9 +400,7 @@ class PromptExplorer:
             self._shown.append(handle)
 
     def __repr__(self) -> str:
-        found = self.answer.evaluation
-        result = in_short(found) if found else "no labels"
-        return f"PromptExplorer({self.session.embeddings.dataset}, {self.session.model.name}: {result})"
+        return f"PromptExplorer({self.session.embeddings.dataset}, {self.session.model.name}: {self.answer.in_short})"
 
 
 class OwnPicture:
@@ -451,9 +408,7 @@ class OwnPicture:
 
     def __init__(self, widgets: Any) -> None:
         self._w = widgets
-        self.path = widgets.Text(
-            description="or a path or URL", continuous_update=False, style={"description_width": "auto"}
-        )
+        self.path = widgets.Text(description="or a path or URL", continuous_update=False, style=FIT["style"])
         self.again = widgets.Button(description="nothing happened?", layout={"width": "auto"})
         self.picture, self.bars, self.said = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._row = widgets.HBox(layout=WRAP)
@@ -470,14 +425,16 @@ class OwnPicture:
         self.upload.observe(self._on_upload, "value")
         self._row.children = [self.upload, self.path, self.again]
 
-    def show(self, answer: Answer, is_old: bool = False) -> None:
-        """Draw the bars of an answer, where there is a picture."""
+    def show(self, answer: Answer, is_old: bool = False) -> str:
+        """Draw the bars of an answer, where there is a picture; return the most probable class."""
         self.answer = answer
-        if self.embedded is not None:
-            proba = answer.classifier.predict_proba(self.embedded)[0]
-            pairs = sorted(zip(answer.classifier.class_names, proba.tolist(), strict=True), key=lambda pair: -pair[1])
-            rows = [{"name": name, "share": p, "words": f"{p:.3f}"} for name, p in pairs]
-            self.bars.value = str(html.own_bars(rows, is_old))
+        if self.embedded is None:
+            return ""
+        proba = answer.classifier.predict_proba(self.embedded)[0].tolist()
+        pairs = sorted(zip(answer.classifier.class_names, proba, strict=True), key=lambda pair: -pair[1])
+        rows = [{"name": name, "share": p, "words": f"{p:.3f}"} for name, p in pairs]
+        self.bars.value = str(html.own_bars(rows, is_old))
+        return pairs[0][0]
 
     def take(self, source: Any, name: str = "") -> None:
         """Embed a picture (bytes, a path, a URL) and show it, or the sentence that says why it cannot be opened."""
@@ -486,19 +443,14 @@ class OwnPicture:
         try:
             picture = open_image(source, name=name)
             self.embedded = self.answer.classifier.embed([picture])
-            self.show(self.answer)
-            best = self.answer.classifier.class_names[
-                int(self.answer.classifier.predict_proba(self.embedded)[0].argmax())
-            ]
+            best = self.show(self.answer)
             self.picture.value = str(html.own_picture(picture_uri(picture, LARGE), name, best))
         except Exception as error:  # what a decoder or a model raises
             self.said.value = str(html.message(_sentence(error), True))
 
     def _on_again(self, _: Any) -> None:
         self.renew()
-        words = (
-            f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is a new one."
-        )
+        words = f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is new."
         self.said.value = str(html.message(words, True))
 
     def _on_path(self, change: Any) -> None:
@@ -522,68 +474,6 @@ def load_ipywidgets() -> Any:
     return found
 
 
-def picture_uri(image: Any, size: int = PIXELS) -> str | None:
-    """Make a small JPEG of a picture as a data URI; None where it cannot be opened."""
-    pixels = thumbnail(image, size)
-    if pixels is None:
-        return None
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="JPEG", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def as_code(answer: Answer) -> str:
-    """Write the Python lines that make the classifier of an answer again.
-
-    Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
-    """
-    found, clf = answer.evaluation, answer.classifier
-    about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {in_short(found)}" if found else ""
-    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}"
-    if (clf.advice["warning"] == "too long").any():
-        options += ", truncate=True"
-    return "\n".join([
-        "import zsc",
-        "",
-        *([f"# {printable(about)}"] if about else []),
-        "prompts = zsc.ClassPrompts.from_texts({",
-        *(f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()),
-        "})",
-        f"clf = zsc.ZeroShotClassifier(prompts, {options})",
-        "",
-    ])  # fmt: skip
-
-
-def _literal(value: str | Sequence[str]) -> str:
-    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
-    if isinstance(value, str):
-        written = repr(str(value))
-        return written if '"' in written else f'"{written[1:-1]}"'
-    return f"[{', '.join(_literal(text) for text in value)}]"
-
-
-def save_prompts(answer: Answer, path: str | Path) -> Path:
-    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
-
-    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
-    """
-    path = expanded(str(path).strip())
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
-    if path.exists():
-        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
-    return answer.prompts.save(path)
-
-
-def in_short(evaluation: Evaluation) -> str:
-    """Say accuracy and interval."""
-    low, high = evaluation.interval
-    words = f"accuracy {evaluation.accuracy:.3f} ({evaluation.correct} of {evaluation.n})"
-    return f"{words}, 95 % interval {low:.3f} to {high:.3f}"
-
-
 def _sentence(error: Exception) -> str:
     """Say what went wrong; the trace of what zsc did not foresee goes to the log."""
     if isinstance(error, (ValueError, OSError)) and str(error):
@@ -592,13 +482,7 @@ def _sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _in_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _notes_of(class_name: str) -> str:
-    return f"notes of {class_name}"
+def _loop() -> asyncio.AbstractEventLoop | None:
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    return None

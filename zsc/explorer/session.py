@@ -24,7 +24,7 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import ImageEmbeddings, embed_texts
 from zsc.evaluation import Evaluation
-from zsc.files import printable, write_whole
+from zsc.files import expanded, printable, write_whole
 from zsc.models import as_encoder
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.scoring import match_by
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")
 KIND = "zsc tries"  # of a file
+SUFFIXES = (".yaml", ".yml", ".json")  # of files with prompts
 ANY, WRONG_CLASS = -1, -2  # in place of the index of a class
 _ARTICLES = re.compile(r"\b(an?|the)\s+(an?|the)\b", re.IGNORECASE)  # of a template, and of what is put into it
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
@@ -81,11 +82,24 @@ class Answer:
         found = self.evaluation
         return (found.accuracy, *found.interval, found.macro_recall) if found else (float("nan"),) * 4
 
+    @property
+    def in_short(self) -> str:
+        """Say accuracy and interval, or that there are no labels."""
+        found, (accuracy, low, high, _) = self.evaluation, self.scores
+        if found is None:
+            return f"{self.result.n} pictures, no labels"
+        return f"accuracy {accuracy:.3f} ({found.correct} of {found.n}), 95 % interval {low:.3f} to {high:.3f}"
+
+    @cached_property
+    def given(self) -> pd.Series:
+        """The class that each picture is given, indexed by `index`."""
+        names = np.array(self.result.class_names, dtype=object)  # object: any text can be a name
+        return pd.Series(names[self.result.y_pred], self.index, dtype=object)
+
     @cached_property
     def counts(self) -> pd.Series:
         """How many pictures each class is given to, indexed by class name."""
-        names = pd.Index(self.result.class_names, dtype=object, name="predicted")  # object: any text can be a name
-        return pd.Series(np.bincount(self.result.y_pred, minlength=len(names)), names)
+        return self.given.value_counts().reindex(pd.Index(self.result.class_names, dtype=object), fill_value=0)
 
     @property
     def cards(self) -> list[Card]:
@@ -110,11 +124,6 @@ class Answer:
         true = [names[found.y_true[i]] if self.evaluation else None for i in rows]
         says = zip(rows, true, strict=True)
         return [Card(images[i], name, names[found.y_pred[i]], float(found.proba[i].max())) for i, name in says]
-
-    @property
-    def typed(self) -> dict[str, Any]:
-        """What was typed and chosen: what `ExplorerSession.ask` takes."""
-        return {"texts": dict(self.texts), "templates": self.templates, "pooling": self.classifier.pooling}
 
 
 class ExplorerSession:
@@ -143,21 +152,15 @@ class ExplorerSession:
         self.class_names = list(self.first.class_names)
         self.model = as_encoder(model)
         self._encoded: dict[str, np.ndarray] = {}
-        self._tried: dict[str, Answer] = {}
-        self._asked: tuple[Any, np.ndarray, ImageEmbeddings, str] | None = None
+        self._tried: dict[ClassPrompts, Answer] = {}
+        self._asked: dict[frozenset[int], tuple[np.ndarray, ImageEmbeddings, str]] = {}
         self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
-        self.matched_by = ""
-        if self.labelled is not None:
+        self.has_labels = bool((self.embeddings.labels != UNLABELLED).any())
+        if self.has_labels:
             match = match_by(embeddings.class_names, self.class_names)
             match.tell()
             self.matched_by = match.by
             self.labels = {self.class_names[k]: label for label, k in enumerate(match.index.tolist())}
-
-    @cached_property
-    def labelled(self) -> ImageEmbeddings | None:
-        """The pictures that have a label, or None where none has."""
-        known = np.flatnonzero(self.embeddings.labels != UNLABELLED)
-        return self.embeddings.select(known) if len(known) else None
 
     @property
     def start(self) -> tuple[dict[str, str], str]:
@@ -178,28 +181,27 @@ class ExplorerSession:
         known = self._encode(prompts.prompts)
         classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, text_embeddings=known)
         column = {self.labels[name]: k for k, name in enumerate(classifier.class_names) if name in self.labels}
-        _, index, pictures, digest = self._pictures_of(frozenset(column))
+        index, pictures, digest = self._pictures_of(frozenset(column))
         result = classifier.answer(pictures)
-        if self.labelled is not None:
+        if self.has_labels:
             y_true = np.array([column[label] for label in self.embeddings.labels[index].tolist()])
             made_by = replace(result.made_by, matched_by=self.matched_by, data_digest=digest)
             result = replace(result, y_true=y_true, made_by=made_by)
         notes = _notes(classifier, texts, templates)
         milliseconds = 1000 * (time.perf_counter() - begin)
-        evaluation = result if self.labelled is not None else None
+        evaluation = result if self.has_labels else None
         return Answer(classifier, result, index, evaluation, notes, milliseconds, dict(texts), templates)
 
-    def _pictures_of(self, labels: frozenset[int]) -> tuple[Any, np.ndarray, ImageEmbeddings, str]:
+    def _pictures_of(self, labels: frozenset[int]) -> tuple[np.ndarray, ImageEmbeddings, str]:
         """Choose the pictures with some labels (all, where none has one): rows, embeddings, digest of the contents."""
-        if self._asked is None or self._asked[0] != labels:
-            is_chosen = np.isin(self.embeddings.labels, [*labels]) | (self.labelled is None)
-            if not is_chosen.any():
+        if labels not in self._asked:
+            index = np.flatnonzero(np.isin(self.embeddings.labels, [*labels]) | (not self.has_labels))
+            if not len(index):
                 raise ValueError("no picture is of one of these classes; add a class of the data set again.")
-            index = np.flatnonzero(is_chosen)
             chosen = self.embeddings.select(index)
             bare = replace(chosen, labels=np.full(len(index), UNLABELLED), class_names=[])
-            self._asked = labels, index, bare, chosen.data_digest
-        return self._asked
+            self._asked = {labels: (index, bare, chosen.data_digest)}
+        return self._asked[labels]
 
     def rename(self, old: str, new: str) -> None:
         """Let a class be called otherwise; ValueError where another one is called so."""
@@ -217,11 +219,11 @@ class ExplorerSession:
 
     def remember(self, answer: Answer) -> None:
         """Write an answer into the history, once for the same prompts and pooling."""
-        self._tried.setdefault(_key(answer), answer)
+        self._tried.setdefault(answer.prompts, answer)
 
     def place_of(self, answer: Answer) -> int:
         """Say which try an answer is, counted from 1; 0 if it is not in the history."""
-        return {key: k for k, key in enumerate(self._tried, 1)}.get(_key(answer), 0)
+        return {prompts: k for k, prompts in enumerate(self._tried, 1)}.get(answer.prompts, 0)
 
     @property
     def tried(self) -> list[Answer]:
@@ -235,16 +237,16 @@ class ExplorerSession:
         `n` counts the pictures, `moved` those that the try before gave to another class (NaN for the first); `changed`
         holds the prompts that the try before did not have.
         """
-        before: Answer | None = None
-        rows = []
-        for answer in self.tried:
-            texts, old = answer.prompts.texts, before.prompts.texts if before else {}
-            changed = {name: prompts for name, prompts in texts.items() if prompts != old.get(name)}
-            gone = "".join(f" | without {name}" for name in old if name not in texts)
+        rows, tried = [], self.tried
+        for before, answer in zip([None, *tried], tried, strict=False):
+            texts, known = answer.prompts.texts, before.prompts.texts if before else {}
+            changed = {name: prompts for name, prompts in texts.items() if prompts != known.get(name)}
+            gone = "".join(f" | without {name}" for name in known if name not in texts)
             words = f"{_in_words(changed)}{gone}".removeprefix(" | ") or "pooling"
-            numbers = (*answer.scores, answer.result.n, _moved(before, answer) if before else float("nan"))
+            old, new = (before or answer).given.align(answer.given, join="inner")
+            moved = (old != new).sum() if before else float("nan")
+            numbers = (*answer.scores, answer.result.n, moved)
             rows.append((*numbers, answer.classifier.pooling, words, _in_words(texts)))
-            before = answer
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
         return table.astype(dict.fromkeys((*HISTORY_COLUMNS[:4], "moved"), float) | {"n": int})
@@ -257,11 +259,11 @@ class ExplorerSession:
 
     def save(self, path: str | Path) -> Path:
         """Add the tries to a file, whole or not at all; those that it holds already stay."""
-        kept = read_tries(path, self.embeddings.dataset)
-        names = dict(enumerate(self.embeddings.class_names))
+        kept, names = read_tries(path, self.embeddings.dataset), self.embeddings.class_names
         for answer in self.tried:
             of = {name: names[self.labels[name]] for name in answer.texts if name in self.labels}
-            one = answer.typed | {"of": of}
+            texts, pooling = dict(answer.texts), answer.classifier.pooling
+            one = {"texts": texts, "templates": answer.templates, "pooling": pooling, "of": of}
             kept += [] if one in kept else [one]
         return write_whole(path, to_json({"kind": KIND, "dataset": self.embeddings.dataset, "tries": kept}, 1) + "\n")
 
@@ -270,11 +272,10 @@ class ExplorerSession:
 
         ValueError says that the file holds something else, or prompts for other pictures.
         """
-        answer, labels = None, {name: k for k, name in enumerate(self.embeddings.class_names)}
+        answer, names = None, self.embeddings.class_names
         for one in read_tries(path, self.embeddings.dataset):
             try:
-                known = {name: labels[of] for name, of in one["of"].items()} if self.labels else {}
-                self.labels = known | self.labels
+                self.labels = {name: names.index(of) for name, of in one["of"].items() if self.labels} | self.labels
                 answer = self.ask(one["texts"], one["templates"], one["pooling"])
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 raise ValueError(f"{_no_tries(path)} ({error!r})") from error
@@ -300,33 +301,16 @@ def _no_tries(path: str | Path) -> str:
     return f"{printable(path)}: holds no tries of these pictures; remove it, or pass another file as keep="
 
 
-def _key(answer: Answer) -> str:
-    return repr((answer.prompts.texts, answer.classifier.pooling))
-
-
-def _moved(before: Answer, now: Answer) -> int:
-    """Count the pictures that two answers give to classes of different names."""
-    _, *rows = np.intersect1d(before.index, now.index, assume_unique=True, return_indices=True)
-    old, new = (
-        np.array(a.result.class_names, dtype=object)[a.result.y_pred[k]]
-        for a, k in zip((before, now), rows, strict=True)
-    )
-    return int((old != new).sum())
-
-
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
     """Turn boxes into prompts: lines as they are, or every line in every template; `BoxError` names a box at fault."""
-    chosen, made = from_lines(templates) or ["{}"], {}
+    chosen, made, box = from_lines(templates) or ["{}"], {}, ""
     try:
-        ClassPrompts.from_names(["a", "b"], chosen)  # refuses a template without {}
+        ClassPrompts.from_names(["a"], chosen)  # refuses a template without {}
+        for box, text in texts.items():
+            made[box] = [t.replace("{}", line) for line in from_lines(text) for t in chosen]
+            ClassPrompts.from_texts({box: made[box]})
     except ValueError as error:
-        raise BoxError("", str(error)) from error
-    for name, text in texts.items():
-        made[name] = [t.replace("{}", line) for line in from_lines(text) for t in chosen]
-        try:
-            ClassPrompts.from_texts({name: made[name], f"not {name}": "x"})
-        except ValueError as error:
-            raise BoxError(name, str(error)) from error
+        raise BoxError(box, str(error)) from error
     return ClassPrompts.from_texts(made)
 
 
@@ -345,7 +329,8 @@ def as_lines(texts: Sequence[str]) -> str:
 
 def from_lines(text: str) -> list[str]:
     r"""Read texts, one per line; empty lines and spaces around a line do not count."""
-    return [_ESCAPE.sub(_unescape, line.strip()) for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return [_ESCAPE.sub(lambda found: found[0].encode().decode("unicode_escape"), line) for line in lines]
 
 
 def _as_line(text: str) -> str:
@@ -361,8 +346,49 @@ def _escaped(character: str) -> str:
     return escape if escape.startswith("\\") else f"\\x{ord(character):02x}"
 
 
-def _unescape(found: re.Match[str]) -> str:
-    return found[0].encode().decode("unicode_escape")
+def as_code(answer: Answer) -> str:
+    """Write the Python lines that make the classifier of an answer again.
+
+    Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
+    """
+    found, clf = answer.evaluation, answer.classifier
+    about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {answer.in_short}" if found else ""
+    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}"
+    if (clf.advice["warning"] == "too long").any():
+        options += ", truncate=True"
+    return "\n".join([
+        "import zsc",
+        "",
+        *([f"# {printable(about)}"] if about else []),
+        "prompts = zsc.ClassPrompts.from_texts({",
+        *(f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()),
+        "})",
+        f"clf = zsc.ZeroShotClassifier(prompts, {options})",
+        "",
+    ])  # fmt: skip
+
+
+def _literal(value: str | Sequence[str]) -> str:
+    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
+    if isinstance(value, str):
+        written = repr(str(value))
+        return written if '"' in written else f'"{written[1:-1]}"'
+    return f"[{', '.join(_literal(text) for text in value)}]"
+
+
+def save_prompts(answer: Answer, path: str | Path) -> Path:
+    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
+
+    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
+    """
+    path = expanded(str(path).strip())
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
+    if path.exists():
+        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
+    return answer.prompts.save(path)
 
 
 def _in_words(texts: Mapping[str, Sequence[str]]) -> str:
