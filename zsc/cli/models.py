@@ -63,24 +63,23 @@ def run(arguments: Namespace) -> Outcome:
 def _list(arguments: Namespace) -> Outcome:
     table = model_table(everything=True)
 
-    def holds(column: pd.Series, text: str) -> pd.Series:
-        return column.str.contains(text, case=False, regex=False)
-
-    for column, keeps, value in (
-        ("params_m", lambda column, limit: column <= limit, arguments.max_size),
-        ("imagenet_published", lambda column, limit: column >= limit, arguments.accuracy),
-        ("model", holds, arguments.family),
-        ("training_data", holds, arguments.training),
-        ("weights", lambda column, _: column != "to download", arguments.here or None),
-    ):
-        table = table if value is None else table[keeps(table[column], value)]
+    kept = pd.Series(True, index=table.index)
+    if arguments.max_size is not None:
+        kept &= table["params_m"] <= arguments.max_size
+    if arguments.accuracy is not None:
+        kept &= table["imagenet_published"] >= arguments.accuracy
+    if arguments.here:
+        kept &= table["weights"] != "to download"
+    for column, text in (("model", arguments.family), ("training_data", arguments.training)):
+        kept &= table[column].str.contains(text or "", case=False, regex=False)
+    table = table[kept]
     if table.empty:
         raise ValueError("no model is listed that fits all of these filters; loosen one, or see 'zsc models'.")
     shown = table.assign(here=["*" if where != "to download" else "" for where in table["weights"]])
     shown["params_m"] = shown["params_m"].round().map("{:.0f}".format).replace("nan", "-")
     shown["model"] = shown["model"].str.ljust(width := shown["model"].str.len().max())
-    kept = [column for column in SHOWN if shown[column].notna().any()]
-    shown = shown[kept].rename(columns={**SHOWN, "model": "model".ljust(width)})
+    known = [column for column in SHOWN if shown[column].notna().any()]
+    shown = shown[known].rename(columns={**SHOWN, "model": "model".ljust(width)})
     return Outcome(table, [*table_lines(shown, index=False), *NOTES])
 
 
@@ -90,7 +89,10 @@ def _check(arguments: Namespace) -> Outcome:
     if not arguments.name:
         raise ValueError("no model named; write 'zsc models check NAME', such as 'zsc models check conse'.")
     card = check(arguments.name, coco=arguments.coco, checkpoint=arguments.checkpoint)
-    text = [labelled("Model", arguments.name), labelled("Verdict", card.summary()), "", *card.lines(), ""]
+    shown = card.table[["what", "verdict", "largest", "limit", "n", "beside"]].copy()
+    shown["largest"], shown["limit"] = shown["largest"].map("{:.0e}".format), shown["limit"].map("{:g}".format)
+    text = [labelled("Model", arguments.name), labelled("Verdict", card.summary()), ""]
+    text += [*table_lines(shown.replace("nan", "-"), index=False, drop=None), ""]
     text += [labelled(key.capitalize(), getattr(card.info, key)) for key in RECORD]
     text += [labelled(key.capitalize(), value) for key, value in card.known.items()]
     return Outcome(card.to_dict(), text, 0 if card.verdict == "agrees" else 1)
