@@ -139,7 +139,10 @@ def compare_models(
         if failed != first:
             raise ValueError(f"{name} cannot embed the same pictures as {names[0]}; see zsc embed with each of them.")
         judged[name] = ZeroShotClassifier(prompts, encoder, pooling=pooling).evaluate(embeddings)
-        rates[name] = _images_per_second(encoder, dataset.head(32))
+        for sample in (dataset.head(4), dataset.head(32)):  # the first calls set things up
+            start = time.perf_counter()
+            embed_images(encoder, sample, on_error="record", progress=False)
+            rates[name] = len(sample) / (time.perf_counter() - start)
         record_speed(name, rates[name])
     order = sorted(names, key=lambda name: -judged[name].accuracy)
     right = {name: judged[name].right for name in order}
@@ -154,13 +157,6 @@ def compare_models(
     for column in ("dataset", "left_out", "prompts"):
         table[column] = [getattr(judged[name].made_by, column) for name in order]
     return table.rename_axis("model")
-
-
-def _images_per_second(encoder: Encoder, sample: ImageDataset) -> float:
-    embed_images(encoder, sample.head(4), on_error="record", progress=False)  # the first calls set things up
-    start = time.perf_counter()
-    embed_images(encoder, sample, on_error="record", progress=False)
-    return len(sample) / (time.perf_counter() - start)
 
 
 def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None, seed: int = 0) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import open_clip.model
@@ -48,17 +48,9 @@ LIMITS = {  # the largest difference that two right computations have; a wrong o
 WIDER = {"float16": 100, "bfloat16": 400, "int8": 400}  # the publisher's code computes in float32; 11 and 8 bits do not
 VIT_B_32 = "openai/clip-vit-base-patch32"
 COCO = "http://images.cocodataset.org/val2017/000000039769.jpg"
-
-
-class Answers(NamedTuple):
-    """What one code computes of N pictures and M texts; `by` says which code."""
-
-    by: str
-    pixels: np.ndarray  # (N, 3, S, S)
-    tokens: np.ndarray  # (M, length)
-    images: np.ndarray  # (N, D), unit rows
-    texts: np.ndarray  # (M, D), unit rows
-    proba: np.ndarray  # (N, M), by the head that the model was trained with
+_PUBLISHED_AS = {"ViT-B/32": VIT_B_32, "open_clip:ViT-B-32-quickgelu/openai": VIT_B_32}
+_ROW = {"what": "", "beside": "", "n": 0, "largest": np.nan, "limit": np.nan, "verdict": ""}
+Answers = tuple[str, dict[str, np.ndarray]]  # which code; under the keys of LIMITS what it computes, unit rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +101,6 @@ def check(model: Encoder | str, *, coco: str | Path | None = None, checkpoint: s
     return Conformance(encoder.info, pd.DataFrame(rows, columns=list(_ROW)), known_of(encoder.name))
 
 
-_ROW = {"what": "", "beside": "", "n": 0, "largest": np.nan, "limit": np.nan, "verdict": ""}
-
-
 def _row(what: str, beside: str, ours: Any, theirs: Any, limit: float) -> dict[str, Any]:
     ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     largest = float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else np.inf
@@ -121,23 +110,24 @@ def _row(what: str, beside: str, ours: Any, theirs: Any, limit: float) -> dict[s
 
 def _beside_publisher(encoder: Encoder, pictures: list[Image.Image]) -> Iterator[dict[str, Any]]:
     """Compare all that an encoder computes with its publisher's code."""
-    theirs = publishers_own(encoder.info, pictures)
+    by, theirs = publishers_own(encoder.info, pictures)
     tokens = encoder.tokenizer(TEXTS)
     ids = np.asarray(tokens if isinstance(tokens, torch.Tensor) else tokens["input_ids"])
-    padded: np.ndarray = np.full(theirs.tokens.shape, theirs.tokens[0, -1])  # ours may end with the longest text
+    padded = np.full_like(theirs["token ids"], theirs["token ids"][0, -1])  # ours may end with the longest text
     padded[:, : ids.shape[1]] = ids[:, : padded.shape[1]]
     images, texts = encoder.encode_images(pictures), encoder.encode_texts(TEXTS, truncate=True)
     ours = {
         "pixels": np.stack([encoder.transform(picture) for picture in pictures]),
         "token ids": padded,
-        "image embeddings": encoder.encode_pixels(theirs.pixels),
+        "image embeddings": encoder.encode_pixels(theirs["pixels"]),
         "text embeddings": texts,
         "probabilities": _proba(encoder.logit_scale * images @ texts.T, encoder.info.logit_bias),
     }
     info = encoder.info
-    for (what, limit), their in zip(LIMITS.items(), theirs[1:], strict=True):
+    for what, limit in LIMITS.items():
         is_exact = what in ("pixels", "token ids") or (what == "text embeddings" and info.engine == "openvino")
-        yield _row(what, theirs.by, ours[what], their, limit * (1 if is_exact else WIDER.get(info.precision, 1)))
+        wider = 1 if is_exact else WIDER.get(info.precision, 1)
+        yield _row(what, by, ours[what], theirs[what], limit * wider)
 
 
 def _proba(logits: np.ndarray, bias: float | None) -> np.ndarray:
@@ -182,7 +172,11 @@ def _two_towers(by: str, model: Any, compose: Any, tokens: Any, pictures: Sequen
     images, texts = (torch.nn.functional.normalize(e) for e in (model.encode_image(pixels), model.encode_text(tokens)))
     bias = getattr(model, "logit_bias", None)
     proba = _proba((model.logit_scale.exp() * images @ texts.T).numpy(), None if bias is None else bias.item())
-    return Answers(f"{by} itself", pixels.numpy(), tokens.numpy(), images.numpy(), texts.numpy(), proba)
+    return _answers(f"{by} itself", pixels, tokens, images, texts, proba)
+
+
+def _answers(by: str, *computed: Any) -> Answers:
+    return by, {what: np.asarray(values) for what, values in zip(LIMITS, computed, strict=True)}
 
 
 def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
@@ -194,10 +188,10 @@ def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers
     mask = {"attention_mask": inputs["attention_mask"]} if family.has_mask and "attention_mask" in inputs else {}
     pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
     out = model.eval()(input_ids=inputs["input_ids"], pixel_values=pixels, **mask)
-    images, texts = (torch.nn.functional.normalize(e).numpy() for e in (out.image_embeds, out.text_embeds))
+    images, texts = (torch.nn.functional.normalize(e) for e in (out.image_embeds, out.text_embeds))
     logits = out.logits_per_image
     proba = logits.sigmoid() if hasattr(model, "logit_bias") else logits.softmax(dim=1)
-    return Answers("transformers itself", pixels.numpy(), inputs["input_ids"].numpy(), images, texts, proba.numpy())
+    return _answers("transformers itself", pixels, inputs["input_ids"], images, texts, proba)
 
 
 def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
@@ -220,7 +214,7 @@ def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     images = torch.stack([proba @ classes[index] for proba, index in zip(best.values, best.indices, strict=True)])
     images, (texts, tokens) = torch.nn.functional.normalize(images), embed(TEXTS)
     proba = _proba((LOGIT_SCALE * images @ texts.T).numpy(), None)
-    return Answers("its two packages", pixels.numpy(), tokens.numpy(), images.numpy(), texts.numpy(), proba)
+    return _answers("its two packages", pixels, tokens, images, texts, proba)
 
 
 def _beside_published(encoder: Encoder, checkpoint: str, coco: str | Path | None) -> Iterator[dict[str, Any]]:
@@ -269,6 +263,3 @@ def _disc(width: int, height: int) -> Image.Image:
 def photo(name: str) -> Image.Image:
     """Open one of the photographs that scikit-image carries, the pictures of OpenAI's notebook."""
     return open_image(str(importlib.resources.files("skimage") / "data" / name))
-
-
-_PUBLISHED_AS = {"ViT-B/32": VIT_B_32, "open_clip:ViT-B-32-quickgelu/openai": VIT_B_32}
