@@ -80,7 +80,7 @@ def _check(arguments: Namespace) -> Outcome:
         raise ValueError("no model named; write 'zsc models check NAME', such as 'zsc models check conse'.")
     card = check(arguments.name, coco=arguments.coco, checkpoint=arguments.checkpoint)
     shown = card.table[["what", "verdict", "largest", "limit", "n", "beside"]].copy()
-    shown["largest"], shown["limit"] = shown["largest"].map("{:.0e}".format), shown["limit"].map("{:g}".format)
+    shown["largest"], shown["limit"] = shown["largest"].map("{:.2g}".format), shown["limit"].map("{:g}".format)
     text = [labelled("Model", arguments.name), labelled("Verdict", card.summary()), ""]
     text += [*table_lines(shown.replace("nan", "-"), index=False, drop=None), ""]
     text += [labelled(key.capitalize(), getattr(card.info, key)) for key in RECORD]

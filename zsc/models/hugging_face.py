@@ -99,9 +99,8 @@ def load_parts(name: str, precision: str) -> tuple[Any, Any, Any]:
     safe: dict[str, Any] = {"trust_remote_code": False}
     kind = AutoConfig.from_pretrained(name, **safe).model_type
     if kind not in FAMILIES:
-        naflex = " (pictures of any shape; a SigLIP 2 of a fixed size is of the type siglip)"
-        naflex = naflex if kind == "siglip2" else ""
-        raise WeightsError(f"hf:{name} is of the type {kind}{naflex}; zsc computes {', '.join(FAMILIES)}.")
+        why = {"siglip2": " (pictures of any shape; a SigLIP 2 of a fixed size is of the type siglip)"}.get(kind, "")
+        raise WeightsError(f"hf:{name} is of the type {kind}{why}; zsc computes {', '.join(FAMILIES)}.")
     options = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # these are refused below, by name
     model, loading = AutoModel.from_pretrained(name, dtype=getattr(torch, precision), **options, **safe)
     for problem in ("missing", "mismatched", "unexpected"):

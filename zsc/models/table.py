@@ -67,7 +67,7 @@ def _published_by_name() -> pd.DataFrame:
 
     def named(arch: str, tag: str) -> str:
         if tag == "openai":
-            openais = {name.translate({47: 45, 64: 45}).removesuffix("px"): name for name in OPENAI_WEIGHTS}
+            openais = {w.file.removesuffix(".pt").removesuffix("px"): name for name, w in OPENAI_WEIGHTS.items()}
             return openais[arch.removesuffix("-quickgelu")]
         return f"open_clip:{arch}{'-quickgelu' if f'{arch}/{tag}' in _QUICK else ''}/{tag}"
 
