@@ -103,12 +103,10 @@ def step_of(encoder: nn.Module) -> int:
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
     """Fold every batch norm of a CLIP ResNet into the convolution before it (conv1, bn1; ...; downsample 0, 1)."""
-    for child in module.children():
-        fold_batch_norms(child)
-    layers = module._modules
-    for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
-        if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
-            layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
+    for layers in [part._modules for part in module.modules()]:
+        for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
+            if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
+                layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
     return module
 
 
