@@ -111,7 +111,7 @@ class TestList:
         lines = out.splitlines()
         too_long = [line for line in lines if len(line) > 80 and line.rfind(" ") + len(" model") < 80]
         assert code == 0 and all("open_clip:" in line for line in too_long)  # a long name runs over; no number does
-        accuracies = [float(line.split()[0]) for line in lines if line.startswith(" 0.")]
+        accuracies = [float(line.split()[0]) for line in lines if line.lstrip().startswith("0.")]
         assert len(accuracies) > 100 and accuracies == sorted(accuracies, reverse=True)
         assert lines[-5].startswith("top-1: zero-shot accuracy on ImageNet") and "LAION's open_clip" in lines[-4]
 
