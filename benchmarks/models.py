@@ -26,6 +26,8 @@ from benchmarks.loops import BATCH, _transformers_folder
 from zsc.models.openvino import NEEDS, compared, cpu_flags
 
 ARCHITECTURES = ("ViT-B-32", "ViT-B-16-SigLIP", "MobileCLIP2-S0")
+WAYS = {"zsc": {}, "zsc, openvino": {"engine": "openvino"}, "zsc, bfloat16": {"precision": "bfloat16"},
+        "zsc, int8": {"precision": "int8"}}  # fmt: skip
 
 
 def measure_models(paths: list[Path], rounds: int, photographs: Path | None) -> dict[str, Any]:
@@ -33,41 +35,38 @@ def measure_models(paths: list[Path], rounds: int, photographs: Path | None) -> 
     flags = sorted(cpu_flags() & {flag for flags in NEEDS.values() for flag in flags})
     print(f"\nthe processor has {', '.join(flags) or 'neither int8 nor bfloat16'}")
     found: dict[str, Any] = {"flags": flags}
-    for name, own in [*((f"open_clip:local-dir:{random_folder(a)}", open_clip_itself) for a in ARCHITECTURES),
-                      (f"hf:{_transformers_folder(random_checkpoint('ViT-B-32'))}", transformers_itself),
-                      ("conse", None)]:  # fmt: skip
+    folders = [f"open_clip:local-dir:{random_folder(arch)}" for arch in ARCHITECTURES]
+    for name in (*folders, f"hf:{_transformers_folder(random_checkpoint('ViT-B-32'))}", "conse"):
         short = name if name == "conse" else f"{name.split(':')[0]}: {Path(name).name}"
-        found[short] = one_model(name, own, paths, rounds, photographs)
+        found[short] = one_model(name, paths, rounds, photographs)
         print(f"\n{short}: images per second, median of {rounds} interleaved rounds")
         for way, row in found[short].items():
             print(f"  {way:34} {row['images/s']:7.1f}   {row.get('loss', '')}", flush=True)
     return found
 
 
-def one_model(name: str, own: Any, paths: list[Path], rounds: int, photographs: Path | None) -> dict[str, Any]:
+def one_model(name: str, paths: list[Path], rounds: int, photographs: Path | None) -> dict[str, Any]:
     """Run a model's own library and every engine and precision in turn, from files to embeddings."""
     drawn = zsc.load_dataset("drawn-animals", n=64, seed=1).paths
     photos = sorted(photographs.rglob("*.jpg")) if photographs else zsc.load_dataset("samples").paths
     calibrate = [*paths[:64], *zsc.load_dataset("drawn-animals", n=64, seed=2).paths]
     dataset = zsc.ImageDataset(paths, np.zeros(len(paths), int), ["a"])
-    ways: dict[str, Callable[[], Any]] = {} if own is None else {"its own library": own(name, paths)}
-    rows: dict[str, Any] = {}
+    ways: dict[str, Callable[[], Any]] = {} if name == "conse" else {"its own library": own_library(name, paths)}
+    rows: dict[str, Any] = {way: {} for way in ways}
     exact: list[np.ndarray] = []
-    for way, options in (("zsc", {}), ("zsc, openvino", {"engine": "openvino"}),
-                         ("zsc, bfloat16", {"precision": "bfloat16", "calibrate": calibrate}),
-                         ("zsc, int8", {"precision": "int8", "calibrate": calibrate})):  # fmt: skip
+    for way, options in WAYS.items():
+        given = options | ({"calibrate": calibrate} if "precision" in options else {})
         try:
-            model = zsc.load_model(name, device="cpu", **options)
+            model = zsc.load_model(name, device="cpu", **given)
         except ValueError as error:  # the processor cannot, or it loses too much
             rows[way] = {"images/s": float("nan"), "loss": str(error)}
             continue
         ways[way] = lambda model=model: zsc.embed_images(model, dataset, progress=False)
         embedded = [model.encode_images(pictures) for pictures in (drawn, photos)]
         exact = exact or embedded
-        centred = [compared(a, b)[1] for a, b in zip(exact, embedded, strict=True)]
-        said = [f"{kind} {c.mean():.4f} (lowest {c.min():.4f})" for kind, c in zip(("drawn", "photographs"), centred,
-                                                                                   strict=True)]  # fmt: skip
-        rows[way] = {"images/s": 0.0, "loss": f"centred cosines to zsc: {', '.join(said)}" if options else ""}
+        (a, b) = (compared(one, other)[1] for one, other in zip(exact, embedded, strict=True))
+        said = f"drawn {a.mean():.4f} (lowest {a.min():.4f}), photographs {b.mean():.4f} (lowest {b.min():.4f})"
+        rows[way] = {"loss": f"centred cosines to zsc: {said}" if options else ""}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds + 1):
         for way, run in ways.items():
@@ -76,7 +75,7 @@ def one_model(name: str, own: Any, paths: list[Path], rounds: int, photographs: 
             if number:  # the first round is a warm-up
                 seconds[way].append(time.perf_counter() - start)
     for way, taken in seconds.items():
-        rows.setdefault(way, {})["images/s"] = len(paths) / statistics.median(taken)
+        rows[way]["images/s"] = len(paths) / statistics.median(taken)
     return rows
 
 
@@ -102,29 +101,24 @@ def random_folder(arch: str) -> Path:
     return folder
 
 
-def open_clip_itself(name: str, paths: list[Path]) -> Callable[[], None]:
-    """open_clip in batches of 32."""
-    model, preprocess = open_clip.create_model_from_pretrained(name.removeprefix("open_clip:"), weights_only=True)
+def own_library(name: str, paths: list[Path]) -> Callable[[], None]:
+    """open_clip or transformers in batches of 32."""
+    route, folder = name.split(":", 1)
+    if route == "open_clip":
+        model, preprocess = open_clip.create_model_from_pretrained(folder, weights_only=True)
+    else:
+        model, processor = (
+            kind.from_pretrained(folder) for kind in (transformers.AutoModel, transformers.AutoImageProcessor)
+        )
     model.eval()
 
     @torch.inference_mode()
     def run() -> None:
         for i in range(0, len(paths), BATCH):
-            model.encode_image(torch.stack([preprocess(Image.open(p)) for p in paths[i : i + BATCH]]), normalize=True)
-
-    return run
-
-
-def transformers_itself(name: str, paths: list[Path]) -> Callable[[], None]:
-    """Transformers in batches of 32."""
-    folder = name.removeprefix("hf:")
-    model = transformers.AutoModel.from_pretrained(folder).eval()
-    processor = transformers.AutoImageProcessor.from_pretrained(folder)
-
-    @torch.inference_mode()
-    def run() -> None:
-        for i in range(0, len(paths), BATCH):
-            pixels = processor(images=[Image.open(p) for p in paths[i : i + BATCH]], return_tensors="pt")
-            model.get_image_features(**pixels)
+            pictures = [Image.open(path) for path in paths[i : i + BATCH]]
+            if route == "open_clip":
+                model.encode_image(torch.stack([preprocess(picture) for picture in pictures]), normalize=True)
+            else:
+                model.get_image_features(**processor(images=pictures, return_tensors="pt"))
 
     return run

@@ -112,19 +112,13 @@ def compare_models(
 ) -> pd.DataFrame:
     """Judge models on the same labelled pictures and prompts: a leaderboard that admits ties.
 
+    `models` are two or more encoders, or names for `load_model`; one after the other is in memory. `store`, `on_error`
+    and `progress` are as in `zsc.embed_images`, `prompts` and `pooling` as in `ZeroShotClassifier`.
+
     One row per model, the highest accuracy first, with the columns of `compare_right` against that one; but p_adjusted
     is Holm's over all pairs of models, so that the best may be chosen on these pictures. `is_tied` marks the group that
     cannot be told from the best, itself among them. Then images_per_s, of opening, preparing and encoding up to 32 of
     the pictures on this machine, and baseline, dataset, left_out and prompts as in `compare_prompts`.
-
-    Parameters
-    ----------
-    dataset, store, on_error, progress
-        As in `zsc.embed_images`.
-    prompts, pooling
-        As in `ZeroShotClassifier`.
-    models
-        Two or more encoders, or names for `load_model`; one after the other is in memory.
     """
     given = as_list(models, "models", "models")
     if len(given) < 2:
@@ -134,36 +128,33 @@ def compare_models(
     for model in given:
         if isinstance(model, str):
             find_route(model)  # an unknown name is told before any work
-    judged, rates, failed = {}, {}, None
+    judged, rates, first = {}, {}, None
     for name, model in zip(names, given, strict=True):
         encoder = as_encoder(model)
         embeddings = embed_images(encoder, dataset, store, on_error=on_error, progress=progress)
-        failed = list(embeddings.failures["index"]) if failed is None else failed
-        if list(embeddings.failures["index"]) != failed:
+        failed = list(embeddings.failures["index"])
+        first = failed if first is None else first
+        if failed != first:
             raise ValueError(f"{name} cannot embed the same pictures as {names[0]}; see zsc embed with each of them.")
         judged[name] = ZeroShotClassifier(prompts, encoder, pooling=pooling).evaluate(embeddings)
-        rates[name] = _images_per_second(encoder, dataset.head(32))
+        for sample in (dataset.head(4), dataset.head(32)):  # the first calls set things up
+            start = time.perf_counter()
+            embed_images(encoder, sample, on_error="record", progress=False)
+            rates[name] = len(sample) / (time.perf_counter() - start)
         record_speed(name, rates[name])
     order = sorted(names, key=lambda name: -judged[name].accuracy)
     right = {name: judged[name].right for name in order}
-    table = compare_right(right)
+    table = compare_right(right).drop(columns="reference")
     pairs = list(combinations(order, 2))  # those with the best come first
     adjusted = holm([mcnemar(right[one], right[other]) for one, other in pairs])[: len(order) - 1]
     table["p_adjusted"] = [np.nan, *adjusted]
     table["verdict"] = ["best", *(_verdict(row, order[0], len(pairs)) for _, row in table.iloc[1:].iterrows())]
     table["is_tied"] = [True, *(adjusted >= ALPHA)]
-    table["images_per_s"] = [rates[name] for name in order]
+    table["images_per_s"] = pd.Series(rates)
     table["baseline"] = [judged[name].majority_baseline for name in order]
     for column in ("dataset", "left_out", "prompts"):
         table[column] = [getattr(judged[name].made_by, column) for name in order]
-    return table.rename_axis("model").drop(columns="reference")
-
-
-def _images_per_second(encoder: Encoder, sample: ImageDataset) -> float:
-    embed_images(encoder, sample.head(4), on_error="record", progress=False)  # the first calls set things up
-    start = time.perf_counter()
-    embed_images(encoder, sample, on_error="record", progress=False)
-    return len(sample) / (time.perf_counter() - start)
+    return table.rename_axis("model")
 
 
 def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None, seed: int = 0) -> pd.DataFrame:

@@ -3,8 +3,6 @@
 from argparse import Namespace
 from pathlib import Path
 
-import pandas as pd
-
 from zsc.cli import _options
 from zsc.cli._options import option
 from zsc.cli._printing import Outcome, labelled, table_lines
@@ -31,14 +29,10 @@ NOTES = (
     "Also open_clip:ARCH/TAG, hf:ID, or the path of a checkpoint in OpenAI's format.",
 )
 OPTIONS = (
-    option(
-        "action", nargs="?", choices=ACTIONS, default="list", help="; ".join(f"{k}: {v}" for k, v in ACTIONS.items())
-    ),
+    option("action", nargs="?", choices=ACTIONS, default="list", help="; ".join(map(": ".join, ACTIONS.items()))),
     option("name", nargs="?", help="check: the model; compare: the folder of pictures"),
     option("--size", dest="max_size", type=float, metavar="M", help="list: at most so many million parameters"),
-    option(
-        "--accuracy", type=float, metavar="A", help="list: published ImageNet accuracy of at least this, such as .7"
-    ),
+    option("--accuracy", type=float, metavar="A", help="list: published ImageNet accuracy of at least this, as .7"),
     option("--family", metavar="TEXT", help="list: names that hold this, such as siglip"),
     option("--training", metavar="TEXT", help="list: training data that are described with this, such as yfcc"),
     option("--here", action="store_true", help="list: those that need no download"),
@@ -62,25 +56,20 @@ def run(arguments: Namespace) -> Outcome:
 
 def _list(arguments: Namespace) -> Outcome:
     table = model_table(everything=True)
-
-    def holds(column: pd.Series, text: str) -> pd.Series:
-        return column.str.contains(text, case=False, regex=False)
-
-    for column, keeps, value in (
-        ("params_m", lambda column, limit: column <= limit, arguments.max_size),
-        ("imagenet_published", lambda column, limit: column >= limit, arguments.accuracy),
-        ("model", holds, arguments.family),
-        ("training_data", holds, arguments.training),
-        ("weights", lambda column, _: column != "to download", arguments.here or None),
-    ):
-        table = table if value is None else table[keeps(table[column], value)]
+    for column, compare, value in (
+        ("params_m", "le", arguments.max_size), ("imagenet_published", "ge", arguments.accuracy),
+        ("weights", "ne", "to download" if arguments.here else None),
+    ):  # fmt: skip
+        table = table if value is None else table[getattr(table[column], compare)(value)]
+    for column, text in (("model", arguments.family), ("training_data", arguments.training)):
+        table = table[table[column].str.contains(text or "", case=False, regex=False)]
     if table.empty:
         raise ValueError("no model is listed that fits all of these filters; loosen one, or see 'zsc models'.")
     shown = table.assign(here=["*" if where != "to download" else "" for where in table["weights"]])
-    shown["params_m"] = shown["params_m"].round().map("{:.0f}".format).replace("nan", "-")
+    shown["params_m"] = shown["params_m"].map("{:.0f}".format).replace("nan", "-")
     shown["model"] = shown["model"].str.ljust(width := shown["model"].str.len().max())
-    kept = [column for column in SHOWN if shown[column].notna().any()]
-    shown = shown[kept].rename(columns={**SHOWN, "model": "model".ljust(width)})
+    shown = shown[list(SHOWN)].dropna(axis="columns", how="all")
+    shown = shown.rename(columns={**SHOWN, "model": "model".ljust(width)})
     return Outcome(table, [*table_lines(shown, index=False), *NOTES])
 
 
@@ -90,7 +79,10 @@ def _check(arguments: Namespace) -> Outcome:
     if not arguments.name:
         raise ValueError("no model named; write 'zsc models check NAME', such as 'zsc models check conse'.")
     card = check(arguments.name, coco=arguments.coco, checkpoint=arguments.checkpoint)
-    text = [labelled("Model", arguments.name), labelled("Verdict", card.summary()), "", *card.lines(), ""]
+    shown = card.table[["what", "verdict", "largest", "limit", "n", "beside"]].copy()
+    shown["largest"], shown["limit"] = shown["largest"].map("{:.2g}".format), shown["limit"].map("{:g}".format)
+    text = [labelled("Model", arguments.name), labelled("Verdict", card.summary()), ""]
+    text += [*table_lines(shown.replace("nan", "-"), index=False, drop=None), ""]
     text += [labelled(key.capitalize(), getattr(card.info, key)) for key in RECORD]
     text += [labelled(key.capitalize(), value) for key, value in card.known.items()]
     return Outcome(card.to_dict(), text, 0 if card.verdict == "agrees" else 1)

@@ -66,15 +66,15 @@ def load_model(
         "auto" (the first of cuda, mps, cpu that is there), or one of them.
     precision
         "auto" (float16 on cuda where the model can, else float32), "float32" or "float16"; or, for the image encoder
-        through OpenVINO on processors that have it, "bfloat16" or "int8". What these two cost is measured on 64
-        pictures and stands in `info.loss`; where the mean centred cosine to float32 is below .99, they are refused.
+        through OpenVINO on processors that have it, "bfloat16" or "int8": their loss on up to 64 pictures stands in
+        `info.loss`, and they are refused where the mean centred cosine to float32 is below .99.
     engine
         "torch"; or "openvino", which computes the image encoder of any model on the CPU (package openvino).
     library
         For OpenAI's format: "auto" (OpenAI's `clip` where installed, else open_clip), "clip" or "open_clip".
     calibrate
-        For int8: sixteen or more of the pictures that will be embedded, or their data set. Every second of 128 evenly
-        spread ones calibrates, and the loss is measured on the others.
+        For int8: sixteen or more of the pictures that will be embedded, or their data set. Half of 128 evenly spread
+        ones calibrate, and the loss is measured on the others.
 
     Examples
     --------

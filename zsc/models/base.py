@@ -40,14 +40,13 @@ class TextTooLongError(ValueError):
 class EncoderInfo:
     """What a model is and how it computes, for result files and fingerprints, from its publisher's own configuration.
 
-    `name` is what `load_model` was asked for; `library` the package that holds the architecture; then D, pixels per
-    side, tokens of a text at most, and what cosines are multiplied by before the softmax: the model's own learned
-    value. `weights_sha256` is of the weights' file where there is one, else of the tensors. `architecture` is what the
-    weights do not say: heads, or a digest of the library's configuration. `logit_bias` is what a model trained with
-    sigmoids adds to its logits, None for one trained with a softmax. `activation` is what stands between the products
-    of its layers; `languages` those it was trained to read. `pixels` and `text` describe what its encoders take: the
-    transform with its numbers, and the tokenizer with length, padding and cleaning. `calibration` is a digest of the
-    pixels that int8 was calibrated on; `loss` says how far a lower precision is from float32, as measured on loading.
+    `name` is what `load_model` was asked for; `library` holds the architecture; then D, pixels per side, tokens of a
+    text at most, and what cosines are multiplied by before the softmax. `weights_sha256` is of the weights' file where
+    there is one, else of the tensors. `architecture` is what the weights do not say: heads, or a digest of the
+    configuration. `activation` stands between the products of its layers. `logit_bias` is what a model trained with
+    sigmoids adds to its logits, None for one trained with a softmax. `languages` are those that it was trained to read.
+    `pixels` and `text` describe its transform and tokenizer, with all numbers. `calibration` is a digest of the pixels
+    that int8 was calibrated on; `loss` says how far a lower precision is from float32, as measured on loading.
     """
 
     name: str
@@ -213,9 +212,7 @@ class Encoder:
 
 def described_as(info: EncoderInfo, transform: Transform, tokenizer: Any, **changes: Any) -> EncoderInfo:
     """Return a record that describes this transform and this tokenizer, with all of their numbers."""
-    pixels, text = (
-        re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (transform, tokenizer)
-    )  # where functions lie
+    pixels, text = (re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (transform, tokenizer))  # no addresses
     return replace(info, pixels=pixels, text=text, **changes)
 
 

@@ -11,20 +11,26 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import open_clip.model
 import pandas as pd
 import torch
 from PIL import Image, ImageDraw
+from torchvision import transforms
 
 from zsc.drawings import draw
 from zsc.images import open_image
 from zsc.models import as_encoder
 from zsc.models.base import Encoder, EncoderInfo
+from zsc.models.conse import LOGIT_SCALE, TEMPLATE, TOP_CLASSES, imagenet_names, load_conse
+from zsc.models.hugging_face import FAMILIES, cleaning_of, load_parts
+from zsc.models.open_clip import SCHEMAS, parse_name, preprocessing
+from zsc.models.openai_clip import build
 from zsc.models.table import known_of
-from zsc.models.weights import OPENAI_WEIGHTS, weights_path
+from zsc.models.tokens import CLEANING
+from zsc.models.weights import quiet
 from zsc.published import published
 
 TEXTS = [
@@ -42,17 +48,9 @@ LIMITS = {  # the largest difference that two right computations have; a wrong o
 WIDER = {"float16": 100, "bfloat16": 400, "int8": 400}  # the publisher's code computes in float32; 11 and 8 bits do not
 VIT_B_32 = "openai/clip-vit-base-patch32"
 COCO = "http://images.cocodataset.org/val2017/000000039769.jpg"
-
-
-class Answers(NamedTuple):
-    """What one code computes of N pictures and M texts; `by` says which code."""
-
-    by: str
-    pixels: np.ndarray  # (N, 3, S, S)
-    tokens: np.ndarray  # (M, length)
-    images: np.ndarray  # (N, D), unit rows
-    texts: np.ndarray  # (M, D), unit rows
-    proba: np.ndarray  # (N, M), by the head that the model was trained with
+_PUBLISHED_AS = {"ViT-B/32": VIT_B_32, "open_clip:ViT-B-32-quickgelu/openai": VIT_B_32}
+_ROW = {"what": "", "beside": "", "n": 0, "largest": np.nan, "limit": np.nan, "verdict": ""}
+Answers = tuple[str, dict[str, np.ndarray]]  # which code; under the keys of LIMITS what it computes, unit rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,41 +86,19 @@ class Conformance:
         about = {"model": self.info.name, "verdict": self.verdict, "summary": self.summary()}
         return about | {"record": record, "comparisons": self.table.to_dict("records"), "known": self.known}
 
-    def lines(self) -> list[str]:
-        """Return the comparisons as lines, under what they are beside."""
-        lines = []
-        for beside, rows in self.table.groupby("beside", sort=False):
-            lines.append(f"Beside {beside}")
-            for row in rows.to_dict("records"):
-                numbers = f"largest difference {row['largest']:.1e} of {row['n']:,}, limit {row['limit']:g}"
-                lines.append(f"  {row['what']:19} {row['verdict']}{f' {numbers}' if row['n'] else ''}")
-        return lines
-
 
 def check(model: Encoder | str, *, coco: str | Path | None = None, checkpoint: str = "") -> Conformance:
     """Lay a model beside its publisher's own code, and beside what has been published of it.
 
     Eight drawings of odd sizes and eight odd texts go through both. An encoder takes the publisher's pixels, so that a
-    difference is told where it arises.
-
-    Parameters
-    ----------
-    model
-        An encoder, or its name for `load_model`.
-    coco
-        COCO's picture 000000039769 (two cats, two remote controls), which most published logits are about: a path or
-        URL. It is fetched by nobody else.
-    checkpoint
-        The name under which numbers of this model were published, such as "openai/clip-vit-base-patch32"; where absent,
-        what the model's own name says.
+    difference is told where it arises. Most published logits are about COCO's picture 000000039769 (two cats, two
+    remote controls): `coco` is its path or URL, which is fetched only where it is given. `checkpoint` is the name under
+    which numbers of this model were published, such as "openai/clip-vit-base-patch32", where its own name does not say.
     """
     encoder = as_encoder(model)
     pictures = [draw(("faces", "animals")[i % 2], i).picture.resize(shape) for i, shape in enumerate(SHAPES)]
     rows = [*_beside_publisher(encoder, pictures), *_beside_published(encoder, checkpoint, coco)]
     return Conformance(encoder.info, pd.DataFrame(rows, columns=list(_ROW)), known_of(encoder.name))
-
-
-_ROW = {"what": "", "beside": "", "n": 0, "largest": np.nan, "limit": np.nan, "verdict": ""}
 
 
 def _row(what: str, beside: str, ours: Any, theirs: Any, limit: float) -> dict[str, Any]:
@@ -134,23 +110,24 @@ def _row(what: str, beside: str, ours: Any, theirs: Any, limit: float) -> dict[s
 
 def _beside_publisher(encoder: Encoder, pictures: list[Image.Image]) -> Iterator[dict[str, Any]]:
     """Compare all that an encoder computes with its publisher's code."""
-    theirs = publishers_own(encoder.info, pictures)
+    by, theirs = publishers_own(encoder.info, pictures)
     tokens = encoder.tokenizer(TEXTS)
     ids = np.asarray(tokens if isinstance(tokens, torch.Tensor) else tokens["input_ids"])
-    padded: np.ndarray = np.full(theirs.tokens.shape, theirs.tokens[0, -1])  # ours may end with the longest text
+    padded = np.full_like(theirs["token ids"], theirs["token ids"][0, -1])  # ours may end with the longest text
     padded[:, : ids.shape[1]] = ids[:, : padded.shape[1]]
     images, texts = encoder.encode_images(pictures), encoder.encode_texts(TEXTS, truncate=True)
     ours = {
         "pixels": np.stack([encoder.transform(picture) for picture in pictures]),
         "token ids": padded,
-        "image embeddings": encoder.encode_pixels(theirs.pixels),
+        "image embeddings": encoder.encode_pixels(theirs["pixels"]),
         "text embeddings": texts,
         "probabilities": _proba(encoder.logit_scale * images @ texts.T, encoder.info.logit_bias),
     }
     info = encoder.info
-    for (what, limit), their in zip(LIMITS.items(), theirs[1:], strict=True):
+    for what, limit in LIMITS.items():
         is_exact = what in ("pixels", "token ids") or (what == "text embeddings" and info.engine == "openvino")
-        yield _row(what, theirs.by, ours[what], their, limit * (1 if is_exact else WIDER.get(info.precision, 1)))
+        wider = 1 if is_exact else WIDER.get(info.precision, 1)
+        yield _row(what, by, ours[what], theirs[what], limit * wider)
 
 
 def _proba(logits: np.ndarray, bias: float | None) -> np.ndarray:
@@ -161,83 +138,64 @@ def _proba(logits: np.ndarray, bias: float | None) -> np.ndarray:
 def publishers_own(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     """Compute the same through the publisher's own code, on the CPU in float32."""
     own = {"open_clip:": _open_clip, "hf:": _transformers, "conse": _conse}
-    with torch.inference_mode():
-        return next((compute for key, compute in own.items() if info.name.startswith(key)), _openai)(info, pictures)
+    route = "".join(info.name.partition(":")[:2])
+    with torch.inference_mode(), quiet(offline=True):  # it has just been loaded from here
+        return own.get(route, _openai)(info, pictures)
 
 
 def _openai(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
-    from zsc.models.checkpoints import read_state_dict
-    from zsc.models.openai_clip import NEEDED, TOY
-
-    path = weights_path(info.name) if info.name in OPENAI_WEIGHTS else TOY if info.name == "toy" else Path(info.name)
-    state = read_state_dict(path.expanduser(), NEEDED)
-    if info.library == "clip":
-        clip, build = importlib.import_module("clip.clip"), importlib.import_module("clip.model").build_model
-        model, tokens = build(dict(state)), clip.tokenize(TEXTS, context_length=info.context_length, truncate=True)
-        compose = clip._transform(info.image_size)
+    model, size, _, library = build(info.name, info.library)
+    if library == "clip":
+        clip = importlib.import_module("clip.clip")
+        compose, tokens = clip._transform(size), clip.tokenize(TEXTS, info.context_length, truncate=True)
     else:
-        model = open_clip.model.build_model_from_openai_state_dict(dict(state), cast_dtype=torch.float16)
+        compose = open_clip.transform.image_transform(size, is_train=False)
         tokens = open_clip.tokenize(TEXTS, context_length=info.context_length)
-        compose = open_clip.transform.image_transform(info.image_size, is_train=False)
-    return _two_towers(info.library, model.float().eval(), compose, tokens, pictures)
+    return _two_towers(library, model.float(), compose, tokens, pictures)
 
 
 def _open_clip(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
-    from zsc.models.open_clip import SCHEMAS, parse_name, preprocessing
-    from zsc.models.weights import quiet
-
     name = info.name.removeprefix("open_clip:")
     arch, tag, file = (name, "", "") if name.startswith(SCHEMAS) else parse_name(name)
-    with quiet(offline=True):  # it has just been loaded from here
-        if file:
-            way = preprocessing(arch, tag)
-            model = open_clip.create_model(arch, pretrained=file, force_preprocess_cfg=way, require_pretrained=True)
-            config = open_clip.transform.PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
-            compose = open_clip.transform.image_transform_v2(config, is_train=False)
-        else:
-            model, compose = open_clip.create_model_from_pretrained(arch, tag or None)
-        tokens = open_clip.get_tokenizer(arch)(TEXTS)
-    return _two_towers("open_clip", model.eval(), compose, tokens, pictures)
+    if file:
+        way = preprocessing(arch, tag)
+        model = open_clip.create_model(arch, pretrained=file, force_preprocess_cfg=way, require_pretrained=True)
+        config = open_clip.transform.PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
+        compose = open_clip.transform.image_transform_v2(config, is_train=False)
+    else:
+        model, compose = open_clip.create_model_from_pretrained(arch, tag or None)
+    return _two_towers("open_clip", model, compose, open_clip.get_tokenizer(arch)(TEXTS), pictures)
 
 
 def _two_towers(by: str, model: Any, compose: Any, tokens: Any, pictures: Sequence[Image.Image]) -> Answers:
-    pixels = torch.stack([compose(picture) for picture in pictures])
+    pixels, model = torch.stack([compose(picture) for picture in pictures]), model.eval()
     images, texts = (torch.nn.functional.normalize(e) for e in (model.encode_image(pixels), model.encode_text(tokens)))
     bias = getattr(model, "logit_bias", None)
     proba = _proba((model.logit_scale.exp() * images @ texts.T).numpy(), None if bias is None else bias.item())
-    return Answers(f"{by} itself", pixels.numpy(), tokens.numpy(), images.numpy(), texts.numpy(), proba)
+    return _answers(f"{by} itself", pixels, tokens, images, texts, proba)
+
+
+def _answers(by: str, *computed: Any) -> Answers:
+    return by, {what: np.asarray(values) for what, values in zip(LIMITS, computed, strict=True)}
 
 
 def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
-    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
-
-    from zsc.models.hugging_face import FAMILIES, cleaning_of
-    from zsc.models.tokens import CLEANING
-    from zsc.models.weights import quiet
-
-    name = str(Path(info.name.removeprefix("hf:")).expanduser())
-    with quiet(offline=True):
-        model, processor = AutoModel.from_pretrained(name).float().eval(), AutoImageProcessor.from_pretrained(name)
-        tokenizer = AutoTokenizer.from_pretrained(name)
+    model, processor, tokenizer = load_parts(str(Path(info.name.removeprefix("hf:")).expanduser()), "float32")
     family = FAMILIES[model.config.model_type]
     length = family.limit or model.config.text_config.max_position_embeddings
     cleaned = [CLEANING[cleaning_of(family, tokenizer)](text) for text in TEXTS]
     inputs = tokenizer(cleaned, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     mask = {"attention_mask": inputs["attention_mask"]} if family.has_mask and "attention_mask" in inputs else {}
     pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
-    out = model(input_ids=inputs["input_ids"], pixel_values=pixels, **mask)
-    images, texts = (torch.nn.functional.normalize(e).numpy() for e in (out.image_embeds, out.text_embeds))
+    out = model.eval()(input_ids=inputs["input_ids"], pixel_values=pixels, **mask)
+    images, texts = (torch.nn.functional.normalize(e) for e in (out.image_embeds, out.text_embeds))
     logits = out.logits_per_image
     proba = logits.sigmoid() if hasattr(model, "logit_bias") else logits.softmax(dim=1)
-    return Answers("transformers itself", pixels.numpy(), inputs["input_ids"].numpy(), images, texts, proba.numpy())
+    return _answers("transformers itself", pixels, inputs["input_ids"], images, texts, proba)
 
 
 def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     """Compute ConSE from its two packages by torchvision's transforms and a plain mean over the tokens of a text."""
-    from torchvision import transforms
-
-    from zsc.models.conse import LOGIT_SCALE, TEMPLATE, TOP_CLASSES, imagenet_names, load_conse
-
     parts: Any = load_conse(device="cpu")
     compose = transforms.Compose(
         [transforms.Resize(292, Image.Resampling.BICUBIC), transforms.CenterCrop(260), transforms.PILToTensor()]
@@ -245,9 +203,8 @@ def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     pixels = torch.stack([(compose(picture).float() - 127) / 128 for picture in pictures])
 
     def embed(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens = parts.tokenizer.tokenizer(
-            texts, padding="max_length", max_length=info.context_length, return_tensors="pt"
-        )
+        padded = {"padding": "max_length", "max_length": info.context_length, "return_tensors": "pt"}
+        tokens = parts.tokenizer.tokenizer(texts, **padded)
         states = parts.language_model(**tokens).last_hidden_state
         means = [state[mask.bool()].mean(dim=0) for state, mask in zip(states, tokens["attention_mask"], strict=True)]
         return torch.nn.functional.normalize(torch.stack(means)), tokens["input_ids"]
@@ -257,7 +214,7 @@ def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     images = torch.stack([proba @ classes[index] for proba, index in zip(best.values, best.indices, strict=True)])
     images, (texts, tokens) = torch.nn.functional.normalize(images), embed(TEXTS)
     proba = _proba((LOGIT_SCALE * images @ texts.T).numpy(), None)
-    return Answers("its two packages", pixels.numpy(), tokens.numpy(), images.numpy(), texts.numpy(), proba)
+    return _answers("its two packages", pixels, tokens, images, texts, proba)
 
 
 def _beside_published(encoder: Encoder, checkpoint: str, coco: str | Path | None) -> Iterator[dict[str, Any]]:
@@ -266,15 +223,12 @@ def _beside_published(encoder: Encoder, checkpoint: str, coco: str | Path | None
     if name == VIT_B_32:
         table = published("openai_vitb32_samples")
         images = encoder.encode_images([photo(name) for name in table.columns[1:]])
-        texts = encoder.encode_texts([f"This is {text}" for text in table["text"]])
-        yield _row(
-            "image-text cosines", "OpenAI's notebook Interacting with CLIP", texts @ images.T, table.iloc[:, 1:], 0.015
-        )
+        cosines = encoder.encode_texts([f"This is {text}" for text in table["text"]]) @ images.T
+        yield _row("image-text cosines", "OpenAI's notebook Interacting with CLIP", cosines, table.iloc[:, 1:], 0.015)
         table = published("clip_vitb32_text_cosines").set_index("a ...")
-        texts = encoder.encode_texts([f"a {word}" for word in table.index])
-        upper = np.triu_indices(len(table), 1)
-        theirs = table.to_numpy()[upper]
-        yield _row("text-text cosines", "embeddings of facebookresearch/Detic", (texts @ texts.T)[upper], theirs, 0.003)
+        texts, upper = encoder.encode_texts([f"a {word}" for word in table.index]), np.triu_indices(len(table), 1)
+        ours, theirs = (texts @ texts.T)[upper], table.to_numpy()[upper]
+        yield _row("text-text cosines", "embeddings of facebookresearch/Detic", ours, theirs, 0.003)
     logits = published("published_logits")
     for (head, source, what), rows in logits[logits["checkpoint"] == name].groupby(["head", "source", "picture"]):
         yield _beside_logits(encoder, rows, head, f"{source.partition(';')[0]}, {what.partition(',')[0]}", coco)
@@ -299,8 +253,8 @@ def _beside_logits(
 
 def _disc(width: int, height: int) -> Image.Image:
     """Draw what SigLIP 2's published logits are about, as the table describes it."""
-    picture, radius = Image.new("RGB", (width, height), "red"), min(width, height) // 2 // 8 * 7
-    x, y = width // 2, height // 2
+    picture, (x, y) = Image.new("RGB", (width, height), "red"), (width // 2, height // 2)
+    radius = min(x, y) // 8 * 7
     box = (x - radius, y - radius, x + radius, y + radius)
     ImageDraw.Draw(picture).ellipse(box, fill="blue", outline="green", width=width // 20)
     return picture
@@ -309,6 +263,3 @@ def _disc(width: int, height: int) -> Image.Image:
 def photo(name: str) -> Image.Image:
     """Open one of the photographs that scikit-image carries, the pictures of OpenAI's notebook."""
     return open_image(str(importlib.resources.files("skimage") / "data" / name))
-
-
-_PUBLISHED_AS = {"ViT-B/32": VIT_B_32, "open_clip:ViT-B-32-quickgelu/openai": VIT_B_32}

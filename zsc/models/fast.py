@@ -37,11 +37,10 @@ def fast_towers(model: Any, *, engine: str, precision: str) -> tuple[Tower, Towe
             raise ValueError(f"a model with {activation} is not in OpenAI's format; load it as 'open_clip:ARCH/PATH'.")
     if precision != "float32":
         return visual, model.encode_text
-    if engine == "openvino":
-        return visual, TextTower(model)
-    if hasattr(visual, "transformer"):
-        return VisionTower(visual), TextTower(model)
-    return fold_batch_norms(visual).to(memory_format=torch.channels_last), TextTower(model)
+    if engine != "openvino":
+        is_vit = hasattr(visual, "transformer")
+        visual = VisionTower(visual) if is_vit else fold_batch_norms(visual).to(memory_format=torch.channels_last)
+    return visual, TextTower(model)
 
 
 def faster(
@@ -53,7 +52,7 @@ def faster(
     library's own is returned, and the log says so.
     """
     own, ours = towers(model), towers(lightened(copy.deepcopy(model)))
-    if hasattr(text := getattr(model, "text", model), "attn_mask") and has_end_token(text):
+    if has_end_token(text := getattr(model, "text", model)):
         ours = ours[0], TextTower(text)
     chosen = []
     with torch.inference_mode():
@@ -104,23 +103,24 @@ def step_of(encoder: nn.Module) -> int:
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
     """Fold every batch norm of a CLIP ResNet into the convolution before it (conv1, bn1; ...; downsample 0, 1)."""
-    for child in module.children():
-        fold_batch_norms(child)
-    layers = module._modules
-    for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
-        if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
-            layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
+    for layers in [part._modules for part in module.modules()]:
+        for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
+            if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
+                layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
     return module
 
 
 def pack(module: nn.Module) -> nn.Module:
-    """Replace linear layers and the attention of a sequence to itself by oneDNN's."""
+    """Replace linear layers and the attention of a sequence to itself by faster ones, in place."""
     layers = module._modules
     for names in (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"), ("fc1", "activation_fn", "fc2")):
         up, activation, down = (layers.get(name) for name in names)
         if type(up) is nn.Linear is type(down) and activation is not None and (kind := activation_of(activation)):
-            layers[names[0]], layers[names[2]] = feed_forward(up, down, kind)
-            layers[names[1]] = nn.Identity()
+            # x * sigmoid(a x) is SiLU(a x) / a, and both factors go into the weights: no pass over the values is left
+            factor, kind = (QUICK_GELU, "silu") if kind == "quick" else (1.0, kind)
+            bias = None if up.bias is None else up.bias * factor
+            layers[names[0]], layers[names[1]] = as_linear(up.weight * factor, bias, kind), nn.Identity()
+            layers[names[2]] = as_linear(down.weight / factor, down.bias)
     for name, child in module.named_children():
         if type(child) is nn.Linear:
             layers[name] = as_linear(child.weight, child.bias)
@@ -142,20 +142,15 @@ def activation_of(module: nn.Module) -> str:
     return next((kind for kind, values in kinds.items() if torch.allclose(y, values, atol=1e-6)), "")
 
 
-def feed_forward(up: nn.Linear, down: nn.Linear, activation: str) -> tuple[Tower, Tower]:
-    """Return the two linear layers around an activation, which the first computes too."""
-    # x * sigmoid(a x) is SiLU(a x) / a, and both factors go into the weights: no pass over the values is left
-    factor, activation = (QUICK_GELU, "silu") if activation == "quick" else (1.0, activation)
-    bias = None if up.bias is None else up.bias * factor
-    return as_linear(up.weight * factor, bias, activation), as_linear(down.weight / factor, down.bias)
-
-
 class SelfAttention(nn.Module):
-    """torch's MultiheadAttention, of a sequence to itself; another use raises, which `faster` finds out."""
+    """torch's MultiheadAttention, of a sequence to itself; another use raises, which `faster` finds out.
+
+    Where it `is_causal`, a token sees only itself and those before, whatever the mask.
+    """
 
     def __init__(self, own: Any) -> None:
         super().__init__()
-        self.heads, self.batch_first = own.num_heads, own.batch_first
+        self.heads, self.batch_first, self.is_causal = own.num_heads, own.batch_first, False
         self.to_heads = as_linear(own.in_proj_weight, own.in_proj_bias)
         self.from_heads = as_linear(own.out_proj.weight, own.out_proj.bias)
 
@@ -165,28 +160,23 @@ class SelfAttention(nn.Module):
         """Go from (N, tokens, width) to the same shape; no weights are told."""
         if query is not key or query is not value or need_weights or not self.batch_first:
             raise NotImplementedError("attention to another sequence")
-        return self.attend(query, attn_mask), None
-
-    def attend(self, x: torch.Tensor, mask: Any = None, *, is_causal: bool = False) -> torch.Tensor:
-        """Go from (N, tokens, width) to the same shape."""
-        n, tokens, width = x.shape
+        n, tokens, width = query.shape
         shape = (n, tokens, 3, self.heads, width // self.heads)
-        query, key, value = self.to_heads(x).view(shape).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, ...)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=is_causal)
-        return self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width))
+        query, key, value = self.to_heads(query).view(shape).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, ...)
+        mask = None if self.is_causal else attn_mask
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=self.is_causal)
+        return self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width)), None
 
 
 def has_end_token(text: Any) -> bool:
-    """Tell whether a text encoder of open_clip is OpenAI's: a token sees those before it, and the end is read."""
-    plain = {"ln_1", "attn", "ls_1", "ln_2", "mlp", "ls_2"}
-    blocks = list(getattr(getattr(text, "transformer", None), "resblocks", ()))
+    """Tell whether a text encoder is open_clip's and as OpenAI's: a token sees those before it, the end is read."""
+    blocks = getattr(getattr(text, "transformer", None), "resblocks", ())
     return (
-        text.attn_mask is not None
+        getattr(text, "attn_mask", None) is not None
         and getattr(text, "cls_emb", None) is None
         and getattr(text, "text_pool_type", getattr(text, "pool_type", "")) == "argmax"
         and isinstance(text.text_projection, nn.Parameter)
-        and all(plain >= b._modules.keys() and isinstance(b.attn, nn.MultiheadAttention) for b in blocks)
-        and all(activation_of(b.mlp.gelu) for b in blocks)
+        and all(isinstance(block.attn, nn.MultiheadAttention) for block in blocks)
     )
 
 
@@ -198,7 +188,7 @@ class VisionTower(nn.Module):
         self.patches = visual.conv1
         self.class_embedding, self.positions = visual.class_embedding, visual.positional_embedding
         self.norm_in, self.norm_out, self.projection = visual.ln_pre, visual.ln_post, visual.proj
-        self.blocks = nn.Sequential(*(Block(b) for b in visual.transformer.resblocks))
+        self.blocks = packed_blocks(visual.transformer)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pixels (N, 3, S, S) as (N, D)."""
@@ -219,7 +209,7 @@ class TextTower(nn.Module):
         super().__init__()
         self.tokens, self.positions = model.token_embedding, model.positional_embedding
         self.norm_out, self.projection = model.ln_final, model.text_projection
-        self.blocks = nn.Sequential(*(Block(b, is_causal=True) for b in model.transformer.resblocks))
+        self.blocks = packed_blocks(model.transformer, is_causal=True)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embed token ids (M, 77) as (M, D)."""
@@ -229,22 +219,12 @@ class TextTower(nn.Module):
         return self.norm_out(x[torch.arange(len(x), device=x.device), ends]) @ self.projection
 
 
-class Block(nn.Module):
-    """One layer of a transformer: attention, then two products with an activation between, each added to its input.
-
-    It is made of a library's ResidualAttentionBlock. Where it `is_causal`, a token sees only itself and those before.
-    """
-
-    def __init__(self, block: Any, *, is_causal: bool = False) -> None:
-        super().__init__()
-        self.is_causal, self.attention = is_causal, SelfAttention(block.attn)
-        self.norm_1, self.norm_2 = block.ln_1, block.ln_2
-        self.up, self.down = feed_forward(block.mlp.c_fc, block.mlp.c_proj, activation_of(block.mlp.gelu))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Go from (N, tokens, width) to the same shape."""
-        x = x + self.attention.attend(self.norm_1(x), is_causal=self.is_causal)
-        return x.add_(self.down(self.up(self.norm_2(x))))
+def packed_blocks(transformer: Any, *, is_causal: bool = False) -> nn.Sequential:
+    """Return faster copies of a CLIP's ResidualAttentionBlocks, from (N, tokens, width) to the same shape."""
+    blocks: list[Any] = [pack(copy.deepcopy(block)) for block in transformer.resblocks]
+    for block in blocks:
+        block.attn.batch_first, block.attn.is_causal = True, is_causal
+    return nn.Sequential(*blocks)
 
 
 ACTIVATIONS: dict[str, tuple[str, str, Callable[[torch.Tensor], torch.Tensor]]] = {  # oneDNN's words, and torch's own
@@ -255,30 +235,34 @@ ACTIVATIONS: dict[str, tuple[str, str, Callable[[torch.Tensor], torch.Tensor]]] 
 }
 
 
-def as_linear(weight: torch.Tensor, bias: torch.Tensor | None, activation: str = "none") -> Tower:
+def as_linear(weight: torch.Tensor, bias: torch.Tensor | None, activation: str = "none") -> nn.Module:
     """Return x -> x W^T + b, with an activation after it where asked; through oneDNN on CPUs where torch has it."""
     weight, bias = weight.detach(), None if bias is None else bias.detach()
-    if has_onednn() and weight.device.type == "cpu" and weight.dtype == torch.float32:
-        return OneDnnLinear(weight, bias, activation)
-    return functools.partial(plain_linear, weight=weight, bias=bias, activation=activation)
+    is_packed = has_onednn() and weight.device.type == "cpu" and weight.dtype == torch.float32
+    return (OneDnnLinear if is_packed else PlainLinear)(weight, bias, activation)
 
 
-def plain_linear(x: torch.Tensor, *, weight: torch.Tensor, bias: torch.Tensor | None, activation: str) -> torch.Tensor:
-    """Compute x W^T + b by torch's own product: the truth that oneDNN's must equal."""
-    return ACTIVATIONS[activation][2](F.linear(x, weight, bias))
+class PlainLinear(nn.Linear):
+    """x W^T + b by torch's own product: the truth that oneDNN's must equal. For inference, it has no gradient."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, activation: str) -> None:
+        nn.Module.__init__(self)  # a linear layer to those who ask, but of no parameters
+        self.out_features, self.in_features = weight.shape
+        self.weight, self.bias, self.activation = weight, bias, activation
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Go from (..., width in) to (..., width out)."""
+        return ACTIVATIONS[self.activation][2](F.linear(x, self.weight, self.bias))
 
 
-class OneDnnLinear(nn.Linear):
-    """x W^T + b through oneDNN, with W put into its blocks once; for inference, it has no gradient.
+class OneDnnLinear(PlainLinear):
+    """x W^T + b through oneDNN, with W put into its blocks once.
 
     torch's own way is MKL, which reaches about half the speed on AMD's CPUs. torch.compile uses this operation too.
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, activation: str = "none") -> None:
-        nn.Module.__init__(self)  # a linear layer to those who ask, but of no parameters
-        self.out_features, self.in_features = weight.shape
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
-        self.bias, self.activation = bias, activation
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, activation: str) -> None:
+        super().__init__(torch.ops.mkldnn._reorder_linear_weight(weight.contiguous()), bias, activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Go from (..., width in) to (..., width out)."""
@@ -301,4 +285,4 @@ def has_onednn() -> bool:
             ours = OneDnnLinear(weight, bias, "silu")(x)
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return torch.allclose(ours, plain_linear(x, weight=weight, bias=bias, activation="silu"), atol=1e-5)
+    return torch.allclose(ours, PlainLinear(weight, bias, "silu")(x), atol=1e-5)

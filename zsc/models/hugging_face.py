@@ -52,13 +52,9 @@ FAMILIES = {  # model_type in config.json
 
 def load_hugging_face(name: str, *, device: str, precision: str, engine: str = "torch") -> Encoder:
     """Load a model by its hub ID or folder, with its own image processor and tokenizer."""
-    folder, named = Path(name).expanduser(), f"hf:{name}"
-    model, processor, tokenizer = cached_first(
-        lambda: _load(str(folder) if folder.is_dir() else name, precision),
-        named,
-        is_local=folder.is_dir(),
-        way_on="give a local folder as 'hf:FOLDER'",
-    )
+    folder, named, way_on = Path(name).expanduser(), f"hf:{name}", "give a local folder as 'hf:FOLDER'"
+    load = partial(load_parts, str(folder) if folder.is_dir() else name, precision)
+    model, processor, tokenizer = cached_first(load, named, is_local=folder.is_dir(), way_on=way_on)
     config = model.config
     family, text, vision = FAMILIES[config.model_type], config.text_config, config.vision_config
     limit = min(family.limit or text.max_position_embeddings, text.max_position_embeddings)
@@ -80,18 +76,16 @@ def load_hugging_face(name: str, *, device: str, precision: str, engine: str = "
         logit_bias=None if bias is None else bias.item(),
         languages="many" if text.vocab_size > MULTILINGUAL else family.languages,
     )
-    model = model.to(device).eval().requires_grad_(False)
     inputs = ("input_ids", "attention_mask") if family.has_mask else ("input_ids",)
-    towers = _towers(model, inputs)
+
+    def towers(model: Any) -> tuple[Tower, Tower]:
+        images, texts = model.get_image_features, model.get_text_features
+        return partial(_embed, images, ("pixel_values",)), partial(_embed, texts, inputs)
+
+    both = towers(model.to(device).eval().requires_grad_(False))
     if (device, precision, engine) == ("cpu", "float32", "torch"):
-        examples = example_pixels(info.image_size), tokens(EXAMPLES)
-        towers = faster(model, partial(_towers, inputs=inputs), examples, named)
-    return Encoder(info, transform, tokens, *towers, step=step_of(model.vision_model))
-
-
-def _towers(model: Any, inputs: tuple[str, ...]) -> tuple[Tower, Tower]:
-    images, texts = model.get_image_features, model.get_text_features
-    return partial(_embed, images, ("pixel_values",)), partial(_embed, texts, inputs)
+        both = faster(model, towers, (example_pixels(info.image_size), tokens(EXAMPLES)), named)
+    return Encoder(info, transform, tokens, *both, step=step_of(model.vision_model))
 
 
 def cleaning_of(family: Family, tokenizer: Any) -> str:
@@ -100,21 +94,15 @@ def cleaning_of(family: Family, tokenizer: Any) -> str:
     return "" if family.cleaning == "lower" and not is_clips else family.cleaning
 
 
-def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
+def load_parts(name: str, precision: str) -> tuple[Any, Any, Any]:
     """Load network, image processor and tokenizer, running no code of the repository, with weights for all of it."""
-    kind = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type
+    safe: dict[str, Any] = {"trust_remote_code": False}
+    kind = AutoConfig.from_pretrained(name, **safe).model_type
     if kind not in FAMILIES:
-        naflex = (
-            " (pictures of any shape; a SigLIP 2 of a fixed size is of the type siglip)" if kind == "siglip2" else ""
-        )
-        raise WeightsError(f"hf:{name} is of the type {kind}{naflex}; zsc computes {', '.join(FAMILIES)}.")
-    model, loading = AutoModel.from_pretrained(
-        name,
-        dtype=getattr(torch, precision),
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # they are refused below, by name
-        trust_remote_code=False,
-    )
+        why = {"siglip2": " (pictures of any shape; a SigLIP 2 of a fixed size is of the type siglip)"}.get(kind, "")
+        raise WeightsError(f"hf:{name} is of the type {kind}{why}; zsc computes {', '.join(FAMILIES)}.")
+    options = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # these are refused below, by name
+    model, loading = AutoModel.from_pretrained(name, dtype=getattr(torch, precision), **options, **safe)
     for problem in ("missing", "mismatched", "unexpected"):
         named = [key if isinstance(key, str) else key[0] for key in loading[f"{problem}_keys"]]
         if keys := sorted(key for key in named if not key.endswith("position_ids")):
@@ -123,8 +111,8 @@ def _load(name: str, precision: str) -> tuple[Any, Any, Any]:
                 f"hf:{name}: {problem} weights: {', '.join(keys[:5])}{more}; they are not those of its config.json, "
                 "and transformers would go on with random numbers or without them; use a whole copy."
             )
-    processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
-    return model, processor, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    processor = AutoImageProcessor.from_pretrained(name, **safe)
+    return model, processor, AutoTokenizer.from_pretrained(name, **safe)
 
 
 def _pixels(processor: Any, image: Image.Image) -> Any:

@@ -9,8 +9,9 @@ preprocessing of its ARCH's tags, and is refused where these differ. OpenAI's ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from open_clip.model import convert_to_custom_text_state_dict
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 from open_clip.utils import to_2tuple
 
-from zsc.models.base import Encoder, EncoderInfo, Tower, Transform, digest_of_config, sha256_of_tensors
+from zsc.models.base import Encoder, EncoderInfo, Transform, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights, is_torchscript, read_state_dict
 from zsc.models.fast import EXAMPLES, example_pixels, faster, step_of
 from zsc.models.tokens import CLEANING, MULTILINGUAL, ONE_AT_A_TIME, BytePairTokenizer, LibraryTokenizer
@@ -37,7 +38,7 @@ def load_open_clip(name: str, *, device: str, precision: str, engine: str = "tor
     options = {"device": device, "precision": _PRECISIONS[precision]}
     if name.startswith(SCHEMAS):
         arch, is_local, way_on = name, name.startswith("local-dir:"), "give a folder as 'open_clip:local-dir:FOLDER'"
-        load: Callable[[], Any] = partial(_from_folder, name, options)
+        load = partial(open_clip.create_model_from_pretrained, name, weights_only=True, **options)  # never random ones
         way_to_read = way_on
     else:
         arch, tag, file = parse_name(name)
@@ -67,14 +68,11 @@ def load_open_clip(name: str, *, device: str, precision: str, engine: str = "tor
         logit_bias=None if bias is None else bias.item(),
         languages="many" if tokenizer.vocabulary > MULTILINGUAL else "English",
     )
-    towers = _towers(model)
+    towers = attrgetter("encode_image", "encode_text")
+    both = towers(model)
     if (device, precision, engine) == ("cpu", "float32", "torch"):
-        towers = faster(model, _towers, (example_pixels(info.image_size), tokenizer(EXAMPLES)), named)
-    return Encoder(info, transform, tokenizer, *towers, step=step_of(model.visual))
-
-
-def _towers(model: Any) -> tuple[Tower, Tower]:
-    return model.encode_image, model.encode_text
+        both = faster(model, towers, (example_pixels(info.image_size), tokenizer(EXAMPLES)), named)
+    return Encoder(info, transform, tokenizer, *both, step=step_of(model.visual))
 
 
 def parse_name(name: str) -> tuple[str, str, str]:
@@ -113,10 +111,7 @@ def _twin(arch: str, tag: str) -> str:
 def preprocessing(arch: str, tag: str = "") -> dict[str, Any]:
     """Return how pictures are prepared for a tag, but for their size; without a tag, as all of the architecture's are.
 
-    Raises
-    ------
-    ValueError
-        If its tags differ, so that weights without a tag could be of either.
+    A ValueError says that its tags differ, so that weights without a tag could be of either.
     """
     tags = [tag] if tag else [t for t in open_clip.list_pretrained_tags_by_model(arch) if not _twin(arch, t)]
     default = {key: value for key, value in vars(PreprocessCfg()).items() if key != "size"}  # that is the model's
@@ -137,11 +132,6 @@ def _from_file(arch: str, file: str, as_trained: dict[str, Any], options: dict[s
         return open_clip.create_model_from_pretrained(arch, str(path), force_preprocess_cfg=as_trained, **options)
     tensors = read_state_dict(path, ("logit_scale",), f"model of open_clip's {arch}")
     model = open_clip.create_model(arch, pretrained_hf=False, force_preprocess_cfg=as_trained, **options)
-    _load_state(model, tensors)
-    return model, image_transform_v2(PreprocessCfg(**open_clip.get_model_preprocess_cfg(model)), is_train=False)
-
-
-def _load_state(model: Any, tensors: dict[str, Any]) -> None:
     state = convert_state_dict(model, tensors)
     if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
         state = convert_to_custom_text_state_dict(state)
@@ -149,11 +139,7 @@ def _load_state(model: Any, tensors: dict[str, Any]) -> None:
         if scalar in state and getattr(model, scalar, None) is not None:
             state[scalar] = state[scalar].reshape(getattr(model, scalar).shape)
     model.load_state_dict(state)
-
-
-def _from_folder(name: str, options: dict[str, Any]) -> Any:
-    """Load weights that come with open_clip's own configuration, from a folder or the hub; never random ones."""
-    return open_clip.create_model_from_pretrained(name, weights_only=True, **options)
+    return model, image_transform_v2(PreprocessCfg(**open_clip.get_model_preprocess_cfg(model)), is_train=False)
 
 
 def _tokenizer(arch: str) -> BytePairTokenizer | LibraryTokenizer:

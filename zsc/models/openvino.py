@@ -13,10 +13,10 @@ import importlib.util
 import io
 import logging
 import os
+import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,9 @@ def check_possible(precision: str, device: str, calibrate: Any) -> None:
         raise ValueError(f"OpenVINO computes on the CPU, in {possible}, not in {precision} on {device}; pass those.")
     if calibrate is not None and precision == "float32":
         raise ValueError("calibrate is for precision='int8' and 'bfloat16'; leave it out.")
-    for package in ("openvino", "nncf")[: 2 if precision == "int8" else 1]:
+    needs = {"openvino": "engine='openvino'"} | ({"nncf": "precision='int8'"} if precision == "int8" else {})
+    for package, what in needs.items():
         if importlib.util.find_spec(package) is None:
-            what = f"precision={precision!r}" if package == "nncf" else "engine='openvino'"
             raise ImportError(f"{what} needs the package {package}: pip install {package}.")
     if (needed := NEEDS.get(precision)) and not cpu_flags().intersection(needed):
         raise ValueError(
@@ -63,42 +63,30 @@ def check_possible(precision: str, device: str, calibrate: Any) -> None:
 def cpu_flags() -> frozenset[str]:
     """Read what the processor can do; nothing where the system does not say."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        flags = re.search("^flags.*", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
-        return frozenset()
-    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), ()))
+        flags = None
+    return frozenset(flags[0].split() if flags else ())
 
 
 def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encoder:
     """Let OpenVINO compute the image encoder of `encoder`, which is changed; measure what that costs.
 
-    Raises
-    ------
-    ValueError
-        If the mean centred cosine to float32 is below .99, or there are too few pictures to calibrate.
+    A ValueError says that the mean centred cosine to float32 is below .99, or there are too few pictures to calibrate.
     """
-    tower, size, own = encoder.image_encoder, encoder.image_size, encoder.info
-    if precision == "float32":
-        encoder.image_encoder = OpenVinoEncoder(converted(tower, size), precision)
-        encoder.info, encoder.step = replace(own, engine="openvino"), 32
-        return encoder
-    sources: Sequence[Any] = [draw(("faces", "animals")[i % 2], i).picture for i in range(2 * PICTURES)]
-    sources = sources if calibrate is None else as_sources(getattr(calibrate, "paths", calibrate))
-    if len(sources) < FEWEST:
-        raise ValueError(f"calibrate holds {len(sources)} pictures; pass {FEWEST} or more, such as those to embed.")
-    chosen = np.linspace(0, len(sources) - 1, min(len(sources), 2 * PICTURES)).astype(int)
-    pixels = np.stack([encoder.transform(open_image(sources[i])) for i in chosen])  # every second one calibrates
-    exact, calibration = encoder.encode_pixels(pixels[1::2]), ""
+    own, graph, calibration, what = encoder.info, None, "", "drawings" if calibrate is None else "pictures"
+    if precision != "float32":
+        pixels = _pixels_to_judge_by(encoder, calibrate)  # every second one calibrates
+        exact = encoder.encode_pixels(pixels[1::2])
     if precision == "int8":
         calibration = hashlib.sha256(pixels[::2].tobytes()).hexdigest()[:16]
         graph = quantised(encoder, pixels[::2], calibration)
-    else:
-        graph = converted(tower, size)
-    encoder.image_encoder = OpenVinoEncoder(graph, precision)
+    graph = converted(encoder.image_encoder, encoder.image_size) if graph is None else graph
+    encoder.image_encoder, encoder.step = OpenVinoEncoder(graph, precision), 32
     encoder.info = replace(own, engine="openvino", precision=precision, calibration=calibration)
-    encoder.step = 32
+    if precision == "float32":
+        return encoder
     cosines, centred = compared(exact, encoder.encode_pixels(pixels[1::2]))
-    what = "drawings" if calibrate is None else "pictures"
     loss = (
         f"to float32 on {len(exact)} {what}: cosine {cosines.mean():.4f} (lowest {cosines.min():.4f}), "
         f"centred {centred.mean():.4f} (lowest {centred.min():.4f})"
@@ -113,17 +101,25 @@ def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encode
     return encoder
 
 
+def _pixels_to_judge_by(encoder: Encoder, calibrate: Any) -> np.ndarray:
+    """Prepare up to 128 evenly spread ones of the pictures, or as many drawings: (N, 3, S, S)."""
+    drawn = (draw(("faces", "animals")[i % 2], i).picture for i in range(2 * PICTURES))
+    sources = as_sources(drawn if calibrate is None else calibrate)
+    if len(sources) < FEWEST:
+        raise ValueError(f"calibrate holds {len(sources)} pictures; pass {FEWEST} or more, such as those to embed.")
+    chosen = np.linspace(0, len(sources) - 1, min(len(sources), 2 * PICTURES)).astype(int)
+    return np.stack([encoder.transform(open_image(sources[i])) for i in chosen])
+
+
 def compared(exact: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute the cosines of two encoders' embeddings, row by row, as they are and without the mean of the exact ones.
 
     All embeddings of a model point in nearly the same direction, so that the plain cosine flatters.
     """
-
-    def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray((a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)))
-
     exact, found = exact.astype(np.float64), found.astype(np.float64)
-    return cosines(exact, found), cosines(exact - exact.mean(axis=0), found - exact.mean(axis=0))
+    pairs = (exact, found), (exact - exact.mean(axis=0), found - exact.mean(axis=0))
+    plain, centred = ((a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)) for a, b in pairs)
+    return plain, centred
 
 
 class _AsModule(nn.Module):
@@ -166,15 +162,12 @@ def quantised(encoder: Encoder, pixels: np.ndarray, calibration: str) -> Any:
             raise WeightsError(f"{printable(folder)}: a damaged model in int8; remove this folder.") from error
     nncf.set_log_level(logging.ERROR)
     off = nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1)  # it costs accuracy here
-    plain = converted(encoder.image_encoder, encoder.image_size)
+    options = nncf.AdvancedQuantizationParameters(smooth_quant_alphas=off)
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars
         graph = nncf.quantize(
-            plain,
-            nncf.Dataset([pixel[None] for pixel in pixels]),
-            subset_size=len(pixels),
-            model_type=nncf.ModelType.TRANSFORMER,
-            advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=off),
-        )
+            converted(encoder.image_encoder, encoder.image_size), nncf.Dataset([pixel[None] for pixel in pixels]),
+            subset_size=len(pixels), model_type=nncf.ModelType.TRANSFORMER, advanced_parameters=options,
+        )  # fmt: skip
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as place:
@@ -182,8 +175,8 @@ def quantised(encoder: Encoder, pixels: np.ndarray, calibration: str) -> Any:
             if not folder.exists():  # whole or not at all, also beside another process
                 (Path(place) / "whole").rename(folder)
     except OSError as error:
-        reason = "%s in int8 is not kept, and is made anew the next time: %s"
-        logging.getLogger("zsc").warning(reason, encoder.name, printable(error))
+        log = "%s in int8 is not kept, and is made anew the next time: %s"
+        logging.getLogger("zsc").warning(log, encoder.name, printable(error))
     return graph
 
 
@@ -196,13 +189,12 @@ class OpenVinoEncoder:
     def __init__(self, graph: Any, precision: str = "float32") -> None:
         import openvino
 
-        self.precision = precision
-        threads = torch.get_num_threads()
-        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": threads}
+        self.precision, core = precision, openvino.Core()
+        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         if isinstance(graph, bytes):
-            self.compiled = openvino.Core().import_model(io.BytesIO(graph), "CPU", settings)
+            self.compiled = core.import_model(io.BytesIO(graph), "CPU", settings)
         else:
-            self.compiled = openvino.Core().compile_model(graph, "CPU", settings)
+            self.compiled = core.compile_model(graph, "CPU", settings)
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pixels (N, 3, S, S) as (N, D)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ from zsc.published import published
 SOURCE = "zero-shot accuracies as measured by LAION's open_clip (docs/openclip_results.csv), not here"
 _QUICK = ("ViT-B-16/dfn2b", "ViT-B-32/laion400m_e31", "ViT-B-32/laion400m_e32", "RN50/cc12m", "RN50/yfcc15m",
           "RN101/yfcc15m")  # fmt: skip  # listed by open_clip under an architecture that lacks their activation
+NOT_STATED = {"licence": "see the model's page", "source": "", "training data": "", "consent": "not stated"}
 _SHOWN = {"params_m": "params_m", "gflops": "gflops", "imagenet": "imagenet_published", "mean_38": "mean_38_published"}
 
 
@@ -35,22 +37,24 @@ def model_table(*, everything: bool = False) -> pd.DataFrame:
     38 data sets), images_per_s (on this machine, once `zsc models compare` has run it) and training_data. Accuracies
     were measured by open_clip's authors.
     """
-    sizes = {name: (w.embed_dim, w.image_size) for name, w in OPENAI_WEIGHTS.items()} | EMBEDDED
-    table = pd.DataFrame([(name, *size) for name, size in sizes.items()], columns=["model", "embed_dim", "image_size"])
-    places = {name: "on this machine" if weights_are_here(name) else "to download" for name in OPENAI_WEIGHTS}
-    table["weights"] = [places.get(name, "installed") for name in sizes]
     numbers = _published_by_name()
+    rows = [(n, w.embed_dim, w.image_size, _place(weights_are_here(n))) for n, w in OPENAI_WEIGHTS.items()]
+    rows += [(name, *size, "installed") for name, size in EMBEDDED.items()]
+    if everything:
+        others = [name for name in numbers.index if name.startswith("open_clip:")]
+        here = _in_the_hubs_cache(others)
+        rows += [(name, *_config(name), _place(name in here)) for name in others]
+    table = pd.DataFrame(rows, columns=["model", "embed_dim", "image_size", "weights"])
     if not everything:
         return table.assign(imagenet_published=table["model"].map(numbers["imagenet_published"]))
-    others = [name for name in numbers.index if name.startswith("open_clip:")]
-    rows = [(name, *_config(name), "to download") for name in others]
-    table = pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True)
-    if here := _in_the_hubs_cache(others):
-        table.loc[table["model"].isin(here), "weights"] = "on this machine"
     table = table.join(numbers, on="model")
     table["images_per_s"] = table["model"].map(speeds()).astype(float)
     table["training_data"] = [known_of(name).get("training data", "") for name in table["model"]]
     return table.sort_values("imagenet_published", ascending=False, kind="stable", ignore_index=True)
+
+
+def _place(is_here: bool) -> str:
+    return "on this machine" if is_here else "to download"
 
 
 @cache
@@ -63,7 +67,7 @@ def _published_by_name() -> pd.DataFrame:
 
     def named(arch: str, tag: str) -> str:
         if tag == "openai":
-            openais = {name.translate({47: 45, 64: 45}).removesuffix("px"): name for name in OPENAI_WEIGHTS}
+            openais = {w.file.removesuffix(".pt").removesuffix("px"): name for name, w in OPENAI_WEIGHTS.items()}
             return openais[arch.removesuffix("-quickgelu")]
         return f"open_clip:{arch}{'-quickgelu' if f'{arch}/{tag}' in _QUICK else ''}/{tag}"
 
@@ -88,13 +92,12 @@ def _in_the_hubs_cache(names: list[str]) -> set[str]:
         return set()
     from open_clip import get_pretrained_cfg
 
-    repositories = {
-        n: get_pretrained_cfg(*n.removeprefix("open_clip:").split("/"))["hf_hub"].rstrip("/") for n in names
-    }
-    files = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-    return {
-        n for n, where in repositories.items() if any(isinstance(try_to_load_from_cache(where, f), str) for f in files)
-    }
+    def is_here(name: str) -> bool:
+        repository = get_pretrained_cfg(*name.removeprefix("open_clip:").split("/"))["hf_hub"].rstrip("/")
+        files = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+        return any(isinstance(try_to_load_from_cache(repository, file), str) for file in files)
+
+    return {name for name in names if is_here(name)}
 
 
 def known_of(name: str) -> dict[str, str]:
@@ -105,13 +108,10 @@ def known_of(name: str) -> dict[str, str]:
     else:  # what a file or a folder is called says nothing of what is in it
         lower = "openai" if name in OPENAI_WEIGHTS else ""
     about = next((maker for maker in _makers() if any(word in lower for word in maker["names"])), {})
-    found = {key: value for key, value in about.items() if key != "names"}
-    numbers = _published_by_name()
-    if name in numbers.index:
-        row = numbers.loc[name]
-        found["published accuracy"] = (
-            f"ImageNet {row['imagenet_published']:.4f}, mean of 38 data sets {row['mean_38_published']:.4f}; {SOURCE}"
-        )
+    found = {key: about.get(key, default) for key, default in NOT_STATED.items()} if about else {}
+    if name in (numbers := _published_by_name()).index:
+        imagenet, mean = numbers.loc[name, ["imagenet_published", "mean_38_published"]]
+        found["published accuracy"] = f"ImageNet {imagenet:.4f}, mean of 38 data sets {mean:.4f}; {SOURCE}"
     return found or {"known": "nothing: ask whoever made these weights for licence, training data and consent"}
 
 
@@ -128,17 +128,15 @@ def speeds() -> dict[str, float]:
     """Return the images per second that were measured on this machine, by the name of the model."""
     try:
         found = json.loads(_speeds_path().read_text(encoding="utf-8"))
-        return {str(name): float(value) for name, value in found.items()}
-    except (OSError, ValueError, AttributeError):
+        return {name: float(value) for name, value in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}  # not measured yet, or no record of ours: it is a convenience
 
 
 def record_speed(name: str, images_per_s: float) -> None:
     """Keep the last measured speed of a model, where the cache's folder can be written to."""
     path = _speeds_path()
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
             write_whole(path, json.dumps(speeds() | {name: round(images_per_s, 2)}, indent=1))
-    except OSError:
-        return
