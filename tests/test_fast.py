@@ -3,6 +3,7 @@
 import copy
 import logging
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -202,6 +203,7 @@ class TestPrecision:
         eight = load(name, "cpu", precision="int8", calibrate=drawn)
         assert told == [f"{name} in int8: {eight.info.loss}."]
         assert eight.info.loss.startswith("to float32 on 16 pictures: cosine ") and len(eight.info.calibration) == 16
+        assert re.search(r"\d+ answers changed among 14 classes$", eight.info.loss)
         assert half.info.loss.startswith("to float32 on 64 drawings: cosine ") and not half.info.calibration
         other = load(name, "cpu", precision="int8", calibrate=drawn.paths[::-1])
         encoders = (load(name, "cpu"), whole, half, eight, other)

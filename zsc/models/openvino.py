@@ -36,6 +36,22 @@ NEEDS = {"bfloat16": ("avx512_bf16", "amx_bf16"), "int8": ("avx512_vnni", "avx_v
 PICTURES = 64  # that the loss is measured on; as many others calibrate
 FEWEST = 16  # pictures that int8 can be calibrated and measured on
 LIMIT = 0.99  # of the mean centred cosine to float32
+WORDS = (
+    "cat",
+    "dog",
+    "bird",
+    "horse",
+    "car",
+    "boat",
+    "house",
+    "tree",
+    "flower",
+    "person",
+    "face",
+    "hat",
+    "cup",
+    "book",
+)
 
 
 def check_possible(precision: str, device: str, calibrate: Any) -> None:
@@ -86,10 +102,12 @@ def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encode
     encoder.info = replace(own, engine="openvino", precision=precision, calibration=calibration)
     if precision == "float32":
         return encoder
-    cosines, centred = compared(exact, encoder.encode_pixels(pixels[1::2]))
+    found, texts = encoder.encode_pixels(pixels[1::2]), encoder.encode_texts([f"a photo of a {word}" for word in WORDS])
+    cosines, centred = compared(exact, found)
+    changed = int(((exact @ texts.T).argmax(axis=1) != (found @ texts.T).argmax(axis=1)).sum())
     loss = (
-        f"to float32 on {len(exact)} {what}: cosine {cosines.mean():.4f} (lowest {cosines.min():.4f}), "
-        f"centred {centred.mean():.4f} (lowest {centred.min():.4f})"
+        f"to float32 on {len(exact)} {what}: cosine {cosines.mean():.4f} (lowest {cosines.min():.4f}), centred "
+        f"{centred.mean():.4f} (lowest {centred.min():.4f}), {changed} answers changed among {len(WORDS)} classes"
     )
     logging.getLogger("zsc").info("%s in %s: %s.", own.name, precision, loss)
     if not centred.mean() >= LIMIT:  # nor where it is no number
