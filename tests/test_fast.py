@@ -19,10 +19,15 @@ from zsc.models.conse import ConseEncoder
 pytestmark = pytest.mark.slow
 
 PROMPTS = ["a cat", "a photo of a dog that sleeps in the sun", "", "dog " * 60]
-SMALL = {  # open_clip's ways to build a tower: its own ViT, timm's with SigLIP's head, a convolutional one
+SMALL = {  # open_clip's ways to build a tower: its own ViT and ResNet, timm's with SigLIP's head, a convolutional one
     "own": {
         "embed_dim": 32,
         "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 64, "layers": 2, "head_width": 32},
+        "text_cfg": {"width": 64, "heads": 2, "layers": 2},
+    },
+    "resnet": {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16},
         "text_cfg": {"width": 64, "heads": 2, "layers": 2},
     },
     "siglip": {
@@ -87,7 +92,7 @@ def test_faster_is_the_librarys_own(kind, caplog):
         assert (ours - theirs).abs().max() < 1e-5 * theirs.abs().max()
     norms = [m for m in images.__self__.visual.modules() if type(m) is torch.nn.BatchNorm2d]
     assert not norms or len(norms) < len([m for m in model.modules() if type(m) is torch.nn.BatchNorm2d])
-    assert isinstance(texts, fast.TextTower) == (kind == "own")
+    assert isinstance(texts, fast.TextTower) == (kind in ("own", "resnet"))
 
 
 @needs_onednn

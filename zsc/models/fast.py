@@ -113,6 +113,8 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
 def pack(module: nn.Module) -> nn.Module:
     """Replace linear layers and the attention of a sequence to itself by faster ones, in place."""
     layers = module._modules
+    if {"q_proj", "c_proj"} <= layers.keys():  # the pooling of CLIP's ResNets reads the weights of its layers itself
+        return module
     for names in (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"), ("fc1", "activation_fn", "fc2")):
         up, activation, down = (layers.get(name) for name in names)
         if type(up) is nn.Linear is type(down) and activation is not None and (kind := activation_of(activation)):
