@@ -203,8 +203,7 @@ def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     pixels = torch.stack([(compose(picture).float() - 127) / 128 for picture in pictures])
 
     def embed(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        padded = {"padding": "max_length", "max_length": info.context_length, "return_tensors": "pt"}
-        tokens = parts.tokenizer.tokenizer(texts, **padded)
+        tokens = parts.tokenizer.tokenizer(texts, padding=True, return_tensors="pt")
         states = parts.language_model(**tokens).last_hidden_state
         means = [state[mask.bool()].mean(dim=0) for state, mask in zip(states, tokens["attention_mask"], strict=True)]
         return torch.nn.functional.normalize(torch.stack(means)), tokens["input_ids"]
