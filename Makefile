@@ -34,10 +34,10 @@ setup:  ## make .venv with everything (once: 2 to 5 minutes, 7 GB)
 demo: setup  ## classify real photographs, and see what prompts change
 	@$(RUN) zsc demo
 
-test: setup  ## run all tests in parallel (no network; about 10 minutes on 2 cores)
+test: setup  ## run all tests in parallel (no network; about 12 minutes on 2 cores)
 	@$(RUN) pytest -n auto --dist worksteal
 
-test-quick: setup  ## run the tests that cost little (about 2 minutes)
+test-quick: setup  ## run the tests that cost little (about 3 minutes)
 	@$(RUN) pytest -n auto --dist worksteal -m "not slow"
 
 lint: setup  ## check style and types

@@ -24,6 +24,7 @@ import torch
 import zsc
 from benchmarks.checkpoints import CACHE, random_checkpoint
 from benchmarks.loops import LOOPS, PROMPTS
+from benchmarks.models import measure_models
 from benchmarks.pictures import copies, make_pictures
 from zsc.evaluation import environment
 from zsc.store import EmbeddingStore, PathIndex, file_key
@@ -40,20 +41,25 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of 32 pictures, no memory rows: a smoke test")
     parser.add_argument("--threads", type=int, help="cores for each encoder; default: all")
     parser.add_argument("--first-pass", action="store_true", help="only the first pass, not what comes after it")
+    parser.add_argument("--models", action="store_true", help="only models beyond OpenAI's format, and precisions")
+    parser.add_argument("--photographs", type=Path, help="folder of JPEGs for the cosines; default: samples")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     images, rounds = (32, 1) if arguments.quick else (arguments.images, arguments.rounds)
     result = environment() | {"torch threads": torch.get_num_threads(), "images": images, "rounds": rounds}
     kinds = {"500 x 375 JPEG": {}, "1024 x 1024 PNG": {"size": (1024, 1024), "suffix": ".png"}}
-    for kind, options in list(kinds.items())[: 1 if arguments.quick else 2]:
+    if arguments.models:
+        jpegs = make_pictures(CACHE / "bench-500x375JPEG", images)
+        result["models"] = measure_models(jpegs, rounds, arguments.photographs)
+    for kind, options in () if arguments.models else list(kinds.items())[: 1 if arguments.quick else 2]:
         paths = make_pictures(CACHE / f"bench-{kind.replace(' ', '')}", images, **options)
         for name in ("RN50", "ViT-B-32"):
             print(f"\n{name}, {kind}, {images} pictures, {rounds} rounds: images per second, median")
             result[f"{name}, {kind}"] = first_pass(name, paths, rounds)
-    if not arguments.first_pass:
+    if not arguments.first_pass and not arguments.models:
         measure_the_rest(result, make_pictures(CACHE / "bench-500x375JPEG", images), with_memory=not arguments.quick)
-    is_part = arguments.first_pass or arguments.threads or arguments.quick
+    is_part = arguments.models or arguments.first_pass or arguments.threads or arguments.quick
     output = arguments.output or Path("benchmark-part.json" if is_part else "benchmark.json")
     output.write_text(json.dumps(result, indent=2), encoding="utf-8")
     print(f"\nsaved {output}")

@@ -11,6 +11,7 @@ from reproduction.differences import explain_differences
 from reproduction.needs import Need, needs
 from reproduction.run import ReproductionError, reproduce
 from reproduction.tutorials import tutorials
+from zsc.cli._printing import table_lines
 from zsc.evaluation import Evaluation, environment
 
 MISSING = 3  # the exit code
@@ -44,7 +45,7 @@ def _numbers(table: pd.DataFrame, output: Path) -> Iterator[str]:
         first = part.iloc[0]
         yield from ("", f"{tutorial}: {model} ({first['library']}, weights {first['weights_sha256']:.12}) on {dataset}")
         yield f"  data digest {first['data_digest']:.12}, {first['seconds']:.0f} s"
-        yield from part[SHOWN].round(3).to_string(index=False, na_rep="-").split("\n")
+        yield from table_lines(part[SHOWN], index=False)
         for row in part[part["reason"] != ""].drop_duplicates("reason").to_dict("records"):
             what = "no verdict, different setup" if row["verdict"] == "no verdict" else "possible cause"
             yield f"  {what}: {row['reason']}"

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import zlib
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
@@ -32,6 +33,12 @@ def no_network(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", only_loopback)
+
+
+@pytest.fixture(autouse=True)
+def wide_lines(monkeypatch):
+    """Give what commands print lines that need not be broken; tests of widths set their own."""
+    monkeypatch.setenv("COLUMNS", "400")
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +97,9 @@ class WordTokenizer:
     """A word is a token; sixteen at most."""
 
     limit = 16
+
+    def ids(self, texts):
+        return [[0, *(zlib.crc32(word.encode()) for word in text.split()), 1] for text in texts]
 
     def count(self, text):
         return len(text.split()) + 2

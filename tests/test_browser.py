@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -234,6 +235,68 @@ def classify_own_picture(page, folder):
     assert bar["x"] == track["x"] and bar["height"] == track["height"] and 0 < bar["width"] < track["width"]
 
 
+def lose_a_large_picture(page, folder):
+    """Upload more than the server takes in one message: after the advice is followed, the next picture gets through."""
+    large = folder / "large.png"
+    Image.frombytes("RGB", (2000, 2000), os.urandom(12_000_000)).save(large)
+    for file, name in ((large, "nothing happened?"), (folder / "mine.png", None)):
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="a picture").click()
+        chooser.value.set_files(file)
+        if name:
+            page.wait_for_timeout(3000)
+            page.get_by_role("button", name=name).click()
+            page.locator(".zsc-message", has_text="more than 10 MB does not get through").wait_for()
+    page.locator(".zsc-own-picture", has_text="mine.png").wait_for()
+    page.get_by_role("textbox", name="or a path or URL").fill(str(large))
+    page.keyboard.press("Enter")
+    page.locator(".zsc-own-picture", has_text="large.png").wait_for()
+
+
+def look_at_numbers(page):
+    """Open the pictures behind a number, with the keyboard."""
+    button = page.locator(".zsc-confusion button").first
+    words = button.inner_text().replace(" → ", " said to be ")
+    button.press("Enter")
+    page.locator(".zsc-gallery [role=heading]", has_text=f"pictures of {words}: 1 to 1 of 1").wait_for()
+    page.get_by_role("combobox", name="pictures of").select_option("any class")
+    page.get_by_role("combobox", name="said to be").select_option("a wrong class")
+
+
+def empty_a_box(page):
+    """See that an answer that is no more the present one can be neither copied nor exported."""
+    box = page.locator(".zsc-class textarea").first
+    before = box.input_value()
+    box.fill("")
+    page.locator(".zsc-gallery", has_text="of the last complete prompts").wait_for()
+    assert page.locator(".zsc-copy").is_disabled()
+    assert page.get_by_role("button", name="export to YAML").is_disabled()
+    assert "has no prompt" in page.locator(".zsc-class .zsc-notes").first.inner_text()
+    box.fill(before)
+    page.locator(".zsc-copy:enabled").wait_for()
+
+
+def nameless(page):
+    """List what a screen reader would call by its kind alone."""
+    tree = page.locator(".zsc-panel").aria_snapshot()
+    kinds = "textbox|combobox|button|img|table|tab|rowheader|columnheader"
+    return re.findall(rf"- (?:{kinds})\b(?! [\"'/])", tree), tree.count("- status")
+
+
+def cut_off(page, widths=(1100, 700, 350, 234)):
+    """List what is drawn outside of the panel at some widths; JupyterLab leaves 234 of a window's 350 pixels."""
+    script = """(panel, width) => {
+        panel.style.width = `${width}px`;
+        const right = panel.getBoundingClientRect().right + 1;
+        const cut = [...panel.querySelectorAll('*')].filter(
+            e => e.getBoundingClientRect().right > right && !e.closest('.wide')).map(e => e.className);
+        panel.style.width = '';
+        return cut;
+    }"""
+    found = {width: page.locator(".zsc-panel").evaluate(script, width) for width in widths}
+    return {width: names for width, names in found.items() if names}
+
+
 @NEEDS_BROWSER
 @pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="no JupyterLab here: make setup")
 @pytest.mark.parametrize("build", [small_notebook, own_notebook])
@@ -262,5 +325,26 @@ def test_typing_a_prompt_changes_accuracy_and_gallery(build, tmp_path):
         box.locator(".zsc-notes").scroll_into_view_if_needed()
         page.screenshot(path=shot)
         assert shot.stat().st_size > 50_000
+        if build is small_notebook:
+            look_at_numbers(page)
+            empty_a_box(page)
+            names, announced = nameless(page)
+            assert names == [] and announced >= 2
+            assert cut_off(page) == {}
         classify_own_picture(page, tmp_path)
         page.screenshot(path=shot.with_name(f"{shot.stem}-own{shot.suffix}"))
+        if build is small_notebook:
+            assert nameless(page)[0] == []
+            lose_a_large_picture(page, tmp_path)
+            typed = explorer_saved(page, notebook)
+            assert "not a fountain at night" in typed and "wrong: " in typed  # what was typed, not what was first shown
+
+
+def explorer_saved(page, notebook):
+    """Save the notebook and read the still form in it."""
+    assert page.locator("[class^=zsc-still]").is_hidden()  # while the panel lives
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.get_by_text("Save Notebook", exact=True).click()
+    page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "".join(output.get("data", {}).get("text/html", "") for output in cells[-1].outputs)

@@ -218,8 +218,8 @@ class TestWrappings:
             (lambda s: {}, r"it lacks logit_scale"),
             (lambda s: s | {"logit_scale": torch.tensor(float("nan"))}, "logit_scale are not finite"),
             (lambda s: s | {"logit_scale": torch.tensor(float("inf"))}, "logit_scale are not finite"),
-            (lambda s: s | {"logit_scale": torch.tensor(100.0)}, "not the logarithm of a finite scale"),
-            (lambda s: s | {"logit_scale": torch.tensor(-1000.0)}, "not the logarithm of a finite scale"),
+            (lambda s: s | {"logit_scale": torch.tensor(100.0)}, "makes no finite scale"),
+            (lambda s: s | {"logit_scale": torch.tensor(-1000.0)}, "makes no finite scale"),
             (
                 lambda s: s | {"visual.conv1.weight": s["visual.conv1.weight"] * float("nan")},
                 r"of visual\.conv1\.weight are not finite",

@@ -18,6 +18,7 @@ from servers import FileServer
 import zsc
 from zsc import cli
 from zsc.cli import _options, _printing
+from zsc.cli.evaluate import _tables
 from zsc.models import weights
 
 PAIR = ("a photo of a cat", "a photo of a cup of coffee")
@@ -125,7 +126,7 @@ def test_evaluate_own_folder_and_prompts_file(capsys, animals, tmp_path):
 
 def test_models(capsys, monkeypatch, tmp_path):
     code, out, _ = run(capsys, "models")
-    assert code == 0 and "ViT-L/14@336px" in out and "to download" in out and "not measured here" in out
+    assert code == 0 and "ViT-L/14@336px" in out and "*  conse" in out and "not measured here" in out
     code, out, _ = run(capsys, "models", "--json")
     rows = {row["model"]: row for row in json.loads(out)}
     assert rows["RN50"]["embed_dim"] == 1024 and rows["conse"]["weights"] == "installed"
@@ -133,6 +134,68 @@ def test_models(capsys, monkeypatch, tmp_path):
     weights.weights_path("RN50").touch()
     rows = {row["model"]: row for row in json.loads(run(capsys, "models", "--json")[1])}
     assert rows["RN50"]["weights"] == "on this machine"
+
+
+LONG = "a very long name of a class, of which nothing may be left out on any line at all, not even its very end"
+
+
+def long_named(k):
+    """A result of K classes with names of 120 letters, and pictures in a deep folder; most answers are right."""
+    rng = np.random.default_rng(k)
+    y_true = np.arange(2 * k) % k
+    y_pred = np.where(rng.random(2 * k) < 0.6, y_true, rng.integers(0, k, 2 * k))
+    y_pred[:2] = 1, 0
+    names = [f"{LONG} {i:0>{119 - len(LONG)}}" for i in range(k)]
+    images = [f"/a/very/deep/folder/of/pictures/picture-{i:04}.png" for i in range(2 * k)]
+    return zsc.evaluation.evaluate(y_true, 0.1 / k + 0.9 * np.eye(k)[y_pred], names, images=images)
+
+
+class TestWidth:
+    @pytest.mark.parametrize("columns", [40, 80, None])
+    @pytest.mark.parametrize("k", [2, 17, 30, 200])
+    def test_many_and_long(self, k, columns, monkeypatch, capsys):
+        """T1: a terminal can be read at any width and a pipe gets all; files are named without their folders."""
+        monkeypatch.setenv("COLUMNS", str(columns or ""))
+        evaluation = long_named(k)
+        _printing.say(*_tables(evaluation))
+        out = capsys.readouterr().out
+        assert "/deep/" not in out and "picture-00" in out and "Most frequent confusions" in out
+        pair = " -> ".join(evaluation.errors[["true", "predicted"]].iloc[0])
+        if columns is None:
+            assert pair in out and "Not shown" not in out and "f1" in out and "margin" in out
+            assert all(out.count(name) >= 1 for name in evaluation.class_names)
+            return
+        assert max(map(len, out.splitlines())) <= columns and len(out.splitlines()) < 600
+        assert re.search(r"class +n +(right +)?recall +low +high", out)
+        gone = "right, precision, f1" if columns == 40 else "f1"
+        assert (f"Not shown here: {gone}" in out) == (columns == 40)
+        assert ("180 rows" in out) == (k == 200)
+
+    def test_a_confusion_that_fits_is_a_table_and_another_one_a_list(self, monkeypatch):
+        counts = np.arange(17)
+        proba = np.eye(17)[(counts + (counts < 2)) % 17]
+        evaluation = zsc.evaluation.evaluate(counts, proba, [f"c{i}" for i in counts])
+        monkeypatch.setenv("COLUMNS", "100")
+        assert "Confusion (rows: true, columns: predicted)" in _tables(evaluation)
+        monkeypatch.setenv("COLUMNS", "60")
+        lines = _tables(evaluation)
+        assert lines[lines.index("Most frequent confusions") + 2].split() == ["c0", "->", "c1", "1"]
+
+    @pytest.mark.parametrize("columns", range(40, 101, 7))
+    def test_words_are_not_broken(self, columns, monkeypatch):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        line = _printing.labelled("Tested", "against 'a': exact, drawn-animals; intervals of 95 % " * 3 + "x" * 120)
+        parts = _printing.wrapped(line)
+        assert " ".join(part.strip() for part in parts) == line and not any(p.strip().startswith("%") for p in parts)
+        assert all(len(part) <= columns for part in parts[:-1]) and all(part.startswith(" " * 13) for part in parts[1:])
+
+    def test_numbers_have_three_decimals(self):
+        """T2: also in a column of mixed kinds, and NaN is "-"; columns of words begin on the left."""
+        mixed = pd.DataFrame({"p": np.array([0.31, 1.0, np.nan, None], object), "n": [1, 20, 3, 4]}, index=list("abcd"))
+        lines = ["       p   n", "a  0.310   1", "b  1.000  20", "c      -   3", "d      -   4"]
+        assert _printing.table_lines(mixed) == lines
+        lines = _printing.table_lines(pd.DataFrame({"index": [7], "name": ["x"], "share": [0.5]}), index=False)
+        assert lines == ["name  share", "x     0.500"]
 
 
 def test_datasets(capsys, animals):
@@ -308,7 +371,9 @@ class TestCompare:
         words = ("compare", *self.words, "--root", animals, "--prompt-sets", "afhq-a", "afhq-b", "--templates", "{}")
         code, out, _ = run(capsys, *words, "--choose", "--figure", picture)
         assert code == 0 and "against 'afhq-a': exact McNemar, adjusted by Holm" in out
-        assert "afhq-b: 6 images cannot tell it from afhq-a" in out and "Choice    chosen on one part" in out
+        assert "'afhq-b': 6 images cannot tell it from 'afhq-a'" in out
+        assert not re.search(r"(?<![\d.])\d\.\d{1,2}(?!\d)", out.partition("candidate")[2].partition("'afhq-b'")[0])
+        assert "Choice    chosen on one part" in out
         assert zsc.open_image(picture).width > 300
         code, out, _ = run(capsys, *words, "--json", "--reference", "{}")
         content = json.loads(out)
@@ -466,9 +531,10 @@ class TestOutsideTexts:
             for _ in range(2):
                 logging.getLogger("zsc").warning("waiting for %s", "a\nlock")
 
-        monkeypatch.setattr("zsc.cli.models.model_table", lambda: noisy(None) or pd.DataFrame({"model": ["m"]}))
+        first = zsc.models.model_table(everything=True).head(1)
+        monkeypatch.setattr("zsc.cli.models.model_table", lambda **_: noisy(None) or first)
         _, out, err = run(capsys, "models", "--json")
-        assert json.loads(out) == [{"model": "m"}]
+        assert [row["model"] for row in json.loads(out)] == list(first["model"])
         assert err == "zsc: note: a \\x1b[31mred part\nzsc: note: waiting for a\\nlock\n"
 
 
@@ -725,7 +791,7 @@ class TestWhatIsSaid:
 
 class TestFaultsOfZsc:
     def test_one_sentence_and_the_traceback_on_demand(self, capsys, monkeypatch):
-        monkeypatch.setattr("zsc.cli.models.model_table", lambda: {}["nothing"])
+        monkeypatch.setattr("zsc.cli.models.model_table", lambda **_: {}["nothing"])
         code, out, err = run(capsys, "models")
         assert code == 1 and out == "" and err.count("\n") == 1
         assert "KeyError at zsc/cli/models.py:" in err and "please report it" in err
@@ -735,7 +801,7 @@ class TestFaultsOfZsc:
 
     @pytest.mark.parametrize("error", [TypeError, ValueError, AttributeError, RecursionError, AssertionError])
     def test_whatever_its_type(self, error, capsys, monkeypatch):
-        def fail():
+        def fail(**_):
             raise error("of another library")
 
         monkeypatch.setattr("zsc.cli.models.model_table", fail)
@@ -751,7 +817,7 @@ class TestFaultsOfZsc:
         ],
     )
     def test_what_the_machine_refuses_is_no_fault(self, error, text, capsys, monkeypatch):
-        def fail():
+        def fail(**_):
             raise error
 
         monkeypatch.setattr("zsc.cli.models.model_table", fail)
@@ -787,7 +853,11 @@ class TestInterrupt:
         ("words", "said"),
         [
             (["evaluate", "--dataset", "samples"], "stopped; no embedding is kept (with --store FOLDER they would be)"),
-            (["evaluate", "--dataset", "samples", "--store", "kept"], "stopped; nothing was embedded yet"),
+            (["embed", "--dataset", "samples", "--store", "kept"], "stopped; nothing was embedded yet"),
+            (
+                ["evaluate", "--dataset", "samples", "--store", "kept"],
+                "stopped; what was embedded is kept in kept",
+            ),  # texts
             (["classify", "x.png", "--prompts", "a", "b"], "stopped."),
             (["download", "glasses"], "what was fetched is kept"),
             (["models"], "stopped."),
@@ -807,7 +877,9 @@ class TestInterrupt:
             "models.model_table",
         ):
             monkeypatch.setattr(f"zsc.cli.{place}", stop)
-        code, out, err = run(capsys, *words, *(["--model", "conse"] if words[0] in ("evaluate", "classify") else []))
+        code, out, err = run(
+            capsys, *words, *(["--model", "conse"] if words[0] in ("embed", "evaluate", "classify") else [])
+        )
         assert code == 130 and out == "" and said in err and err.count("\n") == 1
 
     def test_what_was_embedded_is_kept(self, capsys, monkeypatch, toys, tmp_path):

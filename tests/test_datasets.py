@@ -10,6 +10,9 @@ import inspect
 import io
 import os
 import pickle
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from layouts import FORMS, WNIDS, make, make_classes, make_glasses, picture
 from PIL import Image
 
 import zsc
-from zsc.datasets import PUBLISHED, download, imagenette
+from zsc.datasets import PUBLISHED, download, imagenette, published
 from zsc.datasets.listing import name_order, natural_key
 
 EXPECTED = {  # pictures, class names, first picture, a folder to take away, that empties a class
@@ -790,3 +793,47 @@ def test_twenty_thousand_files(tmp_path):
         (folder / f"{i}.jpg").touch()
     dataset = zsc.ImageDataset.from_folder(tmp_path / "many")
     assert [p.stem for p in dataset.paths] == [str(i) for i in range(20_000)]
+
+
+class TestPublishedNumbers:
+    ROOT = Path(__file__).parent.parent
+
+    def test_every_table_is_read_and_stands_on_the_card(self):
+        card = (self.ROOT / "data/reference/README.md").read_text(encoding="utf-8")
+        rows = {path.stem: len(published(path.stem)) for path in (self.ROOT / "data/reference").glob("*.csv")}
+        assert len(rows) == 8 and rows["openclip_zero_shot"] == 121 and rows["clip_decisions_counts"] == 78
+        for name in rows:
+            assert name in published.__doc__ and (
+                f"`{name}`" in card or f"`{name.removeprefix('clip_decisions')}`" in card
+            )
+
+    def test_figures_that_the_card_quotes(self):
+        """Sums over the tables give what the publications say."""
+        counts = published("clip_decisions_counts").groupby("set").sum(numeric_only=True)
+        assert (counts["vit_b32"] / counts["n"]).round(3)[["sketch", "cue-conflict"]].tolist() == [0.916, 0.441]
+        assert round(counts.loc["sketch", "resnet50"] / counts.loc["sketch", "n"], 3) == 0.596
+        words = published("clip_vitb32_text_cosines").set_index("a ...")
+        assert words.loc["mouse"].drop("mouse").idxmax() == "rodent" and words.loc["cat", "kitten"] == 0.9417
+        probe = published("clip_probe").set_index(["checkpoint", "dataset"])
+        zoo = published("openclip_zero_shot").set_index(["architecture", "tag"])
+        assert probe.loc[("ViT-B-32", "imagenet"), "zero_shot"] == zoo.loc[("ViT-B-32", "openai"), "imagenet"]
+
+    def test_an_unknown_table_is_told_with_those_there_are(self):
+        with pytest.raises(
+            ValueError, match="name='probe'; name must be one of clip_decisions_confusion, .*clip_probe"
+        ):
+            published("probe")
+
+    @pytest.mark.slow
+    def test_the_tables_are_in_the_wheel(self, tmp_path):
+        wheel = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "-w", str(tmp_path), str(self.ROOT)]
+        done = subprocess.run(wheel, check=False, capture_output=True, text=True)
+        if "hatchling" in done.stderr:
+            pytest.skip("pip builds with hatchling, which is not on this machine and cannot be fetched")
+        assert done.returncode == 0, done.stderr
+        zipfile.ZipFile(next(tmp_path.glob("*.whl"))).extractall(tmp_path / "site")
+        code = "import zsc.datasets as d; print(d.__file__, len(d.published('openclip_zero_shot')))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path / "site"
+        )
+        assert done.stdout.split() == [str(tmp_path / "site/zsc/datasets/__init__.py"), "121"], done.stderr

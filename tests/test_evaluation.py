@@ -174,9 +174,52 @@ def test_the_summary_in_words():
     evaluation = evaluate([0, 0, 0, 1], np.array([[1, 0], [1, 0], [1, 0], [1, 0]]), ["cat", "dog"])
     assert evaluation.summary() == (
         "accuracy 0.750 (3 of 4), 95 % interval 0.301 to 0.954, macro recall 0.500; always naming the most frequent "
-        "class gives 0.750. This is not shown to be better than always naming the most frequent class. Weakest: dog, "
-        "recall 0.000 of 1."
+        "class gives 0.750. This is not shown to be better than always naming the most frequent class. Lowest recall: "
+        "dog, 0.000 of 1; too few pictures to tell which class is the weakest."
     )
+
+
+def counted(right, n):
+    """An evaluation of two or more classes, with so many right of so many pictures each."""
+    y_true = np.repeat(np.arange(len(n)), n)
+    y_pred = np.concatenate([np.r_[np.full(r, k), np.full(m - r, (k + 1) % len(n))] for k, (r, m) in
+                             enumerate(zip(right, n, strict=True))]).astype(int)  # fmt: skip
+    return evaluate(y_true, np.eye(len(n))[y_pred], [f"class {k}" for k in range(len(n))])
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "said"),
+    [
+        ([95, 99, 20], [100, 100, 106], "Weakest: class 2, recall 0.189 of 106."),
+        ([0, 1, 0, 1], [1, 1, 1, 1], "Lowest recall: 2 classes, 0.000 of 2; too few pictures to tell which class is "
+                                     "the weakest."),
+        ([80, 84], [100, 100], "Lowest recall: class 0, 0.800 of 100; too few pictures to tell which class is the "
+                               "weakest."),
+        ([5, 5], [5, 5], ""),
+        ([5, 0], [5, 0], ""),
+    ],
+)  # fmt: skip
+def test_a_class_is_called_the_weakest_only_where_that_can_be_told(right, n, said):
+    evaluation = counted(right, n)
+    assert evaluation.weakest == said and evaluation.summary().endswith(said or ".")
+    assert ("Weakest" in evaluation.summary()) == said.startswith("Weakest")
+
+
+def test_classes_with_their_intervals_lowest_recall_first():
+    evaluation = counted([9, 0, 3, 0, 0], [10, 4, 3, 0, 1])
+    table = evaluation.by_class
+    assert table.index.tolist() == ["class 1", "class 4", "class 0", "class 2", "class 3"]  # 0 of 4 is worse than of 1
+    assert table["n"].tolist() == [4, 1, 10, 3, 0] and table["right"].tolist() == [0, 0, 9, 3, 0]
+    for name, row in table.iloc[:4].iterrows():
+        interval = binomtest(int(row["right"]), int(row["n"])).proportion_ci(method="wilson")
+        assert (row["low"], row["high"]) == pytest.approx(tuple(interval))
+        assert row["recall"] == evaluation.report.loc[name, "recall"]
+    assert table.loc["class 3", ["recall", "low", "high", "precision", "f1"]].isna().all()  # no pictures, never given
+    assert np.isnan(table.loc["class 4", "precision"]) and table.loc["class 4", "f1"] == 0  # never given
+    assert table.loc["class 1", "precision"] == 0  # given once, wrongly
+    wrong = counted([0, 0], [1, 2])
+    assert wrong.report["support"].dtype.kind == wrong.by_class["n"].dtype.kind == "i", "also where nothing is right"
+    assert [row["support"] for row in wrong.to_dict()["report"]] == [1, 2] and wrong.accuracy == 0
 
 
 def small(**options):

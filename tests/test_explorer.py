@@ -1,27 +1,36 @@
-"""The explorer answers as the classifier does, encodes only what is new, and says what is wrong in a sentence."""
+"""The explorer answers as the classifier does, encodes only what is new, and says what is wrong in a sentence.
+
+What is shown and what can be pressed follows from one state: for every fault the tests ask what still stands there.
+"""
 
 import ast
 import asyncio
 import copy
 import importlib
 import io
+import json
 import os
 import pickle
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime, timezone
 from html import unescape
+from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_browser import HOSTILE, NEEDS_BROWSER, what_a_browser_does
+from PIL import Image
+from test_browser import HOSTILE, NEEDS_BROWSER, browser_page, what_a_browser_does
 
 import zsc
 from zsc.explorer import ExplorerSession, PromptExplorer
-from zsc.explorer.panel import as_code, html, save_prompts
-from zsc.explorer.session import as_lines, fill, from_lines
+from zsc.explorer.panel import bars_of, html
+from zsc.explorer.session import ANY, WRONG_CLASS, as_code, as_lines, fill, from_lines, save_prompts
 from zsc.files import printable
+from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
 
 pytest.importorskip("ipywidgets", reason="no ipywidgets here: make setup")
 
@@ -299,13 +308,13 @@ class TestPanel:
 
     def test_gallery_shows_the_mistakes_in_words(self, explorer):
         gallery = explorer.texts["gallery"]
-        assert "the most confident mistakes (1 of 1)" in text(gallery) and "wrong: blue → red" in text(gallery)
+        assert "the most confident mistakes: 1 to 1 of 1" in text(gallery) and "wrong: blue → red" in text(gallery)
         assert gallery.count("data:image/jpeg;base64,") == 1
 
     def test_recall_and_confusion(self, explorer):
-        assert "red 1.00 of 4" in text(explorer.texts["recall"])
+        assert "red 1.000 of 4, 0.510 to 1.000" in text(explorer.texts["recall"])
         rows = text(explorer.texts["confusion"])
-        assert rows.endswith("red green blue red 4 0 0 green 0 4 0 blue 1 0 3")
+        assert "red green blue red 4 0 0 green 0 4 0 blue 1 0 3" in rows
 
     def test_a_sentence_where_there_is_no_answer(self, explorer):
         answer = explorer.answer
@@ -328,15 +337,20 @@ class TestPanel:
     def test_going_back(self, explorer):
         explorer.boxes["blue"].value = "yellow"
         explorer.back.value = 1
-        assert explorer.answer.prompts.texts["blue"] == ["a photo of a blue"] and explorer.templates.value == ""
-        assert explorer.back.value == 0
+        assert explorer.answer.prompts.texts["blue"] == ["a photo of a blue"]
+        assert explorer.templates.value == "a photo of a {}" and explorer.boxes["blue"].value == "blue"
+        assert explorer.back.value == 1 and len(explorer.session.tried) == 2
 
     def test_export_buttons(self, explorer, tmp_path):
         explorer.file.value = str(tmp_path / "prompts.yaml")
         explorer.save.click()
-        assert "written" in explorer.texts["message"] and (tmp_path / "prompts.yaml").exists()
+        assert (
+            f"written: {tmp_path / 'prompts.yaml'}" in explorer.texts["message"]
+            and (tmp_path / "prompts.yaml").exists()
+        )
+        assert "warn" not in explorer.texts["message"]
         explorer.save.click()
-        assert "is there already" in explorer.texts["message"]
+        assert "is there already" in explorer.texts["message"] and "warn" in explorer.texts["message"]
         for name in ("~nobody-at-all/prompts.yaml", "nul\x00.yaml"):
             explorer.file.value = name
             explorer.save.click()
@@ -348,11 +362,11 @@ class TestPanel:
         colour_dataset.paths[0].save(content, "PNG")
         explorer.own.take(content.getvalue(), "<mine>.png")
         assert "&lt;mine&gt;.png" in explorer.own.picture.value
-        assert text(explorer.own.bars.value).startswith("probability, relative to these prompts red 1.00")
+        assert text(explorer.own.bars.value).startswith("probability, relative to these prompts red 1.000")
         explorer.boxes["green"].value = "red"
-        assert text(explorer.own.bars.value).endswith("red 0.50 green 0.50 blue 0.00")
+        assert text(explorer.own.bars.value).endswith("red 0.500 green 0.500 blue 0.000")
         explorer.own.take(b"no picture", "notes.txt")
-        assert "notes.txt: not a picture" in explorer.own.bars.value and explorer.own.picture.value == ""
+        assert "notes.txt: not a picture" in explorer.own.said.value and explorer.own.picture.value == ""
 
     def test_an_own_picture_is_classified_as_one_of_the_data_set(self, explorer, colour_dataset):
         content = io.BytesIO()
@@ -360,13 +374,13 @@ class TestPanel:
         explorer.own.take(content.getvalue(), "mine.png")
         proba = explorer.answer.classifier.predict_proba(explorer.own.embedded)
         np.testing.assert_allclose(proba, explorer.answer.evaluation.proba[1:2], atol=1e-6)
-        assert "green 1.00 red 0.00 blue 0.00" in text(explorer.own.bars.value)
+        assert "green 1.000 red 0.000 blue 0.000" in text(explorer.own.bars.value)
 
     def test_without_labels(self, embeddings, colours):
         explorer = PromptExplorer(replace(embeddings, labels=np.full(12, -1)), colours)
         assert text(explorer.texts["accuracy"]).startswith("12 pictures, no labels")
         assert "accuracy" not in text(explorer.texts["accuracy"])
-        assert "the least sure pictures" in explorer.texts["gallery"]
+        assert "the least confident pictures: 1 to 12 of 12" in explorer.texts["gallery"]
         assert explorer.texts["confusion"] == "" and "no labels" in repr(explorer)
 
     def test_every_text_is_escaped(self, embeddings, colours):
@@ -394,7 +408,7 @@ class TestPanel:
         session = ExplorerSession(replace(embeddings, class_names=names, labels=labels), colours, prompts)
         answer = session.ask(*session.start)
         shown = html.confusion(answer)
-        assert "200 classes: the pairs that are confused most" in shown and "class 3 → class 0 3" in text(shown)
+        assert "most frequent confusions" in shown and "class 3 → class 0 3" in text(shown)
         assert shown.count("<td") < 50 and answer.counts.sum() == 12 and len(answer.counts) == 200
 
     def test_it_shows_as_a_widget_and_as_a_page(self, explorer):
@@ -450,13 +464,6 @@ def test_hostile_texts_are_inert_in_a_browser(embeddings, colours, tmp_path):
     assert name in seen.text and prompt in seen.text
     assert seen.attributes("data-code") == [explorer.code.value]
 
-    def test_pictures_whose_names_are_no_utf8_are_shown(self, embeddings, colours, tmp_path):
-        paths = [os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9%d.png" % k) for k in range(12)]
-        for path, picture in zip(paths, embeddings.paths, strict=True):
-            picture.save(path)
-        gallery = PromptExplorer(replace(embeddings, paths=paths), colours)._outputs["gallery"].value
-        assert gallery.count("data:image/jpeg") == 1 and "cannot be opened" not in gallery
-
 
 def test_ipywidgets_is_asked_for_in_a_sentence(embeddings, colours, monkeypatch):
     def refuse(name):
@@ -475,6 +482,542 @@ def test_importing_the_explorer_needs_no_widgets_and_no_torch():
 
 
 def test_no_mistakes_is_said(embeddings, colours):
+    assert "no mistakes" in PromptExplorer(embeddings.head(3), colours).texts["gallery"]
     session = ExplorerSession(embeddings.head(3), colours)
     answer = session.ask(*session.start)
-    assert "no mistakes" in html.cards(answer, []) and html.notes([]) == ""
+    assert answer.cards == [] and html.notes([]) == ""
+
+
+FAULTS = {  # what a reader types, or a model raises: the box at fault and the words that are said
+    "an empty box": ("red", lambda e: e.boxes["red"], " \n", "class 'red' has no prompt"),
+    "half a character": ("red", lambda e: e.boxes["red"], "red \\ud83d", "half a character"),
+    "a template without {}": ("", lambda e: e.templates, "a photo", "exactly one {}"),
+    "a template with two": ("", lambda e: e.templates, "a {} of {}", "exactly one {}"),
+    "a model that fails": (None, lambda e: e.boxes["blue"], "broken", "RuntimeError: CUDA out of memory"),
+}
+
+
+class TestOneState:
+    """An answer that is no longer the present one is marked, and can be neither copied nor exported."""
+
+    @pytest.fixture
+    def fragile(self, explorer, colours, monkeypatch):
+        encode = type(colours).encode_texts
+
+        def encode_or_fail(self, texts, **options):
+            if any("broken" in text for text in texts):
+                raise RuntimeError("CUDA out of\nmemory")
+            return encode(self, texts, **options)
+
+        monkeypatch.setattr(type(colours), "encode_texts", encode_or_fail)
+        return explorer
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_every_fault(self, fragile, fault, tmp_path, caplog):
+        at_fault, widget_of, typed, words = FAULTS[fault]
+        picture, explorer = Image.new("RGB", (40, 30), "red"), fragile
+        explorer.own.take(picture, "mine.png")
+        explorer.file.value = str(tmp_path / "prompts.yaml")
+        answer, before, good = explorer.answer, explorer.texts, widget_of(explorer).value
+        widget_of(explorer).value = typed
+        shown = explorer.texts
+        assert words in text(shown["accuracy"]) and "accuracy 0" not in text(shown["accuracy"])
+        assert explorer.answer is answer and explorer.fault[0] == at_fault
+        for name in ("recall", "confusion", "gallery"):
+            assert "of the last complete prompts" in shown[name] and "of the last" not in before[name], name
+        assert "of the last complete prompts" in explorer.own.bars.value
+        boxes = {**explorer.boxes, "": explorer.templates}
+        assert [name for name, box in boxes.items() if "zsc-wrong" in box._dom_classes] == [at_fault] * (
+            at_fault is not None
+        )
+        assert at_fault is None or words in text(shown[f"notes of {at_fault}"])
+        assert explorer.code.value == "" and explorer.save.disabled and explorer.back.value == 0
+        assert "disabled" in explorer.copy.value and "from_texts" not in explorer.copy.value
+        explorer.save.click()  # a click that was on its way
+        assert not (tmp_path / "prompts.yaml").exists() and len(explorer.session.tried) == 1
+        assert (fault == "a model that fails") == ("CUDA out of" in caplog.text)  # with its trace
+        widget_of(explorer).value = good
+        assert explorer.fault is None and not explorer.save.disabled and "disabled" not in explorer.copy.value
+        assert explorer.back.value == 1 and "from_texts" in explorer.code.value
+        assert not any("of the last complete" in page for page in [*explorer.texts.values(), explorer.own.bars.value])
+        assert not any("zsc-wrong" in box._dom_classes for box in boxes.values())
+
+    def test_a_panel_whose_drawing_fails_says_so(self, explorer, monkeypatch, caplog):
+        monkeypatch.setattr(explorer, "_show_gallery", lambda: 1 / 0)
+        explorer.boxes["blue"].value = "yellow"
+        assert "ZeroDivisionError: division by zero" in explorer.texts["message"] and "Traceback" in caplog.text
+
+    def test_an_own_picture_that_the_model_cannot_take(self, explorer, monkeypatch):
+        def fail(*_, **__):
+            raise RuntimeError("no memory")
+
+        monkeypatch.setattr(type(explorer.answer.classifier), "embed", fail)
+        explorer.own.take(Image.new("RGB", (9, 9)), "mine.png")
+        assert "RuntimeError: no memory" in explorer.own.said.value and explorer.own.picture.value == ""
+
+    def test_each_result_names_its_prompts_and_no_page_that_is_kept_a_time(self, explorer):
+        assert "for a photo of a red | a photo of a green" in text(explorer.texts["accuracy"])
+        assert " ms" in explorer.texts["accuracy"] and " ms" not in text(explorer._still()["text/html"])
+
+
+class TestTries:
+    """A try is what was typed: texts, templates, pooling, classes."""
+
+    def test_going_back_restores_what_was_typed(self, explorer):
+        explorer.boxes["blue"].value = "yellow"
+        explorer.pooling.value = "max"
+        explorer.templates.value = ""
+        explorer.back.value = 2
+        assert (explorer.boxes["blue"].value, explorer.templates.value) == ("yellow", "a photo of a {}")
+        assert explorer.pooling.value == "mean" and explorer.back.value == 2 and len(explorer.session.tried) == 4
+        explorer.templates.value = "a drawing of a {}"
+        assert explorer.answer.prompts.texts["red"] == ["a drawing of a red"] and explorer.back.value == 5
+
+    def test_the_list_says_which_try_and_how_good(self, explorer):
+        explorer.boxes["blue"].value = "yellow"
+        labels = [words for words, _ in explorer.back.options]
+        assert labels[1].startswith("try 1: accuracy 0.917 (11 of 12)") and labels[2].startswith(
+            "try 2: accuracy 1.000"
+        )
+        assert explorer.back.value == 2
+
+    def test_a_template_within_a_template_is_warned_about(self, explorer):
+        explorer.boxes["red"].value = "a photo of a red"
+        assert "a template within a template, “a photo of a a photo of a red”" in text(explorer.texts["notes of red"])
+        explorer.templates.value = "a drawing of a {}"
+        assert "“a drawing of a a photo of a red”" in text(explorer.texts["notes of red"])
+        explorer.templates.value = "{} thing"
+        explorer.boxes["red"].value = "red thing"
+        assert "within a template" in explorer.texts["notes of red"]
+        explorer.templates.value = ""
+        assert explorer.texts["notes of red"] == ""
+
+    def test_what_cannot_be_passed_here_is_not_advised(self, explorer):
+        explorer.boxes["red"].value = "red " * 20
+        note = text(explorer.texts["notes of red"])
+        assert "truncate=True" not in note and "the rest is not read" in note
+
+    def test_the_history_says_how_many_there_are(self, explorer):
+        for k in range(9):
+            explorer.boxes["blue"].value = f"blue {'ball ' * k}"
+        assert "tried so far: 9, of which the last 8" in explorer.texts["history"]
+
+    def test_without_labels_it_counts_what_moved(self, embeddings, colours):
+        explorer = PromptExplorer(replace(embeddings, labels=np.full(12, -1)), colours)
+        first = explorer.answer.result
+        explorer.boxes["blue"].value = "yellow"
+        moved = int((first.y_pred != explorer.answer.result.y_pred).sum())
+        assert moved > 0 and explorer.session.history["moved"].tolist()[1:] == [moved]
+        history = text(explorer.texts["history"])
+        assert "better than it is" not in history and "accuracy" not in history and f" {moved} mean" in history
+
+    def test_classes_come_go_and_change_their_names(self, explorer, embeddings, colours):
+        explorer.leave_out("blue")
+        assert [*explorer.boxes] == ["red", "green"] and explorer.answer.evaluation.n == 8
+        fresh = zsc.ZeroShotClassifier({n: f"a photo of a {n}" for n in ("red", "green")}, colours)
+        some = replace(embeddings.select(embeddings.labels < 2), class_names=["red", "green"])
+        assert explorer.answer.evaluation.accuracy == fresh.evaluate(some).accuracy
+        explorer.add_class("something else", "grey")
+        assert explorer.answer.result.class_names == ["red", "green", "something else"]
+        assert explorer.answer.evaluation.n == 8 and "something else" not in explorer.texts["recall"]
+        explorer.rename("red", "warm")
+        assert [*explorer.boxes] == ["warm", "green", "something else"] and explorer.boxes["warm"].value == "red"
+        assert explorer.answer.evaluation.n == 8 and "notes of red" not in explorer.texts
+        assert len(explorer.session.tried) == 4 and "without blue" in explorer.session.history["changed"][2]
+        assert explorer.session.history["n"].tolist() == [12, 8, 8, 8]
+        explorer.back.value = 1
+        assert [*explorer.boxes] == ["red", "green", "blue"] and explorer.answer.evaluation.n == 12
+        explorer.boxes["red"].value = "yellow"  # the boxes live on
+        assert len(explorer.session.tried) == 5
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda e: (e.leave_out("red"), e.leave_out("green")), "a choice needs two classes"),
+            (lambda e: e.add_class("red"), "that is not there yet"),
+            (lambda e: e.add_class("  "), "that is not there yet"),
+            (lambda e: e.rename("red", ""), "write the new name"),
+            (lambda e: e.rename("red", "green"), "more than once"),
+            (lambda e: (e.leave_out("green"), e.rename("red", "green")), "another class of the data set"),
+        ],
+    )
+    def test_classes_that_cannot_be(self, explorer, change, words):
+        with pytest.raises(ValueError, match=words):
+            change(explorer)
+        assert explorer.fault is None
+
+    def test_the_buttons_of_classes(self, explorer):
+        add, rename, leave_out = explorer._changes
+        explorer.name.value = "grey"
+        add.click()
+        assert explorer.boxes["grey"].value == "grey"
+        explorer.which.value, explorer.name.value = "grey", "dark"
+        rename.click()
+        explorer.which.value = "dark"
+        leave_out.click()
+        assert [*explorer.boxes] == ["red", "green", "blue"]
+        add.click(), add.click()
+        assert "that is not there yet" in explorer.texts["message"]
+
+
+class TestKeep:
+    """Work survives a restart."""
+
+    def test_tries_are_asked_again(self, embeddings, colours, tmp_path):
+        path = tmp_path / "tries.json"
+        first = PromptExplorer(embeddings, colours, keep=path)
+        assert not path.exists()  # nobody has tried anything yet
+        first.boxes["blue"].value = "yellow"
+        first.rename("red", "warm")
+        again = PromptExplorer(embeddings, colours, keep=path)
+        assert again.session.history["prompts"].tolist() == first.session.history["prompts"].tolist()
+        assert again.session.history["accuracy"].tolist() == first.session.history["accuracy"].tolist()
+        assert again.boxes["blue"].value == "yellow" and [*again.boxes] == ["warm", "green", "blue"]
+        assert again.back.value == 3 and str(path) in again.texts["history"]
+        given = {"red": "red", "green": "green", "blue": "grey"}
+        assert PromptExplorer(embeddings, colours, given, keep=path).boxes["blue"].value == "grey"
+
+    def test_two_explorers_lose_nothing(self, embeddings, colours, tmp_path):
+        path = tmp_path / "tries.json"
+        one, other = (PromptExplorer(embeddings, colours, keep=path) for _ in range(2))
+        one.boxes["blue"].value = "yellow"
+        other.boxes["green"].value = "grey"
+        assert len(PromptExplorer(embeddings, colours, keep=path).session.tried) == 3
+
+    @pytest.mark.parametrize("content", ["{", "[]", '{"kind": "zsc tries", "dataset": "cats", "tries": []}',
+                                         '{"kind": "zsc tries", "dataset": "colours test", "tries": [3]}',
+                                         '{"kind": "zsc tries", "dataset": "colours test", "tries": 3}'])  # fmt: skip
+    def test_other_files_are_refused_and_stay(self, embeddings, colours, tmp_path, content):
+        path = tmp_path / "tries.json"
+        path.write_text(content)
+        with pytest.raises(
+            ValueError, match=r"tries\.json: holds no tries of these pictures; remove it, or pass another"
+        ):
+            PromptExplorer(embeddings, colours, keep=path)
+        assert path.read_text() == content
+
+    def test_a_file_that_cannot_be_written_is_said(self, embeddings, colours, tmp_path):
+        explorer = PromptExplorer(embeddings, colours, keep=tmp_path / "no" / "tries.json")
+        explorer.boxes["blue"].value = "yellow"
+        assert "The tries are not kept" in explorer.texts["history"] and explorer.fault is None
+
+    def test_beside_the_notebook_by_default(self, embeddings, colours, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("zsc.explorer.panel.ANSWER_AFTER", 0.01)
+        monkeypatch.setattr("zsc.explorer.panel.REMEMBER_AFTER", 0.02)
+
+        async def a_notebook(typed, **options):
+            explorer = PromptExplorer(embeddings, colours, **options)
+            explorer.boxes["blue"].value = typed
+            await asyncio.sleep(0.3)
+            return explorer
+
+        PromptExplorer(embeddings, colours).boxes["blue"].value = "yellow"  # a script
+        asyncio.run(a_notebook("yellow", keep=None))
+        assert not [*tmp_path.iterdir()]
+        asyncio.run(a_notebook("yellow"))
+        (path,) = tmp_path.iterdir()
+        assert path.name.startswith("colours-test-") and path.name.endswith(".tries.json")
+        later = asyncio.run(a_notebook("blue"))
+        assert path.name in later.texts["history"] and later.reload.description == "bring back 2 kept tries"
+        later.reload.click()
+        assert later.boxes["blue"].value == "yellow" and later.reload.layout.display == "none"
+        later.boxes["blue"].value = "grey"
+        assert len(later.session.tried) == 3 and len(json.loads(path.read_text())["tries"]) == 3
+
+    def test_odd_names_are_kept(self, embeddings, colours, tmp_path):
+        names = ["caf\udce9", "nul\x00", "turn\u202e"]
+        prompts = dict(zip(names, ["red", "green", "blue"], strict=True))
+        mine = replace(embeddings, class_names=names, dataset="d\udce9")
+        explorer = PromptExplorer(mine, colours, prompts, keep=tmp_path / "tries.json")
+        explorer.boxes[names[2]].value = "yellow"
+        again = PromptExplorer(mine, colours, prompts, keep=tmp_path / "tries.json")
+        assert [one.texts for one in again.session.tried] == [one.texts for one in explorer.session.tried]
+        assert len(again.session.tried) == 2
+
+    def test_the_still_form_follows_the_tries(self, explorer, monkeypatch):
+        kept = []
+        shown = SimpleNamespace(update=lambda bundle, raw: kept.append(bundle))
+        monkeypatch.setattr(explorer, "_shown", [shown])
+        explorer.boxes["blue"].value = "sheet of yellow paper"
+        assert "sheet of yellow paper" in text(kept[-1]["text/html"]) and "text/plain" in kept[-1]
+
+
+class Page(HTMLParser):
+    """Read a page as a screen reader or a reader without styles does: what lacks a name, rows, words."""
+
+    def __init__(self, markup):
+        super().__init__()
+        self.nameless, self.rows, self.open = [], [], []
+        self.feed(str(markup))
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if (tag == "img" and not found.get("alt")) or (tag == "th" and "scope" not in found):
+            self.nameless.append(self.get_starttag_text()[:200])
+        if self.open[-1:] == ["table"] and tag != "caption" and not self.captioned:
+            self.nameless.append("a table without a caption")
+        self.captioned = tag != "table" and (tag == "caption" or getattr(self, "captioned", False))
+        self.rows += [[]] if tag == "tr" else []
+        self.open += [] if tag in ("img", "br", "input") else [tag]
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "tr" in self.open and data.strip():
+            self.rows[-1].append(data.strip())
+
+
+def stripped(markup):
+    """Take away what a notebook that is not trusted loses: style elements and classes."""
+    return re.sub(r' (class|onclick)="[^"]*"', "", re.sub(r"<style>.*?</style>", "", str(markup), flags=re.DOTALL))
+
+
+class TestNames:
+    """Everything has a name; the still form can be read without styles, classes and a kernel."""
+
+    def test_every_picture_table_and_heading_has_a_name(self, explorer, embeddings, colours):
+        explorer.own.take(embeddings.paths[0], "mine.png")
+        bare = PromptExplorer(replace(embeddings, labels=np.full(12, -1)), colours)
+        for one in (explorer, bare):
+            pages = [*one.texts.values(), one.own.bars.value, one.own.picture.value, one._still()["text/html"]]
+            assert [page.nameless for page in map(Page, pages) if page.nameless] == []
+        assert 'alt="blue, taken for red"' in explorer.texts["gallery"]
+        assert 'alt="said to be green"' in bare.texts["gallery"]
+        assert Page("<table><tr><th>x</th></tr></table><img>").nameless  # the reader sees
+
+    def test_every_control_has_a_name(self, explorer):
+        seen, todo = [], [explorer.widget]
+        while todo:
+            widget = todo.pop()
+            todo += getattr(widget, "children", ())
+            if type(widget).__name__ in ("Textarea", "Text", "Dropdown", "FileUpload", "Button"):
+                seen.append(widget)
+        assert len(seen) > 15 and all(widget.description.strip() for widget in seen)
+        assert explorer.own.upload.tooltip  # else the browser says null
+
+    def test_changes_are_announced(self, explorer):
+        assert 'role="status"' in explorer.texts["accuracy"] and 'role="status"' in explorer.copy.value
+        explorer.boxes["red"].value = ""
+        assert 'role="status"' in explorer.texts["accuracy"]
+        explorer.boxes["red"].value = "red"
+        explorer.file.value = "x.txt"
+        explorer.save.click()
+        assert 'role="status"' in explorer.texts["message"]
+
+    def test_the_still_form_without_styles(self, explorer):
+        explorer.boxes["green"].value = "not green"
+        page = Page(stripped(explorer._still()["text/html"]))
+        words = [" ".join(row) for row in page.rows]
+        assert "blue a photo of a blue" in words and "green a photo of a not green" in words
+        assert "wrong: blue → red p = " + f"{explorer.answer.cards[0].proba:.3f}" in words  # one row per card
+        assert any(row.startswith("blue → red 1") for row in words) and any("0.750 of 4" in row for row in words)
+        shown = stripped(explorer._still()["text/html"])
+        assert "95 % interval 0.646 to 0.985" in text(shown) and "tried so far: 2" in text(shown)
+        assert shown.count("height:11px; background:#0072B2") == 3 and "<button" not in shown and "<style" not in shown
+
+    def test_texts_of_any_direction(self, embeddings, colours):
+        names = ["חתול", "green", "blue"]
+        prompts = dict(zip(names, ["red", "green", "blue"], strict=True))
+        explorer = PromptExplorer(replace(embeddings, class_names=names), colours, prompts)
+        for page in (explorer.texts["recall"], explorer._still()["text/html"], explorer.texts["gallery"]):
+            assert re.search(r'dir="auto"[^<]*(<[^>]*>[^<]*)*חתול', page)
+        assert "unicode-bidi: plaintext" in html.style("x")
+
+    def test_contrast(self):
+        def light(colour):
+            parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+            parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+            return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+        def contrast(one, other):
+            high, low = sorted([light(one), light(other)], reverse=True)
+            return (high + 0.05) / (low + 0.05)
+
+        def over(colour, ground, share):
+            pairs = [(int(colour[k : k + 2], 16), int(ground[k : k + 2], 16)) for k in (1, 3, 5)]
+            return "#" + "".join(f"{round(share * a + (1 - share) * b):02x}" for a, b in pairs)
+
+        assert contrast("#000000", "#ffffff") == pytest.approx(21)
+        for ground, ink, wrong in (("#ffffff", "#222222", WRONG_TEXT), ("#212121", "#dedede", WRONG_TEXT_DARK)):
+            assert contrast(wrong, ground) >= 4.5 and contrast(over(ink, ground, 0.8), ground) >= 4.5
+            assert min(contrast(RIGHT, ground), contrast(WRONG, ground), contrast("#888888", ground)) >= 3
+            assert all(contrast(ink, over(RIGHT, ground, share)) >= 4.5 for share in (0, 0.25, 0.5, 0.75))
+        assert contrast(WRONG, "#ffffff") < 4.5  # why there is another one for texts
+        assert ".75 * count" in (panel := (panel_source())) and f"color: {WRONG}" not in panel
+
+
+def panel_source():
+    return importlib.resources.files("zsc").joinpath("explorer/panel.html.j2").read_text(encoding="utf-8")
+
+
+class TestPictures:
+    """What is counted can be looked at."""
+
+    def test_every_cell_has_its_pictures(self, embeddings, colours):
+        labels = np.array([0, 1, 2, 1, 2, 0, 0, 0, 1, 2, 2, 1])
+        explorer = PromptExplorer(replace(embeddings, labels=labels), colours)
+        answer = explorer.answer
+        counts = answer.evaluation.confusion.to_numpy()
+        for true in range(3):
+            for said in range(3):
+                rows = answer.rows(true, said)
+                assert len(rows) == counts[true, said]
+                proba = [card.proba for card in answer.show(rows)]
+                assert proba == sorted(proba, reverse=True)
+                assert answer.rows(true, said, unsure=True) == sorted(rows, key=lambda i: answer.result.proba[i].max())
+            assert len(answer.rows(true)) == counts[true].sum() and len(answer.rows(said=true)) == counts[:, true].sum()
+        assert len(answer.rows(said=WRONG_CLASS)) == counts.sum() - np.trace(counts) and len(answer.rows()) == 12
+
+    def test_the_buttons_name_places_of_the_lists(self, explorer):
+        def chosen(button):
+            places = dict(re.findall(r'data-(\w+)="(\d+)"', button))
+            return {name: getattr(explorer, name).options[int(k)][0] for name, k in places.items()}
+
+        recall = re.findall(r"<button[^>]*>", explorer.texts["recall"])
+        assert [chosen(one) for one in recall] == [{"true": n, "said": "any class"} for n in ("red", "green", "blue")]
+        cells = re.findall(r"<button[^>]*>(\d+)", explorer.texts["confusion"])
+        pairs = [chosen(one) for one in re.findall(r"<button[^>]*>", explorer.texts["confusion"])]
+        assert cells == ["4", "4", "1", "3"]
+        assert pairs[2] == {"true": "blue", "said": "red"}
+        listed = html.pairs(explorer.answer.evaluation, True)
+        assert chosen(re.search(r"<button[^>]*>", listed)[0]) == {"true": "blue", "said": "red"}
+
+    def test_choosing_fills_the_gallery(self, explorer):
+        explorer.true.value, explorer.said.value = 2, 0
+        assert "the most confident pictures of blue said to be red: 1 to 1 of 1" in text(explorer.texts["gallery"])
+        explorer.said.value = ANY
+        assert text(explorer.texts["gallery"]).count("right: blue") == 3
+        explorer.true.value = ANY
+        explorer.order.value = True
+        assert "the least confident pictures: 1 to 12 of 12" in text(explorer.texts["gallery"])
+
+    def test_pages(self, embeddings, colours):
+        many = embeddings.select(np.tile(np.arange(12), 3))
+        explorer = PromptExplorer(many, colours)
+        explorer.said.value = ANY
+        assert (
+            "1 to 12 of 36" in explorer.texts["gallery"] and explorer.earlier.disabled and not explorer.later.disabled
+        )
+        explorer.later.click(), explorer.later.click()
+        assert "25 to 36 of 36" in explorer.texts["gallery"] and explorer.later.disabled
+        explorer.earlier.click()
+        assert "13 to 24 of 36" in explorer.texts["gallery"]
+        explorer.said.value = 1
+        assert ": 1 to 12 of " in explorer.texts["gallery"]
+
+    def test_without_labels_the_pictures_said_to_be_of_a_class(self, embeddings, colours):
+        explorer = PromptExplorer(replace(embeddings, labels=np.full(12, -1)), colours)
+        assert explorer.true.layout.display == "none"
+        place = int(re.findall(r'data-said="(\d+)"', explorer.texts["recall"])[1])
+        explorer.said.index = place
+        n = explorer.answer.counts["green"]
+        assert f"pictures said to be green: 1 to {n} of {n}" in text(explorer.texts["gallery"])
+
+    def test_a_choice_survives_an_answer_and_not_its_class(self, explorer):
+        explorer.true.value = 2
+        explorer.boxes["red"].value = "yellow"
+        assert explorer.true.value == 2
+        explorer.leave_out("blue")
+        assert explorer.true.value == ANY and explorer.said.value == WRONG_CLASS
+
+
+class TestManyAndLong:
+    @pytest.mark.parametrize("n", [2, 11, 12, 17, 30, 200])
+    @pytest.mark.parametrize("length", [1, 120])
+    def test_any_number_of_classes(self, embeddings, colours, n, length):
+        names = [f"{'n' * length} {k}" for k in range(n)]
+        prompts = {name: ["red", "green", "blue"][k % 3] for k, name in enumerate(names)}
+        labels = np.arange(12) % n
+        explorer = PromptExplorer(replace(embeddings, class_names=names, labels=labels), colours, prompts)
+        shown = explorer.texts
+        assert ("most frequent confusions" in shown["confusion"]) == (n >= 12)
+        assert shown["confusion"].count("<tr>") <= 12 and Page(shown["confusion"]).nameless == []
+        rows = bars_of(explorer.answer)
+        assert len(rows) == min(n, 12)
+        found = explorer.answer.evaluation.report
+        assert all(row["share"] == found["recall"][row["name"]] for row in rows)
+        assert (f'title="{names[0]}"' in shown["recall"]) == (length > 30)  # cut by the page, whole at hand
+        parts = [*shown.values(), explorer.code.value, explorer.copy.value, explorer._still()["text/html"]]
+        assert sum(map(len, parts)) < 200_000 * (1 if length == 1 else 2)
+
+    def test_the_worst_first_and_the_rest_at_hand(self, embeddings, colours):
+        names = [f"class {k}" for k in range(20)]
+        labels = np.arange(40) % 20
+        many = replace(embeddings.select(np.arange(40) % 12), class_names=names, labels=labels)
+        prompts = {name: ["red", "green", "blue"][k % 3] for k, name in enumerate(names)}
+        explorer = PromptExplorer(many, colours, prompts)
+        shares = [row["share"] for row in bars_of(explorer.answer)]
+        assert shares == sorted(shares) and len(shares) == 20 and shares[0] < shares[-1]
+        assert "worst first" in explorer.texts["recall"] and "the other 8" in explorer.texts["recall"]
+        bare = PromptExplorer(replace(many, labels=np.full(40, -1)), colours, prompts)
+        shares = [row["share"] for row in bars_of(bare.answer)]
+        assert shares == sorted(shares, reverse=True) and "most first" in bare.texts["recall"]
+
+
+class TestUploads:
+    def test_limits_are_said_and_the_widget_lives_on(self, explorer):
+        hint = " ".join(w.value for w in explorer.own.widget.children if hasattr(w, "value"))
+        assert "at most 10 MB" in hint and "the machine where Python runs" in hint and "goes nowhere else" not in hint
+        before = explorer.own.upload
+        explorer.own.again.click()
+        assert explorer.own.upload is not before and explorer.own.upload in explorer.own._row.children
+        assert "more than 10 MB does not get through" in explorer.own.said.value
+        picture = io.BytesIO()
+        Image.new("RGB", (40, 30), "red").save(picture, "PNG")
+        explorer.own.upload.value = [{"name": "a.png", "type": "image/png", "size": 9, "content": picture.getvalue(),
+                                      "last_modified": datetime.now(timezone.utc)}]  # fmt: skip
+        assert "a.png" in explorer.own.picture.value and explorer.own.said.value == ""
+
+    def test_a_path_of_any_size(self, explorer, tmp_path):
+        path = tmp_path / "big.png"
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (1900, 1900, 3), dtype=np.uint8)).save(path)
+        assert path.stat().st_size > 10_000_000
+        explorer.own.path.value = f" {path} "
+        assert "big.png" in explorer.own.picture.value and "probability" in explorer.own.bars.value
+        explorer.own.path.value = str(tmp_path / "none.png")
+        assert "none.png" in explorer.own.said.value and explorer.own.picture.value == ""
+
+
+def test_old_widgets_are_told_what_to_install(embeddings, colours, monkeypatch):
+    import ipywidgets
+
+    monkeypatch.setattr(ipywidgets, "__version__", "7.7.1")
+    with pytest.raises(ImportError, match=r"needs ipywidgets>=8, this is 7\.7\.1: pip install .*, then restart"):
+        PromptExplorer(embeddings, colours)
+
+
+COPIES = {  # what a browser can do -> what is said
+    "navigator.clipboard.writeText = () => Promise.resolve()": "copied",
+    "navigator.clipboard.writeText = () => Promise.reject(1)": "copied",  # by the older way
+    "navigator.clipboard.writeText = () => Promise.reject(1); document.execCommand = () => false": "not copied",
+    "Object.defineProperty(navigator, 'clipboard', {value: undefined})": "copied",
+    "Object.defineProperty(navigator, 'clipboard', {}); document.execCommand = () => false": "not copied",
+}
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_a_page_in_a_browser(embeddings, colours, tmp_path):
+    """What was copied is said; the still form fits 350 pixels, and everything in it has a name."""
+    explorer = PromptExplorer(embeddings, colours)
+    path = tmp_path / "page.html"
+    head = '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    still = stripped(explorer._still()["text/html"])
+    path.write_text(
+        f'{head}{html.style("x")}<div class="zsc-panel">{explorer.copy.value}</div>{still}', encoding="utf-8"
+    )
+    with browser_page(tmp_path) as page:
+        for script, words in COPIES.items():
+            page.goto(path.as_uri())
+            page.evaluate(f"() => {{ {script} }}")
+            page.locator(".zsc-copy").click()
+            page.locator(".zsc-copy + [role=status]", has_text=re.compile(f"^{words}")).wait_for(timeout=5000)
+        for width in (1280, 390, 350):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        tree = page.locator("body").aria_snapshot()
+        assert re.findall(r"- (?:textbox|combobox|button|img|table|tab|rowheader)\b(?! [\"'])", tree) == []
+        assert 'img "blue, taken for red"' in tree and 'table "prompts, pooling mean"' in tree

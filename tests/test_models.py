@@ -242,7 +242,13 @@ class TestNetwork:
         assert not online and capfd.readouterr() == ("", "")
 
     @pytest.mark.parametrize(
-        "name", ["hf:nobody/nothing", "open_clip:ViT-B-32/laion2b_s34b_b79k", "open_clip:ViT-B-16-SigLIP/webli"]
+        "name",
+        [
+            "hf:nobody/nothing",
+            "open_clip:ViT-B-32/laion2b_s34b_b79k",
+            "open_clip:ViT-B-16-SigLIP/webli",
+            "open_clip:hf-hub:nobody/nothing",
+        ],
     )
     def test_an_absent_network_is_one_sentence(self, name, online, capfd, caplog, tmp_path, monkeypatch):
         with pytest.raises(
@@ -251,6 +257,26 @@ class TestNetwork:
             zsc.load_model(name, device="cpu")
         assert "\n" not in str(caught.value) and len(online) <= 4
         assert capfd.readouterr() == ("", "") and "Retrying" not in caplog.text
+
+    @pytest.mark.parametrize("arch", ["ViT-B-16-SigLIP", "ViT-B-16-SigLIP2", "xlm-roberta-base-ViT-B-32"])
+    def test_a_tokenizer_that_is_not_here(self, arch, online, tmp_path, monkeypatch):
+        """With the weights' file at hand it is the tokenizer that is missing: it is named, within 3 seconds."""
+        (tmp_path / "weights.pt").write_bytes(b"never read")
+        zsc.load_model("toy", device="cpu")  # the libraries are imported
+        gone = threading.Event()
+
+        def silent(*_, **__):  # a hub that does not answer
+            gone.wait(30)
+            raise weights.requests.ConnectionError
+
+        monkeypatch.setattr(weights.requests, "head", silent)
+        start = time.monotonic()
+        with pytest.raises(WeightsError, match="did not answer within 3 s.*copy its tokenizer, the hub's ") as caught:
+            zsc.load_model(f"open_clip:{arch}/{tmp_path / 'weights.pt'}", device="cpu")
+        taken = time.monotonic() - start
+        gone.set()
+        assert open_clip.get_model_config(arch)["text_cfg"]["hf_tokenizer_name"] in str(caught.value)
+        assert taken < weights.PATIENCE + 1
 
     @pytest.mark.parametrize("behaviour", ["silent", "busy"])
     def test_a_hub_that_does_not_answer(self, behaviour, online, monkeypatch):

@@ -1,11 +1,16 @@
 """The notebooks keep the house rules, and the first one runs; `make notebooks` runs them all."""
 
+import contextlib
 import re
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
+import pandas as pd
 import pytest
+
+import zsc
 
 HERE = Path(__file__).parent.parent / "notebooks"
 sys.path.insert(0, str(HERE))
@@ -74,3 +79,35 @@ def test_printing_is_kept_in_one_piece():
     last = nbformat.v4.new_output("stream", text="three\n")
     joined = runner.join_streams([*stream, table, last])
     assert [o.get("text") for o in joined] == ["one\ntwo\n", None, "three\n"]
+
+
+KEYBOARDS = {"set": "silhouette", "who": "vit_b32", "true": "keyboard", "predicted": "knife"}
+CHANGES = {  # table of published numbers: the row that is changed, its column
+    "": ({}, ""),
+    "clip_decisions_counts": ({"set": "sketch"}, "vit_b32"),
+    "clip_decisions_confusion": (KEYBOARDS, "count"),
+    "openclip_zero_shot": ({"architecture": "ViT-B-32", "tag": "openai"}, "clevr_counts"),
+}
+
+
+@pytest.mark.parametrize("altered", CHANGES)
+def test_the_checks_of_real_clip_notice_an_altered_number(altered, monkeypatch):
+    """One published number changed, and the last cell of notebook 07 fails; unchanged, it does not."""
+    published, (row, column) = zsc.datasets.published, CHANGES[altered]
+
+    def falsified(name):
+        table = published(name)
+        if name == altered:
+            chosen = (table[list(row)] == pd.Series(row)).all(axis=1)
+            assert chosen.sum() == 1
+            table.loc[chosen, column] = table.loc[chosen, column] - 1
+        return table
+
+    monkeypatch.setattr(zsc.datasets, "published", falsified)
+    code = [c for c in nbformat.read(HERE / "07_real_clip.ipynb", as_version=4).cells if c.cell_type == "code"]
+    names = {}
+    for cell in code[:-1]:
+        exec(cell.source, names)
+    plt.close("all")
+    with pytest.raises(AssertionError) if altered else contextlib.nullcontext():
+        exec(code[-1].source, names)

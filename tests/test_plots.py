@@ -1,18 +1,31 @@
 """What a figure says is read back from it; it computes nothing."""
 
+import html
 import os
+import pickle
 import re
 
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.formatters import DisplayFormatter
+from IPython.core.pylabtools import print_figure
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox
 from matplotlib.text import Text
+from nbconvert import HTMLExporter
 from PIL import Image, ImageFile
+from scipy.stats import binomtest, ttest_1samp
+from skimage.color import rgb2lab
 
 import zsc
 from zsc import plots
+from zsc.plots import style
+from zsc.selection import compare_right
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +186,7 @@ class TestPictures:
     def test_sample_grid(self, colour_dataset):
         figure = plots.sample_grid(colour_dataset, max_images=4, columns=3)
         assert captions(figure) == ["red", "green", "blue", "red"] and len(figure.axes) == 6
-        assert figure.get_suptitle() == "colours test: 4 of 12 pictures with their labels"
+        assert figure.get_suptitle() == "colours test: 4 of 12 pictures"
         unlabelled = zsc.ImageDataset(colour_dataset.paths[:1], [-1], ["red"], name="mine")
         assert captions(plots.sample_grid(unlabelled)) == ["no label"]
         with pytest.raises(ValueError, match="max_images=0"):
@@ -181,7 +194,7 @@ class TestPictures:
 
     def test_sample_grid_of_embeddings(self, colours, colour_dataset):
         embeddings = zsc.embed_images(colours, colour_dataset, progress=False)
-        assert plots.sample_grid(embeddings).get_suptitle() == "colours test: 12 of 12 pictures with their labels"
+        assert plots.sample_grid(embeddings).get_suptitle() == "colours test: 12 pictures"
 
     def test_a_picture_that_is_lost_spoils_no_figure(self, results, tmp_path):
         table = results.head(2).copy()
@@ -254,20 +267,23 @@ class TestMaps:
         counts = np.arange(k * k).reshape(k, k)
         table = pd.DataFrame(counts, index=LONG[:k], columns=LONG[:k])
         ax = plots.confusion(table, title="Confusion, made-up, none")
-        assert words(ax.texts) == [str(n) for n in range(k * k)]
+        assert words(ax.texts) == ["", *(str(n) for n in range(1, k * k))]  # a blank for 0
         assert [w.replace("\n", " ") for w in words(ax.get_xticklabels())] == LONG[:k]
         assert [w.replace("\n", " ") for w in words(ax.get_yticklabels())] == LONG[:k]
         assert ax.get_xlabel() == "predicted class" and ax.get_ylabel() == "true class"
-        assert ax.get_title() == "Confusion, made-up, none"
-        framed = [p for p in ax.patches if p.get_edgecolor()[:3] == (0, 0, 0)]
-        assert [p.get_xy() for p in framed] == [(i, i) for i in range(k)]
+        assert ax.get_title().replace("\n", " ") == f"Confusion, made-up, none, n = {counts.sum():,}"
+        boxes = [p.get_bbox() for p in ax.patches]
+        assert [(int(b.x0), int(b.y0)) for b in boxes] == [(i, i) for i in range(k)]
+        assert all(
+            0 < b.x0 % 1 < b.x1 % 1 and 0 < b.y0 % 1 < b.y1 % 1 for b in boxes
+        )  # inside: none is cut at the edge
         assert not overlaps(ax.get_yticklabels(), ax.figure)
 
     def test_confusion_in_shares_of_the_true_class(self):
         table = pd.DataFrame([[3, 1, 0], [0, 0, 0], [1, 1, 2]], index=list("abc"), columns=list("abc"))
         ax = plots.confusion(table, show="shares")
         assert words(ax.texts) == ["0.75", "0.25", "0.00", "-", "-", "-", "0.25", "0.25", "0.50"]
-        assert ax.get_title() == "Confusion, shares"
+        assert ax.get_title() == "Confusion, shares, n = 8"
         with pytest.raises(ValueError, match="show must be one of counts, shares"):
             plots.confusion(table, show="percent")
 
@@ -348,9 +364,9 @@ class TestCurves:
     def test_reliability(self):
         table = pd.DataFrame({"confidence": [0.3, 0.6, np.nan], "accuracy": [0.2, 0.9, np.nan], "count": [7, 40, 0]})
         ax = plots.reliability(table, title="Reliability, m, d")
-        assert words(ax.texts) == ["7", "40"] and ax.get_title() == "Reliability, m, d"
+        assert words(ax.texts) == ["7", "40"] and ax.get_title() == "Reliability, m, d, n = 47"
         assert "confidence" in ax.get_xlabel() and "accuracy" in ax.get_ylabel()
-        assert words(ax.get_legend().get_texts()) == ["perfectly calibrated", "the model, n pictures"]
+        assert words(ax.get_legend().get_texts()) == ["perfectly calibrated", "the model, n pictures", "n below 10"]
         assert words(plots.reliability(table.rename(columns={"count": "n"})).texts) == ["7", "40"]
 
     def test_curves_of_an_evaluation_and_of_its_tables(self, evaluation):
@@ -360,11 +376,12 @@ class TestCurves:
             last = plots.coverage(result).lines[0].get_xydata()[-1]
             assert last.tolist() == [1.0, evaluation.accuracy]
         whose = ", colours test, classified by colours"
-        assert plots.reliability(evaluation).get_title() == "Reliability" + whose
-        assert plots.confusion(evaluation).get_title() == "Confusion, counts" + whose
+        whose += ", n = 12"
+        for drawn, what in ((plots.reliability, "Reliability"), (plots.confusion, "Confusion, counts")):
+            assert drawn(evaluation).get_title().replace("\n", " ") == what + whose
         title = plots.before_after(evaluation, evaluation).get_title().replace("\n", " ")
         assert title == "Recall of each class, before and after" + whose
-        assert plots.reliability(evaluation.reliability).get_title() == "Reliability"
+        assert plots.reliability(evaluation.reliability).get_title() == "Reliability, n = 12"
 
     def test_coverage(self):
         table = pd.DataFrame({"threshold": [0.9, 0.5, 0.1], "coverage": [0.25, 0.5, 1], "accuracy": [1, 0.9, 0.8]})
@@ -379,12 +396,15 @@ class TestCurves:
         table = pd.DataFrame({"shots": [1, 1, 16, 16], "seed": [0, 1, 0, 1], "accuracy": [0.4, 0.6, 0.8, 0.9]})
         ax = plots.few_shot(table, zero_shot=0.7, title="Few-shot, m, d")
         assert words(ax.get_xticklabels()) == ["1", "16"] and ax.get_title() == "Few-shot, m, d"
-        assert words(ax.get_legend().get_texts()) == ["few-shot, mean of seeds", "zero-shot, 0.700"]
+        assert words(ax.texts) == ["few-shot, mean of seeds", "zero-shot, 0.700"]  # at the ends of the lines
         np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.5, 0.85])
-        kept = plots.few_shot(table.assign(zero_shot=0.5)).get_legend()
-        assert words(kept.get_texts())[-1] == "zero-shot, 0.500"
+        kept = plots.few_shot(table.assign(zero_shot=0.5), lines={"all 800": 0.95})
+        assert words(kept.texts)[-2:] == ["zero-shot, 0.500", "all 800, 0.950"]
+        assert [line.get_ydata()[0] for line in kept.lines[-2:]] == [0.5, 0.95]
         both = pd.concat([table.assign(method="linear probe"), table.assign(method="Tip-Adapter")])
-        assert words(plots.few_shot(both).get_legend().get_texts()) == ["linear probe", "Tip-Adapter"]
+        ax = plots.few_shot(both)  # the methods agree, their names do not meet
+        assert words(ax.texts) == ["linear probe", "Tip-Adapter"] and not overlaps(ax.texts, ax.figure)
+        assert len({line.get_linestyle() for line in ax.lines}) == 2
 
     def test_learning_curve(self):
         table = pd.DataFrame({"step": [0, 10, 20], "loss": [3.0, 2.0, 1.0], "accuracy": [0.1, np.nan, 0.75]})
@@ -474,11 +494,11 @@ def test_a_large_confusion_is_a_square_map_without_texts_in_its_cells():
         assert not ax.texts and ax.get_aspect() == 1 and len(ax.get_yticklabels()) <= 40
         shown = ax.images[0].get_array()
         assert shown.shape == (k, k) and shown[3, 5] == pytest.approx(12 / mixed_up(k).iloc[3].sum())
-        worst = "most confused: a rather lo…ass number 3 → a rather lo…ass number 5 (12), "
-        assert f"{k} classes; {worst}" in ax.get_title().replace("\n", " ")
+        worst = f"{k} classes; most confused:\na rather lo…ass number 3 → a rather lo…ass number 5 (12)\n"
+        assert worst.replace("\n", " ") in ax.get_title().replace("\n", " ")
         places = [int(t) for t in ax.get_yticks()]
         assert [w.get_text() for w in ax.get_yticklabels()] == [f"a rather lo…{NAMES[p][-12:]}" for p in places]
-    assert len(plots.confusion(mixed_up(30)).texts) == 900
+    assert len(plots.confusion(mixed_up(15)).texts) == 225 and not plots.confusion(mixed_up(16)).texts
     perfect = pd.DataFrame(np.eye(40, dtype=int), NAMES[:40], NAMES[:40])
     assert plots.confusion(perfect).get_title().endswith("40 classes; no mistakes")
 
@@ -516,7 +536,7 @@ def test_names_of_any_kind_are_drawn():
     ax = plots.confusion(pd.DataFrame(np.eye(4, dtype=int), names, names), title="t\udce9")
     ax.figure.canvas.draw()
     assert words(ax.get_yticklabels()) == ["caf\\xe9", "nul\\x00\\x1b[31m", "turn\\u202e", "two lines"]
-    assert ax.get_title() == "t\\xe9"
+    assert ax.get_title() == "t\\xe9, n = 4"
 
 
 def test_labels_of_a_map_are_taken_by_position():
@@ -532,17 +552,407 @@ def test_labels_of_a_map_are_taken_by_position():
         plots.before_after(*[pd.DataFrame({"recall": [0.1, 0.2]}, index=["a", "a"])] * 2)
 
 
-def as_a_deuteranope(colour):
-    """Turn a colour into what is seen without green cones (Machado, Oliveira and Fernandes, 2009), sRGB in [0, 1]."""
-    matrix = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+MACHADO = {  # what is seen without green, without red cones (Machado, Oliveira and Fernandes, 2009)
+    "deuteranope": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "protanope": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "anyone": np.eye(3),
+}
+
+
+def seen_by(eyes, colour):
+    """Turn a colour into CIE L*a*b* as some eyes see it."""
     srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(np.array(matrix) @ linear, 0, 1)
-    return np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    seen = np.clip(np.array(MACHADO[eyes]) @ linear, 0, 1)
+    return rgb2lab(np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055))
 
 
-def test_colours_differ_for_the_colour_blind():
-    seen = [as_a_deuteranope(colour) for colour in plots.PALETTE]
-    gaps = [np.abs(a - b).max() for i, a in enumerate(seen) for b in seen[i + 1 :]]
-    assert min(gaps) > 0.15
-    assert np.abs(as_a_deuteranope(plots.RIGHT) - as_a_deuteranope(plots.WRONG)).max() > 0.5
+class TestColours:
+    @pytest.mark.parametrize("eyes", MACHADO)
+    def test_the_palette_differs_for_all_eyes(self, eyes):
+        seen = [seen_by(eyes, colour) for colour in plots.PALETTE]
+        gaps = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[i + 1 :]]
+        assert min(gaps) > 24  # of Okabe and Ito's eight it is 18 for a deuteranope
+        assert np.linalg.norm(seen_by(eyes, plots.RIGHT) - seen_by(eyes, plots.WRONG)) > 60
+
+    def test_shapes_and_words_stand_out_from_white(self):
+        assert style.contrast("#767676", "white") == pytest.approx(4.54, abs=0.01)  # WCAG's own example
+        assert min(style.contrast(colour, "white") for colour in plots.PALETTE) >= 3
+        for colour in (plots.RIGHT, plots.WRONG, plots.NEUTRAL):
+            assert style.contrast(style.TEXT_TONES.get(colour, colour), "white") >= 4.5
+
+    @pytest.mark.parametrize("colours", ["Blues", "cividis"])
+    def test_numbers_can_be_read_on_every_cell(self, colours):
+        cells = plt.get_cmap(colours)(np.linspace(0, 1, 256))
+        assert min(style.contrast(style.text_on(cell), cell) for cell in cells) >= 4.5
+        values = np.linspace(0, 1, 25).reshape(5, 5)
+        table = pd.DataFrame((100 * values).astype(int), list("abcde"), list("abcde"))
+        for ax in (plots.confusion(table), plots.similarity(values, list("abcde"), list("vwxyz"))):
+            drawn = zip(ax.texts, ax.collections[0].get_facecolors(), strict=True)
+            assert min(style.contrast(text.get_color(), face) for text, face in drawn) >= 4.5
+
+    def test_captions_of_a_gallery_can_be_read(self, results):
+        for ax in plots.gallery(results).axes[:12]:
+            assert style.contrast(ax.xaxis.label.get_color(), "white") >= 4.5
+            (mark,) = ax.texts
+            assert style.contrast(mark.get_color(), mark.get_bbox_patch().get_facecolor()) >= 4.5
+
+    def test_the_style_is_for_our_figures_only(self, results):
+        before = dict(plt.rcParams)
+        ax = plots.coverage(pd.DataFrame({"threshold": [0.5], "coverage": [1.0], "accuracy": [0.8]}))
+        assert dict(plt.rcParams) == before
+        assert not ax.spines["top"].get_visible() and ax.title.get_fontsize() == plots.STYLE["axes.titlesize"]
+
+    def test_what_the_first_figure_of_a_notebook_turns_on_stays_on(self, monkeypatch):
+        """A notebook's backend is chosen when the first figure is made, and then shows all that follow."""
+        monkeypatch.setitem(plt.rcParams, "interactive", False)
+        style.styled(lambda: plt.rcParams.update({"interactive": True}))()
+        assert plt.rcParams["interactive"]
+
+
+def binomial(correct, n):
+    return tuple(binomtest(correct, n).proportion_ci(method="wilson"))
+
+
+def bars(ax):
+    """Return the ends of the error bars of an Axes, one row for each."""
+    lines = [c for c in ax.collections if isinstance(c, LineCollection)]
+    return np.concatenate([np.sort(line.get_segments(), axis=1) for line in lines])
+
+
+def band(ax):
+    """Return x, low and high of the shaded band of an Axes."""
+    (shape,) = [c for c in ax.collections if isinstance(c, PolyCollection) and len(c.get_paths())]
+    xy = shape.get_paths()[0].vertices
+    return {x: (xy[xy[:, 0] == x, 1].min(), xy[xy[:, 0] == x, 1].max()) for x in np.unique(xy[:, 0])}
+
+
+class TestIntervals:
+    def test_reliability_has_a_bar_per_bin_and_no_line_to_a_small_one(self):
+        table = pd.DataFrame({"confidence": [0.3, 0.5, 0.7, 0.9], "accuracy": [1 / 3, 0.5, 0.6, 0.95]})
+        ax = plots.reliability(table.assign(count=[3, 10, 20, 40]))
+        ends = [tuple(row[:, 1]) for row in bars(ax)]
+        np.testing.assert_allclose(ends, [binomial(1, 3), binomial(5, 10), binomial(12, 20), binomial(38, 40)])
+        line = ax.lines[1].get_ydata()
+        assert np.isnan(line[0]) and line[1:].tolist() == [0.5, 0.6, 0.95]
+        full, open_ = (c for c in ax.collections if isinstance(c, PathCollection))
+        assert len(full.get_offsets()) == 3 and open_.get_offsets().tolist() == [[0.3, 1 / 3]]
+        assert to_hex(open_.get_facecolor()[0]) == "#ffffff"
+
+    def test_coverage_has_a_band_and_marks_the_threshold(self, evaluation):
+        table = evaluation.coverage
+        ax = plots.coverage(evaluation, threshold=0.5)
+        found = band(ax)
+        for row in table.itertuples():
+            assert found[row.coverage] == pytest.approx(binomial(round(row.accuracy * row.n), row.n))
+        kept = table[table["threshold"] >= 0.5].iloc[0]
+        (mark,) = [line for line in ax.lines if line.get_marker() == "D"]
+        assert mark.get_xydata().tolist() == [[kept["coverage"], kept["accuracy"]]]
+        words_ = f"threshold 0.5: {kept['coverage']:.0%} answered, accuracy {kept['accuracy']:.3f}"
+        assert words(ax.get_legend().get_texts()) == [words_] and words_ in plots.describe(ax)
+        assert plots.coverage(evaluation, threshold=1).get_legend() is None  # no picture is that sure
+        assert not plots.coverage(table.drop(columns="n")).collections
+
+    def test_few_shot_has_a_band_over_seeds(self):
+        values = {1: [0.6, 0.7, 0.71], 4: [0.8, 0.82, 0.81], 8: [0.9, 0.9]}
+        rows = [{"shots": n, "seed": k, "accuracy": v} for n, given in values.items() for k, v in enumerate(given)]
+        found = band(plots.few_shot(pd.DataFrame(rows)))
+        for n in (1, 4):
+            wanted = ttest_1samp(values[n], 0).confidence_interval(0.95)
+            assert found[n] == pytest.approx((wanted.low, wanted.high))
+        assert set(found) == {1, 4}  # two seeds tell nothing
+
+    def test_learning_curve_has_a_band_and_what_guessing_gives(self):
+        table = pd.DataFrame({"step": [0, 1, 2], "loss": [4.2, 3.0, 2.0], "accuracy": [1 / 64, np.nan, 0.25]})
+        top, bottom = plots.learning_curve(table, batch_size=64, accuracy_label="accuracy in the batch").axes
+        assert band(bottom)[0] == pytest.approx(binomial(1, 64)) and band(bottom)[2] == pytest.approx(binomial(16, 64))
+        assert top.lines[-1].get_ydata() == pytest.approx([np.log(64)] * 2)
+        assert bottom.lines[-1].get_ydata() == pytest.approx([1 / 64] * 2)
+        assert words(top.get_legend().get_texts()) == ["guessing: log 64 = 4.16"]
+        assert bottom.get_ylabel() == "accuracy in the batch" and bottom.get_ylim()[1] < 0.5
+        with pytest.raises(ValueError, match="batch_size=1"):
+            plots.learning_curve(table, batch_size=1)
+
+    def test_axes_go_where_the_values_are(self):
+        close = pd.DataFrame({"accuracy": [0.89, 0.9], "low": 0.87, "high": 0.93}, index=["a", "b"])
+        assert plots.ranking(close).get_xlim() == pytest.approx((0.85, 0.95))
+        assert plots.ranking(close.assign(low=0.1)).get_xlim() == pytest.approx((-0.02, 1.02))
+        shots = pd.DataFrame({"shots": [1, 2], "seed": 0, "accuracy": [0.9, 0.96]})
+        assert plots.few_shot(shots).get_ylim() == pytest.approx((0.88, 0.98))
+        assert plots.few_shot(shots, zero_shot=0.2).get_ylim() == pytest.approx((-0.02, 1.02))
+
+    def test_n_stands_in_every_title(self, evaluation):
+        few = pd.DataFrame({"shots": [1], "seed": 0, "accuracy": 0.5, "n": 1200})
+        ranked = compare_right({"a": evaluation.right, "b": ~evaluation.right})
+        drawn = [plots.reliability, plots.coverage, plots.confusion, lambda e: plots.before_after(e, e)]
+        titles = [draw(evaluation).get_title() for draw in drawn] + [plots.ranking(ranked).get_title()]
+        assert all(re.search(r", n = 12$", title) for title in titles), titles
+        assert plots.few_shot(few).get_title() == "Few-shot against zero-shot, n = 1,200"
+        assert plots.coverage(evaluation, title="mine").get_title() == "mine, n = 12"
+        assert plots.coverage(evaluation, title="mine (n = 12)").get_title() == "mine (n = 12)"
+
+
+class TestManyAndLong:
+    def test_the_most_frequent_confusions_as_bars(self):
+        ax = plots.confusion(mixed_up(50), top=3)
+        pairs = plots.confused_pairs(mixed_up(50)).head(3)
+        assert [bar.get_width() for bar in ax.patches] == pairs["pictures"].tolist() and ax.yaxis_inverted()
+        names = [w.replace("\n", " ") for w in words(ax.get_yticklabels())]
+        assert names == [f"{p.true} → {p.predicted}" for p in pairs.itertuples()]
+        assert words(ax.texts)[0] == f"12 of {mixed_up(50).iloc[3].sum():.0f}"
+        assert ax.get_title().startswith("The 3 most frequent of ")
+        assert "no mistakes" in words(plots.confusion(pd.DataFrame(np.eye(2, dtype=int)), top=5).texts)
+        with pytest.raises(ValueError, match="top=0; top must be a whole number from 1 to 40"):
+            plots.confusion(mixed_up(6), top=0)
+
+    def test_the_colours_of_a_confusion_end_where_the_shares_do(self):
+        half = pd.DataFrame(np.full((50, 50), 1), NAMES[:50], NAMES[:50])
+        ax = plots.confusion(half)
+        assert ax.images[0].get_clim() == pytest.approx((0, 0.02))
+        width, height = ax.figure.get_size_inches()
+        assert max(width, height) <= 8  # as wide as a page
+
+    def test_rows_are_as_high_as_their_names(self):
+        names = ["a prompt that goes on and on " * 6, "short", "brief", "another prompt that is long " * 5]
+        table = pd.DataFrame({"accuracy": [0.9, 0.8, 0.7, 0.6], "low": 0.5, "high": 1.0}, index=names)
+        report = pd.DataFrame({"recall": [0.9, 0.8, 0.7, 0.6]}, index=names)
+        for ax in (
+            plots.ranking(table),
+            plots.before_after(report, report),
+            plots.prediction(PIXELS, dict(zip(names, [0.4, 0.3, 0.2, 0.1], strict=True))),
+        ):
+            assert not overlaps(ax.get_yticklabels(), ax.figure)
+            assert np.ptp(np.diff(ax.get_yticks())) > 0.3  # the rows differ in height
+
+    def test_ranking_draws_paired_differences(self):
+        rng = np.random.default_rng(0)
+        base = rng.random(300) < 0.9
+        table = compare_right({"bare": base, "best": base | (rng.random(300) < 0.5), "same": base, "hat": ~base})
+        ax = plots.ranking(table)
+        assert words(ax.get_yticklabels()) == ["best", "bare", "same", "hat"]
+        best, hat = table.loc["best"], table.loc["hat"]
+        said = words(ax.texts)
+        ends = f"({best['difference_low']:+.3f} to {best['difference_high']:+.3f})"
+        assert said[0] == f"{best['accuracy']:.3f}, {best['difference']:+.3f} {ends} better"
+        assert said[1].endswith("the reference") and said[2].endswith("not told apart") and said[3].endswith("worse")
+        assert [row[:, 0].tolist() for row in bars(ax)][::3] == [
+            pytest.approx([row["difference_low"], row["difference_high"]]) for row in (best, hat)
+        ]
+        marks = {line.get_marker(): to_hex(line.get_color()).upper() for line in ax.lines}
+        assert marks["^"] == plots.RIGHT and marks["v"] == plots.WRONG and marks["o"] == plots.NEUTRAL.upper()
+        assert ax.get_xlabel().startswith("difference of accuracy to bare on the same pictures")
+        accuracies = plots.ranking(table[["accuracy", "low", "high"]])
+        assert words(accuracies.texts)[0].startswith(f"{best['accuracy']:.3f} (")
+
+    def test_a_change_of_one_picture_is_not_called_better(self):
+        y, names = np.repeat([0, 1], 50), ["cat", "dog"]
+        first, second = np.full((100, 2), 0.5), np.full((100, 2), 0.5)
+        first[:, 0] = np.r_[np.full(49, 0.9), 0.1, np.full(50, 0.9)]
+        second[:, 0] = np.r_[np.full(50, 0.9), np.full(50, 0.1)]
+        before, after = (zsc.evaluation.evaluate(y, np.c_[p[:, 0], 1 - p[:, 0]], names) for p in (first, second))
+        ax = plots.before_after(before, after)
+        assert words(ax.texts) == ["+0.02 better, 1 of 50, not told apart", "+1.00 better, 50 of 50"]
+        assert [to_hex(t.get_color()).upper() for t in ax.texts] == [plots.NEUTRAL, plots.RIGHT]
+        assert words(plots.before_after(before.report, after.report).texts)[0] == "+0.02 better, 1 of 50"
+        assert words(plots.before_after(before, after, metric="precision").texts)[1].startswith("+")
+
+    def test_titles_break_at_words_and_evenly(self):
+        ax = plots.embedding_map(
+            np.eye(2), ["a", "b"], title="PCA, 61% of the variance: toy on drawn-animals test " * 2
+        )
+        lines = ax.get_title().split("\n")
+        assert len(lines) > 1 and not any(line.endswith("-") for line in lines)
+        assert min(map(len, lines)) > 0.6 * max(map(len, lines))
+        assert style.wrap_evenly("a title of several words test", 26) == "a title of several\nwords test"
+
+    def test_letters_that_no_font_has_do_not_warn(self, recwarn):
+        names = ["\N{CAT FACE} cat", "\u732b", "\u72ac", "\u05e9\u05dc\u05d5\u05dd", "\N{THAI CHARACTER KO KAI}"]
+        ax = plots.prediction(PIXELS, dict.fromkeys(names, 0.2), title="\u732b")
+        ax.figure.canvas.draw()
+        assert not [w for w in recwarn if "Glyph" in str(w.message)]
+        assert len(set(words(ax.get_yticklabels()))) == 5 and "\N{CAT FACE} cat" in words(ax.get_yticklabels())
+        assert "\u732b" in plots.describe(ax)  # the description has every letter
+
+    def test_little_is_not_nothing(self):
+        ax = plots.prediction(PIXELS, {"a": 0.996, "b": 0.0039, "c": 0.0})
+        assert words(ax.texts) == ["0.00", "< 0.01", "1.00"]
+
+
+class TestPicturesInWords:
+    def test_a_grid_marks_its_query_and_notes(self, colour_dataset):
+        figure = plots.sample_grid(colour_dataset.head(3), notes=["", "cosine 0.62", "cosine 0.55"], query=0)
+        assert captions(figure) == ["the query: red", "green\ncosine 0.62", "blue\ncosine 0.55"]
+        assert words(figure.axes[0].texts) == ["?"] and not figure.axes[1].texts
+        edges = [ax.spines["left"].get_linewidth() for ax in figure.axes[:3]]
+        assert edges[0] > 2 * edges[1] == 2 * edges[2]
+        with pytest.raises(ValueError, match="pictures holds 3 and notes holds 1; both must hold the same number"):
+            plots.sample_grid(colour_dataset.head(3), notes=["a"])
+        with pytest.raises(ValueError, match="query=3; query must be a whole number from 0 to 2"):
+            plots.sample_grid(colour_dataset.head(3), query=3)
+
+    def test_captions_break_where_a_reader_would(self):
+        row = {"y_true": 0, "y_pred": 1, "proba": 0.7, "y_pred_token": "a photo of a fox"}
+        row |= {"proba_wild animal": 0.28, "proba_photographer": 0.7}
+        names = ["wild animal", "photographer"]
+        text, _ = plots.caption(row, names)
+        assert text == "wrong: wild animal\n→ photographer\np = 0.70\nthen wild animal, 0.28"
+        assert plots.caption(row, ["glasses", "no glasses"])[0].startswith("wrong: glasses\n→ no glasses\n")
+        other, _ = plots.caption(row | {"y_pred": 0}, names)
+        assert other.endswith("then\nphotographer, 0.70")  # the number stays with its name
+        assert plots.caption(row, names, prompt=True)[0].endswith("\nby “a photo of a fox”")
+
+    def test_a_gallery_shows_the_prompt_that_decided(self, evaluation):
+        assert captions(plots.gallery(evaluation, prompts=True))[0].count("\n") == 3
+        assert "by “" not in "".join(captions(plots.gallery(evaluation)))
+
+
+class TestMapsInWords:
+    def test_pictures_stand_at_the_rows(self, tmp_path):
+        pictures = [np.full((30, 60, 3), 200, np.uint8), tmp_path / "gone.png", Image.new("RGB", (9, 9), "red")]
+        ax = plots.similarity(np.eye(3)[:, :2] / 3, list("abc"), ["x", "y"], pictures=pictures)
+        ax.figure.canvas.draw()
+        boxes = [a for a in ax.artists if isinstance(a, AnnotationBbox)]
+        assert [box.xy for box in boxes] == [(0, 0.5), (0, 1.5), (0, 2.5)]
+        shown = [np.asarray(box.offsetbox.get_data())[0, 0].tolist() for box in boxes]
+        assert shown == [[200] * 3, [235] * 3, [255, 0, 0]]  # one that is lost is grey
+        names = [t.get_window_extent() for t in ax.get_yticklabels()]
+        for box, name in zip(boxes, names, strict=True):
+            seen = box.get_window_extent()
+            assert name.x1 < seen.x0 < seen.x1 < ax.get_window_extent().x0 + 1
+            assert name.y0 < (seen.y0 + seen.y1) / 2 < name.y1
+        with pytest.raises(ValueError, match="rows holds 3 and pictures holds 1"):
+            plots.similarity(np.eye(3), list("abc"), list("xyz"), pictures=pictures[:1])
+
+    def test_the_highest_of_each_row_is_framed(self):
+        values = np.array([[0.1, 0.3, 0.2], [0.9, 0.3, 0.2]])
+        ax = plots.similarity(values, ["a", "b"], ["x", "y", "z"])
+        assert [(int(p.get_x()), int(p.get_y())) for p in ax.patches] == [(1, 0), (0, 1)]
+        assert not plots.similarity(values[:, :1], ["a", "b"], ["x"]).patches
+
+    def test_colours_begin_at_zero_or_where_they_are_told(self):
+        low = np.array([[0.36, 0.41, 0.52]])
+        assert plots.similarity(low, ["a"], list("xyz")).collections[0].get_clim() == (0, 0.52)
+        assert plots.similarity(low - 0.5, ["a"], list("xyz")).collections[0].get_clim() == pytest.approx((-0.14, 0.02))
+        ax = plots.similarity(low, ["a"], list("xyz"), limits=(-0.5, 1))
+        assert ax.collections[0].get_clim() == (-0.5, 1)
+
+    def test_of_a_symmetric_table_half_is_drawn(self):
+        values = np.array([[1, 0.5, 0.2], [0.5, 1, 0.3], [0.2, 0.3, 1]])
+        ax = plots.similarity(values, list("abc"), list("abc"))
+        assert words(ax.texts) == ["1.00", "0.50", "1.00", "0.20", "0.30", "1.00"] and not ax.patches
+        assert len(plots.similarity(values, list("abc"), list("xyz")).texts) == 9
+
+    def test_islands_are_named_where_they_lie(self):
+        rng = np.random.default_rng(0)
+        middles = np.array([[0, 0], [20, 0], [0, 20]])
+        points = np.concatenate([rng.normal(m, 1, (40, 2)) for m in middles])
+        points[0] = [60, 60]  # a stray picture does not move the name
+        ax = plots.embedding_map(points, np.repeat(["cat", "dog", "wild"], 40))
+        assert words(ax.texts) == ["cat", "dog", "wild"] and not len(ax.get_xticks()) and not len(ax.get_yticks())
+        assert ax.get_xlabel() == ax.get_ylabel() == ""
+        for text, middle in zip(ax.texts, middles, strict=True):
+            assert np.linalg.norm(np.array(text.xy) - middle) < 2
+
+    def test_names_on_a_map_never_overlap(self):
+        ax = plots.embedding_map(np.random.default_rng(0).random((200, 2)) / 50, np.repeat(NAMES[:20], 10))
+        assert 0 < len(ax.texts) < 20 and not overlaps(ax.texts, ax.figure)
+
+    def test_texts_carry_their_names_and_partners_are_joined(self):
+        points = np.array([[0, 0], [1, 1], [0.5, 0.2], [0.9, 1.2]])
+        kinds = ["image", "image", "text", "text"]
+        options = {"modality": kinds, "names": ["", "", "a cat", "a dog"], "pairs": [(0, 2), (1, 3)]}
+        ax = plots.embedding_map(points, ["cat", "dog"] * 2, **options)
+        assert {t.get_text(): tuple(t.xy) for t in ax.texts} == {"a cat": (0.5, 0.2), "a dog": (0.9, 1.2)}
+        (hairs,) = [c for c in ax.collections if isinstance(c, LineCollection)]
+        assert [s.tolist() for s in hairs.get_segments()] == [[[0, 0], [0.5, 0.2]], [[1, 1], [0.9, 1.2]]]
+        assert max(hairs.get_linewidths()) < 1
+        with pytest.raises(ValueError, match="points holds 4 and names holds 1"):
+            plots.embedding_map(points, list("abcd"), names=["a"])
+        with pytest.raises(ValueError, match="pairs runs from 0 to 4"):
+            plots.embedding_map(points, list("abcd"), pairs=[(0, 4)])
+
+    def test_many_texts_do_not_cover_the_pictures(self):
+        few, many = (
+            plots.embedding_map(np.zeros((2 * n, 2)), ["a"] * 2 * n, modality=["image"] * n + ["text"] * n)
+            for n in (5, 100)
+        )
+        sizes = [[c.get_sizes()[0] for c in ax.collections] for ax in (few, many)]
+        assert sizes[0][1] > 3 * sizes[1][1] > 3 * sizes[1][0]
+
+
+DESCRIBED = {
+    "confusion": (lambda e: plots.confusion(e), "11 right of 12 pictures of 3 classes; most confused: blue → red (1)"),
+    "reliability": (lambda e: plots.reliability(e), "accuracy 0.917, in "),
+    "coverage": (lambda e: plots.coverage(e), "accuracy 0.917 where 100% are answered"),
+    "before": (lambda e: plots.before_after(e, e), "red no change; green no change; blue no change"),
+    "gallery": (lambda e: plots.gallery(e, only="errors"), "1 wrong of 12: wrong: blue → red p = "),
+    "ranking": (lambda e: plots.ranking(compare_right({"a": e.right, "b": e.right})), "of 2, a 0.917; b 0.917"),
+    "prediction": (lambda _: plots.prediction(PIXELS, {"$a$": 0.9, "b": 0.1}), "probabilities: $a$ 0.90, b 0.10"),
+    "similarity": (lambda _: plots.similarity(np.eye(2), ["a", "b"], ["x", "y"]), "2 x 2 cosines from 0.00 to 1.00"),
+    "map": (lambda _: plots.embedding_map(np.eye(2), ["a", "b"]), "2 pictures of 2 classes in two dimensions"),
+    "few-shot": (lambda _: plots.few_shot(FEW, zero_shot=0.4), "mean of seeds 0.500 to 0.700, zero-shot, 0.400"),
+    "learning": (lambda _: plots.learning_curve(LOG), "loss from 3.000 to 1.000, accuracy from 0.100 to 0.750"),
+}
+FEW = pd.DataFrame({"shots": [1, 2], "seed": 0, "accuracy": [0.5, 0.7]})
+LOG = pd.DataFrame({"step": [0, 20], "loss": [3.0, 1.0], "accuracy": [0.1, 0.75]})
+
+
+class TestDescriptions:
+    @pytest.mark.parametrize("name", DESCRIBED)
+    def test_a_figure_says_what_it_shows(self, name, evaluation):
+        draw, said = DESCRIBED[name]
+        drawn = draw(evaluation)
+        told = plots.describe(drawn)
+        assert said in told and told.endswith(".") and "\n" not in told
+        title = getattr(drawn, "get_suptitle", getattr(drawn, "get_title", None))()
+        assert told.startswith(title.replace("\n", " "))
+        assert plots.describe(drawn.figure) == told
+
+    def test_several_axes_and_figures_of_others(self, evaluation):
+        figure, (left, right) = plt.subplots(1, 2)
+        plots.confusion(evaluation, ax=left)
+        assert "11 right" in plots.describe(figure)
+        plots.coverage(evaluation, ax=right)
+        assert plots.describe(figure).count("n = 12: ") == 2
+        assert plots.describe(plt.figure()) == "a figure"
+        assert plots.describe(plt.subplots()[1].set(title="mine")[0].axes) == "mine"
+
+    def test_a_notebook_keeps_the_description_as_alternative_text(self, evaluation):
+        ax = plots.confusion(evaluation)
+        formatter = DisplayFormatter()
+        formatter.formatters["image/png"].for_type(Figure, lambda figure: print_figure(figure, base64=True))
+        data, metadata = formatter.format(ax.figure)
+        output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=[output])])
+        page, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
+        (alt,) = re.findall(r'<img alt="([^"]*)"', page)
+        assert html.unescape(alt) == plots.describe(ax) and "11 right of 12" in alt
+
+    def test_a_figure_of_the_caller_carries_its_description_and_can_be_kept(self, evaluation):
+        figure, ax = plt.subplots()
+        told = plots.describe(plots.confusion(evaluation, ax=ax))
+        assert figure._repr_mimebundle_() == ({}, {"image/png": {"alt": told}})
+        kept = pickle.loads(pickle.dumps(figure))
+        assert kept.axes[0].get_title() == ax.get_title()
+
+    def test_a_file_says_what_it_shows(self, evaluation, tmp_path):
+        told = plots.describe(plots.confusion(evaluation))
+        paths = {k: plots.save(plots.confusion(evaluation), tmp_path / f"c.{k}") for k in ("png", "svg", "pdf")}
+        with Image.open(paths["png"]) as picture:
+            known = picture.text
+        assert known["Description"] == told and known["Software"].startswith("zsc, Matplotlib ")
+        assert known["Title"] == "Confusion, counts, colours test, classified by colours, n = 12"
+        assert known["Model"] == "colours" and known["Dataset"] == "colours test"
+        svg = html.unescape(paths["svg"].read_text(encoding="utf-8"))
+        assert told in svg and "model colours; dataset colours test" in svg
+        assert b"classified by colours" in paths["pdf"].read_bytes()
+
+    def test_pictures_for_print(self, evaluation, tmp_path):
+        sizes = []
+        for dpi in (110, 300):
+            with Image.open(plots.save(plots.coverage(evaluation), tmp_path / "c.png", dpi=dpi)) as picture:
+                sizes.append(picture.width)
+                assert picture.info["dpi"][0] == pytest.approx(dpi, abs=1)
+        assert sizes == [880, 2400]
+        with pytest.raises(ValueError, match="dpi=5000; dpi must be a whole number from 20 to 600"):
+            plots.save(plots.coverage(evaluation), tmp_path / "c.png", dpi=5000)

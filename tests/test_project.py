@@ -28,7 +28,7 @@ MODULES = sorted((ROOT / "zsc").rglob("*.py"))
 NAMES = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in MODULES}
 CONDA_NAMES = {"pytorch": "torch"}
 FLOORS = [  # imports go down only; a room may import its own floor
-    {"files", "images", "checks", "prompts", "drawings", "store", "statistics", "calibration"},
+    {"files", "images", "checks", "prompts", "drawings", "store", "statistics", "calibration", "published"},
     {"datasets", "models", "scoring", "plots"},
     {"embeddings", "evaluation"},
     {"classifier", "probes"},

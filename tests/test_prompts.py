@@ -3,6 +3,7 @@
 import json
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import zsc
+from zsc.cli import _options
+from zsc.explorer.session import ExplorerSession
 from zsc.prompts import (
     ClassPrompts,
+    advice_on,
     check_prompts,
     default_prompts,
     prompt_set,
@@ -258,7 +263,6 @@ def test_a_file_may_hold_names_and_templates(tmp_path):
     [
         ("", "holds no prompts"),
         ("- a\n- b\n", "holds no prompts"),
-        ("cat: a cat\n", "class_names holds 1; pass two or more"),
         ("cat: a cat\ndog: []\n", "class 'dog' has no prompt"),
         ("no: no glasses\nyes: glasses\n", "the key False is not a text; put it in quotes"),
         ("cat: a cat\ndog: ''\n", "prompt '' is empty"),
@@ -282,6 +286,12 @@ def test_a_wrong_file_is_one_sentence_that_names_it(tmp_path, text, reason):
     assert "p.yaml" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_class_alone_is_written_and_read(tmp_path):
+    alone = ClassPrompts.from_names(["dog"], ["a photo of a {}"])
+    assert alone.texts == {"dog": ["a photo of a dog"]}
+    assert ClassPrompts.load(alone.save(tmp_path / "p.yaml")) == alone
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.yaml: no such prompts file"):
         ClassPrompts.load(tmp_path / "none.yaml")
@@ -290,7 +300,7 @@ def test_a_missing_file(tmp_path):
 @pytest.mark.parametrize(
     ("names", "templates", "reason"),
     [
-        (["cat"], ["a {}"], "class_names holds 1; pass two or more"),
+        ([], ["a {}"], "class_names holds 0; pass one or more"),
         (["cat", "cat"], ["a {}"], "class_names holds 'cat' more than once"),
         (["cat", " "], ["a {}"], "class_names holds ' ' at position 1"),
         (["cat", "dog"], ["a photo"], "exactly one {}"),
@@ -390,6 +400,32 @@ class TestAdvice:
         table = check_prompts(ClassPrompts.from_texts({"a": text, "b": "a plain sentence"}))
         assert table["warning"].tolist() == [warning] and table["prompt"].tolist() == [text]
         assert table["class_name"].tolist() == ["a"] and table["advice"][0].endswith(".")
+
+    @pytest.mark.parametrize(
+        ("languages", "text", "warning"),
+        [
+            ("English", "一只猫", "no English script"), ("English", "a cat", ""),
+            ("English", "a γ", "no English script"), ("many", "一只猫", ""), ("many", "собака", ""),
+            ("many", "kedi γάτα", ""), ("many", "a cat", ""),
+            ("Chinese", "一只猫", ""), ("Chinese", "一张iPhone的照片", ""), ("Chinese", "42 %", ""),
+            ("Chinese", "a photo of a cat", "no Chinese script"), ("Chinese", "собака", "no Chinese script"),
+        ],
+    )  # fmt: skip
+    def test_scripts_are_those_of_the_model(self, languages, text, warning, colours):
+        """A multilingual model reads all; a Chinese one wants a letter of its own, beside names in Latin."""
+        colours.info = replace(colours.info, languages=languages)
+        prompts = ClassPrompts.from_texts({"a": text, "b": "10 %"})
+        for table in (advice_on(prompts, colours), _options.advice_on(colours, prompts)):
+            assert table["warning"].tolist() == ([warning] if warning else [])
+            assert all(f"learned from {languages} captions; write it in {languages}" in a for a in table["advice"])
+
+    @pytest.mark.parametrize(("languages", "warnings"), [("English", 1), ("many", 0)])
+    def test_so_are_a_classifiers_and_the_explorers(self, languages, warnings, colours, colour_dataset):
+        colours.info = replace(colours.info, languages=languages)
+        texts = {"red": "a red 猫", "green": "green", "blue": "blue"}
+        assert len(zsc.ZeroShotClassifier(texts, colours).advice) == warnings
+        session = ExplorerSession(zsc.embed_images(colours, colour_dataset, progress=False), colours)
+        assert len(session.ask(texts).notes) == warnings
 
     @pytest.mark.parametrize("text", ["a photo of a cat", "café", "northern nose", "a knot", "golf ball", "notebook"])
     def test_what_is_not(self, text):

@@ -84,7 +84,7 @@ class TestCompare:
             assert table.loc[name, "accuracy"] == evaluation.accuracy
             assert (table.loc[name, "low"], table.loc[name, "high"]) == evaluation.interval
             assert table.loc[name, "macro_recall"] == pytest.approx(evaluation.macro_recall)
-        assert table.loc["good", "verdict"] == "better than bad" and table.loc["good", "p_value"] < 0.001
+        assert table.loc["good", "verdict"] == "better than 'bad'" and table.loc["good", "p_value"] < 0.001
         row = table.loc["good"]
         assert (row["model"], row["dataset"], row["reference"]) == ("colours", "colours test", "bad")
         assert row["prompts"]["red"] == ["red"] and (row["pooling"], row["matched_by"]) == ("mean", "name")
@@ -105,7 +105,7 @@ class TestCompare:
                                 model=model)  # fmt: skip
         assert (table["baseline"] == 40 / 60).all() and table["accuracy"].tolist() == [40 / 60, 10 / 60]
         sentence = "not shown to be better than always naming the most frequent class (0.667)"
-        assert table["verdict"].tolist() == [f"reference; {sentence}", f"worse than blind; {sentence}"]
+        assert table["verdict"].tolist() == [f"reference; {sentence}", f"worse than 'blind'; {sentence}"]
 
     def test_a_good_prompt_is_not_called_hopeless(self, embeddings, model):
         table = compare_prompts(embeddings, {"good": GOOD, "again": GOOD}, model=model)
@@ -260,4 +260,4 @@ def test_the_fifteen_photographs(conse):
     candidates = {"A": prompt_set("afhq-a"), "B max": b, "B mean": dataclasses.replace(b, pooling="mean")}
     table = compare_prompts(embeddings, candidates, model=conse)
     assert table["accuracy"].round(2).tolist() == [0.87, 1.0, 0.87]
-    assert (table["verdict"].iloc[1:] == "15 images cannot tell it from A").all()
+    assert (table["verdict"].iloc[1:] == "15 images cannot tell it from 'A'").all()

@@ -10,6 +10,7 @@ from scipy.stats import binom, binomtest, multinomial
 
 from zsc.evaluation import holm, images_needed, mcnemar, paired_bootstrap, paired_interval, wilson_interval
 from zsc.selection import choose_repeatedly, compare_right
+from zsc.statistics import next_right
 
 
 def agreeing(rng, n, first, second, apart):
@@ -43,6 +44,19 @@ def test_wilson_covers(n, accuracy):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n", [5, 17, 1000])
+def test_the_next_hundred_fall_where_they_are_expected(n):
+    """Whatever the true accuracy, about 95 of 100 times; the Wilson interval alone would be far too narrow for that."""
+    rng = np.random.default_rng(n)
+    truth = rng.random(1000)
+    correct, following = rng.binomial(n, truth), rng.binomial(100, truth)
+    ends = np.array([next_right(c, n) for c in correct.tolist()])
+    assert 0.93 < np.mean((ends[:, 0] <= following) & (following <= ends[:, 1])) < 0.99
+    if n == 1000:
+        wilson = 100 * np.array([wilson_interval(c, n) for c in correct.tolist()])
+        assert np.mean((wilson[:, 0] <= following) & (following <= wilson[:, 1])) < 0.7
+
+
 class TestPairedInterval:
     SHARES = ((0.02, 0), (0.05, 0), (0.05, 0.01), (0.1, 0.02), (0.2, 0.05), (0.2, 0.2), (0.45, 0.45), (0.9, 0.02))
 
@@ -269,10 +283,10 @@ def test_the_comparison_table():
     assert row["difference_low"] < row["difference"] < row["difference_high"]
     assert (row["difference_low"], row["difference_high"]) == paired_interval(better, base)
     assert row["p_value"] == mcnemar(better, base) and row["p_adjusted"] == 2 * row["p_value"]
-    assert row["verdict"] == "better than base"
-    assert table.loc["copy", "verdict"] == "400 images cannot tell it from base"
+    assert row["verdict"] == "better than 'base'"
+    assert table.loc["copy", "verdict"] == "400 images cannot tell it from 'base'"
     other = compare_right({"base": base, "better": better}, reference="better")
-    assert other.loc["base", "verdict"] == "worse than better" and (other["reference"] == "better").all()
+    assert other.loc["base", "verdict"] == "worse than 'better'" and (other["reference"] == "better").all()
     with pytest.raises(ValueError, match="reference='none'; .* base, better"):
         compare_right({"base": base, "better": better}, reference="none")
 
@@ -280,12 +294,12 @@ def test_the_comparison_table():
 def test_a_row_says_why_a_small_p_value_alone_is_not_enough():
     first, second = counted(17, 7, 0)
     alone = compare_right({"names": second, "sentence": first}).loc["sentence"]
-    assert alone["verdict"] == "better than names" and alone["difference_low"] > 0
+    assert alone["verdict"] == "better than 'names'" and alone["difference_low"] > 0
     many = compare_right({"names": second, "sentence": first} | {str(i): second for i in range(6)}).loc["sentence"]
     assert many["p_value"] < 0.05 < many["p_adjusted"]
-    assert many["verdict"] == "17 images cannot tell it from names after 7 comparisons"
+    assert many["verdict"] == "17 images cannot tell it from 'names' after 7 comparisons"
     lost = compare_right({"names": first[:6], "other": second[:6]}).loc["other"]
-    assert lost["difference_high"] < 0 and lost["verdict"] == "worse than names"
+    assert lost["difference_high"] < 0 and lost["verdict"] == "worse than 'names'"
 
 
 def test_right_predictions_may_be_lists_or_series():

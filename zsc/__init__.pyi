@@ -18,6 +18,7 @@ from .datasets import ImageDataset as ImageDataset
 from .datasets import load_dataset as load_dataset
 from .embeddings import ImageEmbeddings as ImageEmbeddings
 from .embeddings import embed_images as embed_images
+from .embeddings import embed_texts as embed_texts
 from .evaluation import Evaluation as Evaluation
 from .explorer import PromptExplorer as PromptExplorer
 from .images import ImageError as ImageError

@@ -1,4 +1,4 @@
-"""Calibration: do probabilities mean what they say? A temperature, a reliability table, and sets that cover as stated.
+"""Calibration: do probabilities mean what they say? A temperature, a reliability table, sets and thresholds that hold.
 
 Everything here is fitted on one part of the pictures and holds for pictures drawn in the same way; on other pictures,
 or after prompts were chosen on the same part, nothing is promised.
@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from scipy.stats import binom
 
 from zsc.checks import (
     check_choice,
@@ -26,8 +27,10 @@ from zsc.checks import (
     check_scores,
 )
 
+Labels = Sequence[int] | NDArray[np.int64]
 
-def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> float:
+
+def fit_temperature(scores: Any, y_true: Labels) -> float:
     """Fit the temperature T with which softmax(scores / T) has the lowest log loss.
 
     T is above 0; `zsc.scoring.to_proba(scores, 1 / T)` applies it, and the predicted classes stay the same. Raises
@@ -54,10 +57,8 @@ def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> f
             "or scores and labels have them in different orders; conformal_sets works for such a model, too."
         )
     if (given >= values.max(axis=1)).all():
-        raise ValueError(
-            "scores put the label of every picture first, so the log loss falls for ever with the temperature; pass "
-            "more pictures, some of them misclassified."
-        )
+        told = "scores put the label of every picture first, so the log loss falls for ever with the temperature"
+        raise ValueError(f"{told}; pass more pictures, some of them misclassified.")
     centre = -np.log(values.std(axis=1).mean())
 
     def loss(log_inverse: float) -> float:  # falls, then rises: the log loss is convex in 1 / T
@@ -67,7 +68,7 @@ def fit_temperature(scores: Any, y_true: Sequence[int] | NDArray[np.int64]) -> f
     return float(np.exp(-minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x))
 
 
-def reliability_table(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, bins: int = 10) -> pd.DataFrame:
+def reliability_table(y_true: Labels, proba: Any, *, bins: int = 10) -> pd.DataFrame:
     """Compare confidence, the highest probability of each row of `proba` (N, K), with accuracy, in bins of equal width.
 
     The table has one row per bin: low, high, n (the confidences above low, up to and including high), confidence
@@ -87,7 +88,7 @@ def reliability_table(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, 
     return pd.DataFrame(columns | {"gap": means[1] - means[0]})
 
 
-def expected_calibration_error(y_true: Sequence[int] | NDArray[np.int64], proba: Any, *, bins: int = 10) -> float:
+def expected_calibration_error(y_true: Labels, proba: Any, *, bins: int = 10) -> float:
     """Average the gap between confidence and accuracy over the bins of `reliability_table`, weighted by their pictures.
 
     It lies in [0, 1]. Chance alone keeps it above 0, and more so with few pictures and many bins.
@@ -120,7 +121,7 @@ class ConformalSets:
         """The mean of `sizes`: the smaller, the more the sets say."""
         return float(self.sizes.mean())
 
-    def empirical_coverage(self, y_true: Sequence[int] | NDArray[np.int64]) -> float:
+    def empirical_coverage(self, y_true: Labels) -> float:
         """Count how often the sets hold the label, in [0, 1]."""
         labels = check_labels(y_true, self.sets.shape[1])
         return float(self.sets[np.arange(check_same_length(sets=self.sets, y_true=labels)), labels].mean())
@@ -128,7 +129,7 @@ class ConformalSets:
 
 def conformal_sets(
     calibration_proba: Any,
-    y_cal: Sequence[int] | NDArray[np.int64],
+    y_cal: Labels,
     proba: Any,
     *,
     coverage: float = 0.9,
@@ -180,3 +181,37 @@ def _nonconformity(proba: NDArray[np.float64], method: str, rng: np.random.Gener
     back = np.empty_like(before)
     np.put_along_axis(back, order, before, axis=1)
     return back
+
+
+def choose_threshold(y_true: Labels, scores: Any, precision: float = 0.9, *, confidence: float = 0.95) -> float:
+    """Choose the lowest threshold at which a yes is right as often as wished, on new pictures drawn in the same way.
+
+    That fails with a probability of at most 1 - `confidence`. Exact binomial tests go down from the highest threshold
+    to the first that fails, from the fewest yeses that could pass, twice as many, four times and so on, which share the
+    risk (multi-start fixed-sequence testing: Angelopoulos et al., Learn then test, 2021). Infinite where none passes:
+    too few pictures (for .9 at least 29 yeses, all right), or a model that does not tell the class.
+
+    Parameters
+    ----------
+    y_true, scores
+        N labels, 1 (or True) where the class applies and 0 where not, and N scores, on which nothing else was chosen.
+    precision, confidence
+        The wished share of yeses that are right, and how sure it is to be, each in (0, 1).
+    """
+    labels = check_labels(np.asarray(y_true) + 0 if np.asarray(y_true).dtype == bool else y_true, 2)
+    values = check_scores(np.reshape(scores, (-1, 1)), 1)[:, 0]
+    n = check_same_length(y_true=labels, scores=values)
+    risk, precision = 1 - check_fraction(confidence, "confidence"), check_fraction(precision, "precision")
+    begins = int(max(1, 1 + np.log2(n * np.log(precision) / np.log(risk))))  # each doubles the yeses, up to all
+    fewest = int(np.ceil(np.log(risk / begins) / np.log(precision)))  # yeses, all of them right, that pass
+    order = np.argsort(-values, kind="stable")
+    ranks = np.arange(fewest, n)
+    below = values[order][ranks]  # the next score: given it, how many of those above it are right is binomial
+    above = np.searchsorted(-values[order], -below)  # fewer than the rank where scores are equal
+    right = np.r_[0, np.cumsum(labels[order])][above]
+    fails = np.flatnonzero(binom.sf(right - 1, above, precision) > risk / begins)
+    starts = fewest * 2 ** np.arange(begins) - fewest
+    starts = starts[starts < len(ranks)]
+    ends = np.append(fails, len(ranks))[np.searchsorted(fails, starts)]  # the first failure from each start on
+    lowest = ends[ends > starts].max(initial=0) - 1
+    return float(np.nextafter(below[lowest], np.inf)) if lowest >= 0 else np.inf

@@ -18,6 +18,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+Rows = NDArray[np.float32]  # embeddings, cosines or scores, one row per picture or text
+Indices = NDArray[np.int64]
 ROW_TOLERANCE = 1e-3  # what a row of probabilities may miss 1 by: float16 and printed tables pass
 UNIT_TOLERANCE = 1e-2  # what the length of an embedding may miss 1 by: float16 on a device passes
 LONGEST = 300  # letters of a value in a message
@@ -85,7 +88,7 @@ def as_list(values: Any, name: str, what: str = "items") -> list[Any]:
     return list(values)
 
 
-def as_indices(indices: Any, n: int, name: str = "indices") -> NDArray[np.int64]:
+def as_indices(indices: Any, n: int, name: str = "indices") -> Indices:
     """Return indices of N rows, shape (M,): of whole numbers from -N to N - 1, or a mask of N bools, or a slice.
 
     Raises TypeError for other values, and ValueError if a mask has another length, or an index is out of range.
@@ -137,11 +140,13 @@ def check_unique(names: Sequence[str], name: str) -> None:
         raise ValueError(f"{name} holds {short(text)} more than once; pass different names.")
 
 
-def check_class_names(class_names: Iterable[str], n_classes: int | None = None, name: str = "class_names") -> list[str]:
-    """Check class names: K different, non-empty texts, at least two (or just `n_classes`)."""
+def check_class_names(
+    class_names: Iterable[str], n_classes: int | None = None, name: str = "class_names", *, low: int = 2
+) -> list[str]:
+    """Check class names: K different, non-empty texts, at least `low` (or just `n_classes`)."""
     names = check_texts(class_names, name)
-    if len(names) < 2:
-        raise ValueError(f"{name} holds {len(names)}; pass two or more.")
+    if len(names) < low:
+        raise ValueError(f"{name} holds {len(names)}; pass {'two' if low == 2 else 'one'} or more.")
     if n_classes is not None and len(names) != n_classes:
         raise ValueError(f"{name} holds {len(names)} for {n_classes} classes; pass one for each class.")
     check_unique(names, name)
@@ -151,9 +156,7 @@ def check_class_names(class_names: Iterable[str], n_classes: int | None = None, 
 # Arrays.
 
 
-def check_labels(
-    y: Any, n_classes: int | None = None, name: str = "y_true", *, partial: bool = False
-) -> NDArray[np.int64]:
+def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true", *, partial: bool = False) -> Indices:
     """Check labels: whole numbers of shape (N,), N of at least 1, from 0 to K - 1 where `n_classes` is given.
 
     `partial` allows -1 (no label), and N of 0.
@@ -173,6 +176,29 @@ def check_labels(
     return labels.astype(np.int64, copy=False)
 
 
+def check_dataset_labels(y: Any, n_classes: int, name: str = "labels") -> NDArray[Any]:
+    """Check the labels of a data set: those of `check_labels`, or where a picture may have several classes a matrix.
+
+    Its shape is (N, K), int8: 1 where the class applies, 0 where it does not, -1 where that is not known.
+    """
+    labels = _as_array(y, name)
+    if labels.ndim != 2:
+        return check_labels(labels, n_classes, name, partial=True)
+    if labels.shape[1] != n_classes:
+        raise ValueError(f"{name} has shape {labels.shape}; pass one column for each of the {n_classes} classes.")
+    if labels.dtype.kind not in "biu" or (labels.size and not -1 <= labels.min() <= labels.max() <= 1):
+        raise ValueError(f"{name} must hold 1 where a class applies, 0 where it does not, -1 where nobody knows.")
+    return labels.astype(np.int8)
+
+
+def check_thresholds(given: Any, n_classes: int) -> Floats:
+    """Check thresholds: one number for all of K classes, or one for each; infinite for never; shape (K,)."""
+    values = _as_numbers(given, "thresholds").astype(np.float64)
+    if values.shape not in {(), (n_classes,)} or np.isnan(values).any():
+        raise ValueError(f"thresholds={short(given)}; pass one number, or one for each of the {n_classes} classes.")
+    return np.full(n_classes, values)
+
+
 def check_every_class(y: NDArray[np.int64], n_classes: int, name: str = "y_true") -> None:
     """Check that each of the K classes has at least one label."""
     missing = np.flatnonzero(np.bincount(y, minlength=n_classes) == 0)
@@ -180,28 +206,22 @@ def check_every_class(y: NDArray[np.int64], n_classes: int, name: str = "y_true"
         raise ValueError(f"{name} holds no label of class {missing[0]}; each of the {n_classes} classes must have one.")
 
 
-def check_scores(
-    scores: Any, n_classes: int | None = None, name: str = "scores", *, partial: bool = False
-) -> NDArray[np.float64]:
+def check_scores(scores: Any, n_classes: int | None = None, name: str = "scores", *, partial: bool = False) -> Floats:
     """Check scores: finite numbers of shape (N, K), N of at least 1, K of at least 2 (or `n_classes`); float64 out.
 
     `partial` allows rows that are NaN throughout (no answer), and N of 0.
     """
     values = _as_numbers(scores, name)
-    if values.ndim != 2 or not (len(values) or partial) or values.shape[1] < 2:
-        raise ValueError(
-            f"{name} has shape {values.shape}; pass (N, K): one row per picture, one column for each of 2 or more "
-            "classes."
-        )
+    if values.ndim != 2 or not (len(values) or partial) or values.shape[1] < min(n_classes or 2, 2):
+        wanted = f"one row per picture, one column for each of {min(n_classes or 2, 2)} or more classes"
+        raise ValueError(f"{name} has shape {values.shape}; pass (N, K): {wanted}.")
     if n_classes is not None and values.shape[1] != n_classes:
         raise ValueError(f"{name} has {values.shape[1]} columns; pass one for each of the {n_classes} classes.")
     _check_finite(values, name, partial=partial)
     return values.astype(np.float64, copy=False)
 
 
-def check_proba(
-    proba: Any, n_classes: int | None = None, name: str = "proba", *, partial: bool = False
-) -> NDArray[np.float64]:
+def check_proba(proba: Any, n_classes: int | None = None, name: str = "proba", *, partial: bool = False) -> Floats:
     """Check probabilities: scores (see `check_scores`) in [0, 1], rows that add up to 1 (within 0.001), as given."""
     values = check_scores(proba, n_classes, name, partial=partial)
     sums = values.sum(axis=1)
@@ -217,9 +237,7 @@ def check_proba(
     return values
 
 
-def check_embeddings(
-    values: Any, name: str = "embeddings", dim: int | None = None, *, partial: bool = False
-) -> NDArray[np.float32]:
+def check_embeddings(values: Any, name: str = "embeddings", dim: int | None = None, *, partial: bool = False) -> Rows:
     """Check embeddings: finite rows of length 1 (within 0.01), shape (N, D), N and D of at least 1; float32 out.
 
     `partial` allows rows of nothing but NaN (pictures that failed), and N of 0.
@@ -235,10 +253,8 @@ def check_embeddings(
     wrong = np.flatnonzero(np.abs(lengths - 1) > UNIT_TOLERANCE)  # NaN is not
     if len(wrong):
         worst = wrong[np.abs(lengths[wrong] - 1).argmax()]
-        raise ValueError(
-            f"{name} has a row of length {lengths[worst]:.4g} (row {worst}); rows must be of length 1: divide each by "
-            "its length."
-        )
+        found = f"a row of length {lengths[worst]:.4g} (row {worst})"
+        raise ValueError(f"{name} has {found}; rows must be of length 1: divide each by its length.")
     return rows
 
 
@@ -274,10 +290,8 @@ def _check_finite(values: NDArray[Any], name: str, *, partial: bool = False) -> 
     if partial:
         bad &= ~np.isnan(values).all(axis=1)
     if bad.any():
-        raise ValueError(
-            f"{name} holds NaN or infinity in {int(bad.sum())} of {len(values)} rows (first: row {int(bad.argmax())}); "
-            "pass finite numbers, without pictures that failed."
-        )
+        where = f"{int(bad.sum())} of {len(values)} rows (first: row {int(bad.argmax())})"
+        raise ValueError(f"{name} holds NaN or infinity in {where}; pass finite numbers, without pictures that failed.")
 
 
 # What nobody can change, and JSON.

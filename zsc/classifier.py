@@ -7,27 +7,40 @@ The text is encoded once, when the classifier is made; pictures go through in ba
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from zsc.checks import check_choice, check_same_length, frozen
+from zsc.calibration import choose_threshold
+from zsc.checks import (
+    check_choice,
+    check_class_names,
+    check_count,
+    check_fraction,
+    check_same_length,
+    check_thresholds,
+    frozen,
+    short,
+)
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images
+from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images, embed_texts
 from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
 from zsc.models import as_encoder
-from zsc.prompts import ClassPrompts, as_prompts, check_pooling, check_prompts
-from zsc.scoring import ClassMismatchError, class_weights, match_by, score_classes, to_proba
+from zsc.prompts import ClassPrompts, advice_on, as_prompts, check_pooling
+from zsc.scoring import TIE, ClassMismatchError, Match, class_weights, match_by, score_classes, to_proba
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-Pictures = ImageDataset | ImageEmbeddings | Sequence[ImageSource]
+Labelled = ImageDataset | ImageEmbeddings
+Pictures = Labelled | Sequence[ImageSource]
 
 
 class ZeroShotClassifier:
@@ -45,8 +58,15 @@ class ZeroShotClassifier:
         the rule that the prompts were published with, else "mean".
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
-    text_embeddings
-        Shape (M, D), one row per prompt, where they are known already; the attribute of this name is read-only.
+    text_embeddings, store
+        Shape (M, D), one row per prompt, where they are known already (the attribute of this name is read-only); and a
+        folder that keeps them, as in `zsc.embed_texts`.
+    multi_label
+        Whether a picture may show several of the classes, or none: each is a yes or a no by itself, also a class alone.
+    thresholds
+        With `multi_label`: the scores from which on the answer is yes; one number, or K, or what `fit_thresholds`
+        returned for this model and these prompts. Scores are a sigmoid head's probabilities (None: 0.5), else cosines
+        (None: call `fit_thresholds`).
 
     Examples
     --------
@@ -65,17 +85,37 @@ class ZeroShotClassifier:
         pooling: str | None = None,
         truncate: bool = False,
         text_embeddings: NDArray[np.float32] | None = None,
+        multi_label: bool = False,
+        thresholds: Evaluation | float | Sequence[float] | None = None,
+        store: str | Path | None = None,
     ) -> None:
         self.prompts = as_prompts(prompts)
+        self.multi_label = multi_label
+        check_class_names(self.prompts.class_names, low=1 if multi_label else 2)
         check_pooling(pooling, optional=True)
         self.pooling = pooling or self.prompts.pooling or "mean"
         self.model = as_encoder(model)
         if text_embeddings is None:
-            text_embeddings = self.model.encode_texts(self.prompts.prompts, truncate=truncate)
+            text_embeddings = embed_texts(self.model, self.prompts.prompts, store, truncate=truncate)
         self.text_embeddings = frozen(text_embeddings)
         check_same_length(text_embeddings=self.text_embeddings, prompts=self.prompts)
         if self.pooling == "mean":
             self.class_weights  # noqa: B018  # prompts that cancel each other out are refused here
+        self.thresholds = self._as_thresholds(thresholds)
+
+    def _as_thresholds(self, given: Any) -> NDArray[np.float64] | None:
+        """Return one threshold per class, shape (K,); those that were chosen for another model are refused."""
+        if given is not None and not self.multi_label:
+            raise ValueError("thresholds are for classes that do not exclude each other; pass multi_label=True, too.")
+        if isinstance(given, Evaluation):
+            its, own = given.made_by, (self.model.fingerprint, list(self.prompts.texts.items()), self.pooling)
+            if (its.fingerprint, list(its.prompts.items()), its.pooling) != own:
+                told = f"the thresholds were chosen for {its.model} ({its.fingerprint}), its prompts and pooling"
+                raise ValueError(f"{told}, not for these of {self.model.name} ({own[0]}); call fit_thresholds again.")
+            given = given.thresholds
+        if given is None and self.multi_label and self.model.info.head == "sigmoid":
+            given = 0.5
+        return None if given is None else check_thresholds(given, len(self.class_names))
 
     @property
     def class_names(self) -> list[str]:
@@ -94,9 +134,7 @@ class ZeroShotClassifier:
 
     @cached_property
     def _advice(self) -> pd.DataFrame:
-        tokenizer = getattr(self.model, "tokenizer", None)
-        options = {"count_tokens": tokenizer.count, "limit": tokenizer.limit} if tokenizer is not None else {}
-        return check_prompts(self.prompts, **options)
+        return advice_on(self.prompts, self.model)
 
     def embed(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
@@ -125,10 +163,8 @@ class ZeroShotClassifier:
         return pictures.without_failed() if on_error == "skip" else pictures
 
     def _scores(self, embeddings: ImageEmbeddings) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        scale = self.model.logit_scale
-        return score_classes(
-            embeddings.values, self.text_embeddings, self.prompts, pooling=self.pooling, logit_scale=scale
-        )
+        texts, scale = self.text_embeddings, self.model.logit_scale
+        return score_classes(embeddings.values, texts, self.prompts, pooling=self.pooling, logit_scale=scale)
 
     def predict_scores(self, pictures: Pictures) -> NDArray[np.float32]:
         """Score pictures: pooled cosines, before the logit scale, shape (N, K)."""
@@ -138,9 +174,26 @@ class ZeroShotClassifier:
         """Score pictures: `predict_scores` times the model's logit scale, shape (N, K)."""
         return self.predict_scores(pictures) * np.float32(self.model.logit_scale)
 
-    def predict_proba(self, pictures: Pictures) -> NDArray[np.float64]:
-        """Compute probabilities, shape (N, K): relative to these prompts, rows sum to 1."""
-        return to_proba(self.predict_scores(pictures), self.model.logit_scale)
+    def predict_proba(self, pictures: Pictures, kind: str | None = None) -> NDArray[np.float64]:
+        """Compute probabilities, shape (N, K).
+
+        "softmax": relative to these prompts, rows sum to 1. "sigmoid": of each class by itself, with the model's own
+        scale and bias; a model that was not trained so is refused. None: "sigmoid" with `multi_label`, else "softmax".
+        """
+        kind = check_choice(kind or ("sigmoid" if self.multi_label else "softmax"), ("softmax", "sigmoid"), "kind")
+        if kind == "softmax":
+            check_class_names(self.class_names)  # of one class it is 1 whatever the picture shows
+        bias = self._logit_bias() if kind == "sigmoid" else None
+        return to_proba(self.predict_scores(pictures), self.model.logit_scale, bias)
+
+    def _logit_bias(self) -> float:
+        bias = self.model.info.logit_bias
+        if bias is None:
+            ways = "use kind='softmax', or ZeroShotClassifier(..., multi_label=True) and fit_thresholds"
+            raise ValueError(f"{self.model.name} was trained with a softmax, not with sigmoids; {ways}.")
+        if self.pooling not in ("mean", "max"):
+            raise ValueError(f"pooling={self.pooling!r} gives no cosines for a sigmoid; use pooling='mean' or 'max'.")
+        return bias
 
     def answer(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
@@ -150,19 +203,79 @@ class ZeroShotClassifier:
         The result has one row per picture. Labels are indices into this classifier's `class_names`, whatever order the
         data set has them in, and -1 where it has other classes; `made_by.matched_by` says how they were matched.
         """
+        self._check_thresholds()
         embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
-        labels, matched_by = embeddings.labels, ""
-        if (labels != UNLABELLED).any():
+        shape = (len(embeddings), len(self.class_names))[: 1 + self.multi_label]
+        labels, matched_by = np.full(shape, UNLABELLED), ""
+        if (embeddings.labels != UNLABELLED).any():
             try:
-                match = match_by(embeddings.class_names, self.class_names)
+                labels, match = self._tied(embeddings.labels, embeddings.class_names)
                 match.tell()
-                labels, matched_by = np.where(labels == UNLABELLED, UNLABELLED, match.index[labels]), match.by
+                matched_by = match.by
             except ClassMismatchError as error:
-                labels, matched_by = np.full(len(embeddings), UNLABELLED), f"not at all: {error}"
+                matched_by = f"not at all: {error}"
+        made_by = self._made_by(embeddings, matched_by)
+        if self.multi_label:
+            scores, yes_from = self._yes_scores(embeddings), self.thresholds
+            return Evaluation(labels, scores, self.class_names, embeddings.paths, made_by, thresholds=yes_from)
         scores, deciding = self._scores(embeddings)
         tokens = np.array(self.prompts.prompts, dtype=object)[deciding]
-        proba, made_by = to_proba(scores, self.model.logit_scale), self._made_by(embeddings, matched_by)
+        proba = to_proba(scores, self.model.logit_scale)
         return Evaluation(labels, proba, self.class_names, embeddings.paths, made_by, tokens)
+
+    def _check_thresholds(self) -> None:
+        if self.multi_label and self.thresholds is None:
+            ways = "call fit_thresholds with labelled pictures, or pass thresholds"
+            raise ValueError(f"{self.model.name} gives cosines, of which none means yes by itself; {ways}.")
+
+    def _yes_scores(self, embeddings: ImageEmbeddings) -> NDArray[Any]:
+        """Score each class by itself, (N, K): by sigmoids where the model was trained with them, else by cosines."""
+        scores = self._scores(embeddings)[0]
+        is_sigmoid = self.model.info.head == "sigmoid"
+        return to_proba(scores, self.model.logit_scale, self._logit_bias()) if is_sigmoid else scores
+
+    def _tied(self, labels: NDArray[Any], names: Sequence[str]) -> tuple[NDArray[Any], Match]:
+        """Tie labels to this classifier's classes; with `multi_label` the data set may have more of them."""
+        if self.multi_label:
+            try:
+                match = match_by(self.class_names, names)
+            except ClassMismatchError:
+                theirs = f"the data set's {short(list(names))}; give it the same names: {TIE}"
+                told = f"the classifier's classes {short(self.class_names)} are not among {theirs}."
+                raise ClassMismatchError(told) from None
+            if labels.ndim == 2:
+                return labels[:, match.index], match
+            labels = labels[:, None]
+            return np.where(labels == UNLABELLED, UNLABELLED, labels == match.index), match
+        if labels.ndim == 2:
+            ways = "make the classifier with multi_label=True, or give each picture one label"
+            raise ClassMismatchError(f"a picture may have several of the classes {short(list(names))}; {ways}.")
+        match = match_by(names, self.class_names)
+        return np.where(labels == UNLABELLED, UNLABELLED, match.index[labels]), match
+
+    def fit_thresholds(
+        self, pictures: Labelled, precision: float = 0.9, *, confidence: float = 0.95, share: float = 0.5, seed: int = 0
+    ) -> Evaluation:
+        """Choose `thresholds` on one part of labelled pictures, and judge them on the other.
+
+        Each class gets the lowest threshold whose yeses are right as often as `precision` says, on new pictures and
+        with the given `confidence`, or an infinite one where none is that good: see `zsc.calibration.choose_threshold`.
+        `share` of the pictures choose; the result is that of the others, which had no say.
+        """
+        if not self.multi_label:
+            raise ValueError("thresholds are for classes that do not exclude each other; pass multi_label=True.")
+        embeddings = self._labelled(pictures).without_failed()
+        labels, _ = self._tied(embeddings.labels, embeddings.class_names)
+        n, scores = len(embeddings), self._yes_scores(embeddings)
+        order = np.random.default_rng(check_count(seed, "seed", low=0)).permutation(n)
+        chosen, held_out = np.split(order, [round(n * check_fraction(share, "share"))])
+        if not len(chosen) or not len(held_out):
+            raise ValueError(f"{n} pictures leave no part to choose on, or none to judge; pass more labelled pictures.")
+        columns = zip(labels[chosen].T, scores[chosen].T, strict=True)
+        self.thresholds = self._as_thresholds([choose_threshold(*c, precision, confidence=confidence) for c in columns])
+        judged, part = self.answer(embeddings.select(np.sort(held_out))), f"held out: {len(held_out)} of {n} pictures"
+        other = {**judged.made_by.other, "wished_precision": precision, "confidence": confidence}
+        return replace(judged, made_by=replace(judged.made_by, part=part, other=other))
 
     def classify(self, image: ImageSource, y_true: int | None = None, *, on_error: str = "raise") -> pd.DataFrame:
         """Classify one picture, whose label is `y_true` if it is known.
@@ -171,7 +284,8 @@ class ZeroShotClassifier:
         """
         label = np.array([UNLABELLED if y_true is None else y_true])
         one = ImageDataset([image], label, self.class_names, name="picture")
-        return self.predict(one, on_error=on_error)[list(COLUMNS)]
+        table = self.predict(one, on_error=on_error)
+        return table if self.multi_label else table[list(COLUMNS)]
 
     def predict(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
@@ -183,12 +297,7 @@ class ZeroShotClassifier:
         return self.answer(pictures, batch_size=batch_size, on_error=on_error, progress=progress).table
 
     def validate(
-        self,
-        dataset: ImageDataset | ImageEmbeddings,
-        max_images: int | None = None,
-        *,
-        batch_size: int = 32,
-        on_error: str = "raise",
+        self, dataset: Labelled, max_images: int | None = None, *, batch_size: int = 32, on_error: str = "raise"
     ) -> tuple[float, pd.DataFrame]:
         """Classify the first pictures of a labelled data set, with a progress bar, as the Glasses tutorial does.
 
@@ -199,12 +308,7 @@ class ZeroShotClassifier:
         return answer.select(~answer.failed).accuracy, answer.table
 
     def evaluate(
-        self,
-        pictures: ImageDataset | ImageEmbeddings,
-        *,
-        batch_size: int = 32,
-        on_error: str = "raise",
-        progress: bool = False,
+        self, pictures: Labelled, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
     ) -> Evaluation:
         """Classify labelled pictures and judge the result.
 
@@ -219,40 +323,44 @@ class ZeroShotClassifier:
         return answer.select(~answer.failed)
 
     def _answer_labelled(self, pictures: Any, max_images: int | None = None, **options: Any) -> Evaluation:
-        """Classify the first pictures; refuse what cannot be judged, before the work of embedding it."""
+        self._check_thresholds()
+        return self.answer(self._labelled(pictures, max_images, **options))
+
+    def _labelled(self, pictures: Any, max_images: int | None = None, **options: Any) -> ImageEmbeddings:
+        """Embed the first pictures; refuse what cannot be judged, before the work of embedding it."""
         if not isinstance(pictures, (ImageDataset, ImageEmbeddings)):
             raise TypeError(f"a {type(pictures).__name__} has no labels; pass an ImageDataset, or use predict.")
         if not len(pictures):
             raise ValueError("there are no pictures to judge; pass at least one with its label.")
-        if missing := int((np.asarray(pictures.labels) == UNLABELLED).sum()):
+        if missing := int((pictures.labels == UNLABELLED).reshape(len(pictures), -1).any(axis=1).sum()):
             raise ValueError(f"{missing} of {len(pictures)} pictures have no label; use predict for them.")
-        match_by(pictures.class_names, self.class_names)
+        self._tied(pictures.labels, pictures.class_names)
         embeddings = self.embed(pictures if max_images is None else pictures.head(max_images), **options)
         if embeddings.failed.all():
             reason = "".join(f"; first: {text}" for text in embeddings.failures["error"].head(1))
             raise ValueError(f"none of the {_left_out(embeddings)} pictures can be opened{reason}")
-        return self.answer(embeddings)
+        return embeddings
 
     def _made_by(self, embeddings: ImageEmbeddings, matched_by: str) -> Provenance:
         left_out, info = _left_out(embeddings), self.model.info
+        other: dict[str, Any] = {"left_out_examples": embeddings.failures["error"].head(3).tolist()} if left_out else {}
+        if self.multi_label:
+            other["scores"] = "cosine" if info.logit_bias is None else "sigmoid"
+        same = {name: getattr(info, name) for name in ("library", "device", "engine", "weights_sha256")}
+        same |= {name: getattr(embeddings, name) for name in ("dataset", "data_digest")}
         return Provenance(
             model=info.name,
-            library=info.library,
-            precision=info.precision,
-            device=info.device,
-            engine=info.engine,
+            precision=", ".join(filter(None, (info.precision, info.loss))),
             fingerprint=self.model.fingerprint,
-            weights_sha256=info.weights_sha256,
             logit_scale=self.model.logit_scale,
-            dataset=embeddings.dataset,
-            data_digest=embeddings.data_digest,
             prompts=self.prompts.texts,
             prompts_name=self.prompts.name,
             pooling=self.pooling,
             matched_by=matched_by,
             left_out=left_out,
             advice=self._advice["advice"].tolist(),
-            other={"left_out_examples": embeddings.failures["error"].head(3).tolist()} if left_out else {},
+            other=other,
+            **same,
             **environment(),
         )
 

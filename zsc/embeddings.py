@@ -1,4 +1,4 @@
-"""embed_images -> ImageEmbeddings: the pictures of a data set as rows of numbers, embedded once.
+"""embed_images -> ImageEmbeddings, embed_texts -> (M, D): pictures and texts as rows of numbers, embedded once.
 
 From here on there are no pictures and no torch, only arrays. With a store, what was embedded before, by content, is
 never embedded again; a run may be stopped at any moment and goes on from there.
@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -31,14 +32,15 @@ from zsc.checks import (
     as_list,
     check_choice,
     check_count,
+    check_dataset_labels,
     check_embeddings,
-    check_labels,
     check_texts,
     check_unique,
     frozen,
     short,
 )
 from zsc.datasets import ImageDataset
+from zsc.datasets.base import class_texts
 from zsc.files import printable, shown
 from zsc.images import ImageError, describe, is_url, open_image, read_source
 from zsc.models import as_encoder
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 KIND = "image embeddings"  # what a saved file says that it is
 ON_ERROR = ("raise", "skip", "record")
 PART_ROWS = 512  # embeddings per part: what a stop can lose at most, rounded up to blocks
+TEXTS_AT_ONCE = 64
+REMEMBERED = 2**28  # bytes of text embeddings that are held in memory for each encoder
 _TEXTS = ("model", "fingerprint", "dataset")
 _FAILURE = ("index", "image", "error")
 _LOCKS = [threading.Lock() for _ in range(64)]  # what is in memory may stand in a data set twice, for two threads
@@ -73,7 +77,7 @@ class ImageEmbeddings:
     values
         Shape (N, D), float32, unit rows; all NaN in the row of a picture that failed and was recorded.
     paths, labels, class_names
-        As in the data set; labels have shape (N,), -1 for no label.
+        As in the data set; labels have shape (N,), -1 for no label, or (N, K).
     model, fingerprint, dataset
         Name and fingerprint of the encoder; name and split of the data set.
     failures
@@ -98,7 +102,7 @@ class ImageEmbeddings:
     def __post_init__(self) -> None:
         paths, names = as_list(self.paths, "paths", "pictures"), check_texts(self.class_names, "class_names")
         check_unique(names, "class_names")
-        labels = check_labels(self.labels, len(names), "labels", partial=True)
+        labels = check_dataset_labels(self.labels, len(names))
         values = check_embeddings(self.values, "values", partial=True)
         n = len(paths)
         if not len(values) == n == len(labels):
@@ -116,12 +120,9 @@ class ImageEmbeddings:
         if not isinstance(failures, pd.DataFrame) or not set(_FAILURE) <= set(failures.columns):
             raise TypeError(f"failures is {short(failures)}; pass a DataFrame with the columns {', '.join(_FAILURE)}.")
         failures = failure_table(failures[list(_FAILURE)].itertuples(index=False))
-        object.__setattr__(self, "values", values)
-        object.__setattr__(self, "paths", FrozenList(paths))
-        object.__setattr__(self, "labels", frozen(labels))
-        object.__setattr__(self, "class_names", FrozenList(names))
-        object.__setattr__(self, "failures", failures)
-        object.__setattr__(self, "digests", digests)
+        checked = {"values": values, "paths": FrozenList(paths), "labels": frozen(labels), "digests": digests}
+        for name, value in (checked | {"class_names": FrozenList(names), "failures": failures}).items():
+            object.__setattr__(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, f.name) for f in fields(self))
@@ -143,7 +144,7 @@ class ImageEmbeddings:
         """The sha256 of all pictures' contents with their classes, in any order; "" where they are not known."""
         if self.digests is None or not len(self):
             return ""
-        names = [self.class_names[k].encode(errors="surrogatepass") if k >= 0 else b"" for k in self.labels]
+        names = [(n or "").encode(errors="surrogatepass") for n in class_texts(self.labels, self.class_names)]
         lines = sorted((digest or b"") + name for digest, name in zip(self.digests, names, strict=True))
         return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
@@ -242,10 +243,9 @@ def class_names_of(embeddings: ImageEmbeddings, name: str = "embeddings") -> lis
 def check_made_by(embeddings: ImageEmbeddings, encoder: Encoder) -> None:
     """Check that embeddings were made by an encoder: those of another model say nothing beside its own."""
     if embeddings.fingerprint != encoder.fingerprint:
-        raise ValueError(
-            f"the embeddings were made by {embeddings.model} ({embeddings.fingerprint}), not by {encoder.name} "
-            f"({encoder.fingerprint}); embed the pictures with the same model, or pass the model that made them."
-        )
+        made = f"{embeddings.model} ({embeddings.fingerprint}), not by {encoder.name} ({encoder.fingerprint})"
+        ways = "embed the pictures with the same model, or pass the model that made them"
+        raise ValueError(f"the embeddings were made by {made}; {ways}.")
 
 
 def embed_images(
@@ -281,8 +281,7 @@ def embed_images(
     check_choice(on_error, ON_ERROR, "on_error")
     check_count(batch_size, "batch_size")
     workers = check_count(workers or 0, "workers", low=0) or min(os.cpu_count() or 1, 8)
-    if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
-        raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
+    _check_store(store)
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
     job = _Job(as_encoder(model), dataset, store)
@@ -296,6 +295,69 @@ def embed_images(
             job.flush()
     embeddings = job.result()
     return embeddings.without_failed() if on_error == "skip" else embeddings
+
+
+_TEXTS_OF: weakref.WeakKeyDictionary[Encoder, dict[tuple[str, bool], np.ndarray]] = weakref.WeakKeyDictionary()
+
+
+def embed_texts(
+    model: Encoder | str | Path,
+    texts: Sequence[str] | str,
+    store: str | Path | None = None,
+    *,
+    truncate: bool = False,
+    progress: bool | None = None,
+) -> np.ndarray:
+    """Embed M texts as (M, D), float32, unit rows; no text twice, and none that was embedded before.
+
+    Texts that the model reads as the same tokens are the same. Rows differ from those of `Encoder.encode_texts` by what
+    float32 leaves open (about 1e-7), as texts of similar length go through the encoder together.
+
+    Parameters
+    ----------
+    model, store
+        As in `embed_images`, except that a store that cannot be written to is only told, and that embeddings are also
+        kept in memory as long as the encoder lives, which is all where `store` is None.
+    texts, truncate
+        M texts, or one; and whether to cut those that are too long for the model, instead of a TextTooLongError.
+    progress
+        Whether to show a bar with the rate and the time left, after three seconds; None: on a terminal.
+    """
+    _check_store(store)
+    asked = check_texts([texts] if isinstance(texts, str) else texts, "texts")
+    encoder = as_encoder(model)
+    memory = _TEXTS_OF.setdefault(encoder, {})
+    rows = {t: row for t in asked if (row := memory.pop((t, truncate), None)) is not None}  # put back as the latest
+    new = [text for text in dict.fromkeys(asked) if text not in rows or store is not None]  # a store gets them all
+    ids = encoder.token_ids(new, truncate=truncate)
+    digests = [EmbeddingStore.key_of(tokens) for tokens in ids]
+    kept, found = None, dict[bytes, np.ndarray]()
+    if store is not None:
+        kept = EmbeddingStore(store, encoder.fingerprint, encoder.embed_dim, asdict(encoder.info))
+        values, is_there = kept.get(digests)
+        found = {digest: values[i] for i, digest in enumerate(digests) if is_there[i]}
+    text_of = {digests[i]: new[i] for i in sorted(range(len(new)), key=lambda i: len(ids[i]))}  # for little padding
+    missing = [digest for digest in text_of if digest not in found]
+    with tqdm(total=len(missing), unit="texts", disable=None if progress is None else not progress, delay=3) as bar:
+        for start in range(0, len(missing), PART_ROWS):
+            part = missing[start : start + PART_ROWS]
+            for first in range(0, len(part), TEXTS_AT_ONCE):
+                batch = part[first : first + TEXTS_AT_ONCE]
+                values = encoder.encode_texts([text_of[digest] for digest in batch], truncate=truncate)
+                found |= zip(batch, values, strict=True)
+                bar.update(len(batch))
+            if kept is not None:
+                kept.try_add(part, np.stack([found[digest] for digest in part]))
+    rows |= {text: found[digest].copy() for text, digest in zip(new, digests, strict=True)}
+    memory |= {(text, truncate): row for text, row in rows.items()}
+    for key in list(memory)[: -(REMEMBERED // (4 * encoder.embed_dim))]:
+        memory.pop(key, None)
+    return np.stack([rows[text] for text in asked]) if asked else np.empty((0, encoder.embed_dim), np.float32)
+
+
+def _check_store(store: Any) -> None:
+    if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
+        raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
 
 
 class _Job:
@@ -378,17 +440,10 @@ class _Job:
 
     def result(self) -> ImageEmbeddings:
         self.values.flags.writeable = False  # so that it need not be copied
-        return ImageEmbeddings(
-            self.values,
-            self.dataset.paths,
-            self.dataset.labels,
-            self.dataset.class_names,
-            model=self.model.name,
-            fingerprint=self.model.fingerprint,
-            dataset=f"{self.dataset.name} {self.dataset.split_name}".strip(),
-            failures=failure_table(self.failures),
-            digests=self.digests,
-        )
+        data, failures = self.dataset, failure_table(self.failures)
+        made_by = (self.model.name, self.model.fingerprint, f"{data.name} {data.split_name}".strip())
+        columns = (self.values, data.paths, data.labels, data.class_names)
+        return ImageEmbeddings(*columns, *made_by, failures, self.digests)
 
 
 @dataclass

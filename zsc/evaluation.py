@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_fscore_support
 
 from zsc.calibration import expected_calibration_error, reliability_table
 from zsc.checks import (
@@ -33,18 +33,21 @@ from zsc.checks import (
     check_choice,
     check_class_names,
     check_count,
+    check_dataset_labels,
     check_fraction,
     check_labels,
     check_proba,
     check_same_length,
+    check_scores,
     check_texts,
+    check_thresholds,
     from_json,
     frozen,
     frozen_json,
     short,
     to_json,
 )
-from zsc.datasets.base import UNLABELLED
+from zsc.datasets.base import UNLABELLED, class_texts
 from zsc.files import digest_of, write_whole
 from zsc.images import as_utf8, describe
 from zsc.statistics import (
@@ -55,22 +58,13 @@ from zsc.statistics import (
     mcnemar,
     paired_bootstrap,
     paired_interval,
+    shares,
     wilson_interval,
 )
 from zsc.store import record_of
 
-__all__ = [
-    "Evaluation",
-    "Provenance",
-    "environment",
-    "evaluate",
-    "holm",
-    "images_needed",
-    "mcnemar",
-    "paired_bootstrap",
-    "paired_interval",
-    "wilson_interval",
-]
+__all__ = ["Evaluation", "Provenance", "environment", "evaluate", "holm", "images_needed", "mcnemar",
+           "paired_bootstrap", "paired_interval", "wilson_interval"]  # fmt: skip
 
 COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
 KIND = "zsc evaluation"
@@ -137,9 +131,12 @@ class Evaluation:
 
     `y_true`, shape (N,), holds -1 where a picture has no label; `proba`, shape (N, K), rows of NaN for pictures that
     could not be opened. `images` are N sources, `tokens` the prompts that decided, shape (N,); either may be None. A
-    mapping as `made_by` becomes a `Provenance`.
+    mapping as `made_by` becomes a `Provenance`. The metrics need a label and an answer for every picture, and raise one
+    sentence otherwise; `table` does not.
 
-    The metrics need a label and an answer for every picture, and raise one sentence otherwise; `table` does not.
+    Where classes do not exclude each other, `thresholds`, shape (K,), say from which score on the answer is yes, and
+    `proba` holds the scores, cosines or sigmoid probabilities. `y_true` and `y_pred` are then of shape (N, K), 1 for
+    yes, 0 for no, -1 for not known, and judged by `report`, `mean_average_precision`, `macro_recall` and `summary`.
     """
 
     y_true: NDArray[np.int64]
@@ -148,17 +145,24 @@ class Evaluation:
     images: Sequence[Any] | None = None
     made_by: Provenance = field(default_factory=Provenance)
     tokens: NDArray[np.object_] | None = None
+    thresholds: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        names = check_class_names(self.class_names)
-        labels = check_labels(self.y_true, len(names), partial=True)
-        proba = check_proba(self.proba, len(names), partial=True)
+        names = check_class_names(self.class_names, low=2 if self.thresholds is None else 1)
+        if self.thresholds is None:
+            labels, thresholds = check_labels(self.y_true, len(names), partial=True), None
+            proba = check_proba(self.proba, len(names), partial=True)
+        else:
+            labels = check_dataset_labels(np.atleast_2d(self.y_true), len(names), "y_true")
+            proba = check_scores(self.proba, len(names), "proba", partial=True)
+            thresholds = check_thresholds(self.thresholds, len(names))
         made_by = self.made_by if isinstance(self.made_by, Provenance) else Provenance.from_dict(self.made_by)
         images = None if self.images is None else FrozenList(as_list(self.images, "images", "pictures"))
         tokens = None if self.tokens is None else np.array(as_list(self.tokens, "tokens", "prompts"), dtype=object)
         given = {"y_true": labels, "proba": proba, "images": images, "tokens": tokens}
         check_same_length(**{name: values for name, values in given.items() if values is not None})
-        checked = (frozen(labels), frozen(proba), FrozenList(names), images, made_by, frozen(tokens))
+        labels, proba, tokens, thresholds = map(frozen, (labels, proba, tokens, thresholds))
+        checked = (labels, proba, FrozenList(names), images, made_by, tokens, thresholds)
         for one, value in zip(fields(self), checked, strict=True):
             object.__setattr__(self, one.name, value)
 
@@ -172,7 +176,9 @@ class Evaluation:
 
     @cached_property
     def y_pred(self) -> NDArray[np.int64]:
-        """The class with the highest probability, shape (N,); the first where several are equal, -1 where failed."""
+        """The most probable class, the first of equal ones, (N,); with `thresholds` 1 or 0, (N, K); -1 where failed."""
+        if self.thresholds is not None:
+            return frozen(np.where(self.failed[:, None], UNLABELLED, self.proba >= self.thresholds))
         return frozen(np.where(self.failed, UNLABELLED, self.proba.argmax(axis=1)))
 
     @property
@@ -186,17 +192,18 @@ class Evaluation:
 
         Columns image (paths and URLs as texts), y_true and y_pred (indices into `class_names`; <NA> without a label, or
         without an answer), y_pred_token (the prompt that decided), proba (of y_pred), and proba_<class> for each class.
+        With `thresholds` image, y_true and y_pred (names: "hat; glasses"), and score_<class> for each class.
         """
-        nothing = [None] * self.n
-        values = (
-            as_cells(nothing if self.images is None else self.images),
-            _nullable(self.y_true),
-            _nullable(self.y_pred),
-            pd.Series(nothing if self.tokens is None else self.tokens, dtype=object).mask(self.failed, None),
-            self.proba[np.arange(self.n), self.y_pred],
-        )
-        names = _index([*COLUMNS, *(f"proba_{name}" for name in self.class_names)])
-        return pd.DataFrame(dict(enumerate([*values, *self.proba.T]))).set_axis(names, axis=1)
+        nothing, labels, kind = [None] * self.n, (self.y_true, self.y_pred), "proba"
+        columns: list[Any] = [as_cells(nothing if self.images is None else self.images)]
+        if self.thresholds is not None:
+            columns += [pd.Series(class_texts(y, self.class_names), dtype=object) for y in labels]
+            kind = "score"
+        else:
+            tokens = pd.Series(nothing if self.tokens is None else self.tokens, dtype=object).mask(self.failed, None)
+            columns += [*map(_nullable, labels), tokens, self.proba[np.arange(self.n), self.y_pred]]
+        names = _index([*COLUMNS[: len(columns)], *(f"{kind}_{name}" for name in self.class_names)])
+        return pd.DataFrame(dict(enumerate([*columns, *self.proba.T]))).set_axis(names, axis=1)
 
     def select(self, rows: ArrayLike | slice) -> Evaluation:
         """Keep some pictures: their indices, in that order; or a mask of N bools, or a slice."""
@@ -210,7 +217,7 @@ class Evaluation:
         """Why nothing can be judged: a sentence, empty where everything can."""
         if not self.n:
             return "there are no pictures to judge."
-        if missing := int((self.y_true == UNLABELLED).sum()):
+        if missing := int((self.y_true == UNLABELLED).reshape(self.n, -1).any(axis=1).sum()):
             return f"{missing} of {self.n} pictures have no label; select those with y_true >= 0."
         failed = int(self.failed.sum())
         return f"{failed} of {self.n} pictures could not be opened; select those not failed." if failed else ""
@@ -219,7 +226,14 @@ class Evaluation:
     def _labels(self) -> NDArray[np.int64]:
         if self._unjudged:
             raise ValueError(self._unjudged)
+        self.check_one_label()
         return self.y_true
+
+    def check_one_label(self) -> None:
+        """Refuse a result whose classes do not exclude each other, for what needs one label per picture."""
+        if self.thresholds is not None:
+            instead = "report, mean_average_precision and summary()"
+            raise ValueError(f"the classes of this result do not exclude each other; read {instead} instead.")
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
@@ -253,8 +267,9 @@ class Evaluation:
 
     @property
     def log_loss(self) -> float:
-        """The mean of -log of the true class's probability, in nats."""
-        return log_loss(self._labels, self.proba)
+        """The mean of -log of the true class's probability, in nats; a probability of 0 counts as 2.2e-308."""
+        given = self.proba[np.arange(self.n), self._labels]
+        return float(np.log(1 / np.clip(given, np.finfo(np.float64).tiny, 1)).mean())
 
     @property
     def brier(self) -> float:
@@ -290,16 +305,70 @@ class Evaluation:
 
     @property
     def report(self) -> pd.DataFrame:
-        """One row per class: precision, recall, f1 (0 where undefined) and support, as scikit-learn's report."""
+        """One row per class: precision, recall, f1 (0 where undefined) and support, as scikit-learn's report.
+
+        With `thresholds` they are of each class by itself, NaN where undefined, with their 95 % Wilson intervals
+        (precision_low, ...), average_precision, answered (how many pictures got a yes) and threshold.
+        """
+        if self.thresholds is not None:
+            return self._yes_report
         labels = np.arange(len(self.class_names))
         columns = precision_recall_fscore_support(self._labels, self.y_pred, labels=labels, zero_division=0)
         names = ("precision", "recall", "f1", "support")
-        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=_index(self.class_names, "class"))
+        table = pd.DataFrame(dict(zip(names, columns, strict=True)), index=_index(self.class_names, "class"))
+        return table.astype({"support": int})  # scikit-learn counts in floats where no prediction is right
+
+    @property
+    def by_class(self) -> pd.DataFrame:
+        """One row per class, the lowest recall first; NaN where a share is undefined, as for a name never given.
+
+        Columns n (its pictures), right, recall, low and high (the 95 % Wilson interval of the recall), precision, f1.
+        """
+        which = (self._labels, self.y_true[self.right], self.y_pred)
+        n, right, given = (np.bincount(labels, minlength=len(self.class_names)) for labels in which)
+        report = self.report
+        table = pd.DataFrame({"n": n, "right": right}, index=report.index)
+        table[["recall", "low", "high"]] = shares(right, n)
+        table["precision"], table["f1"] = report["precision"].where(given > 0), report["f1"].where(n + given > 0)
+        return table.sort_values(["recall", "high"], kind="stable")
+
+    @property
+    def weakest(self) -> str:
+        """Name the class of lowest recall if its interval is below all others, or say so; empty if all are equal."""
+        seen = self.by_class.loc[lambda table: table["n"] > 0]
+        first, lowest = seen.iloc[0], seen[seen["recall"] == seen["recall"].min()]
+        if len(lowest) == len(seen):
+            return ""
+        if first["high"] < seen["low"].iloc[1:].min():
+            return f"Weakest: {first.name}, recall {first['recall']:.3f} of {first['n']:.0f}."
+        which = first.name if len(lowest) == 1 else f"{len(lowest)} classes"
+        lowest_recall = f"Lowest recall: {which}, {first['recall']:.3f} of {lowest['n'].sum()}"
+        return f"{lowest_recall}; too few pictures to tell which class is the weakest."
+
+    @cached_property
+    def _yes_report(self) -> pd.DataFrame:
+        """One row per class that is a yes or a no by itself."""
+        if self._unjudged:
+            raise ValueError(self._unjudged)
+        true, yes = self.y_true == 1, self.y_pred == 1
+        right, answered, support = ((true & yes).sum(axis=0), yes.sum(axis=0), true.sum(axis=0))
+        table = pd.DataFrame(index=_index(self.class_names, "class"))
+        for name, of in (("precision", answered), ("recall", support)):
+            table[[name, f"{name}_low", f"{name}_high"]] = shares(right, of)
+        columns = zip(true.T, self.proba.T, strict=True)
+        table["average_precision"] = [average_precision_score(y, s) if y.any() else np.nan for y, s in columns]
+        return table.assign(answered=answered, support=support, threshold=self.thresholds)
+
+    @property
+    def mean_average_precision(self) -> float:
+        """The mean over the classes that occur in `y_true` of scikit-learn's average precision (mAP)."""
+        if self.thresholds is None:
+            raise ValueError("this result has one label per picture; mean_average_precision needs multi_label=True.")
+        return float(self._seen["average_precision"].mean())
 
     @property
     def _seen(self) -> pd.DataFrame:
-        report = self.report
-        return report[report["support"] > 0]
+        return self.report.loc[lambda report: report["support"] > 0]
 
     @property
     def confusion(self) -> pd.DataFrame:
@@ -324,22 +393,16 @@ class Evaluation:
         """
         wrong = np.flatnonzero(~self.right)
         wrong = wrong[np.argsort(-self.proba[wrong].max(axis=1), kind="stable")]
-        proba, names = self.proba[wrong], np.array(self.class_names, dtype=object)
-        first, second = np.argsort(-proba, axis=1, kind="stable")[:, :2].T
-        rows, true = np.arange(len(wrong)), self.y_true[wrong]
-        columns = {
-            "index": wrong,
-            "true": pd.Series(names[true], dtype=object),
-            "predicted": pd.Series(names[first], dtype=object),
-            "proba": proba[rows, first],
-            "proba_true": proba[rows, true],
-            "margin": proba[rows, first] - proba[rows, second],
-            "second": pd.Series(names[second], dtype=object),
-        }
-        table = pd.DataFrame(columns)
+        proba = self.proba[wrong]
+        which = np.column_stack([self.y_true[wrong], np.argsort(-proba, axis=1, kind="stable")[:, :2]])
+        true, first, second = np.take_along_axis(proba, which, axis=1).T
+        names = np.array(self.class_names, dtype=object)[which]
+        table = pd.DataFrame(names, columns=["true", "predicted", "second"], dtype=object)
+        table = table.assign(index=wrong, proba=first, proba_true=true, margin=first - second)
         if self.images is not None:
-            table.insert(1, "image", as_cells(self.images[i] for i in wrong.tolist()))
-        return table
+            table["image"] = as_cells(self.images[i] for i in wrong.tolist())
+        columns = ("index", "image", "true", "predicted", "proba", "proba_true", "margin", "second")
+        return table[[name for name in columns if name in table]]
 
     def top_k(self, k: int) -> float:
         """Return the share of pictures whose true class is among the k most probable (ties: the lower index)."""
@@ -353,6 +416,7 @@ class Evaluation:
         The probability is relative to the prompts: a picture of none of the classes can pass. `made_by.other` holds
         the threshold and the coverage, the share of pictures that are left.
         """
+        self.check_one_label()
         top = np.where(self.failed, -1, self.proba.max(axis=1))
         kept = np.flatnonzero(top >= check_fraction(threshold, "threshold", ends=True))
         if not len(kept):
@@ -362,24 +426,41 @@ class Evaluation:
         return replace(self.select(kept), made_by=replace(self.made_by, other=other))
 
     def summary(self) -> str:
-        """Say the result in a few sentences: accuracy, how sure, against what, and the weakest class."""
+        """Say the result in a few sentences: accuracy, how sure, against what, and `weakest`."""
+        if self.thresholds is not None:
+            return self._yes_summary()
         low, high = self.interval
-        baseline, seen, made_by = self.majority_baseline, self._seen, self.made_by
+        baseline, made_by = self.majority_baseline, self.made_by
         text = (
             f"accuracy {self.accuracy:.3f} ({self.correct} of {self.n}), 95 % interval {low:.3f} to {high:.3f}, "
             f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives {baseline:.3f}."
         )
         if low <= baseline:
             text += f" This is {NO_BETTER}."
-        worst = seen.iloc[int(seen["recall"].argmin())]
-        if worst["recall"] < seen["recall"].max():
-            text += f" Weakest: {worst.name}, recall {worst['recall']:.3f} of {int(worst['support'])}."
+        if weakest := self.weakest:
+            text += f" {weakest}"
         if made_by.left_out:
             text += f" Left out, as they cannot be opened: {made_by.left_out} pictures."
         return text + " Classes were matched by position." * (made_by.matched_by == "position")
 
+    def _yes_summary(self) -> str:
+        seen, chance = self._seen, (self._seen["support"] / self.n).mean()
+        many = f"{len(seen)} class{'es' * (len(seen) != 1)}, {self.n} pictures"
+        text = f"mean average precision {self.mean_average_precision:.3f} ({many}; chance gives {chance:.3f})."
+        if len(seen) > 1:
+            worst = seen.loc[seen["average_precision"].idxmin()]
+            text += f" Weakest: {worst.name}, {worst['average_precision']:.3f} with {worst['support']:.0f} pictures."
+        for count, what in (("support", "In no picture, and left out"), ("answered", "Never answered with yes")):
+            if names := ", ".join(self.report.index[self.report[count] == 0]):
+                text += f" {what}: {names}."
+        return text
+
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values that JSON can hold: what made them, the numbers, report, confusion."""
+        if self.thresholds is not None:
+            report = self.report.reset_index().astype(object).replace([np.nan, np.inf], None).to_dict("records")
+            precision = self.mean_average_precision if len(self._seen) else None
+            return {**self.made_by.to_dict(), "n": self.n, "mean_average_precision": precision, "report": report}
         numbers = ("n", "correct", "accuracy", "macro_recall", "majority_baseline", "log_loss", "brier",
                    "calibration_error")  # fmt: skip
         rows = zip(self.class_names, self.report.to_dict("records"), strict=True)
@@ -396,11 +477,15 @@ class Evaluation:
         """Write everything to a file that `load` reads, whole or not at all; an older file is replaced.
 
         A path that ends in .parquet becomes one Parquet file: the columns of `table`, and the rest in its metadata. Any
-        other becomes a JSON file that people can read; above 500,000 probabilities it names a Parquet file beside it
-        that holds them. Above 10 million they are kept to seven digits, below that to the last one.
+        other becomes a JSON file that people can read, with a Parquet file beside it where there are more than 500,000
+        probabilities; more than 10 million are kept to seven digits.
         """
         path = Path(path)
         head = {"kind": KIND, "format": FORMAT, "about": self.made_by.to_dict(), "class_names": self.class_names}
+        if self.thresholds is not None:
+            if path.suffix == ".parquet":
+                raise ValueError(f"{path}: a result of several labels per picture is kept as JSON; end it with .json.")
+            head["thresholds"] = [None if np.isinf(value) else value for value in self.thresholds.tolist()]
         names = None
         if self.images is not None:  # paths and URLs come back as they are, also where they are no UTF-8
             names = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else describe(one) for one in self.images]
@@ -414,7 +499,7 @@ class Evaluation:
         results = {"results": None if self._unjudged else self.to_dict()}
         lists: dict[str, Any] = {"y_true": self.y_true.tolist(), "images": names}
         lists["tokens"] = None if self.tokens is None else list(self.tokens)
-        if self.proba.size > INLINE:
+        if self.proba.size > INLINE and self.thresholds is None:
             arrays = self.save(path.with_name(f"{path.name}.parquet"))
             lists = {"arrays": arrays.name, "sha256": digest_of(arrays)}
         else:
@@ -441,9 +526,8 @@ class Evaluation:
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such evaluation; write one with evaluation.save or 'zsc evaluate --save'."
-            )
+            ways = "write one with evaluation.save or 'zsc evaluate --save'"
+            raise FileNotFoundError(f"{path}: no such evaluation; {ways}.")
         try:
             return cls(**(_read_parquet(path) if path.suffix == ".parquet" else _read_json(path)))
         except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
@@ -469,16 +553,6 @@ def evaluate(
     names = check_class_names(class_names)  # type: ignore[arg-type]
     labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
     return Evaluation(labels, values, names, images, about or {})  # type: ignore[arg-type]
-
-
-def log_loss(y_true: NDArray[np.int64], proba: NDArray[np.float64]) -> float:
-    """Return the mean of -log of the true class's probability, in nats: the one log loss of the package.
-
-    No row is rescaled, and nothing is cut but a probability of 0, which a softmax in float64 gives to classes 745 nats
-    behind: it counts as 2.2e-308, that is as 708 nats.
-    """
-    given = np.clip(proba[np.arange(len(y_true)), y_true], np.finfo(np.float64).tiny, 1)
-    return float(np.log(1 / given).mean())
 
 
 def as_cells(images: Iterable[Any]) -> pd.Series:
@@ -523,6 +597,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     proba = content.get("proba")
     if isinstance(proba, list):
         proba = [[math.nan] * len(found["class_names"]) if row is None else row for row in proba]
+    if (thresholds := content.get("thresholds")) is not None:
+        found["thresholds"] = [math.inf if value is None else value for value in thresholds]
     return found | {"proba": proba} | {key: content.get(key) for key in ("y_true", "images", "tokens")}
 
 
@@ -533,7 +609,7 @@ def _read_head(content: Any) -> dict[str, Any]:
     written = content.get("format", FORMAT)
     if type(written) is not int or written > FORMAT:
         raise ValueError(f"format is {short(written)}, this version of zsc reads {FORMAT}: install a newer one")
-    names = check_class_names(content.get("class_names"))  # type: ignore[arg-type]
+    names = check_class_names(content.get("class_names"), low=1)  # type: ignore[arg-type]
     if content.get("images") is not None:
         check_texts(content["images"], "images")
     return {"class_names": names, "made_by": Provenance.from_dict(content.get("about"))}  # type: ignore[arg-type]
@@ -546,15 +622,10 @@ def environment() -> Mapping[str, Any]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    processors = []
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processors = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    hardware = {
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "processor": [*processors, platform.processor()][0],
-        "cores": os.cpu_count(),
-    }
+    processor = platform.processor()
+    with suppress(OSError, IndexError):
+        processor = re.findall(r"(?m)^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[0]
+    hardware: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "processor": processor}
+    hardware["cores"] = os.cpu_count()
     found: Mapping[str, Any] = frozen_json({"versions": versions, "hardware": hardware}, "environment")
     return found

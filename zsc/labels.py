@@ -53,6 +53,7 @@ def suspect_labels(
     """
     check_choice(method, ("margin", "confident"), "method")
     if isinstance(y_true, Evaluation):
+        y_true.check_one_label()
         images = y_true.images if images is None else images
         y_true, proba = y_true.y_true, y_true.proba
     elif isinstance(y_true, pd.DataFrame) and proba is None:
@@ -82,9 +83,8 @@ def suspect_labels(
 def _labels_and_proba(table: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
     columns = [c for c in table.columns if str(c).startswith("proba_")]
     if "y_true" not in table or not columns:
-        raise ValueError(
-            f"the table has the columns {short(list(table.columns))}; expected y_true, and one proba_<class> per class."
-        )
+        has = f"the table has the columns {short(list(table.columns))}"
+        raise ValueError(f"{has}; expected y_true, and one proba_<class> per class.")
     if table["y_true"].isna().any():
         raise ValueError(f"y_true lacks {int(table['y_true'].isna().sum())} labels; leave out pictures without one.")
     return table["y_true"], table[columns]
@@ -138,10 +138,8 @@ def match_known(
     hit = np.array([(i if names is None else names[i]) in wanted for i in index], dtype=bool)
     known = int(hit.sum())
     if not known:
-        raise ValueError(
-            f"known_ids holds {len(wanted)} ids and none of the {n} pictures in ranking; pass indices, or the ids of "
-            "all pictures as ids=."
-        )
+        found = f"known_ids holds {len(wanted)} ids and none of the {n} pictures in ranking"
+        raise ValueError(f"{found}; pass indices, or the ids of all pictures as ids=.")
     numbers = as_list(at, "at", "whole numbers") if isinstance(at, Iterable) else [known if at is None else at]
     if not numbers:
         raise ValueError(f"at is empty; pass whole numbers from 1 to {n}.")

@@ -7,25 +7,39 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, cast
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from zsc import plots
+from zsc.checks import check_count
 from zsc.evaluation import Evaluation, Provenance, environment
 from zsc.files import printable, write_whole
-from zsc.images import describe, is_url
+from zsc.images import describe, is_url, thumbnail
 from zsc.plots.maps import confused_pairs
-from zsc.plots.style import MOST_CELLS
+from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
+from zsc.statistics import next_right
 
 SUFFIXES = (".html", ".htm")
-DRAWN_CLASSES = 1000  # so many can be told apart in one map
+LISTED = 20  # classes and confusions that are listed at first, and classes whose whole confusion is shown
+PIXELS = 224  # a side of a picture
+TONES = {  # on the ground a text has a contrast of at least 4.5, a bar of 3, also on its track
+    "light": {"ground": "#FFFFFF", "text": "#222222", "faint": "#595959", "wrong": WRONG_TEXT, "bar": RIGHT,
+              "track": "#E4E4E4", "line": "#CCCCCC"},
+    "dark": {"ground": "#1B1B1B", "text": "#EEEEEE", "faint": "#B0B0B0", "wrong": WRONG_TEXT_DARK, "bar": "#56B4E9",
+             "track": "#383838", "line": "#555555"},
+}  # fmt: skip
+SHADES: dict[str, Any] = {"right": RIGHT, "wrong": WRONG, "most": 60}  # of a cell of the confusion; percent of colour
 
 
 def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
@@ -49,35 +63,75 @@ def check_report_path(path: str | Path) -> Path:
 def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20) -> str:
     """Make a whole HTML document with no link, script or picture from outside.
 
-    It shows the `max_images` most confident mistakes, as pictures where the evaluation has `images`; a `title` of None
-    stands for data and model.
+    It shows up to `max_images` mistakes by confusion, the most frequent first: of each the most confident ones, as
+    pictures where the evaluation has `images`; a `title` of None stands for data and model.
     """
     made_by = evaluation.made_by
-    title = title or f"{made_by.dataset or 'pictures'}, classified by {made_by.model or 'a model'}"
-    errors = evaluation.errors.head(max_images).set_index("index")
-    if "image" in errors:
-        errors["image"] = [_file_name(image) for image in errors["image"]]
-    headline = evaluation.summary()
+    pairs, groups = _mistakes(evaluation, check_count(max_images, "max_images"))
+    cards = [card for group in groups.values() for card in group]
     return PAGES.get_template("report.html.j2").render(
+        {"LISTED": LISTED, "PIXELS": PIXELS, "TONES": TONES, "SHADES": SHADES},
         evaluation=evaluation,
-        title=title,
-        headline=headline[0].upper() + headline[1:],
-        pairs=confused_pairs(evaluation) if len(evaluation.class_names) > MOST_CELLS else None,
-        errors=errors,
-        figures=dict(_figures(evaluation, title, max_images)),
+        title=title or f"{made_by.dataset or 'pictures'}, classified by {made_by.model or 'a model'}",
+        hundred=_hundred,
+        following=next_right(evaluation.correct, evaluation.n),
+        classes=evaluation.by_class,
+        pairs=pairs,
+        groups=groups,
+        cards=cards,
+        missing=sum(card["uri"] is None for card in cards) if evaluation.images is not None else 0,
+        curves=list(_curves(evaluation)),
+        templates=_templates(made_by.prompts),
         origin=list(_origin(made_by)),
     )
 
 
-def _figures(evaluation: Evaluation, title: str, max_images: int) -> Iterator[tuple[str, str]]:
-    """Draw what the page shows: name and picture."""
-    if len(evaluation.class_names) <= DRAWN_CLASSES:
-        yield "confusion", data_uri(plots.confusion(evaluation, title=title))
-    if evaluation.images is not None and evaluation.correct < evaluation.n:
-        heading = f"{evaluation.n - evaluation.correct} wrong of {evaluation.n}"
-        yield "mistakes", data_uri(plots.gallery(evaluation, "errors", max_images=max_images, title=heading))
-    yield "reliability", data_uri(plots.reliability(evaluation.reliability, title=f"Reliability: {title}"))
-    yield "coverage", data_uri(plots.coverage(evaluation.coverage, title=f"Coverage: {title}"))
+def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[tuple[str, str], list[dict[str, Any]]]]:
+    """List which classes are taken for which, the most frequent first; and under (true, predicted) what is shown."""
+    pairs, counts, errors = confused_pairs(evaluation), evaluation.by_class["n"].to_dict(), evaluation.errors
+    pairs["share"] = [row.pictures / counts[row.true] for row in pairs.itertuples()]
+    places = {pair: place for place, pair in enumerate(zip(pairs["true"], pairs["predicted"], strict=True))}
+    errors["place"] = [places[pair] for pair in zip(errors["true"], errors["predicted"], strict=True)]
+    errors["turn"] = errors.groupby("place").cumcount()  # every confusion has its turn before one has its second
+    shown = errors.sort_values(["turn", "place"], kind="stable").head(most).sort_values(["place", "turn"])
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in shown.to_dict("records"):
+        image = None if evaluation.images is None else evaluation.images[row["index"]]
+        is_named = isinstance(image, (str, PurePath)) or bool(getattr(image, "filename", ""))
+        name = _file_name(image) if is_named else f"picture {row['index']}"
+        card = row | {"name": name, "uri": None if image is None else picture_uri(image, PIXELS)}
+        groups.setdefault((row["true"], row["predicted"]), []).append(card)
+    return pairs, groups
+
+
+def _hundred(correct: int, n: int) -> str:
+    """Say a share as so many of 100, never as all or none where some are missing."""
+    of = round(100 * correct / n)
+    if of == 100 and correct < n:
+        return "more than 99 of 100"
+    return "less than 1 of 100" if of == 0 and correct else f"{of} of 100"
+
+
+def _templates(prompts: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Return the texts of all classes with {} for the name, where they differ in the name only; else none."""
+    forms = {tuple(text.replace(name, "{}") for text in texts) for name, texts in prompts.items()}
+    return forms.pop() if len(forms) == 1 else ()
+
+
+def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
+    """Draw how sure and how often right: name, picture, what it shows in words, and its numbers."""
+    bins = evaluation.reliability.query("n > 0")[["confidence", "accuracy", "n"]]
+    text = "; ".join(f"{row.accuracy:.3f} of {row.n} at {row.confidence:.3f}" for row in bins.itertuples())
+    yield "Reliability", data_uri(plots.reliability(evaluation, title="Reliability")), (
+        f"Reliability curve: the share that is right at each mean probability: {text}."
+    ), bins  # fmt: skip
+    curve = evaluation.coverage.sort_values("coverage")
+    places = curve["coverage"].searchsorted(np.linspace(0.1, 1, 10) - 1e-9)
+    few = curve.iloc[np.unique(places)][["threshold", "coverage", "accuracy", "n"]]
+    text = "; ".join(f"{row.accuracy:.3f} of the surest {row.n}" for row in few.itertuples())
+    yield "Coverage", data_uri(plots.coverage(evaluation, title="Coverage")), (
+        f"Coverage curve: the accuracy where only sure answers count: {text}."
+    ), few  # fmt: skip
 
 
 def _origin(made_by: Provenance) -> Iterator[tuple[str, Any]]:
@@ -104,6 +158,16 @@ def data_uri(figure: Figure | Axes) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
+def picture_uri(image: Any, size: int) -> str | None:
+    """Make a small JPEG of a picture as a data URI; None where it cannot be opened."""
+    pixels = thumbnail(image, size)
+    if pixels is None:
+        return None
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
 def _file_name(image: Any) -> str:
     """Name a picture without its folders: the page may go to someone else."""
     name = describe(image)
@@ -111,10 +175,12 @@ def _file_name(image: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Show a value on a page: three decimals; control characters and bytes that are no UTF-8 as escapes."""
+    """Show a value on a page: three decimals, "-" for NaN; control characters, bytes that are no UTF-8 as escapes."""
     if hasattr(value, "__html__"):  # what a macro made is markup already
         return value
-    return f"{value:.3f}" if isinstance(value, float) else printable(value)
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.3f}"
+    return printable(value)
 
 
 PAGES = Environment(

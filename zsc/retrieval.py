@@ -13,7 +13,8 @@ import pandas as pd
 from PIL import Image
 
 from zsc.checks import check_count, short
-from zsc.embeddings import ImageEmbeddings, check_made_by, class_names_of
+from zsc.datasets.base import class_texts
+from zsc.embeddings import ImageEmbeddings, check_made_by, class_names_of, embed_texts
 from zsc.images import ImageSource
 from zsc.models import as_encoder
 
@@ -58,7 +59,7 @@ def search(
     >>> search(pictures, row=0, k=2)["image"].tolist()
     ['c', 'b']
     """
-    names = [*class_names_of(embeddings), None]  # the label -1 picks the None
+    names = class_names_of(embeddings)
     check_count(k, "k")
     ways = {"query": query, "text": text, "image": image, "row": row}
     asked: dict[str, Any] = {way: value for way, value in ways.items() if value is not None}
@@ -78,7 +79,7 @@ def search(
     cosines = _cosines(embeddings.values, rows, direction)
     nearest = np.argsort(-cosines, kind="stable")[:k]
     found = rows[nearest]
-    classes = [names[label] for label in embeddings.labels[found]]
+    classes = class_texts(embeddings.labels[found], names)
     images = pd.Series([embeddings.paths[i] for i in found], dtype=object)
     return pd.DataFrame({"index": found, "image": images, "class": classes, "cosine": cosines[nearest]})
 
@@ -114,4 +115,4 @@ def _encoded(embeddings: ImageEmbeddings, wanted: Any, is_text: bool, model: Enc
         raise ValueError("the embeddings name no model; pass model=, the encoder that made them.")
     encoder = as_encoder(embeddings.model if model is None else model)
     check_made_by(embeddings, encoder)
-    return np.asarray((encoder.encode_texts if is_text else encoder.encode_images)([wanted])[0])
+    return np.asarray((embed_texts(encoder, wanted) if is_text else encoder.encode_images([wanted]))[0])

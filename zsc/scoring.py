@@ -1,4 +1,4 @@
-"""Scores (N, K) and probabilities from embeddings: cosines, pooling of several prompts per class, softmax.
+"""Scores (N, K) and probabilities from embeddings: cosines, pooling of several prompts per class, softmax, sigmoid.
 
 Also which class of a data set is which class of a classifier (`match_by`). Every pooling rule keeps the cosine's scale
 ("chils": sums of two), so that `softmax(logit_scale * scores)` is its probability. Probabilities are relative to the
@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.special import logsumexp, softmax
+from scipy.special import expit, logsumexp, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from zsc.checks import as_list, check_same_length, frozen, short
+from zsc.checks import Rows, as_list, check_same_length, frozen, short
 from zsc.prompts import ClassPrompts, check_pooling
 from zsc.prompts.advice import NEGATIONS
 
@@ -33,13 +33,8 @@ NOWHERE = 1e-5  # a mean of unit rows that is shorter is what rounding leaves of
 
 
 def score_classes(
-    image_embeddings: NDArray[np.float32],
-    text_embeddings: NDArray[np.float32],
-    prompts: ClassPrompts,
-    *,
-    pooling: str,
-    logit_scale: float,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    image_embeddings: Rows, text_embeddings: Rows, prompts: ClassPrompts, *, pooling: str, logit_scale: float
+) -> tuple[Rows, NDArray[np.int64]]:
     """Score N pictures against K classes with several prompts each, and find the prompt that decided.
 
     Returns scores (N, K), float32; and for each picture the prompt of its best class that is nearest to it: an index
@@ -75,7 +70,7 @@ def score_classes(
     return scores, _deciding_prompts(image_embeddings, text_embeddings, prompts, scores.argmax(axis=1))
 
 
-def _pool(cosines: NDArray[np.float32], prompts: ClassPrompts, pooling: str, logit_scale: float) -> NDArray[np.float32]:
+def _pool(cosines: Rows, prompts: ClassPrompts, pooling: str, logit_scale: float) -> Rows:
     """Turn the cosines of M prompts (N, M) into scores of K classes (N, K)."""
     starts = prompts.starts
     if pooling == "max":
@@ -91,9 +86,7 @@ def _pool(cosines: NDArray[np.float32], prompts: ClassPrompts, pooling: str, log
     return np.maximum.reduceat(below, starts, axis=1) + parents
 
 
-def _deciding_prompts(
-    images: NDArray[np.float32], texts: NDArray[np.float32], prompts: ClassPrompts, best: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _deciding_prompts(images: Rows, texts: Rows, prompts: ClassPrompts, best: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each picture find the nearest prompt of its best class; other classes' prompts are not looked at again."""
     ends = [*prompts.starts[1:], len(texts)]
     found = np.asarray(prompts.starts)[best]
@@ -116,10 +109,9 @@ def class_weights(text_embeddings: np.ndarray, prompts: ClassPrompts) -> np.ndar
     lengths = np.linalg.norm(mean, axis=1, keepdims=True)
     nowhere = np.flatnonzero(~(lengths[:, 0] > NOWHERE))  # NaN is nowhere, too
     if len(nowhere):
-        raise ValueError(
-            f"the {int(counts[nowhere[0], 0])} prompts of the class {short(prompts.class_names[nowhere[0]])} cancel "
-            "each other out: their mean embedding has no direction; change one of them, or take pooling='max'."
-        )
+        told = f"the {int(counts[nowhere[0], 0])} prompts of the class {short(prompts.class_names[nowhere[0]])} cancel"
+        ways = "their mean embedding has no direction; change one of them, or take pooling='max'"
+        raise ValueError(f"{told} each other out: {ways}.")
     return (mean / lengths).astype(np.float32)
 
 
@@ -133,10 +125,14 @@ def cosine_scores(image_embeddings: np.ndarray, weights: np.ndarray) -> np.ndarr
     return scores
 
 
-def to_proba(scores: np.ndarray, logit_scale: float) -> np.ndarray:
-    """Turn scores (N, K) into probabilities (N, K): the softmax over classes of `logit_scale` x score, float64."""
+def to_proba(scores: np.ndarray, logit_scale: float, logit_bias: float | None = None) -> np.ndarray:
+    """Turn scores (N, K) into probabilities (N, K): the softmax over classes of `logit_scale` x score, float64.
+
+    With `logit_bias`, which is added, the sigmoid instead: each class by itself, as a model trained with sigmoids does.
+    """
     check_scale(logit_scale)
-    return np.asarray(softmax(np.asarray(scores, dtype=np.float64) * logit_scale, axis=1))
+    logits = np.asarray(scores, dtype=np.float64) * logit_scale
+    return np.asarray(softmax(logits, axis=1) if logit_bias is None else expit(logits + logit_bias))
 
 
 def check_scale(logit_scale: float) -> None:
@@ -153,7 +149,7 @@ def _check_pair(image_embeddings: np.ndarray, weights: np.ndarray) -> None:
 
 
 _log = logging.getLogger("zsc")
-_TIE = "ClassPrompts.from_texts({class name: prompt, ...})"
+TIE = "ClassPrompts.from_texts({class name: prompt, ...})"
 _FLOOR = 0.3  # a resemblance below this is chance
 _SURE = 0.8  # so much must a text resemble a class where there are more texts than classes
 _NO, _GONE = "¬", "⌐"  # a denial of what follows, and of what stands before
@@ -236,20 +232,16 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
     if (partner >= 0).all():
         return Match(frozen(partner), "name")
     if len(ours) != len(theirs) or {*map(tuple, sides[0])} & {*map(tuple, sides[1])}:
-        raise ClassMismatchError(
-            f"the data set's classes {short(ours)} are not the classifier's {short(theirs)}; give the "
-            f"classifier the same names: {_TIE}."
-        )
+        told = f"the data set's classes {short(ours)} are not the classifier's {short(theirs)}"
+        raise ClassMismatchError(f"{told}; give the classifier the same names: {TIE}.")
     at_home = like.diagonal()
     for i, j, value in sorted(zip(like.row, like.col, like.data, strict=True), key=lambda cell: (cell[1], -cell[2])):
         if value > at_home[j] + 1e-6:
-            raise ClassMismatchError(
-                f"{short(theirs[j])} would stand for the class {short(ours[j])} but names {short(ours[i])}; tie "
-                f"prompts to classes: {_TIE}."
-            )
+            told = f"{short(theirs[j])} would stand for the class {short(ours[j])} but names {short(ours[i])}"
+            raise ClassMismatchError(f"{told}; tie prompts to classes: {TIE}.")
     pairs = ", ".join(f"{short(a)} = {short(b)}" for a, b in list(zip(ours, theirs, strict=True))[:3])
     more = ", ..." if len(ours) > 3 else ""
-    note = f"classes matched by position: {pairs}{more}; if that is wrong, tie prompts to classes: {_TIE}."
+    note = f"classes matched by position: {pairs}{more}; if that is wrong, tie prompts to classes: {TIE}."
     return Match(frozen(np.arange(len(ours))), "position", note)
 
 

@@ -1,4 +1,4 @@
-"""Compare candidate prompts on the same pictures, and choose one honestly: on pictures other than it is reported on.
+"""Compare prompts or models on the same pictures; choose prompts honestly: on other pictures than they are reported on.
 
 Interval and p-value of a row belong together: the interval of the difference holds 0 just where p is not below 0.05.
 The adjusted p-value, which the verdict goes by, also counts how many were compared.
@@ -7,19 +7,33 @@ The adjusted p-value, which the verdict goes by, also counts how many were compa
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from zsc.checks import check_choice, check_count, check_fraction, check_labels, check_same_length, check_unique, short
+from zsc.checks import (
+    as_list,
+    check_choice,
+    check_count,
+    check_fraction,
+    check_labels,
+    check_same_length,
+    check_unique,
+    short,
+)
 from zsc.classifier import ZeroShotClassifier
-from zsc.embeddings import ImageEmbeddings, class_names_of
+from zsc.datasets import ImageDataset
+from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_texts
 from zsc.evaluation import Evaluation
-from zsc.models import as_encoder
+from zsc.models import as_encoder, find_route
+from zsc.models.table import record_speed
 from zsc.prompts import ClassPrompts, as_prompts
 from zsc.prompts.prompts import load_many
 from zsc.statistics import NO_BETTER, as_right, holm, mcnemar, paired_interval, wilson_interval
@@ -47,6 +61,7 @@ def compare_prompts(
     reference: str | None = None,
     pooling: str | None = None,
     seed: int = 0,
+    store: str | Path | None = None,
 ) -> pd.DataFrame:
     """Judge candidate prompts on the same pictures, and test each against a reference.
 
@@ -69,12 +84,12 @@ def compare_prompts(
         Name -> prompts in any form (see `zsc.selection.as_candidates`).
     reference
         The candidate that the others are tested against; None takes the first.
-    pooling
-        One rule for all; None takes each candidate's own, else "mean".
+    pooling, store
+        One rule for all (None: each candidate's own, else "mean"); and a folder that keeps the prompts' embeddings.
     seed
         Without effect; it stays so that older calls go on working.
     """
-    judged = evaluations(embeddings, candidates, model, pooling)
+    judged = evaluations(embeddings, candidates, model, pooling, store)
     table = compare_right({name: e.right for name, e in judged.items()}, reference=reference, seed=seed)
     table.insert(5, "macro_recall", [e.macro_recall for e in judged.values()])
     table.insert(6, "baseline", [e.majority_baseline for e in judged.values()])
@@ -83,6 +98,63 @@ def compare_prompts(
     for name in ("model", "fingerprint", "dataset", "left_out", "matched_by", "pooling", "prompts"):
         table[name] = [getattr(e.made_by, name) for e in judged.values()]
     return table
+
+
+def compare_models(
+    dataset: ImageDataset,
+    prompts: Any,
+    models: Sequence[Encoder | str],
+    *,
+    store: str | Path | None = None,
+    pooling: str | None = None,
+    on_error: str = "raise",
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Judge models on the same labelled pictures and prompts: a leaderboard that admits ties.
+
+    `models` are two or more encoders, or names for `load_model`; one after the other is in memory. `store`, `on_error`
+    and `progress` are as in `zsc.embed_images`, `prompts` and `pooling` as in `ZeroShotClassifier`.
+
+    One row per model, the highest accuracy first, with the columns of `compare_right` against that one; but p_adjusted
+    is Holm's over all pairs of models, so that the best may be chosen on these pictures. `is_tied` marks the group that
+    cannot be told from the best, itself among them. Then images_per_s, of opening, preparing and encoding up to 32 of
+    the pictures on this machine, and baseline, dataset, left_out and prompts as in `compare_prompts`.
+    """
+    given = as_list(models, "models", "models")
+    if len(given) < 2:
+        raise ValueError(f"{len(given)} model given; name two or more that are to be compared.")
+    names = [model if isinstance(model, str) else as_encoder(model).name for model in given]
+    check_unique(names, "models")
+    for model in given:
+        if isinstance(model, str):
+            find_route(model)  # an unknown name is told before any work
+    judged, rates, first = {}, {}, None
+    for name, model in zip(names, given, strict=True):
+        encoder = as_encoder(model)
+        embeddings = embed_images(encoder, dataset, store, on_error=on_error, progress=progress)
+        failed = list(embeddings.failures["index"])
+        first = failed if first is None else first
+        if failed != first:
+            raise ValueError(f"{name} cannot embed the same pictures as {names[0]}; see zsc embed with each of them.")
+        judged[name] = ZeroShotClassifier(prompts, encoder, pooling=pooling).evaluate(embeddings)
+        for sample in (dataset.head(4), dataset.head(32)):  # the first calls set things up
+            start = time.perf_counter()
+            embed_images(encoder, sample, on_error="record", progress=False)
+            rates[name] = len(sample) / (time.perf_counter() - start)
+        record_speed(name, rates[name])
+    order = sorted(names, key=lambda name: -judged[name].accuracy)
+    right = {name: judged[name].right for name in order}
+    table = compare_right(right).drop(columns="reference")
+    pairs = list(combinations(order, 2))  # those with the best come first
+    adjusted = holm([mcnemar(right[one], right[other]) for one, other in pairs])[: len(order) - 1]
+    table["p_adjusted"] = [np.nan, *adjusted]
+    table["verdict"] = ["best", *(_verdict(row, order[0], len(pairs)) for _, row in table.iloc[1:].iterrows())]
+    table["is_tied"] = [True, *(adjusted >= ALPHA)]
+    table["images_per_s"] = pd.Series(rates)
+    table["baseline"] = [judged[name].majority_baseline for name in order]
+    for column in ("dataset", "left_out", "prompts"):
+        table[column] = [getattr(judged[name].made_by, column) for name in order]
+    return table.rename_axis("model")
 
 
 def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None, seed: int = 0) -> pd.DataFrame:
@@ -116,9 +188,9 @@ def _verdict(row: pd.Series, base: str, tests: int) -> str:
     if np.isnan(row["p_value"]):
         return "reference"
     if row["p_adjusted"] < ALPHA:
-        return f"{'better' if row['difference'] > 0 else 'worse'} than {base}"
+        return f"{'better' if row['difference'] > 0 else 'worse'} than {base!r}"
     counted = f" after {tests} comparisons" if row["p_value"] < ALPHA else ""  # it could if it were the only one
-    return f"{int(row['n'])} images cannot tell it from {base}{counted}"
+    return f"{int(row['n'])} images cannot tell it from {base!r}{counted}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,12 +250,13 @@ def choose_prompts(
     cross_fit: bool = False,
     pooling: str | None = None,
     seed: int = 0,
+    store: str | Path | None = None,
 ) -> Choice:
     """Choose prompts on one part of the pictures and report them on the other.
 
     Parameters
     ----------
-    embeddings, candidates, model, pooling
+    embeddings, candidates, model, pooling, store
         As in `compare_prompts`.
     share
         The share of the pictures that chooses; the classes keep their shares in both parts.
@@ -192,7 +265,7 @@ def choose_prompts(
     cross_fit
         Let each part of a split choose for the other; with `share` 0.5 every picture is held out once per split.
     """
-    judged = evaluations(embeddings, candidates, model, pooling)
+    judged = evaluations(embeddings, candidates, model, pooling, store)
     right, y_true = {name: e.right for name, e in judged.items()}, next(iter(judged.values())).y_true
     splits = choose_repeatedly(right, y_true, share=share, repeats=repeats, cross_fit=cross_fit, seed=seed)
     votes = splits["chosen"].value_counts()
@@ -246,10 +319,8 @@ def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray
     try:
         parts = train_test_split(np.arange(len(y_true)), train_size=share, stratify=strata, random_state=seed)
     except ValueError as error:
-        raise ValueError(
-            f"share={share}: {len(y_true)} pictures cannot be split so that both parts hold every class; take more "
-            "pictures, or another share."
-        ) from error
+        told = f"{len(y_true)} pictures cannot be split so that both parts hold every class"
+        raise ValueError(f"share={share}: {told}; take more pictures, or another share.") from error
     return np.sort(parts[0]), np.sort(parts[1])
 
 
@@ -264,15 +335,22 @@ def _as_rights(right: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def evaluations(
-    embeddings: ImageEmbeddings, candidates: Mapping[str, Candidate], model: Encoder | str, pooling: str | None = None
+    embeddings: ImageEmbeddings,
+    candidates: Mapping[str, Candidate],
+    model: Encoder | str,
+    pooling: str | None = None,
+    store: str | Path | None = None,
 ) -> dict[str, Evaluation]:
     """Judge every candidate on the same pictures, as `compare_prompts` does; no picture is embedded again."""
     asked = as_candidates(candidates, class_names_of(embeddings))
-    encoder = as_encoder(model)
-    return {
-        name: ZeroShotClassifier(replace(prompts, name=name), encoder, pooling=pooling).evaluate(embeddings)
-        for name, prompts in asked.items()
+    encoder, texts = as_encoder(model), [prompts.prompts for prompts in asked.values()]
+    rows = embed_texts(encoder, [text for each in texts for text in each], store)  # of all at once, each text once
+    known = np.split(rows, np.cumsum([len(each) for each in texts])[:-1])
+    clfs = {
+        name: ZeroShotClassifier(replace(prompts, name=name), encoder, pooling=pooling, text_embeddings=values)
+        for (name, prompts), values in zip(asked.items(), known, strict=True)
     }
+    return {name: clf.evaluate(embeddings) for name, clf in clfs.items()}
 
 
 def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str]) -> dict[str, ClassPrompts]:
@@ -297,7 +375,5 @@ def _as_candidate(name: str, given: Any, class_names: Sequence[str]) -> ClassPro
             raise ValueError(f"{len(given)} texts for {len(class_names)} classes")
         return ClassPrompts.from_texts(dict(zip(class_names, given, strict=True)), name=name)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"candidate {name!r}: {str(error).removesuffix('.')}; a candidate must be ClassPrompts, a mapping of class "
-            "to prompts, templates with {}, a template set's name, or a text for each class."
-        ) from error
+        forms = "ClassPrompts, a mapping of class to prompts, templates with {}, a template set's name, or K texts"
+        raise ValueError(f"candidate {name!r}: {str(error).removesuffix('.')}; a candidate must be {forms}.") from error

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import betabinom, binom, binomtest, norm
 
 from zsc.checks import as_list, check_count, check_fraction, check_same_length, short
 
@@ -36,9 +37,36 @@ def wilson_interval(correct: int, n: int, confidence: float = CONFIDENCE) -> tup
     [0.73, 0.88]
     """
     n = check_count(n, "n")
-    test = binomtest(check_count(correct, "correct", low=0, high=n), n)
-    low, high = test.proportion_ci(check_fraction(confidence, "confidence"), method="wilson")
+    return _wilson(check_count(correct, "correct", low=0, high=n), n, check_fraction(confidence, "confidence"))
+
+
+@lru_cache(4096)  # of many classes most have the same counts
+def _wilson(correct: int, n: int, confidence: float) -> tuple[float, float]:
+    low, high = binomtest(correct, n).proportion_ci(confidence, method="wilson")
     return float(low), float(high)
+
+
+def shares(right: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Compute K shares and the low and high ends of their 95 % Wilson intervals, shape (K, 3); NaN for none of none."""
+    counts = zip(right.tolist(), of.tolist(), strict=True)
+    return np.array([(k / n, *_wilson(k, n, CONFIDENCE)) if n else (math.nan,) * 3 for k, n in counts])
+
+
+def next_right(correct: int, n: int) -> tuple[int, int]:
+    """Predict how many of the next hundred pictures are right after `correct` of n: the fewest and the most.
+
+    The central 95 % interval of the beta-binomial distribution under Jeffreys' prior. It is wider than the Wilson
+    interval, which is of the share in the long run: a hundred pictures vary by themselves.
+
+    Examples
+    --------
+    >>> next_right(89, 100)
+    (79, 96)
+    """
+    n = check_count(n, "n")
+    correct = check_count(correct, "correct", low=0, high=n)
+    low, high = betabinom(100, correct + 0.5, n - correct + 0.5).interval(CONFIDENCE)
+    return int(low), int(high)
 
 
 def mcnemar(first: Right, second: Right) -> float:
@@ -102,9 +130,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     p = np.asarray(as_list(p_values, "p_values", "numbers"), dtype=np.float64)
     known = np.flatnonzero(~np.isnan(p))
     if p.ndim != 1 or not ((p[known] >= 0) & (p[known] <= 1)).all():
-        raise ValueError(
-            f"p_values is {short(p_values)}; pass one list of numbers from 0 to 1, or NaN where not known."
-        )
+        raise ValueError(f"p_values is {short(p_values)}; pass one list of numbers from 0 to 1, NaN where not known.")
     order = known[np.argsort(p[known], kind="stable")]
     corrected = np.full(p.shape, np.nan)
     corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
@@ -160,9 +186,7 @@ def as_right(values: Any, name: str) -> NDArray[np.bool_]:
     if array.dtype == object and array.ndim == 1 and all(isinstance(v, (bool, np.bool_)) for v in array):
         array = array.astype(bool)  # pandas' nullable booleans
     if array.ndim != 1 or not len(array) or array.dtype != bool:
-        raise ValueError(
-            f"{name} has shape {array.shape} and holds {array.dtype}; pass one bool per picture: which are right."
-        )
+        raise ValueError(f"{name} has shape {array.shape} and holds {array.dtype}; pass one bool per picture.")
     return array
 
 

@@ -1,8 +1,8 @@
 """Embeddings on disk: embed once, ask many times, stop at any moment.
 
-`<folder>/<model fingerprint>/` holds Parquet parts of picture digests and their vectors; `<folder>/paths/` remembers
-the digest of each path. A part is whole or not there, and bears the digest of its bytes as its name: several processes
-may write at once, and a damaged part is found, told, set aside, and its pictures are embedded again.
+`<folder>/<model fingerprint>/` holds Parquet parts of digests, of pictures and of texts' tokens, and their vectors;
+`<folder>/paths/` remembers the digest of each path. A part is whole or not there, and bears the digest of its bytes as
+its name: several processes may write at once, and a damaged part is found, told, set aside, and embedded again.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ FORMAT = 1  # of everything that a store writes; what has no number is of the fi
 KIND = "zsc embeddings"  # of a model.json
 DESCRIPTION = "model.json"
 MANIFEST = "manifest.parquet"  # what a cluster writes beside its parts
+TEXT = b"zsc text"  # how the digest of a text begins; that of a picture does so once in 2**64
 SETTLED_NS = 2_000_000_000  # file systems tell times to 2 s at worst: a later change within that would not show
 _PART = re.compile(r"part-[0-9a-f]{32}\.parquet")
 _LEFT_OVER = re.compile(r"part-[0-9a-f]{32}\.damaged|\.(part-[0-9a-f]{32}\.parquet|model\.json)\.\d+\.\d+\.tmp")
@@ -49,7 +50,7 @@ class StoreWarning(UserWarning):
 
 
 class DamagedPartWarning(StoreWarning):
-    """A part of a store that is not what was written; it was set aside, and its pictures are embedded again."""
+    """A part of a store that is not what was written; it was set aside, and what it held is embedded again."""
 
 
 class ForeignPartWarning(StoreWarning):
@@ -72,7 +73,7 @@ class PartCheck(NamedTuple):
 
 
 class EmbeddingStore:
-    """The kept embeddings of one model: vectors with `dim` numbers, found by the digest of their picture.
+    """The kept embeddings of one model: vectors with `dim` numbers, found by the digest of their picture or text.
 
     `folder`, such as ``data/embeddings``, is that of all models, and is made when something is added; `fingerprint` is
     `Encoder.fingerprint`, in which everything is that changes an embedding; `about` says what the model is, and is
@@ -96,6 +97,16 @@ class EmbeddingStore:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @staticmethod
+    def key_of(tokens: Sequence[int]) -> bytes:
+        """Return the digest of a text: of the tokens that a model reads, without padding."""
+        return TEXT + hashlib.sha256(str(tokens).encode()).digest()[len(TEXT) :]
+
+    @property
+    def texts(self) -> int:
+        """How many of the embeddings are of texts."""
+        return sum(digest.startswith(TEXT) for digest in self._rows)
 
     def get(self, digests: Sequence[bytes | None]) -> tuple[np.ndarray, np.ndarray]:
         """Look up N digests: vectors (N, D), float32, zero where not found; and which were found, (N,) bool.
@@ -129,6 +140,14 @@ class EmbeddingStore:
         self._remember(part, digests)
         return part
 
+    def try_add(self, digests: Sequence[bytes], values: np.ndarray) -> None:
+        """Add vectors of texts; a folder that cannot be written to only costs encoding them again."""
+        try:
+            self.add(digests, values)
+        except OSError as error:
+            told = f"{len(digests)} texts could not be kept ({_why(error)}); they are encoded again next time."
+            warnings.warn(f"{printable(self.folder)}: {told}", StoreWarning, stacklevel=3)
+
     def make(self) -> None:
         """Make the folder with its `model.json`, where they are missing; OSError says that it cannot be written to."""
         description = self.folder / DESCRIPTION
@@ -140,10 +159,9 @@ class EmbeddingStore:
                 head = {"kind": KIND, "format": FORMAT, "fingerprint": self.folder.name}
                 write_whole(description, json.dumps({**self.about, **head}, indent=2, default=str))
         except OSError as error:
-            reason = f"{printable(self.folder)}: the store cannot be written to ({_why(error)})"
-            raise type(error)(
-                f"{reason}, and not all pictures are in it; pass another folder as store, or none."
-            ) from error
+            told = f"{printable(self.folder)}: the store cannot be written to ({_why(error)})"
+            ways = "pass another folder as store, or none"
+            raise type(error)(f"{told}, and not all pictures are in it; {ways}.") from error
 
     def verify(self) -> list[PartCheck]:
         """Check every part: its bytes against its name, its columns, and that its rows are unit vectors."""
@@ -259,7 +277,7 @@ class Parts:
                 return None
             except OSError as error:
                 done = f"it could not be set aside ({_why(error)})"
-            told = f"{printable(part)}: {damage}; {done}, its pictures are embedded again."
+            told = f"{printable(part)}: {damage}; {done}, what it held is embedded again."
             warnings.warn(told, DamagedPartWarning, stacklevel=3)
         except FileNotFoundError:  # another process has set it aside
             pass

@@ -18,7 +18,8 @@ from zsc.embeddings import ImageEmbeddings, embed_images
 from zsc.files import printable
 from zsc.images import ImageError, ImageSource, is_url, local_path
 from zsc.models import load_model
-from zsc.prompts import POOLINGS, ClassPrompts, check_prompts, prompt_set
+from zsc.prompts import POOLINGS, ClassPrompts, prompt_set
+from zsc.prompts import advice_on as prompts_advice
 
 CARD = ("source", "licence", "labels", "seed")  # notes that a data set always has; every other is news to the user
 STORE = Path("data/embeddings")
@@ -153,8 +154,7 @@ def chosen_prompts(arguments: Namespace) -> ClassPrompts | None:
 
 def advice_on(model: Any, *prompts: ClassPrompts) -> pd.DataFrame:
     """Look prompts over for what is known to go wrong with this model: one row per warning."""
-    token = model.tokenizer
-    found = pd.concat([check_prompts(each, count_tokens=token.count, limit=token.limit) for each in prompts])
+    found = pd.concat([prompts_advice(each, model) for each in prompts])
     return found.drop_duplicates(["prompt", "warning"], ignore_index=True)
 
 

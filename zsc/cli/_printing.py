@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import shutil
 import sys
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +27,8 @@ from zsc.files import printable
 from zsc.images import describe
 
 SHOWN = 3  # lines of advice, and of pictures that were left out
+PIPED = 100  # columns where nobody's window says how many
+NARROW = 12  # columns that a text keeps before others are left out
 
 
 @dataclass
@@ -56,6 +64,10 @@ class Outcome:
         return lines
 
 
+class Row(str):
+    """A line of a table, which is laid out already."""
+
+
 class ReaderLeftError(Exception):
     """Whoever read standard output has seen enough."""
 
@@ -71,8 +83,30 @@ def open_streams() -> None:
 
 
 def say(*lines: str) -> None:
-    """Print lines on standard output. An argument is one line: no text in it begins another, or moves the cursor."""
-    put("".join(f"{printable(line)}\n" for line in lines), sys.stdout)
+    """Print lines on standard output, broken at words; no text in an argument moves the cursor or begins a line."""
+    put("".join(f"{part}\n" for line in lines for part in wrapped(line)), sys.stdout)
+
+
+def width() -> int:
+    """Return how many columns a line has: those of the terminal, or of $COLUMNS; else 100, and never under 40."""
+    return max(40, shutil.get_terminal_size((PIPED, 24)).columns)
+
+
+def is_piped() -> bool:
+    """Tell whether a program or a file gets the output: then all rows, columns and names are in it."""
+    return not (sys.stdout.isatty() or os.environ.get("COLUMNS"))
+
+
+def wrapped(line: str) -> list[str]:
+    """Break a line at words, and begin the next ones under its text; a number stays beside its percent sign."""
+    text = printable(line)
+    if isinstance(line, Row) or len(text) <= width():
+        return [text]
+    label = re.match(r" *(?:\S+(?: \S+)? {2,})?", text)
+    indent = " " * min(label.end() if label else 0, width() // 3)
+    text = re.sub(r"(\d) %", "\\1\0%", text)
+    parts = textwrap.wrap(text, width(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [part.replace("\0", " ") for part in parts]
 
 
 def complain(line: str) -> None:
@@ -138,23 +172,65 @@ def labelled(name: str, text: object) -> str:
     return f"{name:13} {text}"
 
 
-def table_lines(table: pd.DataFrame, *, index: bool = True) -> list[str]:
-    """Return all rows of a table as lines, with its row names or without."""
-    shown = with_names(table).round(3).drop(columns=[] if index else "index", errors="ignore")
-    return [line.rstrip() for line in shown.to_string(index=index, na_rep="-").split("\n")]
+def file_names(images: Sequence[str]) -> list[str]:
+    """Name pictures without their folders, where that tells them apart."""
+    names = {image: Path(image).name or image for image in images}
+    times = Counter(names.values())
+    return [names[image] if times[names[image]] == 1 else image for image in images]
+
+
+def table_lines(
+    table: pd.DataFrame, *, index: bool = True, drop: Sequence[str] | None = (), most: int | None = None
+) -> list[str]:
+    """Return a table as lines, with its row names or without; numbers have three decimals.
+
+    A pipe gets all of it. A terminal gets `most` rows; where it is narrow, texts in several lines; if that is not
+    enough, fewer columns: those named in `drop` go first, then from the right, or none if it is None. A last line says
+    what is missing.
+    """
+    shown = with_names(table) if is_piped() else with_names(table).head(most)
+    if "image" in shown:
+        shown = shown.assign(image=file_names(list(shown["image"])))
+    shown = shown if index else shown.drop(columns="index", errors="ignore")
+    heads = [str(shown.index.name or "")] * index + list(map(str, shown))
+    columns = [shown.index] * index + [shown.iloc[:, j] for j in range(shown.shape[1])]
+    cells = [[printable(head), *map(_cell, column)] for head, column in zip(heads, columns, strict=True)]
+    texts = {j for j, column in enumerate(columns) if any(isinstance(value, str) and value for value in column)}
+    kept = {j: max(1, *map(len, column)) for j, column in enumerate(cells)}  # how wide each column is
+    room = math.inf if drop is None or is_piped() else width() + 2
+    going = [heads.index(name) for name in drop or () if name in heads]
+    going += [j for j in range(len(cells) - 1, 0, -1) if j not in going]
+    while going and sum(2 + (min(wide, NARROW) if j in texts else wide) for j, wide in kept.items()) > room:
+        del kept[going.pop(0)]
+    while sum(2 + wide for wide in kept.values()) > room and max((kept[j] for j in texts & set(kept)), default=1) > 1:
+        kept[max(texts & set(kept), key=kept.__getitem__)] -= 1
+    form = "  ".join(f"{{:{'<' if j in texts else '>'}{wide}}}" for j, wide in kept.items())
+    wrap = partial(textwrap.wrap, break_on_hyphens=False)
+    lines: list[str] = []
+    for row in zip(*(cells[j] for j in kept), strict=True):
+        parts = zip_longest(*map(wrap, row, kept.values()), fillvalue="")
+        lines += [Row(form.format(*line).rstrip()) for line in parts]
+    missing = [heads[j] for j in range(len(heads)) if j not in kept]
+    missing += [f"{len(table) - len(shown)} rows"] if len(shown) < len(table) else []
+    return [*lines, f"Not shown here: {', '.join(missing)}; a pipe or a file gets all."] if missing else lines
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.3f}"
+    return "-" if value is None or value is pd.NA else printable(value)
 
 
 def prediction_lines(answer: Evaluation, reasons: Mapping[int, str]) -> list[str]:
     """Return one line per picture: predicted class, probability, right or wrong where that is known; or the reason."""
     images = list(with_names(answer.table)["image"])
-    short = [Path(image).name for image in images]
-    rows = []
-    for i, (image, true, predicted) in enumerate(zip(images, answer.y_true, answer.y_pred, strict=True)):
-        name = short[i] if short.count(short[i]) == 1 else image
+    rows: list[tuple[Any, ...]] = []
+    names = zip(images, file_names(images), answer.y_true, answer.y_pred, strict=True)
+    for i, (image, name, true, predicted) in enumerate(names):
         if i in reasons:
             rows.append((name, "cannot be opened", "", reasons[i].removeprefix(f"{image}: ")))
         else:
             mark = "" if true == UNLABELLED else "right" if true == predicted else "wrong"
-            rows.append((name, answer.class_names[predicted], f"{answer.proba[i].max():.2f}", mark))
+            rows.append((name, answer.class_names[predicted], float(answer.proba[i].max()), mark))
     shown = pd.DataFrame(rows, columns=["picture", "predicted", "proba", ""])
     return table_lines(shown if shown[""].any() else shown.drop(columns=""), index=False)

@@ -142,7 +142,8 @@ def stopped(arguments: Namespace) -> str:
         text += f"; written: {', '.join(map(str, arguments.written.values()))}"
     if keeps := getattr(arguments, "keeps", ""):
         return f"{text}; {keeps}"
-    if not hasattr(arguments, "store") or not hasattr(arguments, "limit"):
+    embeds = hasattr(arguments, "store") and hasattr(arguments, "limit")
+    if not embeds or getattr(arguments, "action", "compare") != "compare":
         return f"{text}."
     if store is None:
         return f"{text}; no embedding is kept (with --store FOLDER they would be)."

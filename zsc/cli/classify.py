@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from zsc.checks import check_class_names
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._options import option
@@ -24,6 +25,7 @@ def run(arguments: Namespace) -> Outcome:
     if not prompts:
         raise ValueError("no prompts given; add --prompts 'a cat' 'a dog', or --prompts-file FILE.")
     prompts = as_prompts(prompts)
+    check_class_names(prompts.class_names)
     for text in arguments.prompts or []:  # the option takes every word that follows
         if Path(text).suffix and Path(text).is_file():
             raise ValueError(f"--prompts holds {text!r}, which is a file; name the pictures before --prompts.")

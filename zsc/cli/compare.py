@@ -39,18 +39,19 @@ def run(arguments: Namespace) -> Outcome:
         match_by(dataset.class_names, prompts.class_names)  # before the model is loaded
     model = _options.chosen_model(arguments)
     embeddings = _options.embedded(arguments, model, dataset)
-    options: dict[str, Any] = {"model": model, "pooling": arguments.pooling, "seed": arguments.seed}
+    options: dict[str, Any] = {key: getattr(arguments, key) for key in ("pooling", "seed", "store")}
+    options["model"] = model
     table = compare_prompts(embeddings, candidates, reference=arguments.reference, **options)
     once, by_position = table.iloc[0], list(table.index[table["matched_by"] == "position"])
     text = [
         f"Model     {model.name}",
         f"Data set  {once['dataset']}, {once['n']} pictures",
-        f"Tested    against {once['reference']!r}: exact McNemar, adjusted by Holm; intervals 95 %",
+        f"Tested    against {once['reference']!r}: exact McNemar, adjusted by Holm; 95 % intervals",
         f"Baseline  {once['baseline']:.3f} by always naming the most frequent class",
         "",
-        *table_lines(table[list(SHOWN)]),
+        *table_lines(table[list(SHOWN)], drop=("p_value", "macro_recall", "difference", "low", "high")),
         "",
-        *(f"{name}: {verdict}" for name, verdict in table["verdict"].items() if verdict != "reference"),
+        *(f"{name!r}: {verdict}" for name, verdict in table["verdict"].items() if verdict != "reference"),
         *([f"Classes matched by position: {', '.join(by_position)}"] if by_position else []),
         "",
     ]

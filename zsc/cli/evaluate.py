@@ -4,14 +4,14 @@ from argparse import Namespace
 
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
-from zsc.cli._printing import Outcome, labelled, table_lines
+from zsc.cli._printing import Outcome, labelled, table_lines, width
 from zsc.datasets import ImageDataset
 from zsc.evaluation import Evaluation
 from zsc.prompts import default_prompts
 from zsc.scoring import match_by
 from zsc.statistics import NO_BETTER
 
-MANY_CLASSES = 50
+MOST_CLASSES = 20  # in a table of all answers; in a terminal also of rows
 OPTIONS = (
     *_options.EMBEDDED,
     *_options.PROMPTS,
@@ -28,7 +28,8 @@ def run(arguments: Namespace) -> Outcome:
     dataset = _options.chosen_dataset(arguments)
     prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
     match_by(dataset.class_names, prompts.class_names)  # before the model is loaded
-    clf = ZeroShotClassifier(prompts, _options.chosen_model(arguments), pooling=arguments.pooling)
+    model = _options.chosen_model(arguments)
+    clf = ZeroShotClassifier(prompts, model, pooling=arguments.pooling, store=arguments.store)
     embeddings = _options.embedded(arguments, clf.model, dataset)
     evaluation = clf.evaluate(embeddings)
     writers = {
@@ -61,13 +62,19 @@ def _headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDa
 
 
 def _tables(evaluation: Evaluation) -> list[str]:
-    lines = ["", *table_lines(evaluation.report), ""]
-    if len(evaluation.class_names) <= MANY_CLASSES:
-        lines += ["Confusion (rows: true, columns: predicted)", *table_lines(evaluation.confusion)]
-    else:
-        lines.append(f"The confusion of {len(evaluation.class_names)} classes is in --json, --save and --html.")
+    from zsc.plots import confused_pairs
+
+    lines = ["", *table_lines(evaluation.by_class, drop=("f1", "precision", "right"), most=MOST_CLASSES), ""]
+    matrix = table_lines(evaluation.confusion, drop=None) if len(evaluation.class_names) <= MOST_CLASSES else []
+    pairs = confused_pairs(evaluation)
+    if matrix and max(map(len, matrix)) <= width():
+        lines += ["Confusion (rows: true, columns: predicted)", *matrix]
+    elif len(pairs):
+        pairs.insert(0, "true -> predicted", pairs.pop("true") + " -> " + pairs.pop("predicted"))
+        lines += ["Most frequent confusions", *table_lines(pairs, index=False, most=MOST_CLASSES)]
     if len(errors := evaluation.errors):
-        lines += ["", "Most confident errors", *table_lines(errors.head(10), index=False)]
+        shown = table_lines(errors.head(10), index=False, drop=("second", "margin", "proba_true"))
+        lines += ["", f"Most confident errors ({len(errors.head(10))} of {len(errors)})", *shown]
     return lines
 
 

@@ -1,18 +1,122 @@
-"""`zsc models`: what there is, and what is on this machine."""
+"""`zsc models`: what there is and is on this machine; whether one computes right; which is best on your pictures."""
 
 from argparse import Namespace
+from pathlib import Path
 
-from zsc.cli._printing import Outcome, table_lines
+from zsc.cli import _options
+from zsc.cli._options import option
+from zsc.cli._printing import Outcome, labelled, table_lines
+from zsc.datasets import load_dataset
+from zsc.datasets.base import ImageDataset
 from zsc.models import model_table
+from zsc.prompts import default_prompts
+from zsc.scoring import match_by
 
+ACTIONS = {
+    "list": "all models, filtered (the default)",
+    "check": "NAME beside its publisher's own code and published numbers",
+    "compare": "several --models on your pictures: a FOLDER with one sub-folder per class, or a --dataset",
+}
+SHOWN = {"imagenet_published": "top-1", "mean_38_published": "mean", "params_m": "M", "image_size": "px",
+         "images_per_s": "img/s", "here": "*", "model": "model"}  # fmt: skip
+RECORD = ("pixels", "text", "activation", "head", "languages")
+COMPARED = ("accuracy", "low", "high", "difference", "p_adjusted", "images_per_s")
 NOTES = (
-    "imagenet_published: zero-shot accuracy on ImageNet with 80 templates by LAION's open_clip; not measured here.",
-    "Also: open_clip:ARCH/TAG, hf:ID, or the path of a checkpoint in OpenAI's format.",
+    "top-1: zero-shot accuracy on ImageNet, and mean: over 38 data sets, as measured",
+    "by LAION's open_clip (docs/openclip_results.csv); not measured here.",
+    "M: million parameters; px: pixels per side; *: needs no download; img/s: images",
+    "per second here, once 'zsc models compare' has run it. Everything: --json.",
+    "Also open_clip:ARCH/TAG, hf:ID, or the path of a checkpoint in OpenAI's format.",
 )
-OPTIONS = ()
+OPTIONS = (
+    option("action", nargs="?", choices=ACTIONS, default="list", help="; ".join(map(": ".join, ACTIONS.items()))),
+    option("name", nargs="?", help="check: the model; compare: the folder of pictures"),
+    option("--size", dest="max_size", type=float, metavar="M", help="list: at most so many million parameters"),
+    option("--accuracy", type=float, metavar="A", help="list: published ImageNet accuracy of at least this, as .7"),
+    option("--family", metavar="TEXT", help="list: names that hold this, such as siglip"),
+    option("--training", metavar="TEXT", help="list: training data that are described with this, such as yfcc"),
+    option("--here", action="store_true", help="list: those that need no download"),
+    option("--coco", metavar="FILE", help="check: the picture of the published logits, a path or URL"),
+    option("--checkpoint", default="", metavar="ID", help="check: the name under which its numbers were published"),
+    option("--models", nargs="+", default=[], metavar="NAME", help="compare: two or more"),
+    option("--dataset", help="compare: a data set's name; 'zsc datasets' lists them"),
+    option("--split", help="compare: as published; left out: the one that is evaluated"),
+    option("--limit", type=_options.whole(1), metavar="N", help="compare: only the first N pictures"),
+    _options.ROOT,
+    _options.output("--store", "store", "compare: keep the embeddings in this folder, or take them from it"),
+    _options.on_error(),
+    *_options.PROMPTS,
+)
 
 
-def run(_: Namespace) -> Outcome:
-    """List the models."""
-    table = model_table()
-    return Outcome(table, [*table_lines(table, index=False), *NOTES])
+def run(arguments: Namespace) -> Outcome:
+    """List models, check one, or compare several."""
+    return {"list": _list, "check": _check, "compare": _compare}[arguments.action](arguments)
+
+
+def _list(arguments: Namespace) -> Outcome:
+    table = model_table(everything=True)
+    for column, compare, value in (
+        ("params_m", "le", arguments.max_size), ("imagenet_published", "ge", arguments.accuracy),
+        ("weights", "ne", "to download" if arguments.here else None),
+    ):  # fmt: skip
+        table = table if value is None else table[getattr(table[column], compare)(value)]
+    for column, text in (("model", arguments.family), ("training_data", arguments.training)):
+        table = table[table[column].str.contains(text or "", case=False, regex=False)]
+    if table.empty:
+        raise ValueError("no model is listed that fits all of these filters; loosen one, or see 'zsc models'.")
+    shown = table.assign(here=["*" if where != "to download" else "" for where in table["weights"]])
+    shown["params_m"] = shown["params_m"].map("{:.0f}".format).replace("nan", "-")
+    shown["model"] = shown["model"].str.ljust(width := shown["model"].str.len().max())
+    shown = shown[list(SHOWN)].dropna(axis="columns", how="all")
+    shown = shown.rename(columns={**SHOWN, "model": "model".ljust(width)})
+    return Outcome(table, [*table_lines(shown, index=False), *NOTES])
+
+
+def _check(arguments: Namespace) -> Outcome:
+    from zsc.models import check
+
+    if not arguments.name:
+        raise ValueError("no model named; write 'zsc models check NAME', such as 'zsc models check conse'.")
+    card = check(arguments.name, coco=arguments.coco, checkpoint=arguments.checkpoint)
+    shown = card.table[["what", "verdict", "largest", "limit", "n", "beside"]].copy()
+    shown["largest"], shown["limit"] = shown["largest"].map("{:.2g}".format), shown["limit"].map("{:g}".format)
+    text = [labelled("Model", arguments.name), labelled("Verdict", card.summary()), ""]
+    text += [*table_lines(shown.replace("nan", "-"), index=False, drop=None), ""]
+    text += [labelled(key.capitalize(), getattr(card.info, key)) for key in RECORD]
+    text += [labelled(key.capitalize(), value) for key, value in card.known.items()]
+    return Outcome(card.to_dict(), text, 0 if card.verdict == "agrees" else 1)
+
+
+def _compare(arguments: Namespace) -> Outcome:
+    from zsc.selection import compare_models
+
+    if (arguments.name is None) == (arguments.dataset is None):
+        raise ValueError("name a folder with one sub-folder per class, or a --dataset; one of the two.")
+    if arguments.dataset:
+        dataset = load_dataset(arguments.dataset, arguments.data_root, arguments.split)
+    else:
+        dataset = ImageDataset.from_folder(Path(arguments.name))
+    dataset = dataset.head(arguments.limit) if arguments.limit else dataset
+    prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
+    match_by(dataset.class_names, prompts.class_names)  # before any model is loaded
+    table = compare_models(
+        dataset, prompts, arguments.models, store=arguments.store, pooling=arguments.pooling,
+        on_error=arguments.on_error, progress=_options.show_progress(arguments),
+    )  # fmt: skip
+    best, tied = table.index[0], list(table.index[table["is_tied"]])[1:]
+    row = table.iloc[0]
+    others = f"{', '.join(tied)} cannot be told from it" if tied else "every other model is worse"
+    text = [
+        f"{best} has the highest accuracy, {row['accuracy']:.3f} (95 % interval {row['low']:.3f} to "
+        f"{row['high']:.3f}); on these {row['n']} pictures {others}.",
+        "",
+        *table_lines(table[list(COMPARED)]),
+        "",
+        labelled("Data set", f"{dataset.name}, {row['n']} pictures"),
+        labelled("Prompts", prompts.name or "given"),
+        *([labelled("Left out", f"{row['left_out']} pictures that cannot be opened")] if row["left_out"] else []),
+        labelled("Baseline", f"{row['baseline']:.3f} by always naming the most frequent class"),
+        labelled("Tested", f"{best} against each: exact McNemar, adjusted by Holm over all pairs of models"),
+    ]
+    return Outcome({"best": best, "tied": tied, "comparison": table.reset_index()}, text, 0, dataset)

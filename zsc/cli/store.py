@@ -33,19 +33,20 @@ def run(arguments: Namespace) -> Outcome:
     rows = [_state(folder, about, verify=is_verified) for folder, about in found.items()]
     text = []
     for row in rows:
-        size = f"{row['embeddings']} embeddings, {row['bytes'] / 1e6:.1f} MB"
+        size = f"{row['pictures']} pictures, {row['texts']} texts, {row['bytes'] / 1e6:.1f} MB"
         text.append(f"{row['fingerprint']}  {row['model']}: {size}")
         text += [f"  problem: {problem}" for problem in row.get("problems", [])]
     is_sound = not any(row.get("problems") for row in rows)
     if is_verified:
-        text.append("sound" if is_sound else "damaged parts are set aside by the next zsc embed")
+        text.append("sound" if is_sound else "damaged parts are set aside when they are next needed")
     return Outcome(rows, text, 0 if is_sound else 1)
 
 
 def _state(folder: Path, about: dict[str, Any], *, verify: bool) -> dict[str, Any]:
     kept = EmbeddingStore(folder.parent, folder.name, int(about["embed_dim"]))
     size = sum(file.stat().st_size for file in folder.iterdir())
-    state = {"fingerprint": folder.name, "model": about["name"], "embeddings": len(kept), "bytes": size}
+    counts = {"embeddings": len(kept), "pictures": len(kept) - kept.texts, "texts": kept.texts}
+    state = {"fingerprint": folder.name, "model": about["name"], **counts, "bytes": size}
     if verify:
         state["problems"] = [f"{check.path.name}: {check.problem}" for check in kept.verify() if check.problem]
         state["problems"] += [f"{aside.name}: set aside" for aside in sorted(folder.glob("*.damaged"))]

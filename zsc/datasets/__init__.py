@@ -15,14 +15,16 @@ from zsc.datasets.drawn import draw_dataset
 from zsc.datasets.listing import check_split
 from zsc.datasets.samples import load_samples
 from zsc.images import local_path
+from zsc.published import published
 
-__all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset"]
+__all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset",
+           "published"]  # fmt: skip
 
 PUBLISHED: dict[str, Published] = {**glasses.FORMS, **afhq.FORMS, **imagenette.FORMS}
 _MADE: dict[str, tuple[Callable[..., ImageDataset], Sequence[str]]] = {  # needs no files: what makes it, its options
     "samples": (load_samples, ()),
-    "drawn-glasses": (partial(draw_dataset, "drawn-glasses"), ("n", "seed")),
-    "drawn-animals": (partial(draw_dataset, "drawn-animals"), ("n", "seed")),
+    "drawn-glasses": (partial(draw_dataset, "drawn-glasses"), ("n", "seed", "attributes")),
+    "drawn-animals": (partial(draw_dataset, "drawn-animals"), ("n", "seed", "attributes")),
 }
 
 
@@ -49,7 +51,8 @@ def load_dataset(
     split, options
         As published; None takes the split that is evaluated, which is named first. glasses: "train", "test";
         ``drop_suspects``. afhq: "val" (version 2: "test"), "train"; ``version`` 1 or 2. imagenette: "val", "train";
-        ``size`` "320px", "160px" or "full". The drawn ones: "test", "train"; ``n`` pictures from ``seed``.
+        ``size`` "320px", "160px" or "full". The drawn ones: "test", "train"; ``n`` pictures from ``seed``;
+        ``attributes`` for several classes per picture, such as hat and beard.
 
     ValueError says that the name, the split or an option is unknown, and FileNotFoundError how to get the files.
     """

@@ -61,10 +61,7 @@ def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], 
     refuse_full_disk(folder.parent, sum(m.size for m in members), f"{archive.name} unpacks to")
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.unpacking-", dir=folder.parent))
     try:
-        with _opened(archive) as (
-            members,
-            extract,
-        ):  # both kinds of archive tell of a file that is not whole
+        with _opened(archive) as (members, extract):  # both kinds of archive tell of a file that is not whole
             for member in tqdm(members, desc="unpacking", unit="files", disable=not progress):
                 try:
                     extract(member.entry, staging)

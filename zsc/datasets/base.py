@@ -1,7 +1,7 @@
 """ImageDataset: image paths, labels and class names, and nothing else.
 
 Knows no prompts, transforms or models, and opens no picture. Labels are indices into `class_names`; -1 means that a
-picture has no label.
+picture has no label. Where classes do not exclude each other, labels are a matrix with one column per class.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from zsc.checks import (
     as_indices,
     as_list,
     check_count,
+    check_dataset_labels,
     check_fraction,
-    check_labels,
     check_same_length,
     check_texts,
     check_unique,
@@ -43,7 +43,8 @@ class ImageDataset:
     paths
         N picture sources: paths, URLs, PIL images or whatever else `open_image` opens.
     labels
-        Index into `class_names` for each picture, shape (N,), int64; -1 for no label. None: no picture has one.
+        Index into `class_names` for each picture, shape (N,), int64; -1 for no label. None: no picture has one. Or,
+        where a picture may have several classes or none, shape (N, K), int8: 1 for each that applies, 0 for the others.
     class_names
         K different names, without white space around them.
     name, split_name
@@ -69,7 +70,7 @@ class ImageDataset:
         check_unique(names, "class_names")
         labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
         labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
-        labels = check_labels(labels, len(names), "labels", partial=True)
+        labels = check_dataset_labels(labels, len(names))
         check_same_length(paths=paths, labels=labels)
         for value, what in ((self.name, "name"), (self.split_name, "split_name")):
             if not isinstance(value, str):
@@ -77,10 +78,9 @@ class ImageDataset:
         if not isinstance(self.notes, Mapping):
             raise TypeError(f"notes is a {type(self.notes).__name__}; pass a mapping of texts.")
         notes = {what: note for what, note in {**self.notes, "class names": look_alikes(names)}.items() if note}
-        object.__setattr__(self, "paths", FrozenList(paths))
-        object.__setattr__(self, "labels", frozen(labels))
-        object.__setattr__(self, "class_names", FrozenList(names))
-        object.__setattr__(self, "notes", FrozenDict(notes))
+        checked = {"paths": FrozenList(paths), "labels": frozen(labels), "class_names": FrozenList(names)}
+        for attribute, final in (checked | {"notes": FrozenDict(notes)}).items():
+            object.__setattr__(self, attribute, final)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what it was made of, so that a copy cannot be changed either."""
@@ -90,19 +90,20 @@ class ImageDataset:
         return len(self.paths)
 
     @overload
-    def __getitem__(self, index: int) -> tuple[Any, int]: ...
+    def __getitem__(self, index: int) -> tuple[Any, Any]: ...
     @overload
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> ImageDataset: ...
-    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> tuple[Any, int] | ImageDataset:
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> tuple[Any, Any] | ImageDataset:
         """Return `(path, label)` of one picture, or the data set of a slice, of indices or of a mask."""
         if not isinstance(index, (int, np.integer)) or isinstance(index, bool):
             return self.select(index)  # type: ignore[arg-type]
         if not -len(self) <= index < len(self):
             raise IndexError(f"index {index} is out of range; {self.name!r} has {len(self)} pictures.")
-        return self.paths[index], int(self.labels[index])
+        label = self.labels[index]
+        return self.paths[index], label if self.labels.ndim == 2 else int(label)
 
-    def __iter__(self) -> Iterator[tuple[Any, int]]:
-        return ((self.paths[i], int(self.labels[i])) for i in range(len(self)))
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
         split = f" {self.split_name}" if self.split_name else ""
@@ -132,18 +133,17 @@ class ImageDataset:
         or take one.
         """
         fraction, rng = check_fraction(fraction, "fraction"), np.random.default_rng(check_count(seed, "seed", low=0))
-        order = np.lexsort((rng.random(len(self)), self.labels))  # class by class, shuffled within
+        order = np.lexsort((rng.random(len(self)), *np.atleast_2d(self.labels.T)))  # class by class, shuffled within
         steps = np.floor(np.arange(len(self) + 1) * fraction + rng.random())  # systematic sampling along that order
         chosen = np.zeros(len(self), dtype=bool)
         chosen[order] = np.diff(steps) > 0
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table with the columns image, label and class_name, one row per picture."""
-        names = np.array([*self.class_names, None], dtype=object)  # label -1 picks the None at the end
-        return pd.DataFrame(
-            {"image": pd.Series(self.paths, dtype=object), "label": self.labels, "class_name": names[self.labels]}
-        )
+        """Return a table with one row per picture: image, label (unless it may have several) and class_name."""
+        labels = {"label": self.labels} if self.labels.ndim == 1 else {}
+        names = pd.Series(class_texts(self.labels, self.class_names), dtype=object)
+        return pd.DataFrame({"image": pd.Series(self.paths, dtype=object), **labels, "class_name": names})
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
@@ -165,7 +165,9 @@ class ImageDataset:
         csv: str | Path,
         *,
         image_column: str,
-        label_column: str | None,
+        label_column: str | None = "",
+        label_columns: Sequence[str] | None = None,
+        label_separator: str | None = None,
         image_pattern: str = "{}",
         class_names: Sequence[str] | Mapping[Any, str] | None = None,
         name: str | None = None,
@@ -178,11 +180,18 @@ class ImageDataset:
         the value in `label_column` (None: no labels), a class name or an index into `class_names`, which may also be a
         mapping of the values in the file to names. Names that are not given are the sorted values.
 
+        A picture may have several classes, or none: `label_columns` names one column per class, of 1 and 0 (or true and
+        false); or `label_separator` stands between the values in `label_column`, as ";" in "cat;dog" (empty: none).
+
         FileNotFoundError or ValueError names the line, and says that the CSV file, a column or a picture is missing, a
         column stands twice, a row is too long or too short, a label is unknown or empty, or a picture has two labels.
         """
         csv = local_path(csv)
-        return cls._of(read_csv(csv, image_column, label_column, image_pattern, class_names), name or fold(csv.stem))
+        if (label_column == "") == (not label_columns):
+            raise TypeError("pass label_column or label_columns, or label_column=None for pictures without labels.")
+        columns = check_texts(label_columns, "label_columns") if label_columns else label_column
+        listed = read_csv(csv, image_column, columns, image_pattern, class_names, separator=label_separator)
+        return cls._of(listed, name or fold(csv.stem))
 
     @classmethod
     def from_huggingface(
@@ -198,3 +207,11 @@ class ImageDataset:
     @classmethod
     def _of(cls, listed: Listed, name: str) -> ImageDataset:
         return cls(listed.paths, listed.labels, listed.class_names, name=name, notes=listed.notes)  # type: ignore[arg-type]
+
+
+def class_texts(labels: np.ndarray, class_names: Sequence[str]) -> list[str | None]:
+    """Name the class of each picture, or all that apply ("hat; glasses"); None for no label."""
+    names = np.array([*class_names, None], dtype=object)  # label -1 picks the None at the end
+    if labels.ndim == 1:
+        return names[labels].tolist()
+    return ["; ".join(names[:-1][row == 1]) if (row >= 0).any() else None for row in labels]

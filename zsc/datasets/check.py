@@ -67,7 +67,7 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
         found = list(tqdm(answers, "opening", len(files), unit="images", disable=not progress))
     files["path"] = files["path"].map(str)
     files[["bytes", "digest", "error"]] = pd.DataFrame(found, columns=["bytes", "digest", "error"], dtype=object)
-    unreadable = files.loc[files["error"].notna(), ["path", "error"]].rename(columns={"path": "image"})
+    unreadable = files.loc[files["error"].notna(), ["path", "error"]].reset_index(drop=True)
     duplicates = [
         (sorted(set(equal["split"])), sorted(set(equal["class"])), list(equal["path"]))
         for _, equal in files.groupby("digest", sort=False)
@@ -79,14 +79,9 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
         for split, classes in form.counts.items()
         for name, published in classes.items()
     ]
-    return DatasetCheck(
-        folder,
-        pd.DataFrame(counts),
-        missing,
-        unreadable.reset_index(drop=True),
-        pd.DataFrame(duplicates, columns=["splits", "classes", "images"]),
-        int(files["bytes"].sum()),
-    )
+    equal_files = pd.DataFrame(duplicates, columns=["splits", "classes", "images"])
+    unreadable = unreadable.rename(columns={"path": "image"})
+    return DatasetCheck(folder, pd.DataFrame(counts), missing, unreadable, equal_files, int(files["bytes"].sum()))
 
 
 def _examine(path: Path) -> tuple[int, str | None, str | None]:

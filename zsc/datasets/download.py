@@ -171,9 +171,8 @@ def _complete_folder(form: Published, root: Path, report: Report) -> Path | None
     except (FileNotFoundError, ValueError) as error:
         if not os.path.lexists(folder):
             return None
-        raise DownloadError(
-            f"{printable(folder)} is there but not complete ({error}); move it away, or mend it, and run this again."
-        ) from error
+        told = f"{printable(folder)} is there but not complete ({error})"
+        raise DownloadError(f"{told}; move it away, or mend it, and run this again.") from error
     published = sum(sum(counts.values()) for counts in form.counts.values())
     rest = f" It has {found:,} of {published:,} pictures; 'zsc datasets check {form.dataset}' says which are missing."
     report(f"{form.dataset}: already there, in {printable(place)}." + (rest if found < published else ""))

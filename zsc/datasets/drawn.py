@@ -21,9 +21,12 @@ NOTES = {
 }
 
 
-def draw_dataset(name: str, split: str | None = None, *, n: int = 1000, seed: int = 1) -> ImageDataset:
+def draw_dataset(
+    name: str, split: str | None = None, *, n: int = 1000, seed: int = 1, attributes: bool = False
+) -> ImageDataset:
     """Draw N pictures in memory, RGB, 128 pixels a side; the labels are drawn too, so that classes are about equal.
 
+    With `attributes` classes are what pictures show, such as hat and beard, of which a picture has several, or none.
     The split is "test" (the default), or "train": what the toy model learned from, where the seed is 0. The first
     hundred pictures of a thousand are those of a hundred; another seed, other pictures.
     """
@@ -35,5 +38,6 @@ def draw_dataset(name: str, split: str | None = None, *, n: int = 1000, seed: in
     notes = NOTES | {"seed": str(seed)}
     if kind == "animals":
         notes["labels"] += "; 'wild' holds lion, tiger, leopard, fox and wolf"
-    pictures, labels = [d.picture for d in drawings], np.array([d.label for d in drawings])
-    return ImageDataset(pictures, labels, list(CLASS_NAMES[name]), name=name, split_name=split, notes=notes)
+    names = list(drawings[0].attributes if attributes else CLASS_NAMES[name])
+    labels = np.array([list(d.attributes.values()) if attributes else d.label for d in drawings])
+    return ImageDataset([d.picture for d in drawings], labels, names, name=name, split_name=split, notes=notes)

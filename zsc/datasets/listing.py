@@ -100,15 +100,11 @@ def read_folder(folder: Path) -> Listed:
     folders, loose = _look_at_top(folder, passed)
     lie = "1 picture lies" if len(loose) == 1 else f"{len(loose) or 'no'} pictures lie"
     if not folders:
-        raise ValueError(
-            f"{where}: no sub-folders, and {lie} in the folder itself; put the pictures of each class into a folder "
-            "named as the class."
-        )
+        ways = "put the pictures of each class into a folder named as the class"
+        raise ValueError(f"{where}: no sub-folders, and {lie} in the folder itself; {ways}.")
     if loose:
-        raise ValueError(
-            f"{where}: {lie} beside the {len(folders)} class folders, such as {printable(loose[0].name)}; move them "
-            "into a class folder, or elsewhere, so that none is left out."
-        )
+        told = f"{lie} beside the {len(folders)} class folders, such as {printable(loose[0].name)}"
+        raise ValueError(f"{where}: {told}; move them into a class folder, or elsewhere, so that none is left out.")
     groups = defaultdict(list)
     for inside in folders:
         groups[fold(inside.name)].append(inside)
@@ -137,31 +133,44 @@ def _refuse_two_classes(folder: Path, names: Sequence[str], found: Iterable[tupl
         its_label, other = owner.setdefault(real, (label, path))
         if its_label != label:
             two = " and ".join(printable(os.path.relpath(p, folder)) for p in (other, path))
-            raise ValueError(
-                f"{printable(folder)}: {two} are one picture by a link, in the classes {names[its_label]!r} and "
-                f"{names[label]!r}; take one of them away."
-            )
+            told = f"{two} are one picture by a link, in the classes {names[its_label]!r} and {names[label]!r}"
+            raise ValueError(f"{printable(folder)}: {told}; take one of them away.")
 
 
 def read_csv(
     csv: Path,
     image_column: str,
-    label_column: str | None,
+    labels_in: str | Sequence[str] | None,
     image_pattern: str,
     class_names: Sequence[str] | Mapping[Any, str] | None,
+    *,
+    separator: str | None = None,
 ) -> Listed:
-    """List the pictures and labels of a CSV file; see `ImageDataset.from_csv`."""
+    """List the pictures of a CSV file, and their labels in one column or in several; see `ImageDataset.from_csv`."""
+    columns = [labels_in] if isinstance(labels_in, str) else list(labels_in or ())
+    several = labels_in is not None and not isinstance(labels_in, str)
+    if separator is not None and (several or not columns or not separator.strip()):
+        raise ValueError(f"label_separator={separator!r}; pass what stands between the labels in label_column, as ';'.")
+    if several and class_names is not None:
+        raise ValueError("class_names goes with label_column; the classes of label_columns are called as the columns.")
     if image_pattern.count("{}") != 1:
         raise ValueError(f"image_pattern={image_pattern!r} must hold exactly one {{}} for the value of {image_column}.")
-    lines, (values, *labelled) = read_columns(csv, [c for c in (image_column, label_column) if c is not None])
+    lines, (values, *labelled) = read_columns(csv, [image_column, *columns])
     if "" in values:
         line = f"{printable(csv)}: line {lines[values.index('')]}"
         raise ValueError(f"{line} names no picture in column {image_column!r}; fill it in, or take the row out.")
     places = [image_pattern.replace("{}", value) for value in values]
     paths = [place if is_url(place) else csv.parent / place for place in places]
     check_present([p for p in paths if isinstance(p, Path)], f"named in {printable(csv)}")
-    texts = [fold(value) for value in labelled[0]] if labelled else []
-    labels, names = _to_labels(texts, class_names, lines, f"{printable(csv)}: column {label_column!r}")
+    cells = [[fold(value) for value in column] for column in labelled] or [[]]
+    wheres = [f"{printable(csv)}: column {column!r}" for column in columns] or [""]
+    if several:
+        flags = [_to_flags(texts, lines, where) for texts, where in zip(cells, wheres, strict=True)]
+        labels, names = np.stack(flags, axis=1), [fold(column) for column in columns]
+    elif separator is not None:
+        labels, names = _to_matrix(cells[0], separator, class_names, lines, wheres[0])
+    else:
+        labels, names = _to_labels(cells[0], class_names, lines, wheres[0])
     twice = _check_twice(csv, lines, paths, labels if labelled else np.zeros(len(paths)))
     return Listed(paths, labels if labelled else None, names, {"named twice": twice})
 
@@ -194,10 +203,9 @@ def read_columns(csv: Path, columns: Sequence[str]) -> tuple[list[int], list[lis
         raise ValueError(f"{where}: no rows below the header; write one row per picture.")
     for line, row in rows:
         if len(row) < len(header) or any(map(str.strip, row[len(header) :])):  # a delimiter at the end adds nothing
-            raise ValueError(
-                f"{where}: line {line} has {len(row)} fields where the header has {len(header)}; put quotes around a "
-                f"value that holds {table.dialect.delimiter!r}, or mend the row."
-            )
+            told = f"line {line} has {len(row)} fields where the header has {len(header)}"
+            ways = f"put quotes around a value that holds {table.dialect.delimiter!r}, or mend the row"
+            raise ValueError(f"{where}: {told}; {ways}.")
     places = [header.index(column) for column in wanted]
     return [line for line, _ in rows], [[row[place].strip() for _, row in rows] for place in places]
 
@@ -234,11 +242,30 @@ def _to_labels(
         names = [fold(name) for name in as_list(given, "class_names", "names")]
         known = {str(i): i for i in range(len(names))} | {name: i for i, name in enumerate(names)}  # names win
     if unknown := sorted(set(values) - set(known)):
-        raise ValueError(
-            f"{where} holds unknown labels {_some([repr(printable(u)) for u in unknown])} (first in line "
-            f"{lines[values.index(unknown[0])]}); labels must be one of {', '.join(map(repr, names))}."
-        )
+        told = f"{_some([repr(printable(u)) for u in unknown])} (first in line {lines[values.index(unknown[0])]})"
+        raise ValueError(f"{where} holds unknown labels {told}; labels must be one of {', '.join(map(repr, names))}.")
     return np.array([known[value] for value in values], dtype=np.int64), names
+
+
+def _to_flags(values: Sequence[str], lines: Sequence[int], where: str) -> np.ndarray:
+    """Turn a column that says whether a class applies into 1 and 0, shape (N,)."""
+    known = {"1": 1, "true": 1, "1.0": 1, "0": 0, "false": 0, "0.0": 0}
+    for value, line in zip(values, lines, strict=True):
+        if value.lower() not in known:
+            told = f"{where} holds {printable(repr(value))} in line {line}"
+            raise ValueError(f"{told}; write 1 where the class applies and 0 where it does not.")
+    return np.array([known[value.lower()] for value in values], dtype=np.int8)
+
+
+def _to_matrix(
+    texts: Sequence[str], separator: str, class_names: Any, lines: Sequence[int], where: str
+) -> tuple[np.ndarray, list[str]]:
+    """Turn a column of several labels per cell, or none, into labels (N, K) and class names (K)."""
+    cells = [(i, fold(one)) for i, text in enumerate(texts) if text for one in text.split(separator)]
+    found, names = _to_labels([one for _, one in cells], class_names, [lines[i] for i, _ in cells], where)
+    labels = np.zeros((len(texts), len(names)), dtype=np.int8)
+    labels[[i for i, _ in cells], found] = 1
+    return labels, names
 
 
 def _check_twice(csv: Path, lines: Sequence[int], paths: Sequence[str | Path], labels: np.ndarray) -> str:
@@ -246,7 +273,7 @@ def _check_twice(csv: Path, lines: Sequence[int], paths: Sequence[str | Path], l
     first, twice = dict[str, int](), []
     for i, path in enumerate(paths):
         seen = first.setdefault(path if isinstance(path, str) else os.path.normpath(path), i)
-        if labels[seen] != labels[i]:
+        if not np.array_equal(labels[seen], labels[i]):
             two = f"one label in line {lines[seen]} and another in line {lines[i]}"
             raise ValueError(f"{printable(csv)}: {printable(path)} has {two}; keep one of the two rows.")
         if seen != i:
@@ -385,9 +412,7 @@ def _look_into(place: str, passed: list[Passed]) -> tuple[list[os.DirEntry[str]]
     return folders, files
 
 
-def _why_not(
-    entry: os.DirEntry[str], real: Path | os.DirEntry[str], suffixes: frozenset[str]
-) -> tuple[str, str] | None:
+def _why_not(entry: os.DirEntry[str], real: Path | os.DirEntry[str], known: frozenset[str]) -> tuple[str, str] | None:
     """Say of what kind an entry is that is passed over, and why; None for a picture and for a folder to look into."""
     what, name = "folder" if real.is_dir() else "file", entry.name.lower()
     suffix = os.path.splitext(name)[1]
@@ -398,7 +423,7 @@ def _why_not(
     if not real.is_dir() and not real.is_file():
         is_broken = entry.is_symlink() and not Path(entry.path).exists()
         return ("link", "to a file that is not there") if is_broken else ("file", "a device, pipe or socket")
-    if real.is_dir() or suffix in suffixes:
+    if real.is_dir() or suffix in known:
         return None
     is_left = name.startswith("~$") or name.endswith("~")  # a lock of an office program, a copy of an editor
     reason = _LEFT if is_left else _REASONS.get(suffix, "no picture")

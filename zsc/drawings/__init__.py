@@ -5,6 +5,7 @@ Kind, split, seed and number decide a picture, and no picture is in both splits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -22,12 +23,14 @@ SPLITS = ("test", "train")
 class Drawing:
     """A picture, RGB with 128 pixels a side, and what somebody might write below it.
 
-    The label of a face is 0 for no glasses and 1 for glasses; of an animal 0 for cat, 1 for dog and 2 for wild.
+    The label of a face is 0 for no glasses and 1 for glasses; of an animal 0 for cat, 1 for dog and 2 for wild. The
+    `attributes`, the same for all of a kind, do not exclude each other, and say what the picture shows.
     """
 
     picture: Image.Image
     caption: str
     label: int
+    attributes: Mapping[str, bool]
 
 
 def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawing:
@@ -48,6 +51,6 @@ def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawi
     looks, words = Random(name), Random(f"{name}/caption")
     if kind == "faces":
         face = random_face(looks)
-        return Drawing(draw_face(face, looks).finish(), caption_face(face, words), face.label)
+        return Drawing(draw_face(face, looks).finish(), caption_face(face, words), face.label, face.attributes)
     animal = random_animal(looks)
-    return Drawing(draw_animal(animal, looks).finish(), caption_animal(animal, words), animal.label)
+    return Drawing(draw_animal(animal, looks).finish(), caption_animal(animal, words), animal.label, animal.attributes)

@@ -63,6 +63,18 @@ class Animal:
         """0 cat, 1 dog, 2 wild: the order of AFHQ's folders."""
         return {"cat": 0, "dog": 1}.get(self.kind.animal, 2)
 
+    @property
+    def attributes(self) -> dict[str, bool]:
+        """What can be seen of the animal; fur of two colours is of neither."""
+        return {
+            "collar": bool(self.collar),
+            "open mouth": self.mood == "happy",
+            "closed eyes": self.mood == "sleepy",
+            "stripes": self.kind.pattern in ("tabby", "stripes"),
+            "spots": self.kind.pattern in ("spots", "rosettes"),
+            **{f"{colour} fur": self.kind.coat == colour for colour in ("black", "white", "orange")},
+        }
+
 
 def random_animal(rng: Random) -> Animal:
     """Make up an animal; cats, dogs and wild ones are equally likely, and so are the five wild ones."""

@@ -70,6 +70,19 @@ class Face:
         """0 for no glasses, 1 for glasses, as in the published data set."""
         return int(bool(self.glasses))
 
+    @property
+    def attributes(self) -> dict[str, bool]:
+        """What can be seen of the face."""
+        return {
+            "glasses": bool(self.glasses),
+            "sunglasses": self.glasses == "sunglasses",
+            "hat": bool(self.hat),
+            "beard": self.beard in ("beard", "goatee"),
+            "smile": self.mood in ("smiling", "laughing"),
+            "woman": self.person == "woman",
+            "blond hair": self.hair_name == "blond" and self.hair != "bald",
+        }
+
 
 def random_face(rng: Random) -> Face:
     """Make up a person."""

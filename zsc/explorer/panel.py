@@ -1,41 +1,63 @@
 """PromptExplorer: the session as an ipywidgets panel for JupyterLab 4 and Notebook 7.
 
-ipywidgets is imported when a panel is made. Answers come a moment after the last key; a try goes into the history when
-the reader has paused. Without a browser the panel works as well: set a box, read `texts`.
+ipywidgets is imported when a panel is made. Answers come a moment after the last key; a try goes into the history, and
+into a file, when the reader has paused. What is shown and what can be pressed follows from the newest answer and from
+what is at fault, in `_show`. Without a browser the panel works as well: set a box, read `texts`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import importlib
-import io
+import itertools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
+from zsc.checks import check_unique
 from zsc.embeddings import ImageEmbeddings
-from zsc.evaluation import Evaluation
-from zsc.explorer.session import Answer, ExplorerSession, as_lines
+from zsc.explorer.session import ANY, WRONG_CLASS, Answer, Card, ExplorerSession, as_code, read_tries, save_prompts
 from zsc.files import expanded, printable
-from zsc.images import ImageError, open_image, thumbnail
+from zsc.images import describe, open_image
 from zsc.plots.maps import confused_pairs
-from zsc.plots.style import MOST_CELLS, RIGHT, WRONG
-from zsc.prompts import POOLINGS, ClassPrompts
-from zsc.report import PAGES
+from zsc.plots.style import RIGHT, WRONG
+from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS, ClassPrompts
+from zsc.report import PAGES, TONES, picture_uri
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
 ANSWER_AFTER, REMEMBER_AFTER = 0.25, 1.5  # seconds without a key
 PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
-SUFFIXES = (".yaml", ".yml", ".json")
-STILL = ("about", "accuracy", "recall", "confusion", "gallery", "history")  # shown where widgets do not live
+PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
+LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
+PLACES = ("about", "accuracy", "recall", "confusion", "gallery", "history", "message")
+BESIDE = "beside the notebook"  # for `keep`
 WIDE, WRAP = {"width": "98%"}, {"flex_flow": "row wrap"}
-_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "PIXELS": PIXELS, "MOST_CELLS": MOST_CELLS, "confused_pairs": confused_pairs}
+FIT: dict[str, Any] = {"layout": {"width": "auto", "max_width": "100%"}, "style": {"description_width": "auto"}}
+_NUMBER = itertools.count(1)
+_log = logging.getLogger("zsc")
+
+
+def bars_of(answer: Answer) -> list[dict[str, Any]]:
+    """List what the bars show of each class, its recall or its share; of many classes the most telling first."""
+    places = {name: k for k, name in enumerate(answer.result.class_names)}
+    if answer.evaluation is None:
+        counts = answer.counts if len(places) <= MANY else answer.counts.sort_values(ascending=False, kind="stable")
+        bars = [(name, n / answer.result.n, str(n)) for name, n in counts.items()]
+    else:
+        seen = answer.evaluation.by_class.loc[lambda table: table["n"] > 0]  # the lowest recall first
+        seen = seen.sort_index(key=lambda names: names.map(places.get)) if len(seen) <= MANY else seen
+        words = "{0.recall:.3f} of {0.n}, {0.low:.3f} to {0.high:.3f}"
+        bars = [(row.Index, row.recall, words.format(row)) for row in seen.itertuples()]
+    return [{"k": places[name], "name": name, "share": share, "words": text} for name, share, text in bars]
+
+
+_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY}
+_KNOWN |= {"confused_pairs": confused_pairs, "bars_of": bars_of}
 html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module  # a macro for each place
 
 
@@ -53,16 +75,32 @@ class PromptExplorer:
         set, else "a photo of a {}" with the class names.
     pooling
         The rule to begin with; None takes that of the prompts, else "mean".
+    keep
+        A file for the tries; those that it holds are asked again, and the boxes begin with the last one unless prompts
+        are given. By default, in a notebook, a file in its folder (named in the panel), whose tries a button brings
+        back; None keeps nothing.
 
     Attributes
     ----------
-    session, answer
-        What asks and remembers, with `session.history`, a table of what was tried; and the newest `Answer`.
+    session, answer, fault
+        What asks and remembers, with `session.history`, a table of what was tried; the newest `Answer`; and where what
+        is typed has none, the class at fault (None: no box in particular, "": the templates) with a sentence.
     boxes, templates, pooling
         The widgets to type into, `boxes` by class name.
-    back, code, copy, file, save, own
-        The widgets of the history, the exports, and the reader's own picture.
+    true, said, order, back, code, copy, file, save, own
+        The widgets of the gallery, the history, the exports, and the reader's own picture.
     """
+
+    boxes: dict[str, Any]
+    templates: Any
+    pooling: Any
+    back: Any
+    true: Any
+    said: Any
+    order: Any
+    which: Any
+    widget: Any
+    _column: Any
 
     def __init__(
         self,
@@ -71,247 +109,380 @@ class PromptExplorer:
         prompts: ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None = None,
         *,
         pooling: str | None = None,
+        keep: str | Path | None = BESIDE,
     ) -> None:
-        try:
-            self._w: Any = importlib.import_module("ipywidgets")
-        except ImportError as error:
-            raise ImportError("the explorer needs ipywidgets: pip install 'ipywidgets>=8'.") from error
+        self._w = load_ipywidgets()
         self.session = ExplorerSession(embeddings, model, prompts)
+        if is_offered := keep == BESIDE:
+            keep = self.session.file_name() if _loop() else None  # a script, or a test, keeps nothing
+        self.keep = None if keep is None else expanded(keep)
         self._pictures: dict[int, tuple[Any, str | None]] = {}
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
-        texts, templates = self.session.start
-        self._make_widgets(texts, templates, pooling or self.session.first.pooling or "mean")
-        self._places = {name: self._w.HTML() for name in (*STILL, "message", *map(_notes_of, texts))}
+        self._shown: list[Any] = []
+        self._is_busy, self._page, self._hidden = False, 0, f"zsc-still-{next(_NUMBER)}"
+        pooling = pooling or self.session.first.pooling
+        self.answer = self.session.ask(*self.session.start, pooling)  # a wrong model or wrong classes end here
+        self.fault: tuple[str | None, str] | None = None
+        if self.keep and not is_offered and (last := self.session.load(self.keep)) and prompts is None:
+            self.answer = last
+        self._places = {name: self._w.HTML() for name in PLACES}
+        self._notes = {"": self._w.HTML()}  # by class name, "" for the templates
         self._put("about", html.about(self.session))
+        self._make_widgets()
         self.own = OwnPicture(self._w)
-        self.answer = self._ask()  # a wrong model or wrong classes end here, not in a widget
-        self._show(self.answer)
-        self.remember()
-        for widget in (*self.boxes.values(), self.templates, self.pooling):
-            widget.observe(self._on_typing, "value")
-        self.back.observe(self._on_back, "value")
-        self.save.on_click(self._on_save)
         self.widget = self._lay_out()
+        self._restore(self.answer)
+        self.remember()
+        self._on(self.pooling, self._on_typing)
+        for widget in (self.true, self.said, self.order):
+            self._on(widget, lambda: self._turn(-self._page))
+        self._on(self.back, self._on_back)
 
     @property
     def texts(self) -> dict[str, str]:
         """The HTML that is shown, by place: about, accuracy, recall, ..., and "notes of <class>" for each class."""
-        return {name: str(widget.value) for name, widget in self._places.items()}
+        places = self._places | {f"notes of {name}": widget for name, widget in self._notes.items()}
+        return {name: str(widget.value) for name, widget in places.items()}
 
     def update(self) -> None:
         """Ask for what stands in the boxes, and show the answer, or the sentence that says why it is missing."""
         try:
-            self.answer = self._ask()
-        except (TypeError, ValueError) as error:
-            self._put("accuracy", html.problem(str(error)))
-        else:
-            self._show(self.answer)
+            self.answer = self.session.ask(self._typed(), self.templates.value, self.pooling.value)
+            self.fault = None
+        except Exception as error:  # whatever a model raises: the old answer must not stand for the new one
+            self.fault = getattr(error, "box", None), _sentence(error)
+        self._show()
 
     def remember(self) -> None:
-        """Write the newest answer into the history."""
+        """Write the newest answer into the history, keep the tries, and bring the displayed still form up to date."""
         self.session.remember(self.answer)
-        self._put("history", html.history(self.session))
-        tries = [(f"try {k}", k) for k in range(1, 1 + len(self.session.tried))]
-        self.back.options = [("go back to ...", 0), *tries]
+        kept = f"The tries are kept in {printable(self.keep)}." if self.keep else ""
+        if self.keep and len(self.session.tried) > 1:
+            try:
+                self.session.save(self.keep)
+            except (OSError, ValueError) as error:
+                kept = f"The tries are not kept: {error}"
+        self._put("history", html.history(self.session, kept))
+        self._show_place()
+        for shown in self._shown:
+            shown.update(self._still(), raw=True)
 
-    def _ask(self) -> Answer:
-        texts = {name: box.value for name, box in self.boxes.items()}
-        return self.session.ask(texts, self.templates.value, self.pooling.value)
+    def add_class(self, name: str, text: str = "") -> None:
+        """Add a class with a box; without a text it begins with the name, as the first boxes did."""
+        if name in self.boxes or not name.strip():
+            raise ValueError(f"{printable(name) or 'nothing'}: write the name of a class that is not there yet.")
+        text = text or (name if self.templates.value else DEFAULT_TEMPLATE.replace("{}", name))
+        self._set_classes({**self._typed(), name: text})
 
-    def _put(self, place: str, shown: str) -> None:
+    def leave_out(self, name: str) -> None:
+        """Take a class away; with labels, its pictures do not count until it is added again."""
+        if len(self.boxes) <= 2:
+            raise ValueError(f"{printable(name)} cannot be left out: a choice needs two classes; add one first.")
+        self._set_classes({one: text for one, text in self._typed().items() if one != name})
+
+    def rename(self, name: str, new: str) -> None:
+        """Call a class otherwise; its text and its pictures stay."""
+        if not new.strip():
+            raise ValueError(f"{printable(name)}: write the new name beside it.")
+        check_unique([new if one == name else one for one in self.boxes], "the classes")
+        self.session.rename(name, new)
+        self._set_classes({new if one == name else one: text for one, text in self._typed().items()})
+
+    def _typed(self) -> dict[str, str]:
+        return {name: box.value for name, box in self.boxes.items()}
+
+    def _set_classes(self, texts: Mapping[str, str]) -> None:
+        self._set_boxes(texts)
+        self.update()
+        self.remember()
+
+    def _restore(self, answer: Answer) -> None:
+        """Put what was typed for an answer into the boxes again."""
+        self._set_boxes(answer.texts)
+        self._set(self.templates, value=answer.templates)
+        self._set(self.pooling, value=answer.classifier.pooling)
+        self.answer, self.fault = answer, None
+        self._show()
+
+    def _set_boxes(self, texts: Mapping[str, str]) -> None:
+        """Show one box per class; those that are there already stay the same ones."""
+        self._notes = {name: self._notes.get(name) or self._w.HTML() for name in ("", *texts)}
+        self.boxes = {name: self.boxes.get(name) or self._box(text, name) for name, text in texts.items()}
+        for name, text in texts.items():
+            self._set(self.boxes[name], value=text)
+        self._column.children = [self._group(box, name) for name, box in self.boxes.items()]
+        self._set(self.which, options=[(printable(name), name) for name in self.boxes], value=next(iter(self.boxes)))
+
+    def _set(self, widget: Any, **traits: Any) -> None:
+        """Change a widget without acting on it."""
+        self._is_busy = True
+        for name, value in traits.items():
+            setattr(widget, name, value)
+        self._is_busy = False
+
+    def _on(self, widget: Any, call: Callable[[], None]) -> None:
+        """Call when the reader has changed a widget's value."""
+        widget.observe(lambda _: None if self._is_busy else self._safely(call), "value")
+
+    def _put(self, place: str, shown: object) -> None:
         self._places[place].value = str(shown)
 
-    def _show(self, answer: Answer) -> None:
-        """Show the numbers first: the pictures of the gallery may have to be opened."""
-        for place in ("accuracy", "recall", "confusion"):
-            self._put(place, getattr(html, place)(answer))
-        for name in self.boxes:
-            self._put(_notes_of(name), html.notes(answer.notes.get(name, [])))
-        self.code.value = as_code(answer)
+    def _say(self, text: str, is_wrong: bool = False) -> None:
+        self._put("message", html.message(text, is_wrong))
+
+    def _show(self) -> None:
+        """Show the answer, or what is at fault and the answer before; the pictures last, as they have to be opened."""
+        answer, (at_fault, sentence) = self.answer, self.fault or (None, "")
+        is_old = self.fault is not None
+        problem = html.message(f"no answer: {sentence}", True, "accuracy")
+        self._put("accuracy", problem if is_old else html.accuracy(answer))
+        for place in ("recall", "confusion"):
+            self._put(place, getattr(html, place)(answer, is_old))
+        for name, box in {**self.boxes, "": self.templates}.items():
+            is_wrong = is_old and name == at_fault
+            notes = [sentence] if is_wrong else [] if is_old else answer.notes.get(name)
+            self._notes[name].value = str(html.notes(notes))
+            (box.add_class if is_wrong else box.remove_class)("zsc-wrong")
+        self.code.value = "" if is_old else as_code(answer)
         self.copy.value = str(html.copy_button(self.code.value))
-        self.own.show(answer)
-        self._put("gallery", html.cards(answer, self._open([card.image for card in answer.cards])))
+        self.save.disabled = is_old
+        self._say("")
+        self._show_place()
+        self.own.show(answer, is_old)
+        classes = [(printable(name), k) for k, name in enumerate(answer.result.class_names)]
+        wrong = [("a wrong class", WRONG_CLASS)] if answer.evaluation else []
+        for one, first in ((self.true, []), (self.said, wrong)):
+            self._set(one, options=[*first, ("any class", ANY), *classes])  # other ones choose the first of them
+        self._show_gallery()
 
-    def _open(self, images: Sequence[Any]) -> list[str | None]:
-        """Turn pictures into small data URIs, each opened once, side by side."""
-        new = [image for image in images if id(image) not in self._pictures]
+    def _show_place(self) -> None:
+        """Say in the list of tries which one is looked at."""
+        place = 0 if self.fault else self.session.place_of(self.answer)
+        tries = [(f"try {k}: {one.in_short}", k) for k, one in enumerate(self.session.tried, 1)]
+        self._set(self.back, options=[("what is typed", 0), *tries], value=place)
+
+    def _show_gallery(self) -> None:
+        rows = self.answer.rows(self.true.value, self.said.value, unsure=self.order.value)
+        last = max(0, len(rows) - 1) // PAGE
+        self._page = min(max(self._page, 0), last)
+        first = self._page * PAGE
+        cards = self.answer.show(rows[first : first + PAGE])
+        what = "mistakes" if self.said.value == WRONG_CLASS else "pictures"
+        what += f" of {self.true.label}" if self.true.value != ANY else ""
+        what += f" said to be {self.said.label}" if self.said.value >= 0 else ""
+        most, where = "least" if self.order.value else "most", f"{first + 1} to {first + len(cards)} of {len(rows)}"
+        title = f"the {most} confident {what}: {where}" if rows else f"no {what}"
+        self._put("gallery", html.cards(title, cards, self._open(cards), bool(self.fault)))
+        self.earlier.disabled, self.later.disabled = self._page == 0, self._page == last
+
+    def _open(self, cards: Sequence[Card]) -> list[str | None]:
+        """Turn the cards' pictures into small data URIs, each opened once, side by side."""
+        new = [card.image for card in cards if id(card.image) not in self._pictures]
         with ThreadPoolExecutor(4) as pool:
-            for image, uri in zip(new, pool.map(picture_uri, new), strict=True):
+            for image, uri in zip(new, pool.map(picture_uri, new, itertools.repeat(PIXELS)), strict=True):
                 self._pictures[id(image)] = (image, uri)  # the picture too, so that its id is not given to another
-        return [self._pictures[id(image)][1] for image in images]
+        return [self._pictures[id(card.image)][1] for card in cards]
 
-    def _make_widgets(self, texts: Mapping[str, str], templates: str, pooling: str) -> None:
-        w, hint = self._w, "one prompt per line; \\n within one breaks it"
-        self.boxes = {name: self._box(text, hint) for name, text in texts.items()}
-        self.templates = self._box(templates, "empty: lines are prompts; or: a photo of a {}")
-        self.pooling = w.Dropdown(options=POOLINGS, value=pooling, description="pooling", layout={"width": "180px"})
-        self.back = w.Dropdown(options=[("go back to ...", 0)], layout={"width": "180px"})
-        self.code = w.Textarea(rows=8, layout=WIDE)
+    def _make_widgets(self) -> None:
+        w = self._w
+        kept = [] if self.session.tried or not self.keep else read_tries(self.keep, self.session.embeddings.dataset)
+        self.boxes = {}
+        self.templates = self._box("", "templates")
+        self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
+        self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **FIT)
+        self.reload = self._button(f"bring back {len(kept)} kept tries", self._bring_back)
+        self.reload.layout.display = "" if kept else "none"
+        self.code = w.Textarea(rows=8, disabled=True, description="code", layout=WIDE).add_class("zsc-box")
         self.copy = w.HTML()
-        self.file = w.Text(value="prompts.yaml", layout={"width": "220px"})
-        self.save = w.Button(description="export to YAML", icon="save", layout={"width": "160px"})
+        self.file = w.Text(value="prompts.yaml", description="file", **FIT)
+        self.save = self._button("export to YAML", self._on_save)
+        self.true = w.Dropdown(options=[("any class", ANY)], description="pictures of", **FIT).add_class("zsc-true")
+        self.said = w.Dropdown(options=[("any class", ANY)], description="said to be", **FIT).add_class("zsc-said")
+        orders = [("most sure first", False), ("least sure first", True)]
+        self.order = w.Dropdown(options=orders, value=not self.session.has_labels, description="order", **FIT)
+        self.true.layout.display = "" if self.session.has_labels else "none"
+        self.earlier = self._button("earlier", lambda: self._turn(-1))
+        self.later = self._button("more", lambda: self._turn(1))
+        self.which = w.Dropdown(description="class", **FIT)
+        self.name = w.Text(description="name", placeholder="of a new class, or a new name", **FIT)
+        self._changes = [
+            self._button("add", lambda: self.add_class(self.name.value.strip())),
+            self._button("rename", lambda: self.rename(self.which.value, self.name.value.strip())),
+            self._button("leave out", lambda: self.leave_out(self.which.value)),
+        ]
 
-    def _box(self, text: str, hint: str) -> Any:
-        rows = min(6, max(1, len(text.splitlines())))
-        return self._w.Textarea(value=text, placeholder=hint, rows=rows, continuous_update=True, layout=WIDE)
+    def _button(self, words: str, call: Callable[[], None]) -> Any:
+        button = self._w.Button(description=words, layout={"width": "auto"})
+        button.on_click(lambda _: self._safely(call))
+        return button
 
-    def _on_typing(self, _: Any) -> None:
+    def _box(self, text: str, name: str) -> Any:
+        rows, shown = min(6, max(1, len(text.splitlines()))), printable(name)
+        hint = {"placeholder": "one prompt per line; \\n within one breaks it", "tooltip": shown}
+        box = self._w.Textarea(value=text, description=shown, rows=rows, continuous_update=True, layout=WIDE, **hint)
+        self._on(box, self._on_typing)
+        return box.add_class("zsc-box")
+
+    def _on_typing(self) -> None:
         self._later(ANSWER_AFTER, self.update)
         self._later(REMEMBER_AFTER, self.remember)
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call when no key was pressed for so long; at once where no event loop runs (scripts and tests)."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            call()
-            return
         if call in self._timers:
-            self._timers[call].cancel()
-        self._timers[call] = loop.call_later(seconds, call)
+            self._timers.pop(call).cancel()
+        if loop := _loop():
+            self._timers[call] = loop.call_later(seconds, self._safely, call)
+        else:
+            self._safely(call)
 
-    def _on_back(self, change: Any) -> None:
-        if not change["new"]:
-            return
-        answer = self.session.tried[change["new"] - 1]
-        for name, texts in answer.prompts.texts.items():
-            self.boxes[name].value = as_lines(texts)
-        self.templates.value, self.pooling.value = "", answer.classifier.pooling
-        self.back.value = 0
-
-    def _on_save(self, _: Any) -> None:
+    def _safely(self, call: Callable[[], None]) -> None:
+        """Call what a reader asked for; whatever goes wrong becomes one sentence."""
         try:
-            words = f"written: {save_prompts(self.answer, self.file.value)}"
-        except (OSError, ValueError) as error:
-            words = str(error)
-        self._put("message", html.notes([words]))
+            call()
+        except Exception as error:
+            self._say(_sentence(error), is_wrong=True)
+
+    def _turn(self, pages: int) -> None:
+        self._page += pages
+        self._show_gallery()
+
+    def _on_back(self) -> None:
+        if self.back.value:
+            self._restore(self.session.tried[self.back.value - 1])
+
+    def _bring_back(self) -> None:
+        last = self.session.load(self.keep) if self.keep else None
+        self.reload.layout.display = "none"
+        self._restore(last or self.answer)
+        self.remember()
+
+    def _on_save(self) -> None:
+        if self.fault is None:
+            self._say(f"written: {save_prompts(self.answer, self.file.value).resolve()}")
+
+    def _group(self, box: Any, name: str) -> Any:
+        """Put what is said of a box under it."""
+        group = self._w.VBox([box, self._notes[name]], layout={"flex": "0 0 auto"})
+        return group.add_class("zsc-class") if name else group
 
     def _lay_out(self) -> Any:
         w, place = self._w, self._places
-        stay = {"flex": "0 0 auto"}  # where the column is full it scrolls; boxes keep their height
-        boxes = [
-            w.VBox([w.HTML(str(html.label(name))), box, place[_notes_of(name)]], layout=stay)
-            for name, box in self.boxes.items()
-        ]
-        for one in boxes:
-            one.add_class("zsc-class")
-        common = w.VBox([w.HTML(str(html.label("templates"))), self.templates, self.pooling], layout=stay)
-        column = {"width": "36%", "min_width": "260px", "max_height": "520px", "overflow": "auto"}
-        left = w.VBox([*boxes, common], layout=column)
-        column = {"width": "63%", "min_width": "320px", "padding": "0 0 0 14px"}
-        right = w.VBox([place["accuracy"], place["gallery"]], layout=column)
+        self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
+        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
+        common = [self._group(self.templates, ""), w.HTML(str(html.hint())), self.pooling, change]
+        left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
+        lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
+        column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
+        right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
         top, tables = (w.HBox(pair, layout=WRAP) for pair in ([left, right], [place["recall"], place["confusion"]]))
-        exports = w.HBox([self.back, self.copy, self.file, self.save], layout=WRAP)
+        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save], layout=WRAP)
         prompts = w.VBox([top, tables, place["history"], exports, place["message"], self.code])
         tabs = w.Tab(children=[prompts, self.own.widget], titles=["prompts", "your own picture"])
-        return w.VBox([w.HTML(str(html.style())), place["about"], tabs])
+        return w.VBox([w.HTML(str(html.style(self._hidden))), place["about"], tabs]).add_class("zsc-panel")
+
+    def _still(self) -> dict[str, str]:
+        """Write down the newest answer as it stands, for where widgets do not live."""
+        cards = self.answer.cards[: PAGE // 2]
+        page = html.still(self.session, self.answer, cards, self._open(cards), self._hidden)
+        return {"text/html": str(page), "text/plain": repr(self)}
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Show the panel; where widgets do not live (GitHub), the newest answer as it stands."""
         shown: dict[str, Any] = dict(self.widget._repr_mimebundle_(**options) or {})
-        page = "".join([str(html.style()), *(self.texts[name] for name in STILL)])
-        return shown | {"text/plain": repr(self), "text/html": page}
+        return shown | self._still()
+
+    def _ipython_display_(self) -> None:
+        """Show the panel, and beside it the still form: it hides while the panel lives, and is kept up to date."""
+        display = importlib.import_module("IPython.display").display
+        display(self.widget._repr_mimebundle_() | {"text/plain": repr(self)}, raw=True)
+        if handle := display(self._still(), raw=True, display_id=True):
+            self._shown.append(handle)
 
     def __repr__(self) -> str:
-        found = self.answer.evaluation
-        result = in_short(found) if found else "no labels"
-        return f"PromptExplorer({self.session.embeddings.dataset}, {self.session.model.name}: {result})"
+        return f"PromptExplorer({self.session.embeddings.dataset}, {self.session.model.name}: {self.answer.in_short})"
 
 
 class OwnPicture:
-    """A file upload, the picture, and one bar per class; `widgets` is the ipywidgets module."""
+    """An upload, a box for a path or URL, the picture, and one bar per class; `widgets` is the ipywidgets module."""
 
     def __init__(self, widgets: Any) -> None:
-        self.upload = widgets.FileUpload(accept="image/*", multiple=False, description="a picture")
-        self.picture, self.bars = widgets.HTML(), widgets.HTML(str(html.own_hint()))
-        self.widget = widgets.VBox([self.upload, widgets.HBox([self.picture, self.bars], layout=WRAP)])
+        self._w = widgets
+        self.path = widgets.Text(description="or a path or URL", continuous_update=False, style=FIT["style"])
+        self.again = widgets.Button(description="nothing happened?", layout={"width": "auto"})
+        self.picture, self.bars, self.said = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self._row = widgets.HBox(layout=WRAP)
+        shown = widgets.HBox([self.picture, self.bars], layout=WRAP)
+        self.widget = widgets.VBox([widgets.HTML(str(html.own_hint(LIMIT))), self._row, self.said, shown])
         self.embedded: ImageEmbeddings | None = None
+        self.renew()
+        self.path.observe(self._on_path, "value")
+        self.again.on_click(self._on_again)
+
+    def renew(self) -> None:
+        """Make a new upload button: one whose message was too large for the server waits for ever."""
+        self.upload = self._w.FileUpload(accept="image/*", multiple=False, description="a picture", tooltip="a picture")
         self.upload.observe(self._on_upload, "value")
+        self._row.children = [self.upload, self.path, self.again]
 
-    def show(self, answer: Answer) -> None:
-        """Draw the bars of an answer, where there is a picture."""
+    def show(self, answer: Answer, is_old: bool = False) -> str:
+        """Draw the bars of an answer, where there is a picture; return the most probable class."""
         self.answer = answer
-        if self.embedded is not None:
-            proba = answer.classifier.predict_proba(self.embedded)[0]
-            self.bars.value = str(html.own_bars(dict(zip(answer.classifier.class_names, proba, strict=True))))
+        if self.embedded is None:
+            return ""
+        proba = answer.classifier.predict_proba(self.embedded)[0].tolist()
+        pairs = sorted(zip(answer.classifier.class_names, proba, strict=True), key=lambda pair: -pair[1])
+        rows = [{"name": name, "share": p, "words": f"{p:.3f}"} for name, p in pairs]
+        self.bars.value = str(html.own_bars(rows, is_old))
+        return pairs[0][0]
 
-    def take(self, content: bytes, name: str) -> None:
-        """Embed a picture and show it, or the sentence that says why it cannot be opened."""
+    def take(self, source: Any, name: str = "") -> None:
+        """Embed a picture (bytes, a path, a URL) and show it, or the sentence that says why it cannot be opened."""
+        name = name or describe(source)
+        self.embedded, self.picture.value, self.bars.value, self.said.value = None, "", "", ""
         try:
-            picture = open_image(content, name=name)
-        except ImageError as error:
-            self.embedded, self.picture.value, self.bars.value = None, "", str(html.problem(str(error)))
-            return
-        self.embedded = self.answer.classifier.embed([picture])
-        self.picture.value = str(html.own_picture(picture_uri(picture, LARGE), name))
-        self.show(self.answer)
+            picture = open_image(source, name=name)
+            self.embedded = self.answer.classifier.embed([picture])
+            best = self.show(self.answer)
+            self.picture.value = str(html.own_picture(picture_uri(picture, LARGE), name, best))
+        except Exception as error:  # what a decoder or a model raises
+            self.said.value = str(html.message(_sentence(error), True))
+
+    def _on_again(self, _: Any) -> None:
+        self.renew()
+        words = f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is new."
+        self.said.value = str(html.message(words, True))
+
+    def _on_path(self, change: Any) -> None:
+        if change["new"].strip():
+            self.take(change["new"].strip())
 
     def _on_upload(self, change: Any) -> None:
         for file in change["new"]:
             self.take(bytes(file["content"]), str(file["name"]))
 
 
-def picture_uri(image: Any, size: int = PIXELS) -> str | None:
-    """Make a small JPEG of a picture as a data URI; None where it cannot be opened."""
-    pixels = thumbnail(image, size)
-    if pixels is None:
-        return None
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="JPEG", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def load_ipywidgets() -> Any:
+    """Import ipywidgets; ImportError says what to install where it is missing or too old."""
+    advice = "pip install 'ipywidgets>=8', then restart the kernel and load the page again."
+    try:
+        found = importlib.import_module("ipywidgets")
+    except ImportError as error:
+        raise ImportError(f"the explorer needs ipywidgets: {advice}") from error
+    if int(found.__version__.partition(".")[0]) < 8:
+        raise ImportError(f"the explorer needs ipywidgets>=8, this is {found.__version__}: {advice}")
+    return found
 
 
-def as_code(answer: Answer) -> str:
-    """Write the Python lines that make the classifier of an answer again.
-
-    Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
-    """
-    found, clf = answer.evaluation, answer.classifier
-    about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {in_short(found)}" if found else ""
-    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}"
-    if (clf.advice["warning"] == "too long").any():
-        options += ", truncate=True"
-    return "\n".join([
-        "import zsc",
-        "",
-        *([f"# {printable(about)}"] if about else []),
-        "prompts = zsc.ClassPrompts.from_texts({",
-        *(f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()),
-        "})",
-        f"clf = zsc.ZeroShotClassifier(prompts, {options})",
-        "",
-    ])  # fmt: skip
+def _sentence(error: Exception) -> str:
+    """Say what went wrong; the trace of what zsc did not foresee goes to the log."""
+    if isinstance(error, (ValueError, OSError)) and str(error):
+        return str(error)
+    _log.error("the explorer", exc_info=error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _literal(value: str | Sequence[str]) -> str:
-    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
-    if isinstance(value, str):
-        written = repr(str(value))
-        return written if '"' in written else f'"{written[1:-1]}"'
-    return f"[{', '.join(_literal(text) for text in value)}]"
-
-
-def save_prompts(answer: Answer, path: str | Path) -> Path:
-    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
-
-    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
-    """
-    path = expanded(str(path).strip())
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
-    if path.exists():
-        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
-    return answer.prompts.save(path)
-
-
-def in_short(evaluation: Evaluation) -> str:
-    """Say accuracy and interval."""
-    low, high = evaluation.interval
-    words = f"accuracy {evaluation.accuracy:.3f} ({evaluation.correct} of {evaluation.n})"
-    return f"{words}, 95 % interval {low:.3f} to {high:.3f}"
-
-
-def _notes_of(class_name: str) -> str:
-    return f"notes of {class_name}"
+def _loop() -> asyncio.AbstractEventLoop | None:
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    return None

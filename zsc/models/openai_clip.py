@@ -7,9 +7,8 @@ stands in `Encoder.info.library`.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,30 +36,23 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
     trained with: OpenAI's QuickGELU and heads of 64 are computed. Files of open_clip have the same keys; those load as
     'open_clip:ARCH/PATH'.
     """
-    if engine == "openvino" and (device, precision) != ("cpu", "float32"):
-        raise ValueError(f"engine='openvino' computes in float32 on the CPU, not in {precision} on {device}.")
-    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
-        raise ImportError("engine='openvino' needs the package openvino: pip install openvino.")
-    path = get_weights(name) if name in OPENAI_WEIGHTS else TOY if name == "toy" else Path(name).expanduser()
-    state_dict = read_state_dict(path, NEEDED)
-    library = choose_library(library)
-    model, image_size = _build(state_dict, library, path)
+    model, image_size, path, library = build(name, library)
     info = EncoderInfo(
         name=name,
         library=library,
-        embed_dim=state_dict["text_projection"].shape[1],
+        embed_dim=model.text_projection.shape[1],
         image_size=image_size,
-        context_length=state_dict["positional_embedding"].shape[0],
+        context_length=model.positional_embedding.shape[0],
         logit_scale=check_weights(model, str(path)),
         weights_sha256=OPENAI_WEIGHTS[name].sha256 if name in OPENAI_WEIGHTS else digest_of(path),
         device=device,
         precision=precision,
-        engine=engine,
-        architecture="QuickGELU, heads of 64",
+        architecture="heads of 64",
+        activation="QuickGELU",
     )
     model = model.to(device)  # fp16 weights so far, as OpenAI's loader leaves them
     model = model.float() if precision == "float32" else model
-    towers = fast_towers(model, engine=engine, precision=precision, image_size=image_size)
+    towers = fast_towers(model, engine=engine, precision=precision)
     return Encoder(info, ImageTransform(image_size), BytePairTokenizer(openai_codec(), info.context_length), *towers)
 
 
@@ -85,17 +77,20 @@ def choose_library(library: str = "auto") -> str:
     return "open_clip"
 
 
-def _build(state_dict: Mapping[str, torch.Tensor], library: str, path: Path) -> tuple[torch.nn.Module, int]:
-    """Build the network with the state dict in it; return it and its image size."""
+def build(name: str, library: str = "auto") -> tuple[Any, int, Path, str]:
+    """Build the network of a checkpoint by a library's own code; return it, its image size, its file, the library."""
+    path = get_weights(name) if name in OPENAI_WEIGHTS else TOY if name == "toy" else Path(name).expanduser()
+    state_dict = read_state_dict(path, NEEDED)
+    library = choose_library(library)
     try:
         if library == "clip":
             clip_model: Any = importlib.import_module("clip.model")
             model = clip_model.build_model(dict(state_dict))
-            return model, int(model.visual.input_resolution)
+            return model, int(model.visual.input_resolution), path, library
         from open_clip.model import build_model_from_openai_state_dict
 
         model = build_model_from_openai_state_dict(dict(state_dict), cast_dtype=torch.float16)
-        return model, int(np.max(model.visual.image_size))  # a number, or two equal ones
+        return model, int(np.max(model.visual.image_size)), path, library  # a number, or two equal ones
     except Exception as error:  # both work out the sizes from the tensors, and fail in many ways
         lacks = "it lacks " if isinstance(error, KeyError) else ""
         said = " ".join(str(error).split()).removeprefix("Error(s) in loading state_dict for CLIP: ")

@@ -1,7 +1,12 @@
-"""Curves: confidence against accuracy, coverage, labelled pictures per class, and steps of training."""
+"""Curves: confidence against accuracy, coverage, labelled pictures per class, and steps of training.
+
+Bars and bands are 95 % intervals: Wilson's where pictures are counted, Student's over seeds.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,115 +15,173 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from scipy.stats import t
 
+from zsc.checks import check_count
 from zsc.plots import style
-from zsc.plots.style import MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, SMALL, TITLE, WIDTH, WRONG, Result
+from zsc.plots.style import DASHES, MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, SMALL, TEXT_TONES, WIDTH, WRONG, Result
 
 _BINS = ["confidence", "accuracy", "count"]
+_FEWEST = 10  # pictures of a bin that a line may lead to
+_POINTS = 200  # of a curve that get an interval
+_LABELLED = 10  # lines that are named at their ends; more have a legend
 
 
+@style.styled
 def reliability(result: Result, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Draw how often predictions of a given confidence are right, with the number of pictures at each point.
+    """Draw how often predictions of a given confidence are right, with interval and number of pictures at each point.
 
     `result` is an `Evaluation`, or a table with one row per bin: confidence (mean probability of the predicted class),
-    accuracy, n (or count). Empty bins are left out.
+    accuracy, n (or count). Empty bins are left out; those of less than 10 pictures are open circles without a line.
     """
     table = style.view(style.view(result, "reliability").rename(columns={"n": "count"}), "reliability", _BINS)
+    x, y, counts = table.loc[table["count"] > 0, _BINS].to_numpy(dtype=float).T
     ax = ax or style.new_axes(5.2, 6.4)
-    shown = table[table["count"] > 0]
-    ax.plot([0, 1], [0, 1], "--", color=NEUTRAL, label="perfectly calibrated")
-    sizes = 25 + 90 * shown["count"] / shown["count"].max()
-    ax.plot(shown["confidence"], shown["accuracy"], color=RIGHT, zorder=2)
-    ax.scatter(shown["confidence"], shown["accuracy"], s=sizes, color=RIGHT, zorder=3, label="the model, n pictures")
-    for confidence, accuracy, count in shown[_BINS].iloc[style.thin(len(shown))].itertuples(index=False):
-        below = 0.08 < accuracy < confidence or accuracy > 0.92  # away from the diagonal
+    ax.plot([0, 1], [0, 1], "--", color=NEUTRAL, linewidth=1.5, label="perfectly calibrated")
+    many = counts >= _FEWEST
+    ax.plot(x, np.where(many, y, np.nan), color=RIGHT, zorder=2)
+    bars = np.abs(style.wilson(y, counts) - y)
+    ax.errorbar(x, y, bars, fmt="none", ecolor=RIGHT, elinewidth=1, capsize=0 if len(x) > MOST else 3)
+    for which, fill, words in ((many, RIGHT, "the model, n pictures"), (~many, "white", f"n below {_FEWEST}")):
+        if which.any():
+            sizes = 25 + 90 * counts[which] / counts.max()
+            ax.scatter(x[which], y[which], s=sizes, facecolor=fill, edgecolor=RIGHT, zorder=3, label=words)
+    for k in style.thin(len(x)):
+        below = 0.08 < y[k] < x[k] or y[k] > 0.92  # away from the diagonal
         spot: dict[str, Any] = {"ha": "left", "va": "top"} if below else {"ha": "right", "va": "bottom"}
-        spot |= {"xytext": (5, -5) if below else (-5, 5), "textcoords": "offset points", "fontsize": SMALL}
-        ax.annotate(f"{count:.0f}", (confidence, accuracy), **spot)
+        spot["xytext"] = (5, -5) if below else (-5, 5)
+        ax.annotate(f"{counts[k]:.0f}", (x[k], y[k]), textcoords="offset points", **spot)
     style.share_axis(ax, "x", "confidence: probability of the predicted class")
-    style.share_axis(ax, "y", "accuracy: share that is right")
-    ax.legend(loc="upper left", frameon=False, fontsize=SMALL)
-    style.put_title(ax, style.heading(title, "Reliability", result))
-    return ax
+    style.share_axis(ax, "y", "accuracy: share that is right, with its 95 % interval")
+    ax.legend(loc="upper left")
+    means = (np.array([x, y]) @ counts / max(counts.sum(), 1)).round(3)
+    sentence = f"mean confidence {means[0]}, accuracy {means[1]}, in {len(x)} bins of confidence"
+    return style.finish(ax, style.heading(title, "Reliability", result, counts.sum()), sentence, result)
 
 
-def coverage(result: Result, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+@style.styled
+def coverage(
+    result: Result, *, threshold: float | None = None, ax: Axes | None = None, title: str | None = None
+) -> Axes:
     """Draw the accuracy on the pictures that are answered, when the model may abstain below a threshold.
 
     `result` is an `Evaluation`, or a table with one row per threshold of the probability: threshold, coverage (share
-    answered), accuracy (of those).
+    answered), accuracy (of those), and n (answered) for the interval. `threshold`, the one that is used, is marked.
     """
     table = style.view(result, "coverage", ["threshold", "coverage", "accuracy"])
-    ax = ax or style.new_axes(4.6)
     curve = table.dropna(subset=["coverage", "accuracy"]).sort_values("coverage", kind="stable")
-    ax.plot(curve["coverage"], curve["accuracy"], color=RIGHT, linewidth=2)
-    for wanted in (0.1, 0.25, 0.5, 0.75, 1.0):  # a few thresholds in words, well apart
-        row = curve.iloc[int(np.abs(curve["coverage"].to_numpy() - wanted).argmin())]
-        if abs(row["coverage"] - wanted) < 0.1:
-            ax.plot(row["coverage"], row["accuracy"], "o", color=RIGHT, markersize=7)
-            spot: dict[str, Any] = {"xytext": (-2, -18), "textcoords": "offset points", "fontsize": SMALL}
-            ax.annotate(f"p ≥ {row['threshold']:.2f}", (row["coverage"], row["accuracy"]), ha="right", **spot)
-    style.share_axis(ax, "x", "coverage: share of pictures answered")
-    style.share_axis(ax, "y", "accuracy on those answered")
-    style.put_title(ax, style.heading(title, "Accuracy against coverage", result))
-    return ax
+    counted = "n" in curve
+    ax = ax or style.new_axes(4.6)
+    ax.plot(curve["coverage"], curve["accuracy"], color=RIGHT)
+    if counted:
+        some = curve.iloc[np.unique(np.linspace(0, len(curve) - 1, _POINTS).astype(int))]
+        ends = style.wilson(some["accuracy"], some["n"])
+        ax.fill_between(some["coverage"], *ends, color=RIGHT, alpha=0.18, linewidth=0)
+    away = np.abs(curve["coverage"].to_numpy()[:, None] - [0.1, 0.25, 0.5, 0.75, 1.0])
+    for row in curve.iloc[away.argmin(axis=0)[away.min(axis=0) < 0.1]].itertuples():  # in words, well apart
+        ax.plot(row.coverage, row.accuracy, "o", color=RIGHT, markersize=7)
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "path_effects": style.HALO}
+        ax.annotate(f"p ≥ {row.threshold:.2f}", (row.coverage, row.accuracy), (-2, -18), **look)
+    said = f"accuracy {curve['accuracy'].iloc[-1]:.3f} where {curve['coverage'].iloc[-1]:.0%} are answered"
+    for kept in () if threshold is None else curve[curve["threshold"] >= threshold].tail(1).itertuples():
+        words = f"threshold {threshold:g}: {kept.coverage:.0%} answered, accuracy {kept.accuracy:.3f}"
+        ax.plot(kept.coverage, kept.accuracy, "D", color=WRONG, markersize=9, zorder=3, label=words)
+        ax.legend(loc="lower right")
+        said += f"; {words}"
+    style.share_axis(ax, "x", "coverage: share of pictures answered", whole=True)
+    style.share_axis(ax, "y", "accuracy on those answered" + (", with its 95 % interval" if counted else ""))
+    n = curve["n"].max() if counted else None
+    return style.finish(ax, style.heading(title, "Accuracy against coverage", result, n), said, result)
 
 
+@style.styled
 def few_shot(
-    table: pd.DataFrame, *, zero_shot: float | None = None, ax: Axes | None = None, title: str | None = None
-) -> Axes:
-    """Draw accuracy against labelled pictures per class: one dot per seed, a line through their means.
+    table: pd.DataFrame, *, zero_shot: float | None = None, lines: Mapping[str, float] | None = None,
+    ax: Axes | None = None, title: str | None = None,
+) -> Axes:  # fmt: skip
+    """Draw accuracy against labelled pictures per class: one dot per seed, a line through their means, its interval.
 
-    `table` has the columns shots, seed, accuracy; with a column method, one line per method is drawn. `zero_shot`, the
-    accuracy without any labelled picture, is a dashed line; None takes the table's column zero_shot, if any.
+    `table` has the columns shots, seed, accuracy; with a column method, one line per method is drawn. The band is the
+    95 % interval of the mean over three seeds or more; it does not count that other pictures would judge otherwise.
+    `zero_shot`, the accuracy without any labelled picture, is a dotted line; None takes the table's column zero_shot,
+    if any. `lines` are further accuracies to compare with: name -> accuracy.
     """
     style.view(table, "few_shot", ["shots", "seed", "accuracy"])
     methods = list(table.groupby("method", sort=False)) if "method" in table else [("few-shot, mean of seeds", table)]
     ax = ax or style.new_axes(max(4.6, 1 + 0.23 * min(len(methods), MOST)))
+    said = []
     for place, (name, rows) in enumerate(methods):
-        colour, marker = PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)]
-        ax.scatter(rows["shots"], rows["accuracy"], s=26, marker=marker, alpha=0.45, color=colour, edgecolors="none")
-        means = rows.groupby("shots")["accuracy"].mean()
+        look: dict[str, Any] = {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)]}
+        ax.scatter(rows["shots"], rows["accuracy"], s=22, alpha=0.6, linewidths=0, **look)
+        found = rows.groupby("shots")["accuracy"].agg(["mean", "sem", "size"])
+        means, half = found["mean"], found["sem"] * t.ppf(0.975, found["size"] - 1)
+        ends = ((means + sign * half.where(found["size"] > 2)).clip(0, 1) for sign in (-1, 1))
+        ax.fill_between(means.index, *ends, color=look["color"], alpha=0.13, linewidth=0)
         label = style.cut(name, 34) if place < MOST else "_"  # Matplotlib's legends leave out what begins so
-        ax.plot(means.index, means, color=colour, marker=marker, markersize=7, label=label)
+        ax.plot(means.index, means, markersize=7, linestyle=DASHES[place % len(DASHES)], label=label, **look)
+        said.append(f"{name} {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}")
     if zero_shot is None and "zero_shot" in table:
         zero_shot = float(table["zero_shot"].iloc[0])
-    if zero_shot is not None:
-        ax.axhline(zero_shot, linestyle="--", color=NEUTRAL, label=f"zero-shot, {zero_shot:.3f}")
+    for name, value in (({} if zero_shot is None else {"zero-shot": zero_shot}) | dict(lines or {})).items():
+        said.append(f"{style.cut(name, 28)}, {value:.3f}")
+        ax.axhline(value, linestyle=":", color=NEUTRAL, zorder=2.5, label=said[-1])
     every = sorted(table["shots"].unique())
     shots = [every[k] for k in style.thin(len(every))]
     style.share_axis(ax, "y", "accuracy")
     ax.set_xscale("symlog" if shots[0] <= 0 else "log", base=2)
     ax.set_xticks(shots, [f"{s:g}" for s in shots])
     ax.minorticks_off()
-    ax.set_xlabel("labelled pictures per class (shots); each faint mark is one seed")
-    if len(methods) <= 10:  # then it fits inside
-        ax.legend(loc="lower right", fontsize=SMALL)
-    else:
-        style.legend_beside(ax, n=min(len(methods), MOST) + 1)
+    ax.set_xlabel("labelled pictures per class (shots); faint marks: single seeds; band: 95 % of their mean")
+    _name_lines(ax)
     note = "" if len(methods) <= MOST else f"the legend names {MOST} of {len(methods)} methods"
-    style.put_title(ax, style.heading(title, "Few-shot against zero-shot", table), note)
-    return ax
+    sentence = f"accuracy from {shots[0]:g} to {shots[-1]:g} pictures per class: " + ", ".join(said[:_LABELLED])
+    n = table["n"].max() if "n" in table else None
+    return style.finish(ax, style.heading(title, "Few-shot against zero-shot", table, n), sentence, table, note)
 
 
-def learning_curve(table: pd.DataFrame, *, title: str | None = None) -> Figure:
+def _name_lines(ax: Axes) -> None:
+    """Name each line at its end, a little higher or lower where two names would meet; more than ten in a legend."""
+    lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    if len(lines) > _LABELLED:
+        style.legend_beside(ax, lines)
+        return
+    ends = pd.Series([np.asarray(line.get_ydata())[-1] for line in lines]).sort_values(kind="stable")
+    gap = 1.4 * SMALL / 72 * np.ptp(ax.get_ylim()) / (ax.get_window_extent().height / ax.figure.dpi)
+    steps = gap * np.arange(len(ends))
+    places = (ends - steps).cummax() + steps
+    for k, y in (places + ends.mean() - places.mean()).sort_index().items():
+        style.write_beside(ax, y, str(lines[k].get_label()))
+
+
+@style.styled
+def learning_curve(
+    table: pd.DataFrame, *, batch_size: int | None = None, accuracy_label: str = "accuracy", title: str | None = None
+) -> Figure:
     """Draw loss and accuracy against the steps of training, one above the other.
 
-    `table` has the columns step, loss, accuracy; rows without one of the two may hold NaN.
+    `table` has the columns step, loss, accuracy; rows without one of the two may hold NaN. `batch_size`, the N that
+    an accuracy was measured on, gives it its interval, and adds what guessing among N gives: log N and 1 / N.
     """
     style.view(table, "learning_curve", ["step", "loss", "accuracy"])
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True, layout="constrained")
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True)
+    said = []
     for ax, column, colour in ((top, "loss", WRONG), (bottom, "accuracy", RIGHT)):
-        known = table[["step", column]].dropna()
-        ax.plot(known["step"], known[column], color=colour, linewidth=2, marker="o" if len(known) <= 40 else "")
-        for step, last in known.tail(1).itertuples(index=False):
-            spot: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
-            ax.annotate(f"{last:.3f}", (step, last), color=colour, fontsize=SMALL, **spot)
-    style.share_axis(bottom, "y", "accuracy")
-    top.set_ylabel("loss")
-    top.set_ylim(bottom=0)
-    style.faint_grid(top, "y")
+        known = table.dropna(subset=["step", column])
+        ax.plot(known["step"], known[column], color=colour, marker="o" if len(known) <= 40 else "")
+        for step, last in known[["step", column]].tail(1).itertuples(index=False):
+            tone = TEXT_TONES.get(colour, colour)
+            ax.annotate(f"{last:.3f}", (step, last), (6, 0), textcoords="offset points", va="center", color=tone)
+            said.append(f"{column} from {known[column].iloc[0]:.3f} to {last:.3f}")
+    if batch_size is not None:
+        n = check_count(batch_size, "batch_size", low=2)
+        ends = style.wilson(known["accuracy"], [n] * len(known))
+        bottom.fill_between(known["step"], *ends, color=RIGHT, alpha=0.18, linewidth=0)
+        for ax, value, words in ((top, math.log(n), f"log {n} = {math.log(n):.2f}"), (bottom, 1 / n, f"1 / {n}")):
+            ax.axhline(value, linestyle=":", color=NEUTRAL, label=f"guessing: {words}")
+            ax.legend()
+    style.share_axis(bottom, "y", accuracy_label)
+    top.set(ylabel="loss", ylim=(0, None))
+    top.grid(axis="y")
     bottom.set_xlabel("step of training")
     bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.suptitle(style.wrap(style.heading(title, "Learning curve", table), 80), fontsize=TITLE)
-    return figure
+    return style.finish(figure, style.heading(title, "Learning curve", table), ", ".join(said), table)

@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from scipy.spatial import KDTree
 
-from zsc.checks import check_choice
+from zsc.checks import as_indices, check_choice, check_count, check_same_length
+from zsc.images import thumbnail
 from zsc.plots import style
-from zsc.plots.style import MARKERS, MOST, MOST_CELLS, NEUTRAL, PALETTE, SMALL, Result
+from zsc.plots.style import MARKERS, MOST, MOST_CELLS, NEUTRAL, PALETTE, WRONG, Result
 
 _FEW, _SOME = 4, 10  # so many names of columns stand upright; so many cells are wide
 _LOOKS = [*zip(PALETTE * 5, MARKERS * 4, strict=True), (NEUTRAL, ".")]  # forty differ; the last is for no label
-_STYLES: dict[str, dict[str, Any]] = {
-    "image": {"s": 28, "alpha": 0.75, "edgecolors": "none"},
-    "text": {"s": 190, "edgecolors": "black", "linewidths": 1.6, "zorder": 3},
-}
+_IMAGE: dict[str, Any] = {"s": 34, "alpha": 0.8, "edgecolors": "white", "linewidths": 0.4}
+_TEXT: dict[str, Any] = {"s": 190, "edgecolors": "black", "linewidths": 1.6, "zorder": 3}
+_MANY_TEXTS, _SMALLER = 50, {"s": 50, "linewidths": 1.0}  # so many, and they would cover the pictures
+_ISLANDS = 24  # classes that are named on the map itself
 _KEYS = {"image": (5, "none", "small: picture"), "text": (12, "black", "large, dark edge: text")}
 
 
+@style.styled
 def similarity(
-    values: np.ndarray,
-    row_labels: Sequence[str],
-    column_labels: Sequence[str],
-    *,
-    ax: Axes | None = None,
-    title: str = "",
-) -> Axes:
-    """Draw cosines as a heat map, with the numbers in the cells of up to 30 x 30.
+    values: np.ndarray, row_labels: Sequence[str], column_labels: Sequence[str], *,
+    pictures: Sequence[Any] | None = None, limits: tuple[float, float] | None = None,
+    ax: Axes | None = None, title: str = "",
+) -> Axes:  # fmt: skip
+    """Draw cosines as a heat map; up to 40 rows and 15 columns with numbers, and the highest of each row framed.
 
-    `values` has shape (rows, columns), such as pictures x prompts, with one label for each. The title should name model
-    and data.
+    `values` has shape (rows, columns), such as pictures x prompts, with one label for each. Of a symmetric table the
+    lower half is drawn. `pictures` are one source per row, shown beside its label. `limits` are the ends of the
+    colours, to compare figures; None takes 0, or what is lower, and the highest. The title should name model and data.
     """
     values = np.asarray(values)
     if values.shape != (len(row_labels), len(column_labels)):
@@ -44,41 +49,73 @@ def similarity(
             f"values has shape {values.shape} for {len(row_labels)} row labels and {len(column_labels)} column "
             "labels; pass one row per row label and one column per column label."
         )
-    cells = np.char.mod("%.2f", values) if max(values.shape) <= MOST_CELLS else None
-    ax = _heat(values, row_labels, column_labels, cells, ax, cmap="cividis", label="cosine")
-    note = "" if cells is not None else f"{len(values)} x {len(values.T)} cosines; some of the names are shown"
-    style.put_title(ax, title, note)
-    return ax
+    twice = list(row_labels) == list(column_labels) and np.allclose(values, values.T, equal_nan=True)
+    shown = np.where(np.tri(len(values)), values, np.nan) if twice else values
+    low, high = np.nanmin(values), np.nanmax(values)
+    cells = np.char.mod("%.2f", values) if len(values) <= MOST and len(values.T) <= MOST_CELLS else None
+    ends = limits or (min(0.0, low), high)
+    colours: dict[str, Any] = {"cmap": "cividis", "vmin": ends[0], "vmax": ends[1], "label": "cosine"}
+    framed: Any = () if twice or len(values.T) == 1 else values.argmax(axis=1)
+    ax = _heat(shown, row_labels, column_labels, cells, ax, framed=framed, pictures=pictures, **colours)
+    size = f"{len(values)} x {len(values.T)} cosines"
+    row, column = np.argwhere(values == high)[0]
+    most = "" if twice else f", the highest of {row_labels[row]} and {column_labels[column]}"
+    note = "" if cells is not None else f"{size}; some of the names are shown"
+    return style.finish(ax, title, f"{size} from {low:.2f} to {high:.2f}{most}", note=note)
 
 
-def confusion(result: Result, *, show: str = "counts", ax: Axes | None = None, title: str | None = None) -> Axes:
+@style.styled
+def confusion(
+    result: Result, *, show: str = "counts", top: int | None = None, ax: Axes | None = None, title: str | None = None
+) -> Axes:
     """Draw a confusion table: one row per true class, one column per predicted class; right predictions are framed.
 
-    The colour is the share of the row, so that classes of different sizes can be compared. More than 30 classes are
-    drawn without texts in the cells, with some of their names, and the title names the pairs that are confused most.
-    `result` is an `Evaluation`, or counts as in its `confusion`; `show` says what stands in the cells: "counts", or
-    "shares" of the row.
+    The colour is the share of the row, so that classes of different sizes can be compared. More than 15 classes are
+    drawn without texts in the cells, with some of their names, and the title names the pairs that are confused most;
+    `top` draws instead so many of these pairs as bars, which suits many classes better.
+    `result` is an `Evaluation`, or counts as in its `confusion`; `show` says what stands in the cells: "counts" (none
+    where it is 0), or "shares" of the row.
     """
     check_choice(show, ("counts", "shares"), "show")
     table = style.view(result, "confusion")
     counts = table.to_numpy()
     totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)  # (K, K); a class without pictures keeps zeros
-    note, cells = "", None
-    if max(counts.shape) > MOST_CELLS:
-        pairs = confused_pairs(result).head(5).itertuples()
-        words = ", ".join(f"{style.cut(p.true)} → {style.cut(p.predicted)} ({p.pictures})" for p in pairs)
-        note = f"{len(table)} classes; " + (f"most confused: {words}" if words else "no mistakes")
-    elif show == "counts":
-        cells = counts.astype(int).astype(str)
+    pairs = confused_pairs(result)
+    worst = [f"{style.cut(p.true)} → {style.cut(p.predicted)} ({p.pictures})" for p in pairs.head(3).itertuples()]
+    words = "most confused: " if worst else "no mistakes"
+    sentence = f"{np.trace(counts):,.0f} right of {counts.sum():,.0f} pictures of {len(table)} classes; {words}"
+    what, note = f"Confusion, {show}", ""
+    if top is not None:
+        shown = pairs.head(check_count(top, "top", high=MOST))
+        ax = _pair_bars(shown, table.sum(axis=1).to_dict(), ax)
+        what = f"The {len(shown)} most frequent of {len(pairs)} confusions"
     else:
-        cells = np.where(totals > 0, np.char.mod("%.2f", shares), "-")
-    colours: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 1}
-    ax = _heat(shares, table.index, table.columns, cells, ax, label="share of the true class", **colours)
-    for k in range(min(counts.shape) if cells is not None else 0):
-        ax.add_patch(Rectangle((k, k), 1, 1, fill=False, edgecolor="black", linewidth=1.5))
-    ax.set(xlabel="predicted class", ylabel="true class")
-    style.put_title(ax, style.heading(title, f"Confusion, {show}", result), note)
+        shares = counts / np.maximum(totals, 1)  # (K, K); a class without pictures keeps zeros
+        cells = None
+        if max(counts.shape) > MOST_CELLS:
+            note = "\n".join([f"{len(table)} classes; {words}", *worst])
+        elif show == "counts":
+            cells = np.where(counts > 0, counts.astype(int).astype(str), "")
+        else:
+            cells = np.where(totals > 0, np.char.mod("%.2f", shares), "-")
+        colours: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": shares.max() or 1}
+        colours |= {"label": "share of the true class", "framed": range(min(counts.shape))}
+        ax = _heat(shares, table.index, table.columns, cells, ax, **colours)
+        ax.set(xlabel="predicted class", ylabel="true class")
+    heading = style.heading(title, what, result, counts.sum())
+    return style.finish(ax, heading, sentence + ", ".join(worst), result, note)
+
+
+def _pair_bars(pairs: pd.DataFrame, totals: dict[Any, Any], ax: Axes | None) -> Axes:
+    """Draw confusions as bars, the most frequent on top, each with its number of how many."""
+    ax, places = style.rows_axes([f"{p.true} → {p.predicted}" for p in pairs.itertuples()], 34, ax)
+    bars = ax.barh(places, pairs["pictures"], height=0.6, color=WRONG)
+    ax.bar_label(bars, [f"{p.pictures:,} of {totals[p.true]:,.0f}" for p in pairs.itertuples()], padding=3)
+    ax.margins(x=0.15)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="pictures", ylabel="true class → predicted class")
+    if pairs.empty:
+        ax.text(0.5, 0.5, "no mistakes", ha="center", transform=ax.transAxes)
     return ax
 
 
@@ -97,27 +134,26 @@ def confused_pairs(result: Result) -> pd.DataFrame:
         mistakes = np.stack([result.y_true, result.y_pred], axis=1)[~result.right]
         pairs, pictures = np.unique(mistakes, axis=0, return_counts=True)
         rows = columns = pd.Index(result.class_names, dtype=object)
-    order = np.argsort(-pictures, kind="stable")
-    true, predicted = pairs[order].T
+    true, predicted = pairs.T
     names = {"true": rows.to_numpy(object)[true], "predicted": columns.to_numpy(object)[predicted]}
-    return pd.DataFrame(names, dtype=object).assign(pictures=pictures[order].astype(int))
+    table = pd.DataFrame(names, dtype=object).assign(pictures=pictures.astype(int))
+    return table.sort_values("pictures", ascending=False, kind="stable", ignore_index=True)
 
 
+@style.styled
 def embedding_map(
-    points: np.ndarray,
-    labels: Sequence[Any] | np.ndarray,
-    *,
-    class_names: Sequence[str] | None = None,
-    modality: Sequence[str] | None = None,
-    ax: Axes | None = None,
-    title: str = "",
-) -> Axes:
+    points: np.ndarray, labels: Sequence[Any] | np.ndarray, *, class_names: Sequence[str] | None = None,
+    modality: Sequence[str] | None = None, names: Sequence[str] | None = None,
+    pairs: Sequence[Sequence[int]] | np.ndarray | None = None, ax: Axes | None = None, title: str = "",
+) -> Axes:  # fmt: skip
     """Draw embeddings in two dimensions: a colour and a shape per class, a large symbol with a dark edge for texts.
 
-    Forty classes look different; of more, the legend names forty and the title says so. `points` has shape (N, 2), as
-    PCA or t-SNE returns it. `labels` are N names, or indices (-1 for no label) into `class_names`, which is also the
-    order of the legend. `modality` says for each point "image" or "text"; None: all are pictures. The title should name
-    model, data and method.
+    Forty classes look different; of more, the legend names forty and the title says so. Up to 24 classes are named
+    where their pictures are densest too. `points` has shape (N, 2), as PCA or t-SNE returns it. `labels` are N names,
+    or indices (-1 for no label) into `class_names`, which is also the order of the legend. `modality` says for each
+    point "image" or "text"; None: all are pictures. `names` are N texts that stand beside their points, "" for none.
+    `pairs` are places of two points each, such as a picture and its caption, which a hair line joins. Names for which
+    there is no room are left out. The title should name model, data and method.
     """
     points = np.asarray(points)
     kinds = np.array(["image"] * len(points) if modality is None else list(modality))
@@ -127,84 +163,133 @@ def embedding_map(
         )
     if not set(kinds) <= {"image", "text"}:
         raise ValueError(f"modality must hold image or text; got {sorted(set(kinds))}.")
-    codes, names, n_classes = _codes(labels, class_names)
-    look_of = {k: k % 40 if k < n_classes else 40 for k in sorted(set(codes.tolist()))}  # of many, some share a look
-    ax = ax or style.new_axes(max(5.5, 1 + 0.23 * min(len(look_of), MOST)))
-    looks = np.array([look_of[k] for k in codes.tolist()])
-    for look in sorted(set(look_of.values())):
+    codes, classes, n_classes = _codes(labels, class_names)
+    looks = np.where(codes < n_classes, codes % 40, 40)  # of many, some share a look
+    found, first = np.unique(codes, return_index=True)
+    ax = ax or style.new_axes(max(5.5, 1 + 0.23 * min(len(found), MOST)))
+    small = _SMALLER if (kinds == "text").sum() > _MANY_TEXTS else {}
+    for look in np.unique(looks):
         colour, marker = _LOOKS[look]
-        for kind, marks in _STYLES.items():
+        for kind, marks in (("image", _IMAGE), ("text", _TEXT | small)):
             chosen = points[(looks == look) & (kinds == kind)]
             if len(chosen):
                 ax.scatter(*chosen.T, color=colour, marker=marker, **marks)
-    _legend(ax, [(names[k], *_LOOKS[look]) for k, look in list(look_of.items())[:MOST]], sorted(set(kinds)))
-    ax.set(xlabel="first dimension", ylabel="second dimension")
-    ax.spines[["top", "right"]].set_visible(False)
-    n = len(look_of)
-    style.put_title(ax, title, "" if n <= MOST else f"{n} classes, of which the legend names {MOST}; some share a look")
-    return ax
+    if pairs is not None:
+        ends = as_indices(np.asarray(pairs).reshape(-1), len(points), "pairs").reshape(-1, 2)
+        ax.add_collection(LineCollection(list(points[ends]), colors=NEUTRAL, linewidths=0.4, alpha=0.6, zorder=0.5))
+    _legend(ax, [(classes[k], *_LOOKS[looks[i]]) for k, i in zip(found[:MOST], first, strict=False)], set(kinds))
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color="#BBBBBB")
+    written: list[tuple[np.ndarray, str, int]] = []
+    if names is not None:
+        check_same_length(points=points, names=names)
+        aside = np.where(points[:, 0] < points[:, 0].mean(), 12, -12)  # names of single points lead inwards
+        written = [(p, style.cut(name, 34), s) for p, name, s in zip(points, names, aside, strict=True) if name]
+    for k in found if len(found) <= _ISLANDS else ():
+        island = points[(codes == k) & (kinds == "image")][:1000]
+        if len(island) > 1:
+            nearest, _ = KDTree(island).query(island, k=min(len(island), 8))
+            written.append((island[nearest[:, -1].argmin()], style.cut(classes[k], 22), 0))
+    _write_names(ax, written)
+    n = len(found)
+    note = "" if n <= MOST else f"{n} classes, of which the legend names {MOST}; some share a look"
+    words = {"image": "pictures", "text": "texts"}
+    what = ", ".join(f"{(kinds == kind).sum():,} {words[kind]}" for kind in sorted(set(kinds)))
+    return style.finish(ax, title, f"{what} of {n} classes in two dimensions", note=note)
+
+
+def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None:
+    """Write names at their points, so many points aside, higher or lower where another one stands, or not at all."""
+    cast(Figure, ax.figure).draw_without_rendering()
+    taken: list[Any] = []
+    for point, name, aside in names:
+        look: dict[str, Any] = (
+            {"ha": "left" if aside > 0 else "right"} if aside else {"fontweight": "bold", "ha": "center"}
+        )
+        look |= {"textcoords": "offset points", "va": "center", "zorder": 4, "path_effects": style.HALO}
+        for lift in (0, 13, -13, 26, -26):
+            text = ax.annotate(name, tuple(point), (aside, lift), **look)
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            text.remove()
 
 
 def _codes(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str] | None) -> tuple[np.ndarray, list[str], int]:
     """Turn the class of each point into a number; return the names too, and how many have a look of their own."""
     if class_names is None:
         labels = [str(label) for label in labels]
-    names = [str(name) for name in (dict.fromkeys(labels) if class_names is None else class_names)]
-    n = len(names)
-    place = {name: k for k, name in reversed(list(enumerate(names)))}
-    other = {"no label": n}  # texts that are no class come after it
-    codes = []
+    names = [*map(str, dict.fromkeys(labels) if class_names is None else class_names), "no label"]
+    n = len(names) - 1
+    place: dict[Any, int] = {k: k for k in range(n)}
+    place |= {-1: n, "no label": n}
+    place |= {name: k for k, name in reversed(list(enumerate(names[:-1])))}
     for label in labels:
-        if isinstance(label, str):
-            codes.append(place[label] if label in place else other.setdefault(label, n + len(other)))
-        elif not isinstance(label, (int, np.integer)) or not -1 <= label < n:
+        if label not in place and not isinstance(label, str):
             raise ValueError(f"labels hold {label}; with {n} class names they must lie in 0 to {n - 1}, or be -1.")
-        else:
-            codes.append(int(label) if label >= 0 else n)
-    return np.array(codes, dtype=np.int64), [*names, *other], n
+        if label not in place:  # texts that are no class come after them
+            place[label] = len(names)
+            names.append(label)
+    return np.array([place[label] for label in labels], dtype=np.int64), names, n
 
 
-def _legend(ax: Axes, classes: Sequence[tuple[str, str, str]], kinds: Sequence[str]) -> None:
+def _legend(ax: Axes, classes: Sequence[tuple[str, str, str]], kinds: set[str]) -> None:
     short = style.wrap if len(classes) <= _SOME else style.cut
     entries = [Line2D([], [], color=c, marker=m, linestyle="", label=short(name, 22)) for name, c, m in classes]
-    for size, edge, words in (_KEYS[kind] for kind in kinds if "text" in kinds):
+    for size, edge, words in (_KEYS[kind] for kind in sorted(kinds) if "text" in kinds):
         marks: dict[str, Any] = {"marker": "o", "markersize": size, "markeredgecolor": edge, "color": "#BBBBBB"}
         entries.append(Line2D([], [], linestyle="", label=words, **marks))
-    style.legend_beside(ax, entries, n=len(entries))
+    style.legend_beside(ax, entries)
+
+
+def _put_pictures(ax: Axes, pictures: Sequence[Any], side: float) -> None:
+    """Show a picture of so many points at each row, between the row and its name."""
+    for row, source in enumerate(pictures):
+        pixels = thumbnail(source, 128)
+        pixels = np.full((8, 8, 3), 235, np.uint8) if pixels is None else pixels
+        spot: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "boxcoords": "offset points", "frameon": False}
+        spot |= {"xybox": (-5, 0), "box_alignment": (1, 0.5), "pad": 0, "annotation_clip": False}
+        ax.add_artist(AnnotationBbox(OffsetImage(pixels, zoom=side / len(pixels)), (0, row + 0.5), **spot))
+    ax.tick_params(axis="y", pad=side + 10, length=0)
 
 
 def _heat(
-    values: np.ndarray,
-    row_names: Sequence[Any],
-    column_names: Sequence[Any],
-    cells: np.ndarray | None,
-    ax: Axes | None,
-    *,
-    label: str,
-    **colours: Any,
-) -> Axes:
-    """Draw a map: with a text in each cell; or, without cells, as one picture with some of the names."""
-    if cells is not None:
-        few, some = len(column_names) <= _FEW, len(column_names) <= _SOME
-        rows, columns = style.wrap_names(row_names, 26), style.wrap_names(column_names, 14 if few else 40)
-        lines = max(1 + name.count("\n") for name in rows)
-        height = 1.0 + (0.6 if few else 1.4) + max(0.5 if len(rows) <= _SOME else 0.38, 0.24 * lines) * len(rows)
-        width = 3.4 + (1.25 if few else 0.62 if some else 0.45) * len(columns)
-        ax = ax or style.new_axes(height, min(width, 16))
-        marks: dict[str, Any] = {"annot_kws": {"fontsize": SMALL}, "cbar_kws": {"label": label}, "fmt": ""}
-        marks |= {"linewidths": 1 if "vmin" in colours else 0}
-        seaborn.heatmap(values, ax=ax, annot=cells, xticklabels=columns, yticklabels=rows, **marks, **colours)
-        ax.tick_params(axis="both", rotation=0)
-        if not few:
-            ax.set_xticks(ax.get_xticks(), columns, rotation=45, ha="right", rotation_mode="anchor")
+    values: np.ndarray, row_names: Sequence[Any], column_names: Sequence[Any], cells: np.ndarray | None,
+    ax: Axes | None, *, label: str, framed: Iterable[int] = (), pictures: Sequence[Any] | None = None, **colours: Any,
+) -> Axes:  # fmt: skip
+    """Draw a map: with texts and one framed cell per row; or, without cells, as one picture with some of the names."""
+    if pictures is not None:
+        check_same_length(rows=row_names, pictures=pictures)
+    if cells is None:
+        ax = ax or style.new_axes(7.6)
+        n_rows, n_columns = values.shape
+        aspect: Any = "equal" if 0.5 <= n_rows / n_columns <= 2 else "auto"
+        drawn = ax.imshow(values, aspect=aspect, extent=(0, n_columns, n_rows, 0), interpolation="nearest", **colours)
+        ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.7)
+        for axis, names in ((ax.yaxis, row_names), (ax.xaxis, column_names)):
+            places = style.thin(len(names))
+            axis.set_ticks(places + 0.5, [style.cut(names[k]) for k in places], fontsize=7)
+        ax.tick_params(axis="x", rotation=90)
         return ax
-    ax = ax or style.new_axes(11, 12)
-    n_rows, n_columns = values.shape
-    aspect: Any = "equal" if 0.5 <= n_rows / n_columns <= 2 else "auto"
-    drawn = ax.imshow(values, aspect=aspect, extent=(0, n_columns, n_rows, 0), interpolation="nearest", **colours)
-    ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.7)
-    for axis, names in ((ax.yaxis, row_names), (ax.xaxis, column_names)):
-        places = style.thin(len(names))
-        axis.set_ticks(places + 0.5, [style.cut(names[k]) for k in places], fontsize=7)
-    ax.tick_params(axis="x", rotation=90)
+    few, some = len(column_names) <= _FEW, len(column_names) <= _SOME
+    rows, columns = style.wrap_names(row_names, 26), style.wrap_names(column_names, 14 if few else 40)
+    row = max(0.5 if len(rows) <= _SOME else 0.38, *(0.24 * (1 + name.count("\n")) for name in rows))
+    row += 0 if pictures is None else 0.12
+    width = 3.4 + (1.25 if few else 0.62 if some else 0.45) * len(columns) + (0 if pictures is None else row)
+    ax = ax or style.new_axes((1.6 if few else 2.4) + row * len(rows), min(width, 16))
+    marks: dict[str, Any] = {"xticklabels": False, "yticklabels": rows, "cbar_kws": {"label": label}, "linewidths": 1}
+    seaborn.heatmap(values, ax=ax, annot=cells, fmt="", **marks, **colours)
+    faces = ax.collections[0].to_rgba(values)  # (rows, columns, 4)
+    for text in ax.texts:  # seaborn's own choice may be as low as 2.3 : 1
+        x, y = text.get_position()
+        text.set_color(style.text_on(faces[int(y), int(x)]))
+    for k, column in enumerate(framed):
+        box: dict[str, Any] = {"fill": False, "edgecolor": style.text_on(faces[k, column]), "linewidth": 1.5}
+        ax.add_patch(Rectangle((column + 0.05, k + 0.05), 0.9, 0.9, **box))
+    turned: dict[str, Any] = {} if few else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, **({"rotation": 0} | turned))
+    ax.tick_params(axis="y", rotation=0)
+    if pictures is not None:
+        _put_pictures(ax, pictures, 72 * (row - 0.06))
     return ax

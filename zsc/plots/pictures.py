@@ -12,52 +12,60 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zsc.checks import check_choice, check_count
+from zsc.checks import check_choice, check_count, check_same_length
+from zsc.datasets.base import class_texts
 from zsc.images import thumbnail
 from zsc.plots import style
-from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, TITLE, WRONG, Result, wrap
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, TEXT_TONES, TITLE, WRONG, Result, wrap
 
 if TYPE_CHECKING:
     from zsc.datasets import ImageDataset
     from zsc.embeddings import ImageEmbeddings
 
-MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}"}
+QUERY = "#000000"
+MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}", QUERY: "?"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
 CAPTION_WIDTH = 22  # characters
-MOST_PICTURES = 200  # pictures in a figure
+MOST_PICTURES, MOST_TOLD = 200, 20  # pictures in a figure, and in its description
 
 
+@style.styled
 def sample_grid(
-    dataset: ImageDataset | ImageEmbeddings, *, max_images: int = 20, columns: int = 5, title: str | None = None
-) -> Figure:
+    dataset: ImageDataset | ImageEmbeddings, *, notes: Sequence[str] | None = None, query: int | None = None,
+    max_images: int = 20, columns: int = 5, title: str | None = None,
+) -> Figure:  # fmt: skip
     """Draw the first pictures of a data set with their labels; draw `dataset.sample(20)` for some at random.
 
     At most `max_images` and 200 are drawn, `columns` of them per row, at most 40; the title says how many of how many.
+    `notes` are one more text per picture, such as its cosine; `query` is the place of the one that the others answer.
     """
     n = min(len(dataset), check_count(max_images, "max_images"), MOST_PICTURES)
-    names = [*dataset.class_names, "no label"]  # -1 picks the last
-    texts = [wrap(names[int(label)], CAPTION_WIDTH) for label in dataset.labels[:n]]
+    named = class_texts(dataset.labels[:n], dataset.class_names)
+    texts = [wrap("no label" if name is None else name or "none", CAPTION_WIDTH) for name in named]
+    if notes is not None:
+        check_same_length(pictures=dataset.labels, notes=notes)
+        texts = [f"{text}\n{wrap(note, CAPTION_WIDTH)}".strip() for text, note in zip(texts, notes, strict=False)]
+    looks = [(text, "black") for text in texts]
+    if query is not None:
+        place = check_count(query, "query", low=0, high=n - 1)
+        looks[place] = (f"the query: {texts[place]}", QUERY)
     name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
     name = name or f"{getattr(dataset, 'name', 'pictures')} {getattr(dataset, 'split_name', '')}".strip()
-    title = title or f"{name}: {n} of {len(dataset)} pictures with their labels"
-    return _grid(dataset.paths[:n], [(text, "black") for text in texts], columns, title)
+    title = title or f"{name}: {n if n == len(dataset) else f'{n} of {len(dataset)}'} pictures"
+    return _grid(dataset.paths[:n], looks, columns, title)
 
 
+@style.styled
 def gallery(
-    results: Result,
-    only: str | None = None,
-    *,
-    class_names: Sequence[str] | None = None,
-    max_images: int = 20,
-    columns: int = 5,
-    title: str | None = None,
-) -> Figure:
+    results: Result, only: str | None = None, *, class_names: Sequence[str] | None = None, prompts: bool = False,
+    max_images: int = 20, columns: int = 5, title: str | None = None,
+) -> Figure:  # fmt: skip
     """Draw classified pictures: true and predicted class, probability, second choice; a tick or a cross in the corner.
 
     `results` is an `Evaluation`, or a table of `ZeroShotClassifier.predict` or `validate`. `only` chooses the "errors"
     or the "correct" ones, most confident first; "unsure" is all, least probable first; None all in the given order.
-    `class_names` are the names behind the indices; None takes those of the table's columns proba_<class>. The sizes are
-    as in `sample_grid`.
+    `class_names` are the names behind the indices; None takes those of the table's columns proba_<class>. `prompts`
+    adds the prompt that decided to each caption. The sizes are as in `sample_grid`.
     """
     if only is not None:
         check_choice(only, ("errors", "correct", "unsure"), "only")
@@ -73,14 +81,16 @@ def gallery(
     words = {"errors": f"{many} wrong of {n}", "correct": f"{many} right of {n}"}.get(only or "", f"{n} pictures")
     words += ", least sure first" if only == "unsure" else ""
     words += f"; the first {len(rows)} are shown" if len(rows) < many else ""
-    what = style.heading(None, "", results).removeprefix(", ")
-    title = title or f"{what or 'pictures'}: {words}"
-    figure = _grid([row["image"] for row in rows], [caption(row, names) for row in rows], columns, title)
+    whose = style.heading(None, "", results).removeprefix(", ") or "pictures"
+    title = title or f"{whose}: {words}"
+    captions = [caption(row, names, prompt=prompts) for row in rows]
+    figure = _grid([row["image"] for row in rows], captions, columns, title, results)
     if chosen.empty:
         figure.axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
     return figure
 
 
+@style.styled
 def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the probabilities of one picture as bars, highest on top, with the picture beside them.
 
@@ -89,65 +99,75 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     """
     shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST][::-1]  # bars are drawn upwards
     texts = style.wrap_names((name for name, _ in shown), 28)
+    places, rows = style.place_rows(texts)
     if ax is None:
-        size = (9, max(3.2, 1.2 + 0.22 * sum(1 + text.count("\n") for text in texts) + 0.12 * len(texts)))
-        _, (left, ax) = plt.subplots(1, 2, figsize=size, width_ratios=[1, 1.8], layout="constrained")
+        _, (left, ax) = plt.subplots(1, 2, figsize=(9, max(3.2, 1.3 + 0.34 * rows)), width_ratios=[1, 1.8])
         left.axis("off")
         _show(left, image)
-    bars = ax.barh(range(len(shown)), [p for _, p in shown], color=RIGHT)
-    ax.set_yticks(range(len(shown)), texts)
-    ax.bar_label(bars, fmt="%.2f", padding=3)
-    ax.set(xlim=(0, 1.14), xlabel="probability, relative to these prompts", xticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
-    ax.spines[["top", "right"]].set_visible(False)
-    style.put_title(ax, title, "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}")
-    return ax
+    bars = ax.barh(places, [p for _, p in shown], color=RIGHT)
+    ax.bar_label(bars, ["< 0.01" if 0 < p < 0.005 else f"{p:.2f}" for _, p in shown], padding=3)
+    ax.set_yticks(places, texts)
+    ax.set(xlim=(0, 1.14), xlabel="probability, relative to these prompts", xticks=np.arange(6) / 5)
+    ax.set_ylim(-0.6, rows - 0.4)
+    note = "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}"
+    likeliest = ", ".join(f"{name} {p:.2f}" for name, p in shown[:-6:-1])
+    return style.finish(ax, title, f"probabilities: {likeliest}", note=note)
 
 
-def caption(row: pd.Series, names: Sequence[str]) -> tuple[str, str]:
-    """Word one result (right: cat; wrong: cat → dog), its probability and the second choice; choose its colour."""
+def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tuple[str, str]:
+    """Word one result (right: cat; wrong: cat → dog), its probability and the second choice; choose its colour.
+
+    `prompt` adds the prompt that decided.
+    """
     if pd.isna(row["y_pred"]):
         return "cannot be opened", NEUTRAL
     k = int(row["y_pred"])
     words, colour = names[k], NEUTRAL
     if pd.notna(row["y_true"]):
         right = row["y_true"] == k
-        words = f"right: {names[k]}" if right else f"wrong: {names[int(row['y_true'])]} → {names[k]}"
+        said = names[k].replace(" ", "\xa0") if len(names[k]) < CAPTION_WIDTH - 1 else names[k]  # breaks at the arrow
+        words = f"right: {names[k]}" if right else f"wrong: {names[int(row['y_true'])]} →\xa0{said}"
         colour = RIGHT if right else WRONG
     lines = [wrap(words, CAPTION_WIDTH), f"p = {row['proba']:.2f}"]
     others = {name: row[f"proba_{name}"] for j, name in enumerate(names) if f"proba_{name}" in row and j != k}
     if others:
         second = max(others, key=lambda name: others[name])
-        lines.append(wrap(f"then {second}, {others[second]:.2f}", CAPTION_WIDTH))
+        lines.append(wrap(f"then {second},\xa0{others[second]:.2f}", CAPTION_WIDTH))
+    if prompt and isinstance(row.get("y_pred_token"), str):
+        lines.append(wrap(f"by “{row['y_pred_token']}”", CAPTION_WIDTH))
     return "\n".join(lines), colour
 
 
-def _grid(images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str) -> Figure:
+def _grid(
+    images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str, result: Result | None = None
+) -> Figure:
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
-    size = (CELL * columns, (CELL + LINE * lines) * rows + 0.5)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    height = (CELL + LINE * lines) * rows + 0.5
+    size = (min(CELL * columns, style.HIGHEST), min(height, style.HIGHEST))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
     for ax, image, (text, colour) in zip(axes.flat, images, captions, strict=False):
         _show(ax, image)
+        mark, tone = MARKS.get(colour, ""), TEXT_TONES.get(colour, colour)
         ax.set(xticks=[], yticks=[])
-        ax.set_xlabel(text, fontsize=SMALL, color=colour)
-        mark = MARKS.get(colour, "")
-        for spine in ax.spines.values():
-            spine.set(color=colour, linewidth=3 if mark else 1)
+        ax.set_xlabel(text, color=tone)
+        ax.spines[:].set(color=colour, linewidth=3 if mark else 1, visible=True)
         if mark:
-            box = {"boxstyle": "square,pad=0.2", "facecolor": colour, "edgecolor": "white"}
+            box = {"boxstyle": "square,pad=0.2", "facecolor": tone, "edgecolor": "white"}
             look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white", "fontsize": 11, "bbox": box}
             ax.text(0.94, 0.93, mark, transform=ax.transAxes, **look)
-    figure.suptitle(wrap(title, max(24, round(size[0] * 10))), fontsize=TITLE)
-    return figure
+    told = "; ".join(text.replace("\n", " ") for text, _ in captions[:MOST_TOLD])
+    more = "" if len(captions) <= MOST_TOLD else f"; and {len(captions) - MOST_TOLD} more"
+    return style.finish(figure, title, told + more, result)
 
 
 def _show(ax: Axes, image: Any) -> None:
     pixels = thumbnail(image)
     if pixels is None:
-        ax.text(0.5, 0.5, "cannot be opened", ha="center", va="center", transform=ax.transAxes, fontsize=SMALL)
+        ax.text(0.5, 0.5, "cannot be opened", ha="center", va="center", transform=ax.transAxes)
         pixels = np.full((8, 8, 3), 235, np.uint8)
     ax.imshow(pixels)
 

@@ -1,45 +1,90 @@
-"""What all figures share: colours, sizes, titles, and texts in lines that are never read as formulas.
+"""What all figures share: `STYLE`, colours, sizes, titles, intervals, and texts that are never read as formulas.
 
-However many classes, prompts or pictures there are, the size of a figure and the number of its texts are bounded here,
-and a line under the title says what was left out.
+However much there is, the size of a figure and the number of its texts are bounded here, and a line under the title
+says what was left out. A figure knows a sentence about itself, which `save` writes into the file and a notebook into
+the metadata of the picture, where `nbconvert --template classic` takes its alternative text.
 """
 
 from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from weakref import WeakKeyDictionary
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+from seaborn.utils import relative_luminance
 
+from zsc.checks import check_count
 from zsc.files import printable, write_whole
+from zsc.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from zsc.evaluation import Evaluation
 
+Drawn = TypeVar("Drawn", Axes, Figure)
 Result: TypeAlias = "pd.DataFrame | Evaluation"  # a table, or the result that knows its tables, its model and its data
 RIGHT, WRONG, NEUTRAL = "#0072B2", "#D55E00", "#555555"  # Okabe and Ito's blue and vermilion
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255")
+WRONG_TEXT, WRONG_TEXT_DARK = "#B34700", "#FF8A3D"  # vermilion as text needs 4.5 : 1, on white and on a dark ground
+TEXT_TONES = {WRONG: WRONG_TEXT}  # a colour of shapes -> that of words
+# 3 : 1 and more on white, and far apart for those without red or green cones too (measured in tests/test_plots.py)
+PALETTE = ("#0072B2", "#D55E00", "#29A687", "#000000", "#802050", "#0000F2", "#594300", "#200080")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
+HALO = [withStroke(linewidth=3, foreground="white")]  # around words that stand on a drawing
+DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 2, 1, 2, 1, 2)), (0, (3, 3)), (0, (8, 2)))
 WIDTH = 8.0  # inches; at 110 dots per inch as wide as a page of GitHub
 SMALL, TITLE = 10.0, 12.0  # points
 MOST = 40  # rows of a list, names beside a map, entries of a legend
-MOST_CELLS = 30  # rows and columns of a map with texts in its cells
+MOST_CELLS = 15  # classes of a table with numbers in its cells
+ROW, MORE = 0.42, 0.42  # inches of a row with a name of one line; the part of it that a further line takes
 PICTURE_SUFFIXES = ("png", "jpg", "jpeg", "pdf", "svg", "webp")
+_FURTHER = {"Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Hiragino Sans", "Noto Emoji", "Arial Unicode MS"}
+FONTS = ["DejaVu Sans", *sorted(_FURTHER & set(fontManager.get_font_names()))]
+STYLE: dict[Any, Any] = {
+    "font.family": FONTS, "font.size": SMALL, "axes.titlesize": TITLE, "figure.titlesize": TITLE,
+    "legend.fontsize": SMALL, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.axisbelow": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.8, "lines.linewidth": 2,
+    "errorbar.capsize": 4, "figure.constrained_layout.use": True,
+}  # fmt: skip
 _LINES, _LONGEST = 120, 12  # lines of names down a figure; lines of one name
-_HIGHEST = 40.0  # inches
-_DATES = {"pdf": "CreationDate", "svg": "Date"}  # what makes two files of one figure differ
+HIGHEST = 40.0  # inches
+_ABOUT: WeakKeyDictionary[Artist, dict[str, str]] = WeakKeyDictionary()  # a drawing -> what is said of it
+
+
+@contextmanager
+def _in_style() -> Iterator[None]:
+    """Draw in STYLE, and leave the caller's own as it was; of the rest nothing is put back.
+
+    matplotlib's `rc_context` would also undo what the first figure of a notebook turns on: that figures are shown.
+    """
+    before = {key: mpl.rcParams[key] for key in STYLE}
+    mpl.rcParams.update(STYLE)
+    try:
+        yield
+    finally:
+        mpl.rcParams.update(before)
+
+
+styled = _in_style()  # @styled: a function draws in STYLE
 
 
 def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Take a table as it is, and of an `Evaluation` the table of that name; refuse one that lacks columns or rows."""
+    if name == "table" and not isinstance(result, pd.DataFrame):
+        result.check_one_label()
     table: pd.DataFrame = result if isinstance(result, pd.DataFrame) else getattr(result, name)
     missing = [column for column in columns if column not in table.columns]
     if missing:
@@ -52,35 +97,111 @@ def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame
     return table
 
 
-def heading(title: str | None, what: str, result: Result) -> str:
-    """Return the given title; else what is drawn, of which data, by which model (a table's columns dataset, model)."""
-    if title is not None:
-        return title
-    if isinstance(result, pd.DataFrame):
-        names = (result[key].dropna().unique() if key in result else () for key in ("dataset", "model"))
-        dataset, model = (" and ".join(map(str, found)) for found in names)
-    else:
-        dataset, model = result.made_by.dataset, result.made_by.model
-    return what + (f", {dataset}" if dataset else "") + (f", classified by {model}" if model else "")
+def made_by(result: Result) -> tuple[str, str]:
+    """Return data and model of an `Evaluation`, or of a table with the columns dataset and model; "" if not known."""
+    if not isinstance(result, pd.DataFrame):
+        return result.made_by.dataset or "", result.made_by.model or ""
+    names = (result[key].dropna().unique() if key in result else () for key in ("dataset", "model"))
+    dataset, model = (" and ".join(map(str, found)) for found in names)
+    return dataset, model
+
+
+def heading(title: str | None, what: str, result: Result, n: float | None = None) -> str:
+    """Return the given title; else what is drawn, of which data, by which model. Behind it stands n, once."""
+    dataset, model = made_by(result)
+    if title is None:
+        title = what + (f", {dataset}" if dataset else "") + (f", classified by {model}" if model else "")
+    return title if not (n and title) or "n =" in title else f"{title}, n\xa0=\xa0{n:,.0f}"
+
+
+def finish(drawn: Drawn, title: str, sentence: str, result: Result | None = None, note: str = "") -> Drawn:
+    """Set a title, broken into lines as wide as the drawing, under it what is left out; keep what `describe` says."""
+    width = max(24, round(11 * drawn.get_window_extent().width / drawn.figure.dpi))
+    words = "\n".join(wrap_evenly(text, width) for text in (title, *note.split("\n")) if text)
+    drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
+    dataset, model = ("", "") if result is None else made_by(result)
+    said = f"{_plain(title)}: {_plain(sentence)}.".removeprefix(": ")
+    about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
+    _ABOUT[drawn] = {key: text for key, text in about.items() if text}
+    vars(drawn.figure)["_repr_mimebundle_"] = partial(_alternative, drawn.figure)  # where IPython asks for metadata
+    return drawn
+
+
+def _alternative(figure: Any, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {}, {"image/png": {"alt": describe(figure)}}
+
+
+def describe(figure: Figure | Axes) -> str:
+    """Say in words what a figure shows, from its data: what stands for it where it cannot be seen."""
+    whole = cast(Figure, figure.figure)  # of a figure the figure itself
+    titles = [whole.get_suptitle(), *(ax.get_title() for ax in whole.axes)]
+    return _plain(" ".join([about["Description"] for about in _told(whole)] or titles)) or "a figure"
+
+
+def _told(whole: Figure) -> list[dict[str, str]]:
+    return [_ABOUT[drawn] for drawn in (whole, *whole.axes) if drawn in _ABOUT]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace(r"\$", "$").split())
 
 
 def new_axes(height: float, width: float = WIDTH) -> Axes:
     """Make a figure with one Axes, sized in inches."""
-    _, ax = plt.subplots(figsize=(min(width, _HIGHEST), min(height, _HIGHEST)), layout="constrained")
-    return ax
+    return plt.subplots(figsize=(width, min(height, HIGHEST)))[1]
 
 
-def put_title(ax: Axes, title: str, note: str = "") -> None:
-    """Set a title, broken into lines as wide as the Axes, and under it what the figure leaves out."""
-    width = max(24, round(10 * ax.get_window_extent().width / ax.figure.dpi))
-    ax.set_title("\n".join(wrap(text, width) for text in (title, note) if text), fontsize=TITLE)
+def wilson(shares: Iterable[float], counts: Iterable[float]) -> np.ndarray:
+    """Compute the 95 % interval of each share of a count: low and high, shape (2, N)."""
+    pairs = zip(shares, counts, strict=True)
+    return np.array([wilson_interval(round(share * n), int(n)) for share, n in pairs]).reshape(-1, 2).T
+
+
+def contrast(first: Any, second: Any) -> float:
+    """Compute the contrast of two colours as WCAG does: from 1 to 21; text asks for 4.5, a shape for 3."""
+    low, high = sorted(float(relative_luminance(colour)) for colour in (first, second))
+    return (high + 0.05) / (low + 0.05)
+
+
+def text_on(colour: Any) -> str:
+    """Choose black or white for what is written on a colour: the better of the two is never under 4.5."""
+    return max(("black", "white"), key=lambda tone: contrast(tone, colour))
+
+
+def place_rows(labels: Sequence[str]) -> tuple[np.ndarray, float]:
+    """Give each row the height that the lines of its name ask for, in rows of one line: the middles, and the whole."""
+    ends = np.cumsum([0, *(1 + MORE * label.count("\n") for label in labels)])
+    return (ends[1:] + ends[:-1] - 1) / 2, max(1.0, float(ends[-1]))
+
+
+def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axes, np.ndarray]:
+    """Name the rows of an Axes, the first on top; return it, a new one for None, and their places."""
+    labels = wrap_names(names, width)
+    places, height = place_rows(labels)
+    ax = ax or new_axes(1.5 + ROW * height)
+    ax.set_yticks(places, labels)
+    ax.set_ylim(height - 0.5, -0.5)
+    return ax, places
+
+
+def write_beside(ax: Axes, y: float, text: str, **look: Any) -> None:
+    """Write to the right of the Axes, at the height of a value."""
+    look |= {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+    ax.annotate(text, (1.02, y), **look)
 
 
 def wrap(text: object, width: int = 24, lines: int = _LONGEST) -> str:
-    """Break any text into lines; a longer one ends in "...". Control characters and broken bytes become escapes."""
+    """Break any text into lines; a longer one ends in "...". What no font can draw becomes an escape."""
     line = _one_line(text)
-    broken = "\n".join(textwrap.wrap(line, width, max_lines=lines, placeholder=" ...")) or line
-    return broken.replace("$", r"\$")
+    broken = textwrap.wrap(line, width, max_lines=lines, placeholder=" ...", break_on_hyphens=False)
+    return ("\n".join(broken) or line).replace("$", r"\$").replace("\xa0", " ")
+
+
+def wrap_evenly(text: str, width: int) -> str:
+    """Break a title into as few lines as the width asks, about equally long: no word stands alone in the last one."""
+    fewest = wrap(text, width).count("\n")
+    narrowest = max(len(text) // (fewest + 1), *map(len, text.split(" ")), 12)
+    return next((t for w in range(narrowest, width) if (t := wrap(text, w)).count("\n") == fewest), wrap(text, width))
 
 
 def wrap_names(names: Iterable[object], width: int) -> list[str]:
@@ -98,53 +219,61 @@ def cut(text: object, width: int = 24) -> str:
 
 
 def _one_line(text: object) -> str:
-    return printable(" ".join(str(text).expandtabs(1).splitlines()))
+    line = printable(" ".join(str(text).expandtabs(1).splitlines()))
+    return "".join(c if ord(c) in _letters() else ascii(c)[1:-1] for c in line)
 
 
-def legend_beside(ax: Axes, entries: Sequence[Artist] | None = None, *, n: int) -> None:
-    """Put a legend of N entries to the right of an Axes, in small print where it would not fit otherwise."""
+@cache
+def _letters() -> frozenset[int]:
+    """Collect what the fonts can draw; Matplotlib warns at each drawing of anything else."""
+    return frozenset(c for name in FONTS for c in get_font(findfont(FontProperties(family=[name]))).get_charmap())
+
+
+def legend_beside(ax: Axes, entries: Sequence[Artist]) -> None:
+    """Put a legend to the right of an Axes, in small print where it would not fit otherwise."""
     height = ax.get_window_extent().height / ax.figure.dpi
-    size = max(4.0, min(SMALL, 72 * height / (1.5 * n)))
-    ax.legend(handles=entries, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=size)
+    size = max(4.0, min(SMALL, 72 * height / (1.5 * len(entries))))
+    ax.legend(handles=entries, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size)
 
 
-def thin(n: int, most: int = MOST) -> np.ndarray:
-    """Choose at most `most` of N places, evenly spaced: which ticks get a name."""
-    return np.arange(0, n, max(1, -(-n // most)))
+def thin(n: int) -> np.ndarray:
+    """Choose at most 40 of N places, evenly spaced: which ticks get a name."""
+    return np.arange(0, n, max(1, -(-n // MOST)))
 
 
-def share_axis(ax: Axes, axis: Literal["x", "y"], label: str) -> None:
-    """Let an axis run from 0 to 1, with a tick at every fifth and a faint grid."""
-    ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
-    getattr(ax, f"set_{axis}ticks")(ticks, [f"{t:.1f}" for t in ticks])
-    getattr(ax, f"set_{axis}lim")(-0.02, 1.02)
-    getattr(ax, f"set_{axis}label")(label)
-    faint_grid(ax, axis)
-    ax.set_axisbelow(True)
+def share_axis(ax: Axes, axis: Literal["x", "y"], label: str, *, whole: bool = False) -> None:
+    """Let an axis run from 0 to 1; or, where what is drawn fills less than half of that, about as far as it does."""
+    low, high = getattr(ax.dataLim, f"interval{axis}")
+    low, high, digits = (low, high, 2) if 0 <= high - low < 0.5 and not whole else (0, 1, 1)
+    scale = getattr(ax, f"{axis}axis")
+    scale.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    scale.set_major_formatter(f"{{x:.{digits}f}}")
+    ax.set(**{f"{axis}lim": (max(-0.02, low - 0.02), min(1.02, high + 0.02)), f"{axis}label": label})
+    ax.grid(axis=axis)
 
 
-def faint_grid(ax: Axes, axis: Literal["x", "y"]) -> None:
-    """Draw a faint grid across one axis, and no frame on the right and above."""
-    ax.grid(axis=axis, color="#DDDDDD", linewidth=0.8)
-    ax.spines[["top", "right"]].set_visible(False)
-
-
-def save(figure: Figure | Axes, path: str | Path) -> Path:
+def save(figure: Figure | Axes, path: str | Path, *, dpi: int = 110) -> Path:
     """Write a figure, or the figure of an Axes, as a picture (the suffix chooses the format), and close it.
 
-    The file appears whole or not at all, and the same figure gives the same bytes.
+    The file appears whole or not at all, and the same figure gives the same bytes. In .png, .pdf and .svg it holds
+    title, model, data, software and what `describe` says. For print take `dpi=300`, or .pdf or .svg.
     """
     path = check_picture_path(path)
-    figure = cast(Figure, figure.figure) if isinstance(figure, Axes) else figure
-    kind = path.suffix.removeprefix(".").lower()
-    options: dict[str, Any] = {"format": kind, "dpi": 110}
-    if kind in _DATES:
-        options["metadata"] = {_DATES[kind]: None}
+    dpi = check_count(dpi, "dpi", low=20, high=600)
+    whole, kind = cast(Figure, figure.figure), path.suffix.removeprefix(".").lower()
+    about = next(iter(_told(whole)), {}) | {"Description": describe(whole)}
+    title, told, software = about.get("Title", ""), about["Description"], f"zsc, Matplotlib {mpl.__version__}"
+    made = "; ".join(f"{key.lower()} {about[key]}" for key in ("Model", "Dataset") if key in about)
+    metadata = {  # each format has names of its own; with its date no two files of one figure would be the same
+        "png": about | {"Software": software},
+        "svg": {"Title": title, "Description": told, "Keywords": made, "Creator": software, "Date": None},
+        "pdf": {"Title": title, "Subject": told, "Keywords": made, "Creator": software, "CreationDate": None},
+    }.get(kind)
     try:
         with plt.rc_context({"svg.hashsalt": "zsc"}):
-            return write_whole(path, lambda file: figure.savefig(file, **options))
+            return write_whole(path, lambda file: whole.savefig(file, format=kind, dpi=dpi, metadata=metadata))
     finally:
-        plt.close(figure)
+        plt.close(whole)
 
 
 def check_picture_path(path: str | Path) -> Path:

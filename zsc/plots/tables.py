@@ -1,4 +1,4 @@
-"""Comparisons: classes before and after a change, and prompts in the order of their accuracy with its interval."""
+"""Comparisons: classes before and after a change, and prompts in the order of their accuracy, with intervals."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from zsc.checks import check_choice, check_unique, short
 from zsc.plots import style
-from zsc.plots.style import MOST, NEUTRAL, RIGHT, SMALL, WRONG, Result
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, TEXT_TONES, WRONG, Result
+from zsc.statistics import CONFIDENCE, mcnemar
+
+ALPHA = 1 - CONFIDENCE
+_PAIRED = ["difference", "difference_low", "difference_high"]
+_LOOKS = {"": ("o", RIGHT), "better": ("^", RIGHT), "worse": ("v", WRONG)}
+_LOOKS |= {"the reference": ("D", NEUTRAL), "not told apart": ("o", NEUTRAL)}
 
 
+@style.styled
 def before_after(
-    before: Result,
-    after: Result,
-    *,
-    metric: str = "recall",
-    names: tuple[str, str] = ("before", "after"),
-    ax: Axes | None = None,
-    title: str | None = None,
-) -> Axes:
+    before: Result, after: Result, *, metric: str = "recall", names: tuple[str, str] = ("before", "after"),
+    ax: Axes | None = None, title: str | None = None,
+) -> Axes:  # fmt: skip
     """Draw a dumb-bell for each class: an open circle before, a full one after, and the change in words.
 
     `before` and `after` are two evaluations, or their `report` tables, of the same classes; `names` tells them apart.
-    The metric is "recall", "precision" or "f1". Of more than 40 classes, those that change most are drawn.
+    The metric is "recall", "precision" or "f1". Of more than 40 classes, those that change most are drawn. Of two
+    evaluations of the same pictures, a recall that McNemar's exact test cannot tell apart is grey.
     """
     check_choice(metric, ("recall", "precision", "f1"), "metric")
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
@@ -39,59 +41,79 @@ def before_after(
     change = (second[first.index] - first).abs().to_numpy()
     shown = np.sort(np.argsort(-change, kind="stable")[:MOST])  # in the order of the table
     classes = list(first.index[shown])
-    labels = style.wrap_names(classes, 26)
-    ax = ax or style.new_axes(1.5 + sum(max(0.5, 0.18 * (1 + label.count("\n"))) for label in labels))
-    for place, name in enumerate(classes):
-        _dumb_bell(ax, place, float(first[name]), float(second[name]))
-    ax.set_yticks(range(len(classes)), labels)
-    ax.set_ylim(len(classes) - 0.5, -0.5)
+    ax, places = style.rows_axes(classes, 26, ax)
+    support = style.view(after, "report").get("support")
+    said = []
+    for place, name in zip(places, classes, strict=True):
+        start, end = float(first[name]), float(second[name])
+        change = end - start
+        alike = metric == "recall" and _alike(before, after, name)
+        colour = NEUTRAL if abs(change) < 0.0005 or alike else RIGHT if change > 0 else WRONG
+        ax.plot([start, end], [place, place], color=colour, linewidth=3, zorder=2)
+        ax.plot(start, place, "o", markersize=9, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=2)
+        ax.plot(end, place, "o", markersize=9, color=colour, zorder=3)
+        words = "no change"
+        if abs(change) >= 0.0005:
+            words = f"{change:+.{2 if abs(change) >= 0.005 else 3}f} {'better' if change > 0 else 'worse'}"
+            if support is not None and metric == "recall":
+                words += f", {abs(change) * support[name]:.0f} of {support[name]}"
+            words += ", not told apart" if alike else ""
+        style.write_beside(ax, place, words, color=TEXT_TONES.get(colour, colour))
+        said.append(f"{name} {words}")
     style.share_axis(ax, "x", metric)
-    circle: dict[str, Any] = {"marker": "o", "markersize": 9, "linestyle": "", "markeredgecolor": NEUTRAL}
-    handles = [
-        Line2D([], [], label=style.wrap(name, 40), markerfacecolor=fill, markeredgewidth=2, **circle)
-        for name, fill in zip(names, ("white", NEUTRAL), strict=True)
-    ]
-    ax.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL)
+    circle: dict[str, Any] = {"markersize": 9, "markeredgecolor": NEUTRAL, "markeredgewidth": 2}
+    for name, fill in zip(names, ("white", NEUTRAL), strict=True):
+        ax.plot([], [], "o", markerfacecolor=fill, label=style.wrap(name, 40), **circle)
+    ax.figure.legend(handles=ax.lines[-2:], loc="outside lower center", ncols=2)
     what = f"{metric.capitalize()} of each class, {names[0]} and {names[1]}"
     note = "" if len(classes) == len(first) else f"the {len(classes)} of {len(first)} classes that change most"
-    style.put_title(ax, style.heading(title, what, after), note)
-    return ax
+    n = None if support is None else support.sum()
+    return style.finish(ax, style.heading(title, what, after, n), "; ".join(said), after, note)
 
 
-def _dumb_bell(ax: Axes, place: int, start: float, end: float) -> None:
-    change = end - start
-    colour = NEUTRAL if abs(change) < 0.0005 else RIGHT if change > 0 else WRONG
-    ax.plot([start, end], [place, place], color=colour, linewidth=3, zorder=2)
-    ax.plot(start, place, "o", markersize=9, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=2)
-    ax.plot(end, place, "o", markersize=9, color=colour, zorder=3)
-    amount = f"{change:+.2f}" if abs(change) >= 0.005 else f"{change:+.3f}"
-    words = "no change" if colour == NEUTRAL else f"{amount} {'better' if change > 0 else 'worse'}"
-    _write_beside(ax, place, words, color=colour)
+def _alike(before: Result, after: Result, name: str) -> bool:
+    """Say whether McNemar's exact test cannot tell two recalls of a class apart, measured on the same pictures."""
+    if isinstance(before, pd.DataFrame) or isinstance(after, pd.DataFrame):
+        return False
+    rows, same = (e.y_true == e.class_names.index(name) for e in (before, after))
+    return np.array_equal(rows, same) and rows.any() and mcnemar(after.right[rows], before.right[rows]) >= ALPHA
 
 
+@style.styled
 def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Draw candidates, the most accurate on top, each with its interval and its numbers; of more than 40, the best.
+    """Draw candidates, the most accurate on top, each with an interval and its numbers; of more than 40, the best.
 
     `table` has one row per candidate, its name in the index, and columns accuracy, low, high, as of `compare_prompts`.
+    Where it has difference, difference_low, difference_high too, what is drawn is each one's paired difference to the
+    reference: intervals of accuracies on the same pictures may overlap and still be apart. "better" and "worse" are
+    said of p_adjusted, where it is given.
     """
     style.view(table, "ranking", ["accuracy", "low", "high"])
+    paired = set(_PAIRED) <= set(table) and table[_PAIRED].notna().any(axis=None)
+    columns = _PAIRED if paired else ["accuracy", "low", "high"]
     ordered = table.sort_values("accuracy", ascending=False, kind="stable").head(MOST)
-    labels = style.wrap_names(ordered.index, 34)
-    ax = ax or style.new_axes(1.3 + 0.16 * sum(1 + label.count("\n") for label in labels) + 0.26 * len(labels))
-    middle = ordered["accuracy"].to_numpy(dtype=float)
-    ends = np.abs(ordered[["low", "high"]].to_numpy(dtype=float).T - middle)  # (2, candidates)
-    ax.errorbar(middle, range(len(middle)), xerr=ends, fmt="o", color=RIGHT, ecolor=NEUTRAL, capsize=4, markersize=7)
-    for place, row in enumerate(ordered.itertuples()):
-        _write_beside(ax, place, f"{row.accuracy:.3f} ({row.low:.3f} to {row.high:.3f})")
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_ylim(len(labels) - 0.5, -0.5)
-    style.share_axis(ax, "x", "accuracy, with its 95 % interval")
+    ax, places = style.rows_axes(ordered.index, 34, ax)
+    for place, (_, row) in zip(places, ordered.iterrows(), strict=True):
+        middle, low, high = row[columns].astype(float).fillna(0)  # the reference lies at 0
+        verdict, words = "", f"{middle:.3f} ({low:.3f} to {high:.3f})"
+        if paired and pd.isna(row["difference"]):
+            verdict, words = "the reference", f"{row['accuracy']:.3f}, the reference"
+        elif paired:
+            told = row["p_adjusted"] < ALPHA if "p_adjusted" in row else low > 0 or high < 0
+            verdict = "not told apart" if not told else "better" if middle > 0 else "worse"
+            words = f"{row['accuracy']:.3f}, {middle:+.3f} ({low:+.3f} to {high:+.3f}) {verdict}"
+        mark, colour = _LOOKS[verdict]
+        ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt=mark, color=colour, markersize=7)
+        style.write_beside(ax, place, words)
+    if paired:
+        ax.axvline(0, color=NEUTRAL, linewidth=1, zorder=1)
+        ax.grid(axis="x")
+        against = f" to {style.cut(table['reference'].iloc[0], 40)}" if "reference" in table else ""
+        ax.set_xlabel(f"difference of accuracy{against} on the same pictures, with its 95 % interval")
+    else:
+        style.share_axis(ax, "x", "accuracy, with its 95 % interval")
     note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
-    style.put_title(ax, style.heading(title, "Prompts in the order of their accuracy", table), note)
-    return ax
-
-
-def _write_beside(ax: Axes, place: int, text: str, **marks: Any) -> None:
-    """Write to the right of the Axes, at the height of a row."""
-    spot: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
-    ax.annotate(text, (1.02, place), fontsize=SMALL, **spot, **marks)
+    best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
+    n = table["n"].max() if "n" in table else None
+    heading = style.heading(title, "Prompts in the order of their accuracy", table, n)
+    return style.finish(ax, heading, f"of {len(table)}, {best}", table, note)

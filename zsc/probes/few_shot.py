@@ -32,8 +32,9 @@ def few_shot_curve(
 
     The table has one row per number of shots and seed: method, shots, seed, accuracy, macro_recall, the settings, and a
     note on their choice (may be empty). The spread over seeds is that of the draws. The same in all rows: zero_shot
-    (the accuracy without any picture: the horizontal line of the figure), baseline (the accuracy of always naming the
-    most frequent class), and model, fingerprint, dataset and left_out (pictures that failed) of `test`.
+    (the accuracy without any picture: the horizontal line of the figure), n (pictures that judge), baseline (the
+    accuracy of always naming the most frequent class), and model, fingerprint, dataset and left_out (pictures that
+    failed) of `test`.
 
     `zero_shot` is the head from `zero_shot_head`, of the same model as `train`. `shots` are pictures per class, drawn
     from `train`, which must have as many; 0 is zero-shot. `seeds` are those of the draws, or how many (0, 1, ...). On
@@ -55,7 +56,7 @@ def few_shot_curve(
     judged, shared = judging_part(test, everything, choosing)
     start = zero_shot.reorder(pool.class_names)
     line = start.judge(judged)
-    same = {"baseline": line.majority_baseline}
+    same = {"n": line.n, "baseline": line.majority_baseline}
     same |= {name: getattr(judged.made_by, name) for name in ("model", "fingerprint", "dataset", "left_out")}
     rows = []
     for n, seed in product(shots, seeds):

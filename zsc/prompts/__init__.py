@@ -1,6 +1,6 @@
 """Prompts: which sentences stand for which class; the tutorials' prompts by name; files in and out."""
 
-from zsc.prompts.advice import check_prompts
+from zsc.prompts.advice import advice_on, check_prompts
 from zsc.prompts.prompts import (
     POOLINGS,
     ClassPrompts,
@@ -12,16 +12,6 @@ from zsc.prompts.prompts import (
 )
 from zsc.prompts.templates import DEFAULT_TEMPLATE, template_set, template_set_names
 
-__all__ = [
-    "DEFAULT_TEMPLATE",
-    "POOLINGS",
-    "ClassPrompts",
-    "as_prompts",
-    "check_pooling",
-    "check_prompts",
-    "default_prompts",
-    "prompt_set",
-    "prompt_set_names",
-    "template_set",
-    "template_set_names",
-]
+__all__ = ["DEFAULT_TEMPLATE", "POOLINGS", "ClassPrompts", "advice_on", "as_prompts", "check_pooling",
+           "check_prompts", "default_prompts", "prompt_set", "prompt_set_names", "template_set",
+           "template_set_names"]  # fmt: skip

@@ -9,26 +9,39 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from zsc.prompts.prompts import ClassPrompts
 
+if TYPE_CHECKING:
+    from zsc.models.base import Encoder
+
+Count = Callable[[str], int]  # of a text's tokens
 NEGATIONS = ("no", "not", "without", "never", "none", "nothing", "non", "neither", "nor", "lack", "lacks", "lacking",
              "except")  # fmt: skip  # the English ones; zsc.scoring adds those of other languages
 NEGATION = re.compile(rf"\b({'|'.join(NEGATIONS)}|free of)\b|n['’]t\b", re.IGNORECASE)
+SCRIPTS = {"English": "LATIN", "Chinese": "CJK"}  # languages of a model -> how Unicode names the letters of one
 _LABEL = re.compile(r"[^\W_]+(_[^\W_]+)+|[a-z]+[A-Z][A-Za-z]*|\d+([.-]\S+)?|[A-Za-z]+\d+")
 _IMAGENET_ID = re.compile(r"n\d{8}(\D.*)?")
 
 
+def advice_on(prompts: ClassPrompts, model: Encoder) -> pd.DataFrame:
+    """Look prompts over for what is known to go wrong with a model; the table is that of `check_prompts`."""
+    tokens = model.tokenizer
+    return check_prompts(prompts, count_tokens=tokens.count, limit=tokens.limit, languages=model.info.languages)
+
+
 def check_prompts(
-    prompts: ClassPrompts, *, count_tokens: Callable[[str], int] | None = None, limit: int = 77
+    prompts: ClassPrompts, *, count_tokens: Count | None = None, limit: int = 77, languages: str = "English"
 ) -> pd.DataFrame:
     """Look prompts over for what is known to go wrong.
 
     The table has one row per warning: class_name, prompt, warning ("negation", "too long", "duplicate", "no English
     script", "no phrase"), advice (one sentence). `count_tokens` counts the tokens of a text, start and end included, as
-    `model.tokenizer.count` does, of which the model reads `limit`; None leaves lengths out.
+    `model.tokenizer.count` does, of which the model reads `limit`; None leaves lengths out. `languages` are those of
+    the model, as in `EncoderInfo`.
     """
     owners: dict[str, Counter[str]] = {}  # text -> how often each class has it
     pairs = [(class_name, text) for class_name, texts in prompts.texts.items() for text in texts]
@@ -36,7 +49,8 @@ def check_prompts(
         owners.setdefault(_folded(text), Counter())[class_name] += 1
     rows = []
     for class_name, text in pairs:
-        found = [*_about_text(text), *_about_label(class_name, text), *_double(owners[_folded(text)], class_name)]
+        doubles = _double(owners[_folded(text)], class_name)
+        found = [*_about_text(text, languages), *_about_label(class_name, text), *doubles]
         if count_tokens is not None and (tokens := count_tokens(text)) > limit:
             advice = f"{tokens} tokens, the model reads {limit}; shorten it, or pass truncate=True to cut it."
             found.append(("too long", advice))
@@ -49,14 +63,16 @@ def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _about_text(text: str) -> Iterator[tuple[str, str]]:
+def _about_text(text: str, languages: str) -> Iterator[tuple[str, str]]:
     if match := NEGATION.search(text):
         yield ("negation", f"{match[0]!r}: CLIP scarcely reads negations (about 39 % on a 4-way test, NegBench, CVPR "
                "2025); say what is there instead, such as 'a bare face', and compare both.")  # fmt: skip
-    foreign = [c for c in text if c.isalpha() and not unicodedata.name(c, "").startswith("LATIN")]
-    if foreign:
-        yield ("no English script", f"{''.join(foreign)[:10]!r}: OpenAI's CLIP learned from English captions; write it "
-               "in English, or use a multilingual model.")  # fmt: skip
+    letters = [c for c in text if c.isalpha()]
+    foreign = [c for c in letters if not unicodedata.name(c, "").startswith(SCRIPTS.get(languages, ""))]
+    is_mixed = languages == "Chinese" and len(foreign) < len(letters)  # Chinese captions hold names in Latin letters
+    if foreign and not is_mixed:
+        yield (f"no {languages} script", f"{''.join(foreign)[:10]!r}: this model learned from {languages} captions; "
+               f"write it in {languages}, or use a multilingual model.")  # fmt: skip
 
 
 def _double(owners: Counter[str], class_name: str) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from zsc.prompts.templates import DEFAULT_TEMPLATE, as_templates, fill, packaged
 
 POOLINGS = ("mean", "max", "sum", "chils")
 _KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
+Texts = Mapping[str, str | Iterable[str]]  # class name -> prompt or prompts
 _Made = TypeVar("_Made")
 
 
@@ -43,15 +44,13 @@ class ClassPrompts:
     name: str = ""  # for tables and files
 
     def __post_init__(self) -> None:
-        names, prompts = check_class_names(self.class_names), as_list(self.prompts, "prompts", "texts")
+        names, prompts = check_class_names(self.class_names, low=1), as_list(self.prompts, "prompts", "texts")
         owners = check_labels(self.owners, len(names), "owners")
         if len(prompts) != len(owners):
             raise ValueError(f"{len(prompts)} prompts for {len(owners)} owners; pass one owner for each prompt.")
         if (np.diff(owners) < 0).any() or len(np.unique(owners)) < len(names):
-            raise ValueError(
-                "every class needs at least one prompt, and the prompts must stand in the order of the classes; "
-                "ClassPrompts.from_texts does that for you."
-            )
+            told = "every class needs at least one prompt, and the prompts must stand in the order of the classes"
+            raise ValueError(f"{told}; ClassPrompts.from_texts does that for you.")
         check_pooling(self.pooling, optional=True)
         if not isinstance(self.name, str):
             raise TypeError(f"name is {short(self.name)}; pass a text.")
@@ -76,13 +75,11 @@ class ClassPrompts:
         `articles` writes "an {}" for "a {}" where the class name asks for it; the tutorials do not.
         """
         found = as_templates(templates)
-        names = check_class_names(as_list(class_names, "class_names", "texts"))
+        names = check_class_names(as_list(class_names, "class_names", "texts"), low=1)
         return cls.from_texts({c: [fill(t, c, articles=articles) for t in found] for c in names}, name=name)
 
     @classmethod
-    def from_texts(
-        cls, texts: Mapping[str, str | Iterable[str]], *, pooling: str | None = None, name: str = ""
-    ) -> ClassPrompts:
+    def from_texts(cls, texts: Texts, *, pooling: str | None = None, name: str = "") -> ClassPrompts:
         """Take the prompts of each class as they are.
 
         Examples
@@ -126,7 +123,7 @@ class ClassPrompts:
         return iter(self.prompts)
 
 
-def as_prompts(prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Iterable[str]]) -> ClassPrompts:
+def as_prompts(prompts: ClassPrompts | Iterable[str] | Texts) -> ClassPrompts:
     """Take prompts as they are given: a `ClassPrompts`, a mapping of class to prompts, or one text per class."""
     if isinstance(prompts, ClassPrompts):
         return prompts
@@ -204,6 +201,7 @@ def _candidates(content: Mapping[Any, Any]) -> dict[str, ClassPrompts]:
             raise TypeError(f"{short(key)} holds {short(inner)}; write its 'class: prompt' lines under it")
         try:
             found[str(key)] = _from_content(inner, str(key))
+            check_class_names(found[str(key)].class_names)  # a class alone cannot be compared
         except (TypeError, ValueError) as error:
             raise ValueError(f"candidate {short(key)}: {error}") from error
     return found

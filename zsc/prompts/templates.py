@@ -47,9 +47,8 @@ def as_templates(templates: str | Iterable[str]) -> tuple[str, ...]:
         raise ValueError(f"no templates given; pass at least one, such as {DEFAULT_TEMPLATE!r}.")
     for text in found:
         if not isinstance(text, str) or text.count("{}") != 1:
-            raise ValueError(
-                f"template {short(text)} must be a text with exactly one {{}}, such as {DEFAULT_TEMPLATE!r}."
-            )
+            wanted = f"a text with exactly one {{}}, such as {DEFAULT_TEMPLATE!r}"
+            raise ValueError(f"template {short(text)} must be {wanted}.")
     return found
 
 
