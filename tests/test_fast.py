@@ -4,6 +4,8 @@ import copy
 import logging
 import pickle
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -177,6 +179,20 @@ def test_openvino_serves_every_route(small, pictures):
     np.testing.assert_allclose(again.encode_images(pictures), expected, atol=1e-6)
     if fast.has_onednn():
         assert packed(getattr(own.image_encoder, "func", None) and own.image_encoder.args[0] or own.image_encoder)
+
+
+def test_signals_are_handled_after_openvino_models_went_in_any_order():
+    pytest.importorskip("openvino")
+    lines = (
+        "import faulthandler, gc, signal; faulthandler.enable()",
+        "import torch; from zsc.models.openvino import OpenVinoEncoder, converted",
+        "handled = []; signal.signal(signal.SIGTERM, lambda *_: handled.append(1))",
+        "made = [OpenVinoEncoder(converted(torch.nn.Flatten(), 8)) for _ in range(4)]",
+        "for i in (1, 3, 0, 2): made[i] = None; gc.collect(); signal.raise_signal(signal.SIGTERM)",
+        "assert len(handled) == 4",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_openvino_serves_conse(conse, pictures):

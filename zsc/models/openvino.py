@@ -16,6 +16,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,7 @@ def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encode
 
     A ValueError says that the mean centred cosine to float32 is below .99, or there are too few pictures to calibrate.
     """
+    core()  # before nncf makes one of its own
     own, graph, calibration, what = encoder.info, None, "", "drawings" if calibrate is None else "pictures"
     if precision != "float32":
         pixels = _pixels_to_judge_by(encoder, calibrate)  # every second one calibrates
@@ -175,7 +177,7 @@ def quantised(encoder: Encoder, pixels: np.ndarray, calibration: str) -> Any:
     folder = weights_path("RN50").parent / "int8" / key
     if (folder / "model.xml").is_file():
         try:
-            return openvino.Core().read_model(folder / "model.xml")
+            return core().read_model(folder / "model.xml")
         except RuntimeError as error:
             raise WeightsError(f"{printable(folder)}: a damaged model in int8; remove this folder.") from error
     nncf.set_log_level(logging.ERROR)
@@ -198,6 +200,24 @@ def quantised(encoder: Encoder, pixels: np.ndarray, calibration: str) -> Any:
     return graph
 
 
+_CORE: list[Any] = []
+_CORE_LOCK = threading.Lock()
+
+
+def core() -> Any:
+    """Return OpenVINO's core, one for the whole process and never given back.
+
+    On CPUs with AMX each core puts a stack for signals in place, and puts back the one it found when it goes, though
+    that be gone already: the next signal that Python handles then ends the process.
+    """
+    import openvino
+
+    with _CORE_LOCK:
+        if not _CORE:
+            _CORE.append(openvino.Core())
+        return _CORE[0]
+
+
 class OpenVinoEncoder:
     """An image encoder as a graph, or the bytes of a compiled one, for the CPU with as many threads as torch.
 
@@ -205,14 +225,12 @@ class OpenVinoEncoder:
     """
 
     def __init__(self, graph: Any, precision: str = "float32") -> None:
-        import openvino
-
-        self.precision, core = precision, openvino.Core()
+        self.precision = precision
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         if isinstance(graph, bytes):
-            self.compiled = core.import_model(io.BytesIO(graph), "CPU", settings)
+            self.compiled = core().import_model(io.BytesIO(graph), "CPU", settings)
         else:
-            self.compiled = core.compile_model(graph, "CPU", settings)
+            self.compiled = core().compile_model(graph, "CPU", settings)
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pixels (N, 3, S, S) as (N, D)."""
