@@ -249,12 +249,22 @@ class TestSweep:
 
 
 HOLD = """
-import sys, time
+import select, sys
 from zsc.files import locked
 with locked(sys.argv[1]):
     print("held", flush=True)
-    time.sleep(float(sys.argv[2]))
+    select.select([sys.stdin], [], [], 30)
 """
+
+
+def hold(path, code=HOLD, *words):
+    """Start a process that holds the lock of `path` until it is let go, or half a minute."""
+    return run(code, path, *words, stdin=subprocess.PIPE)
+
+
+def let_go(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
 class TestLocked:
@@ -276,22 +286,23 @@ class TestLocked:
         assert most == [1] and not names(tmp_path)
 
     def test_processes_wait_for_each_other_and_say_so(self, tmp_path):
-        other, lines = run(HOLD, tmp_path / "a", 1), []
+        other, lines = hold(tmp_path / "a"), []
         assert other.stdout.readline() == "held\n"
-        with locked(tmp_path / "a", report=lines.append, patience=0.05):
+        with locked(tmp_path / "a", report=lambda line: let_go(other) or lines.append(line), patience=0.05):
             assert other.wait() == 0
         assert len(lines) == 1 and f"another process is making {tmp_path / 'a'}; waiting for it" in lines[0]
 
-    def test_it_is_said_without_a_report_too(self, tmp_path, caplog):
-        other = run(HOLD, tmp_path / "a", 0.5)
+    def test_it_is_said_without_a_report_too(self, tmp_path, caplog, monkeypatch):
+        other = hold(tmp_path / "a")
         other.stdout.readline()
+        monkeypatch.setattr(caplog.handler, "emit", lambda *a, emit=caplog.handler.emit: let_go(other) or emit(*a))
         with locked(tmp_path / "a", patience=0.05):
             pass
         assert "waiting for it" in caplog.text and other.wait() == 0
 
     @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
     def test_the_lock_of_a_killed_process_is_free(self, tmp_path):
-        other, lines = run(HOLD, tmp_path / "a", 60), []
+        other, lines = hold(tmp_path / "a"), []
         other.stdout.readline()
         other.kill()
         other.wait()
@@ -323,10 +334,11 @@ class TestLocked:
         shared.mkdir()
         shared.chmod(mode)
         as_user = "import os, sys; from zsc.files import locked; os.setuid(int(sys.argv[2]));"
-        code = as_user + HOLD.replace("sys.argv[2]", "1")
-        first = run(code, shared / "a", 12345)
+        first = hold(shared / "a", as_user + HOLD, 12345)
         assert first.stdout.readline() == "held\n"
-        second = run(code, shared / "a", 12346)
+        second = hold(shared / "a", as_user + HOLD, 12346)
+        let_go(first)
+        let_go(second)
         assert second.stdout.readline() == "held\n" and first.wait() == second.wait() == 0
         assert not names(shared)
 
