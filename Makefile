@@ -15,6 +15,8 @@ override PYTHON := $(call path,$(PYTHON))
 override ROOT := $(call path,$(ROOT))
 override VENV := $(call path,$(VENV))
 export PYTHON ROOT VENV
+SETUP = if [ -z "$(NAMED)" ] && [ -x "$$VENV/bin/python" ]; then PYTHON="$$VENV/bin/python"; fi; \
+  $(CHECK) && "$$PYTHON" .ci/environment.py "$$VENV" $(NAMED) $(PIP_FLAGS)
 RUN := "$$VENV/bin/python" -m
 TOO_OLD = import sys; sys.exit(0 if sys.version_info >= (3, 10) else "zsc needs Python 3.10 or newer; %s is %s. Try make \
   PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))
@@ -22,16 +24,16 @@ CHECK = { command -v "$$PYTHON" >/dev/null || { echo "There is no Python called 
   exit 1; }; } && "$$PYTHON" -c '$(TOO_OLD)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick lint lab browser notebooks toy bench data reproduce constraints clean
+.PHONY: help setup demo test test-quick lint lab browser notebooks toy bench data reproduce dist constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup:  ## make .venv with everything (once: 2 to 5 minutes, 7 GB)
-	@if [ -z "$(NAMED)" ] && [ -x "$$VENV/bin/python" ]; then PYTHON="$$VENV/bin/python"; fi; \
-	  $(CHECK) && "$$PYTHON" .ci/environment.py "$$VENV" $(NAMED) $(PIP_FLAGS)
+	@$(SETUP)
 
-demo: setup  ## classify real photographs, and see what prompts change
+demo:  ## classify real photographs, and see what prompts change (installs no more than that needs)
+	@$(SETUP) --extras=models,samples
 	@$(RUN) zsc demo
 
 test: setup  ## run all tests in parallel (no network; about 12 minutes on 2 cores)
@@ -69,9 +71,16 @@ data: setup  ## download and check the three data sets (ROOT=data)
 reproduce: setup  ## rerun the tutorials on real CLIP and data: their numbers beside ours (ROOT=data)
 	@$(RUN) zsc reproduce all --root "$$ROOT"
 
+dist:  ## build wheel and sdist into dist/, and check them and the workflows
+	@$(SETUP) --extras=models,onnx,release
+	@rm -rf zsc/toy/onnx && $(RUN) zsc models export toy --into zsc/toy/onnx
+	@$(RUN) build --outdir dist . >/dev/null && ls -l dist && "$$VENV/bin/twine" check --strict dist/* && \
+	  "$$VENV/bin/check-wheel-contents" dist/*.whl && "$$VENV/bin/actionlint" .github/workflows/*.yml && \
+	  "$$VENV/bin/zizmor" --offline --quiet .github/workflows
+
 constraints: ## write constraints.txt from a fresh environment without constraints
 	@$(CHECK) && fresh=$$(mktemp -d .venv-fresh.XXXXXX) && trap 'rm -rf "$$fresh"' EXIT INT TERM && "$$PYTHON" -m venv "$$fresh" && \
-	  "$$fresh/bin/python" -m pip install $(PIP_FLAGS) --quiet -e '.[dev,notebooks]' && \
+	  "$$fresh/bin/python" -m pip install $(PIP_FLAGS) --quiet -e '.[dev,notebooks,release]' && \
 	  "$$fresh/bin/python" -m pip freeze --exclude-editable --exclude zsc-clip > "$$fresh/frozen" && \
 	  grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' "$$fresh/frozen" > "$$fresh/constraints.txt" && \
 	  mv "$$fresh/constraints.txt" constraints.txt && wc -l constraints.txt
@@ -79,6 +88,6 @@ constraints: ## write constraints.txt from a fresh environment without constrain
 clean:  ## remove the environment and everything built; data sets stay
 	@if [ -e "$$VENV/.installed" ]; then rm -rf "$$VENV"; elif [ -e "$$VENV" ]; then echo "$$VENV stays: make has not made it."; fi
 	@rm -rf .venv-fresh .venv-fresh.?????? build dist *.egg-info .ruff_cache .mypy_cache .hypothesis tests/.cache
-	@rm -rf zsc-demo.png benchmark.json benchmark-part.json explorer-benchmark.json reproduced toy-again
+	@rm -rf zsc/toy/onnx zsc-demo.png benchmark.json benchmark-part.json explorer-benchmark.json reproduced toy-again
 	@find zsc tests benchmarks reproduction notebooks .ci -exec test -e '{}/pyvenv.cfg' \; -prune -o \
 	  -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

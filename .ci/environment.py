@@ -1,7 +1,8 @@
 """Make the virtual environment that the Makefile's targets run in: one make at a time, and marked when it is complete.
 
-`PYTHON .ci/environment.py VENV [--named] [flags of pip]`; --named says that the user chose this Python. A stamp in the
-environment records where it was made, and from which `pyproject.toml` and `constraints.txt`. Nothing is ever removed.
+`PYTHON .ci/environment.py VENV [--named] [--extras=A,B] [flags of pip]`; --named says that the user chose this Python,
+and the extras are those of `pyproject.toml` that a target needs. A stamp in the environment records where it was made,
+from which `pyproject.toml` and `constraints.txt`, and with which extras. Nothing is ever removed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
+EVERYTHING = frozenset({"dev", "notebooks"})
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -27,19 +29,20 @@ class State(NamedTuple):
     kind: str
     place: str = ""
     inputs: str = ""
+    extras: frozenset[str] = frozenset()
     version: str = ""
 
 
-def main(venv: Path, flags: list[str], *, named: bool) -> str | None:
-    """Make the environment unless it is there; return one sentence if that is impossible."""
+def main(venv: Path, flags: list[str], extras: frozenset[str] = EVERYTHING, *, named: bool) -> str | None:
+    """Make the environment unless it is there with these extras; return one sentence if that is impossible."""
     try:
-        if not _is_ready(venv, named):
+        if not _is_ready(venv, extras, named):
             with _one_at_a_time(venv):
                 state = _state(venv)  # another make may have made it meanwhile
                 refusal = _refusal(venv, state, named)
-                if refusal or _is_ready(venv, named):
+                if refusal or _is_ready(venv, extras, named):
                     return refusal
-                _build(venv, flags, is_made=state.kind == "made")
+                _build(venv, flags, extras | state.extras, is_made=state.kind == "made")
     except subprocess.CalledProcessError as error:
         return f"{venv} is not finished: {error.cmd[2]} ended with {error.returncode}. make setup goes on from there."
     except OSError as error:
@@ -47,9 +50,10 @@ def main(venv: Path, flags: list[str], *, named: bool) -> str | None:
     return None
 
 
-def _is_ready(venv: Path, named: bool) -> bool:
+def _is_ready(venv: Path, extras: frozenset[str], named: bool) -> bool:
     state = _state(venv)
-    return state.kind == "made" and state.inputs == _digest() and not _refusal(venv, state, named)
+    has_all = extras <= state.extras or state.extras >= EVERYTHING
+    return state.kind == "made" and state.inputs == _digest() and has_all and not _refusal(venv, state, named)
 
 
 def _refusal(venv: Path, state: State, named: bool) -> str | None:
@@ -69,17 +73,18 @@ def _refusal(venv: Path, state: State, named: bool) -> str | None:
     return None
 
 
-def _build(venv: Path, flags: list[str], *, is_made: bool) -> None:
-    inputs, python = _digest(), venv / "bin/python"
+def _build(venv: Path, flags: list[str], extras: frozenset[str], *, is_made: bool) -> None:
+    inputs, python, named = _digest(), venv / "bin/python", ",".join(sorted(extras))
     venv.mkdir(parents=True, exist_ok=True)
     _stamp(venv, "")
-    print(f"Setting up {venv.name}: once, 2 to 5 minutes, 7 GB, mostly torch.", flush=True)
+    size = "7 GB" if extras >= EVERYTHING else "6 GB"
+    print(f"Setting up {venv.name} for {named}: once, 2 to 5 minutes, {size}, mostly torch.", flush=True)
     if not is_made:
         _run(getattr(sys, "_base_executable", sys.executable), "-m", "venv", venv)
     constraints = [] if VERSION == "3.10" else ["-c", "constraints.txt"]  # they ask for 3.11; on 3.10 pip chooses
-    words = (*flags, "--quiet", "--disable-pip-version-check", *constraints, "-e", ".[dev,notebooks]")
+    words = (*flags, "--quiet", "--disable-pip-version-check", *constraints, "-e", f".[{named}]")
     _run(python, "-m", "pip", "install", *words)
-    _stamp(venv, inputs)
+    _stamp(venv, f"{inputs} {named}")
 
 
 def _state(venv: Path) -> State:
@@ -89,10 +94,14 @@ def _state(venv: Path) -> State:
     text = stamp.read_text(encoding="utf-8")
     if text:
         place, _, inputs = text.partition("\n")
-        return State("made" if inputs else "begun", place, inputs, _version(venv))
+        inputs, _, named = inputs.partition(" ")  # an earlier stamp names no extras: it had all
+        extras = frozenset(named.split(",")) if named else EVERYTHING if inputs else frozenset()
+        return State("made" if inputs else "begun", place, inputs, extras, _version(venv))
     is_new = all(stamp.stat().st_mtime >= path.stat().st_mtime for path in INPUTS)  # a stamp of an earlier Makefile
     is_here = str(venv) in (venv / "bin/activate").read_text(encoding="utf-8")
-    return State("made", str(venv) if is_here else "another folder", _digest() if is_new else "old", _version(venv))
+    return State(
+        "made", str(venv) if is_here else "another folder", _digest() if is_new else "old", EVERYTHING, _version(venv)
+    )
 
 
 def _version(venv: Path) -> str:
@@ -132,5 +141,8 @@ def _one_at_a_time(venv: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    words = sys.argv[2:]
-    sys.exit(main(Path(sys.argv[1]).absolute(), [w for w in words if w != "--named"], named="--named" in words))
+    words, extras = sys.argv[2:], EVERYTHING
+    for word in [word for word in words if word.startswith("--extras=")]:
+        extras = frozenset(word.partition("=")[2].split(","))
+    flags = [word for word in words if word != "--named" and not word.startswith("--extras=")]
+    sys.exit(main(Path(sys.argv[1]).absolute(), flags, extras, named="--named" in words))

@@ -125,6 +125,20 @@ def test_another_python_is_told_and_nothing_is_built_over(project):
         config.write_text(kept)
 
 
+def test_a_target_asks_for_what_it_needs(tmp_path):
+    """The demo installs its own extras, tests add theirs, and where all is there nothing is asked for again."""
+    folder = lay_out(tmp_path / "parts")
+    stamp = folder / ".venv/.installed"
+    code, output = make(folder, "demo", f"PYTHON={PYTHON}")
+    assert code == 0 and "for models,samples: " in output and "['demo']" in output
+    assert make(folder, "demo") == (0, "['demo']\n") and stamp.read_text().endswith(" models,samples")
+    code, output = make(folder, "setup")
+    assert code == 0 and "for dev,models,notebooks,samples: " in output
+    assert make(folder, "setup") == (0, "") and make(folder, "demo") == (0, "['demo']\n")
+    stamp.write_text(stamp.read_text().partition(" ")[0])  # an earlier stamp: everything
+    assert make(folder, "demo") == (0, "['demo']\n")
+
+
 def test_a_moved_checkout_is_told(project, tmp_path):
     copy = shutil.copytree(project, tmp_path / "copy", symlinks=True)
     code, output = make(copy, "setup")

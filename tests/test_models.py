@@ -25,7 +25,7 @@ import benchmarks.checkpoints  # noqa: F401  a spawned process imports this modu
 import zsc
 from zsc.models import as_encoder, openai_clip, weights
 from zsc.models.base import EXACT_FLOAT32
-from zsc.models.tokens import BytePairTokenizer, openai_codec
+from zsc.models.tokens import openai_tokenizer
 from zsc.models.transforms import LibraryTransform
 from zsc.models.weights import WeightsError
 
@@ -179,7 +179,7 @@ class TestTexts:
     )
     def test_the_literals_of_the_ends_are_read_as_openai_reads_them(self, text):
         clip = pytest.importorskip("clip")
-        tokenizer = BytePairTokenizer(openai_codec(), 77)
+        tokenizer = openai_tokenizer(77)
         assert torch.equal(tokenizer([text]), clip.tokenize([text]))
         assert tokenizer.kept("dog <|endoftext|> cat").replace(" ", "") == "dog<|endoftext|>cat"
 

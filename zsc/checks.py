@@ -11,7 +11,8 @@ import math
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any, NoReturn
 
@@ -376,3 +377,16 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number in JSON")
+
+
+@contextmanager
+def needed_for(what: str, extra: str) -> Iterator[None]:
+    """Turn the import of a package that is not installed into one sentence: an ImportError with the line to type."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "zsc"):
+            raise
+        line = f"{what} needs the package {package}, which is not installed: pip install 'zsc-clip[{extra}]'."
+        raise ImportError(line) from error

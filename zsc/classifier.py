@@ -364,6 +364,12 @@ class ZeroShotClassifier:
             **environment(),
         )
 
+    def export(self, path: str | Path) -> Path:
+        """Write an ONNX file from pixels to probabilities, with these classes baked in; see `zsc.models.export`."""
+        from zsc.models.export import export_classifier
+
+        return export_classifier(self, path)
+
     def __repr__(self) -> str:
         return f"ZeroShotClassifier({len(self.class_names)} classes, {len(self.prompts)} prompts, {self.model.name})"
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from zsc.checks import needed_for
 from zsc.embeddings import ImageEmbeddings, encode, failure_table, prepare
 from zsc.images import image_suffixes
 from zsc.models import as_encoder
@@ -60,10 +61,8 @@ def embed_on_cluster(
 
 
 def _start(address: str | None) -> Any:
-    try:
+    with needed_for("embedding on a cluster", "cluster"):
         import ray.data
-    except ImportError as error:
-        raise ImportError("embedding on a cluster needs ray: pip install 'zsc-clip[cluster]'.") from error
     if not ray.is_initialized():
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False

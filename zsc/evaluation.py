@@ -72,7 +72,7 @@ FORMAT = 1  # files without a number are older, and otherwise the same
 INLINE = 500_000  # a JSON file holds this many probabilities itself; more go into a Parquet file beside it
 EXACT = 10_000_000  # this many probabilities are kept to the last digit; more are kept to seven digits
 PACKAGES = ("numpy", "pillow", "torch", "torchvision", "clip", "clip-anytorch", "open_clip_torch", "transformers",
-            "openvino")  # fmt: skip
+            "openvino", "onnxruntime")  # fmt: skip
 _KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float, type(None)), "Sequence": list, "Mapping": dict}
 
 

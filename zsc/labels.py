@@ -25,6 +25,7 @@ from zsc.checks import (
     check_proba,
     check_same_length,
     check_unique,
+    needed_for,
     short,
 )
 from zsc.evaluation import Evaluation, as_cells
@@ -47,7 +48,7 @@ def suspect_labels(
         Shape (N, K), rows that sum to 1; and N picture sources. None takes those that `y_true` brings.
     method
         "margin": the label's probability minus the highest other one. "confident": confident learning (Northcutt et
-        al., JAIR 2021) by cleanlab (`pip install cleanlab`), which asks how sure the model usually is of each class:
+        al., JAIR 2021) by the package cleanlab, which asks how sure the model usually is of each class:
         the suspects it would remove come first, and each probability is measured against the class's mean; every class
         must have a label.
     """
@@ -93,10 +94,8 @@ def _labels_and_proba(table: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
 def _confident(labels: NDArray[np.int64], proba: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Ask cleanlab for the quality (N,) of each label and whether it would remove it (N,)."""
     check_every_class(labels, proba.shape[1])
-    try:
+    with needed_for("method='confident'", "labels"):
         finder, ranker = (importlib.import_module(f"cleanlab.{name}") for name in ("filter", "rank"))
-    except ImportError as error:
-        raise ImportError("method='confident' needs the package cleanlab: pip install cleanlab.") from error
     proba = proba / proba.sum(axis=1, keepdims=True)
     quality = ranker.get_label_quality_scores(labels, proba, method="normalized_margin", adjust_pred_probs=True)
     suspect = finder.find_label_issues(labels, proba, filter_by="prune_by_noise_rate", n_jobs=1)

@@ -1,5 +1,6 @@
 """`zsc models`: what there is and is on this machine; whether one computes right; which is best on your pictures."""
 
+import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from zsc.cli._options import option
 from zsc.cli._printing import Outcome, labelled, table_lines
 from zsc.datasets import load_dataset
 from zsc.datasets.base import ImageDataset
+from zsc.files import printable
 from zsc.models import model_table
 from zsc.prompts import default_prompts
 from zsc.scoring import match_by
@@ -15,6 +17,7 @@ from zsc.scoring import match_by
 ACTIONS = {
     "list": "all models, filtered (the default)",
     "check": "NAME beside its publisher's own code and published numbers",
+    "export": "NAME as ONNX graphs into a new --into folder, which --model onnx:FOLDER computes without torch",
     "compare": "several --models on your pictures: a FOLDER with one sub-folder per class, or a --dataset",
 }
 SHOWN = {"imagenet_published": "top-1", "mean_38_published": "mean", "params_m": "M", "image_size": "px",
@@ -30,7 +33,7 @@ NOTES = (
 )
 OPTIONS = (
     option("action", nargs="?", choices=ACTIONS, default="list", help="; ".join(map(": ".join, ACTIONS.items()))),
-    option("name", nargs="?", help="check: the model; compare: the folder of pictures"),
+    option("name", nargs="?", help="check, export: the model; compare: the folder of pictures"),
     option("--size", dest="max_size", type=float, metavar="M", help="list: at most so many million parameters"),
     option("--accuracy", type=float, metavar="A", help="list: published ImageNet accuracy of at least this, as .7"),
     option("--family", metavar="TEXT", help="list: names that hold this, such as siglip"),
@@ -38,6 +41,8 @@ OPTIONS = (
     option("--here", action="store_true", help="list: those that need no download"),
     option("--coco", metavar="FILE", help="check: the picture of the published logits, a path or URL"),
     option("--checkpoint", default="", metavar="ID", help="check: the name under which its numbers were published"),
+    option("--into", metavar="FOLDER", help="export: where; it must not exist"),
+    option("--precision", choices=("float32", "int8"), default="float32", help="export: int8 tells what it loses"),
     option("--models", nargs="+", default=[], metavar="NAME", help="compare: two or more"),
     option("--dataset", help="compare: a data set's name; 'zsc datasets' lists them"),
     option("--split", help="compare: as published; left out: the one that is evaluated"),
@@ -51,7 +56,7 @@ OPTIONS = (
 
 def run(arguments: Namespace) -> Outcome:
     """List models, check one, or compare several."""
-    return {"list": _list, "check": _check, "compare": _compare}[arguments.action](arguments)
+    return {"list": _list, "check": _check, "export": _export, "compare": _compare}[arguments.action](arguments)
 
 
 def _list(arguments: Namespace) -> Outcome:
@@ -86,6 +91,22 @@ def _check(arguments: Namespace) -> Outcome:
     text += [labelled(key.capitalize(), getattr(card.info, key)) for key in RECORD]
     text += [labelled(key.capitalize(), value) for key, value in card.known.items()]
     return Outcome(card.to_dict(), text, 0 if card.verdict == "agrees" else 1)
+
+
+def _export(arguments: Namespace) -> Outcome:
+    from zsc.models import export_model
+
+    if not (arguments.name and arguments.into):
+        raise ValueError(
+            "write 'zsc models export NAME --into FOLDER', such as 'zsc models export conse --into conse'."
+        )
+    folder = export_model(arguments.name, arguments.into, precision=arguments.precision)
+    size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+    told = json.loads((folder / "model.json").read_text(encoding="utf-8"))["info"]
+    text = [f"{arguments.name} is in {printable(folder)} ({size:.0f} MB), compared with torch."]
+    text += [f"int8 loses, {told['loss']}."] if told["loss"] else []
+    text += [f"Use it: zsc classify PICTURE --prompts ... --model onnx:{printable(folder)}"]
+    return Outcome({"folder": str(folder), "bytes": int(size * 1e6), "loss": told["loss"]}, text)
 
 
 def _compare(arguments: Namespace) -> Outcome:

@@ -53,5 +53,6 @@ def _locate(photo: str) -> Path:
     path = Path(folders[0] if folders else "", inside)
     if not path.is_file():
         name = package.replace("sk", "scikit-")
-        raise FileNotFoundError(f"no {inside} in {package}; install it again: pip install --force-reinstall {name}.")
+        line = "'zsc-clip[samples]'" if spec is None else f"--force-reinstall {name}"
+        raise FileNotFoundError(f"no {inside} in {package}, the package {name}: pip install {line}.")
     return path

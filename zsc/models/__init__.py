@@ -5,14 +5,16 @@ No name ever loads another model than the one it names. torch is imported when t
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import pkgutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader  # type: ignore[import-untyped]
 
-from zsc.checks import check_choice, short
+from zsc.checks import check_choice, needed_for, short
 from zsc.files import printable
 from zsc.models.table import model_table
 from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, WeightsError, weights_are_here, weights_path
@@ -20,21 +22,25 @@ from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, WeightsError, weights_a
 if TYPE_CHECKING:
     from zsc.models.base import Encoder, TextTooLongError
     from zsc.models.conformance import check
+    from zsc.models.export import export_model
 
 __all__ = [
     "Encoder", "TextTooLongError", "WeightsError", "as_encoder", "auto_model", "available_models", "check",
-    "load_model", "model_table",
+    "export_model", "load_model", "model_table",
 ]  # fmt: skip
 
 __getattr__, _, _ = lazy_loader.attach(
-    __name__, submod_attrs={"base": ["Encoder", "TextTooLongError"], "conformance": ["check"]}
+    __name__,
+    submod_attrs={"base": ["Encoder", "TextTooLongError"], "conformance": ["check"], "export": ["export_model"]},
 )
 
 ROUTES = {  # the beginning of a name, or all of it -> what loads the rest of the name, and its precisions
     "open_clip:": ("zsc.models.open_clip:load_open_clip", ("float32", "float16")),
     "hf:": ("zsc.models.hugging_face:load_hugging_face", ("float32", "float16")),
+    "onnx:": ("zsc.models.onnx:load_onnx", ()),
     "conse": ("zsc.models.conse:load_conse", ("float32",)),
 }
+TOY_GRAPHS = Path(__file__).parent.parent / "toy" / "onnx"  # of a wheel; not kept with the sources
 OPENAI = ("zsc.models.openai_clip:load_openai", ("float32", "float16"))  # every other name, or a file in its format
 
 
@@ -60,8 +66,9 @@ def load_model(
     ----------
     name
         One of OpenAI's ("RN50", "ViT-B/32", ...), "open_clip:ARCH/TAG", "hf:ID" (or "hf:FOLDER"), the path of a
-        checkpoint in OpenAI's format; without a download "conse", "toy" (a true CLIP that knows nothing but this
-        project's own drawings), or "auto", the choice of `auto_model`.
+        checkpoint in OpenAI's format; "onnx:FOLDER", which `export_model` wrote and which needs no torch; without a
+        download "conse", "toy" (a true CLIP that knows nothing but this project's own drawings), or "auto", the choice
+        of `auto_model`.
     device
         "auto" (the first of cuda, mps, cpu that is there), or one of them.
     precision
@@ -92,8 +99,20 @@ def load_model(
     if load != OPENAI[0] and library != "auto":
         raise ValueError(f"library={library!r} is for checkpoints in OpenAI's format, not for {name}; leave it out.")
     options = {"library": library} if load == OPENAI[0] else {}
-    from zsc.models.base import choose_device, choose_precision
+    if name == "toy" and not importlib.util.find_spec("torch") and TOY_GRAPHS.is_dir():
+        logging.getLogger("zsc").info("torch is not installed: toy is computed by onnxruntime, from the same weights.")
+        rest, (load, precisions), options["name"] = str(TOY_GRAPHS), ROUTES["onnx:"], name
+    if not precisions:  # a folder has its own
+        if engine != "torch" or calibrate is not None:
+            raise ValueError(f"{name} is computed by onnxruntime; leave engine and calibrate out.")
+        with needed_for(f"the model {short(name)}", "onnx"):
+            return pkgutil.resolve_name(load)(rest, device=device, precision=precision, **options)
+    with needed_for(f"the model {short(name)}", "models,samples" if name == "conse" else "models"):
+        import torch  # noqa: F401
 
+        from zsc.models.base import choose_device, choose_precision
+
+        pkgutil.resolve_name(load)
     device = choose_device(device)
     precision = choose_precision(precision, device, (*precisions, "bfloat16", "int8"))
     if engine == "torch" and precision in precisions and calibrate is None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import lazy_loader  # type: ignore[import-untyped]
 import numpy as np
-import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -24,10 +24,14 @@ from zsc.checks import as_list, check_choice, check_count, short
 from zsc.images import RULES, ImageSource, as_sources, open_image
 
 if TYPE_CHECKING:
+    import torch
+
     from zsc.models.tokens import BytePairTokenizer, LibraryTokenizer
+else:
+    torch = lazy_loader.load("torch")  # a model in ONNX needs none
 
 Transform = Callable[[Image.Image], np.ndarray]  # an RGB picture -> (3, S, S) float32
-Tower = Callable[[Any], torch.Tensor]  # transformed pictures or tokens, on the device -> (N, D)
+Tower = Callable[[Any], "torch.Tensor"]  # transformed pictures or tokens, on the device -> (N, D)
 # of transformers' configurations: where a model came from and how it was kept, which changes no number
 _NO_PART = {"architectures", "auto_map", "dtype", "name_or_path", "torch_dtype", "transformers_version"}
 
@@ -173,8 +177,12 @@ class Encoder:
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
         self.token_ids(texts, truncate=truncate)  # refuses what cannot be read
         batches = _batches(texts, batch_size, "texts", progress)
+        return self._collect([self.encode_tokens(self.tokenizer(batch)) for batch in batches])
+
+    def encode_tokens(self, tokens: Any) -> np.ndarray:
+        """Embed what the tokenizer returned for M texts as one batch (M, D), unit rows."""
         with torch.inference_mode(), EXACT_FLOAT32:
-            return self._collect([_unit_rows(self.embed_tokens(self.tokenizer(b)), self.name) for b in batches])
+            return _unit_rows(self.embed_tokens(tokens), self.name)
 
     def token_ids(self, texts: Sequence[str], *, truncate: bool = False) -> list[list[int]]:
         """Tokenize M texts to what tells them apart for this model: ids without padding, not cut at the limit.
@@ -266,7 +274,11 @@ def _batches(items: Sequence[Any], size: int, what: str, progress: bool) -> Iter
 def _unit_rows(embeddings: torch.Tensor, name: str) -> np.ndarray:
     """Divide each row by its length; float32 before the division, so that half precision loses nothing here."""
     values = embeddings.float()
-    rows: np.ndarray = (values / values.norm(dim=1, keepdim=True)).cpu().numpy()  # as OpenAI's CLIP.forward does
+    return finite((values / values.norm(dim=1, keepdim=True)).cpu().numpy(), name)  # as OpenAI's CLIP.forward does
+
+
+def finite(rows: np.ndarray, name: str) -> np.ndarray:
+    """Return embeddings as they are, where each number is one; else a FloatingPointError."""
     if not np.isfinite(rows).all():
         raise FloatingPointError(f"{name} computed embeddings that are not finite; try precision='float32'.")
     return rows

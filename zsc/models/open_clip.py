@@ -24,7 +24,7 @@ from open_clip.utils import to_2tuple
 from zsc.models.base import Encoder, EncoderInfo, Transform, digest_of_config, sha256_of_tensors
 from zsc.models.checkpoints import check_weights, is_torchscript, read_state_dict
 from zsc.models.fast import EXAMPLES, example_pixels, faster, step_of
-from zsc.models.tokens import CLEANING, MULTILINGUAL, ONE_AT_A_TIME, BytePairTokenizer, LibraryTokenizer
+from zsc.models.tokens import MULTILINGUAL, ONE_AT_A_TIME, BytePairTokenizer, LibraryTokenizer, as_byte_pairs
 from zsc.models.transforms import ImageTransform, LibraryTransform
 from zsc.models.weights import WeightsError, cached_first
 
@@ -150,8 +150,7 @@ def _tokenizer(arch: str) -> BytePairTokenizer | LibraryTokenizer:
             f"open_clip:{arch}: the configuration asks for {', '.join(sorted(odd))}, which zsc does not do."
         )
     tokenizer = open_clip.get_tokenizer(arch)
-    is_openais = hasattr(tokenizer, "encoder")
-    return BytePairTokenizer(tokenizer, tokenizer.context_length) if is_openais else _OpenClipTokenizer(tokenizer)
+    return as_byte_pairs(tokenizer) if hasattr(tokenizer, "encoder") else _OpenClipTokenizer(tokenizer)
 
 
 def _as_transform(preprocess: dict[str, Any], compose: Any) -> Transform:
@@ -167,7 +166,7 @@ class _OpenClipTokenizer(LibraryTokenizer):
     """open_clip's wrapper of a transformers tokenizer: counted as the inner one counts, called as the model needs."""
 
     def __init__(self, wrapper: Any) -> None:
-        cleaning = next(name for name, clean in CLEANING.items() if clean == getattr(wrapper, "clean_fn", str))
+        cleaning = getattr(wrapper, "clean_fn", str).__name__.removeprefix("_clean_").removeprefix("str")
         super().__init__(wrapper.tokenizer, wrapper.context_length, pad_to_limit=True, cleaning=cleaning)
         self.wrapper = wrapper
 

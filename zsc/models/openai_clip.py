@@ -19,7 +19,7 @@ from zsc.files import digest_of
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.checkpoints import check_weights, read_state_dict
 from zsc.models.fast import fast_towers
-from zsc.models.tokens import BytePairTokenizer, openai_codec
+from zsc.models.tokens import openai_tokenizer
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights
 
@@ -50,10 +50,10 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
         architecture="heads of 64",
         activation="QuickGELU",
     )
-    model = model.to(device)  # fp16 weights so far, as OpenAI's loader leaves them
+    model = model.to(device).requires_grad_(False)  # fp16 weights so far, as OpenAI's loader leaves them
     model = model.float() if precision == "float32" else model
     towers = fast_towers(model, engine=engine, precision=precision)
-    return Encoder(info, ImageTransform(image_size), BytePairTokenizer(openai_codec(), info.context_length), *towers)
+    return Encoder(info, ImageTransform(image_size), openai_tokenizer(info.context_length), *towers)
 
 
 def choose_library(library: str = "auto") -> str:

@@ -38,21 +38,8 @@ PICTURES = 64  # that the loss is measured on; as many others calibrate
 FEWEST = 16  # pictures that int8 can be calibrated and measured on
 LIMIT = 0.99  # of the mean centred cosine to float32
 WORDS = (
-    "cat",
-    "dog",
-    "bird",
-    "horse",
-    "car",
-    "boat",
-    "house",
-    "tree",
-    "flower",
-    "person",
-    "face",
-    "hat",
-    "cup",
-    "book",
-)
+    "cat", "dog", "bird", "horse", "car", "boat", "house", "tree", "flower", "person", "face", "hat", "cup", "book",
+)  # fmt: skip
 
 
 def check_possible(precision: str, device: str, calibrate: Any) -> None:
@@ -65,7 +52,7 @@ def check_possible(precision: str, device: str, calibrate: Any) -> None:
     needs = {"openvino": "engine='openvino'"} | ({"nncf": "precision='int8'"} if precision == "int8" else {})
     for package, what in needs.items():
         if importlib.util.find_spec(package) is None:
-            raise ImportError(f"{what} needs the package {package}: pip install {package}.")
+            raise ImportError(f"{what} needs the package {package}: pip install 'zsc-clip[openvino]'.")
     if (needed := NEEDS.get(precision)) and not cpu_flags().intersection(needed):
         raise ValueError(
             f"precision={precision!r} needs a processor with {' or '.join(needed)}, which this one does not report; "
@@ -94,7 +81,7 @@ def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encode
     core()  # before nncf makes one of its own
     own, graph, calibration, what = encoder.info, None, "", "drawings" if calibrate is None else "pictures"
     if precision != "float32":
-        pixels = _pixels_to_judge_by(encoder, calibrate)  # every second one calibrates
+        pixels = pixels_to_judge_by(encoder, calibrate)  # every second one calibrates
         exact = encoder.encode_pixels(pixels[1::2])
     if precision == "int8":
         calibration = hashlib.sha256(pixels[::2].tobytes()).hexdigest()[:16]
@@ -104,24 +91,31 @@ def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encode
     encoder.info = replace(own, engine="openvino", precision=precision, calibration=calibration)
     if precision == "float32":
         return encoder
-    found, texts = encoder.encode_pixels(pixels[1::2]), encoder.encode_texts([f"a photo of a {word}" for word in WORDS])
+    way_on = ", or other calibration pictures" if calibration else ""
+    encoder.info = replace(encoder.info, loss=measured_loss(encoder, pixels[1::2], exact, what, way_on))
+    return encoder
+
+
+def measured_loss(encoder: Encoder, pixels: np.ndarray, exact: np.ndarray, what: str, way_on: str = "") -> str:
+    """Say how far an encoder is from what float32 made of these pixels; a ValueError where that is too far."""
+    found, texts = encoder.encode_pixels(pixels), encoder.encode_texts([f"a photo of a {word}" for word in WORDS])
     cosines, centred = compared(exact, found)
     changed = int(((exact @ texts.T).argmax(axis=1) != (found @ texts.T).argmax(axis=1)).sum())
     loss = (
         f"to float32 on {len(exact)} {what}: cosine {cosines.mean():.4f} (lowest {cosines.min():.4f}), centred "
         f"{centred.mean():.4f} (lowest {centred.min():.4f}), {changed} answers changed among {len(WORDS)} classes"
     )
-    logging.getLogger("zsc").info("%s in %s: %s.", own.name, precision, loss)
+    name, precision = encoder.name, encoder.info.precision
+    logging.getLogger("zsc").info("%s in %s: %s.", name, precision, loss)
     if not centred.mean() >= LIMIT:  # nor where it is no number
         raise ValueError(
-            f"{own.name} loses too much in {precision} ({loss}; the mean centred one must be {LIMIT} or more); "
-            f"use precision='float32'{', or other calibration pictures' if calibration else ''}."
+            f"{name} loses too much in {precision} ({loss}; the mean centred one must be {LIMIT} or more); "
+            f"use precision='float32'{way_on}."
         )
-    encoder.info = replace(encoder.info, loss=loss)
-    return encoder
+    return loss
 
 
-def _pixels_to_judge_by(encoder: Encoder, calibrate: Any) -> np.ndarray:
+def pixels_to_judge_by(encoder: Encoder, calibrate: Any) -> np.ndarray:
     """Prepare up to 128 evenly spread ones of the pictures, or as many drawings: (N, 3, S, S)."""
     drawn = (draw(("faces", "animals")[i % 2], i).picture for i in range(2 * PICTURES))
     sources = as_sources(drawn if calibrate is None else calibrate)

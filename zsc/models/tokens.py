@@ -6,53 +6,95 @@ what follows an end is not seen.
 
 from __future__ import annotations
 
-import re
+import html
+import string
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-import torch
-from open_clip import tokenizer as open_clip_tokenizer
+import ftfy
+import numpy as np
+import regex
+
+if TYPE_CHECKING:
+    import torch
 
 MULTILINGUAL = 100_000  # tokens: a vocabulary of one language has a third of them (CLIP 49,408), of many twice as many
 ONE_AT_A_TIME = threading.Lock()  # a fast tokenizer of transformers keeps padding and truncation as its own state
-CLEANING: dict[str, Callable[[str], str]] = {  # open_clip's: mended letters, no HTML, and what each name says
-    name: open_clip_tokenizer.get_clean_fn(name) for name in ("canonicalize", "lower", "whitespace")
-} | {"": str}
-PLAIN = re.compile("[ -%'-~]*")  # printable ASCII without "&": there is nothing to mend, and no HTML
+PLAIN = regex.compile("[ -%'-~]*")  # printable ASCII without "&": there is nothing to mend, and no HTML
+LITERALS = ("<|startoftext|>", "<|endoftext|>")  # OpenAI's names of the two ends; open_clip's are others
+_UNPUNCTUATED = str.maketrans("", "", string.punctuation)
+
+
+def mended(text: str) -> str:
+    """Mend letters that were decoded wrongly, turn HTML's names into letters, and make every white space one blank."""
+    text = text if PLAIN.fullmatch(text) else html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(text.split())
+
+
+CLEANING: dict[str, Callable[[str], str]] = {  # what is done to a text before it is tokenized, in open_clip's words
+    "": str,
+    "whitespace": mended,  # openai/CLIP, clip/simple_tokenizer.py, but for the capitals
+    "lower": lambda text: mended(text).lower(),
+    "canonicalize": lambda text: " ".join(mended(text).replace("_", " ").translate(_UNPUNCTUATED).lower().split()),
+}
 
 
 class BytePairTokenizer:
-    """OpenAI's byte-pair tokens: start, text, end, zeros up to the limit (77 in every published CLIP).
+    """CLIP's byte-pair tokens (openai/CLIP): start, text, end, zeros up to the limit (77 in every published CLIP).
 
-    `codec` is a SimpleTokenizer, which encodes a text to ids and decodes ids to a text; `encoder` is its vocabulary.
+    `merges` are pairs of parts "a b" that become one, the most frequent first; the ids follow from them. `literals` are
+    how a text may spell start and end.
     """
 
-    def __init__(self, codec: Any, limit: int) -> None:
-        self.codec, self.limit = codec, limit
-        self.start, self.end = len(codec.encoder) - 2, len(codec.encoder) - 1
-        self.vocabulary = len(codec.encoder)
+    def __init__(self, merges: Sequence[str], limit: int, cleaning: str = "lower", literals: Any = LITERALS) -> None:
+        self.merges, self.limit, self.cleaning, self.literals = list(merges), limit, cleaning, tuple(literals)
+        self.ranks = {tuple(pair.split(" ")): rank for rank, pair in enumerate(self.merges)}
+        shown = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that stand for themselves
+        letters = shown + [256 + i for i in range(256 - len(shown))]
+        order = shown + sorted(set(range(256)) - set(shown))
+        self.letters = {byte: chr(letter) for byte, letter in zip(order, letters, strict=True)}
+        parts = [part + end for end in ("", "</w>") for part in self.letters.values()]
+        self.names = [*parts, *("".join(pair) for pair in self.ranks), *self.literals]
+        self.numbers = {name: number for number, name in enumerate(self.names)}
+        self.vocabulary = len(self.names)
+        self.start, self.end = self.vocabulary - 2, self.vocabulary - 1
+        kinds = ["'s|'t|'re|'ve|'m|'ll|'d", r"[\p{L}]+", r"[\p{N}]", r"[^\s\p{L}\p{N}]+"]
+        self.words = regex.compile("|".join([*map(regex.escape, self.literals), *kinds]), regex.IGNORECASE)
         self._ids: dict[str, list[int]] = {}  # of each word that was met
 
     def __repr__(self) -> str:
-        cleaning = next(name for name, clean in CLEANING.items() if clean == self.codec.clean_fn)
-        return f"{len(self.codec.encoder)} byte pairs, {self.limit} per text, zeros after them, cleaning {cleaning}"
+        return f"{self.vocabulary} byte pairs, {self.limit} per text, zeros after them, cleaning {self.cleaning}"
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize M texts as they are, start and end included: not padded, and not cut at the limit."""
         return [[self.start, *self._encoded(text), self.end] for text in texts]
 
     def _encoded(self, text: str) -> list[int]:
-        """Return what `codec.encode` does; each word is looked up once, as a template repeats it a thousand times."""
-        found, clean = list[int](), self.codec.clean_fn
-        if clean == CLEANING["lower"] and PLAIN.fullmatch(text):
-            clean = str.lower  # all that it does there, and 20 times as fast
-        for word in self.codec.pat.findall(clean(text)):
+        """Tokenize a text; each word is looked up once, as a template repeats it a thousand times."""
+        found = list[int]()
+        for word in self.words.findall(CLEANING[self.cleaning](text)):
             if word not in self._ids:
-                letters = "".join(self.codec.byte_encoder[byte] for byte in word.encode())
-                self._ids[word] = [self.codec.encoder[part] for part in self.codec.bpe(letters).split(" ")]
+                self._ids[word] = [self.numbers[part] for part in self._parts(word)]
             found += self._ids[word]
         return found
+
+    def _parts(self, word: str) -> list[str]:
+        """Merge the letters of a word, the most frequent pair first, until no pair is known."""
+        if word in self.literals:
+            return [word]
+        letters = [self.letters[byte] for byte in word.encode()]
+        parts = [*letters[:-1], letters[-1] + "</w>"]
+        while known := [pair for pair in pairwise(parts) if pair in self.ranks]:
+            best, merged = min(known, key=self.ranks.__getitem__), list[str]()
+            for part in parts:
+                if merged and (merged[-1], part) == best:
+                    merged[-1] += part
+                else:
+                    merged.append(part)
+            parts = merged
+        return parts
 
     def count(self, text: str) -> int:
         """Count the tokens of a text, start and end included."""
@@ -60,27 +102,36 @@ class BytePairTokenizer:
 
     def kept(self, text: str) -> str:
         """Return the beginning of a text that fits the limit."""
-        return str(self.codec.decode(self._encoded(text)[: self.limit - 2])).strip()
+        bytes_of = {letter: byte for byte, letter in self.letters.items()}
+        letters = "".join(self.names[number] for number in self._encoded(text)[: self.limit - 2])
+        return bytes(bytes_of[letter] for letter in letters).decode(errors="replace").replace("</w>", " ").strip()
+
+    def padded(self, texts: Sequence[str]) -> np.ndarray:
+        """Tokenize M texts to ids (M, limit), int64."""
+        tokens = np.zeros((len(texts), self.limit), np.int64)
+        for row, text in zip(tokens, texts, strict=True):
+            ids = [self.start, *self._encoded(text)[: self.limit - 2], self.end]
+            row[: len(ids)] = ids
+        return tokens
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """Tokenize M texts to ids (M, limit)."""
-        tokens = torch.zeros(len(texts), self.limit, dtype=torch.long)
-        for row, text in zip(tokens, texts, strict=True):
-            ids = [self.start, *self._encoded(text)[: self.limit - 2], self.end]
-            row[: len(ids)] = torch.tensor(ids)
-        return tokens
+        import torch
+
+        return torch.from_numpy(self.padded(texts))
 
 
-def openai_codec() -> Any:
-    """Build open_clip's SimpleTokenizer, with the two literals that OpenAI's has in the place of its own."""
-    codec = open_clip_tokenizer.SimpleTokenizer()
-    for theirs, openais in {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}.items():
-        codec.encoder[openais] = codec.encoder.pop(theirs)
-        codec.decoder[codec.encoder[openais]] = openais
-        codec.cache[openais] = codec.cache.pop(theirs).replace(theirs, openais)
-        pattern = codec.pat.pattern.replace(theirs, re.escape(openais))
-        codec.pat = open_clip_tokenizer.re.compile(pattern, open_clip_tokenizer.re.IGNORECASE)
-    return codec
+def openai_tokenizer(limit: int) -> BytePairTokenizer:
+    """Build OpenAI's tokenizer, from the copy of its merges that open_clip carries."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return as_byte_pairs(SimpleTokenizer(context_length=limit), LITERALS)
+
+
+def as_byte_pairs(codec: Any, literals: Sequence[str] = ("<start_of_text>", "<end_of_text>")) -> BytePairTokenizer:
+    """Take over a SimpleTokenizer of open_clip's, with the names of its ends."""
+    cleaning = codec.clean_fn.__name__.removeprefix("_clean_")
+    return BytePairTokenizer([" ".join(pair) for pair in codec.bpe_ranks], codec.context_length, cleaning, literals)
 
 
 class LibraryTokenizer:

@@ -1,0 +1,259 @@
+"""Write a model as ONNX graphs: both encoders for `load_model("onnx:FOLDER")`, or one with the classes baked in.
+
+What was exported is compared with torch before it gets its name.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pkgutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from zsc.checks import check_choice
+from zsc.files import digest_of, expanded, printable
+from zsc.models import find_route
+from zsc.models.base import Encoder, EncoderInfo
+from zsc.models.fast import EXAMPLES, example_pixels
+from zsc.models.onnx import FORMAT, Graph, load_onnx
+from zsc.models.openvino import measured_loss, pixels_to_judge_by
+from zsc.models.tokens import BytePairTokenizer
+from zsc.models.transforms import ImageTransform
+
+if TYPE_CHECKING:
+    from zsc.classifier import ZeroShotClassifier
+
+TOLERANCE = 1e-4  # between the embeddings of torch and of what was exported
+TEXTS = ("a cat", "A photo of a dog, asleep.", "", "déjà vu &amp; 犬🐶", "dog " * 100)  # that an export is tried out on
+GRAPHS = ("image.onnx", "text.onnx")
+
+
+class _Module(nn.Module):
+    """A function of tensors by name, as a module that can be traced."""
+
+    def __init__(self, function: Callable[..., torch.Tensor], names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.function, self.names = function, names
+
+    def forward(self, *given: torch.Tensor) -> torch.Tensor:
+        if len(given) == 1:
+            return self.function(given[0])
+        from transformers import BatchEncoding
+
+        return self.function(BatchEncoding(dict(zip(self.names, given, strict=True))))
+
+
+def export_model(name: str, folder: str | Path, *, precision: str = "float32") -> Path:
+    """Write a model as ONNX graphs into a new folder, for `load_model("onnx:FOLDER")`, and return that folder.
+
+    A ValueError says why a model cannot be exported, or that int8 loses too much of it; then nothing is written. Needs
+    the packages onnx and onnxruntime, and torch.
+
+    Parameters
+    ----------
+    name
+        A model whose preprocessing zsc computes itself: OpenAI's, "open_clip:ARCH/TAG", "conse", "toy", a file.
+    folder
+        Where; it must not exist.
+    precision
+        "float32"; or "int8": the products of the image encoder rounded, with the loss on 64 drawings in the record.
+    """
+    check_choice(precision, ("float32", "int8"), "precision")
+    _check_packages()
+    folder = expanded(folder)
+    if folder.exists():
+        raise FileExistsError(f"{printable(folder)} is there already; name a folder that is not.")
+    own = _loaded(name)
+    tokens = tokens_of(own.tokenizer)
+    if tokens is None:
+        raise ValueError(f"the tokenizer of {name} exists only in its library's own code; it cannot be exported.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as place:
+        new = Path(place) / "whole"
+        new.mkdir()
+        pixels, texts = example_pixels(own.image_size), own.tokenizer(EXAMPLES)
+        given = {"input_ids": texts} if isinstance(texts, torch.Tensor) else dict(texts)
+        _write(_Module(own.embed_pixels, ()), {"pixels": pixels}, new / GRAPHS[0], {0: "pictures"})
+        length = {} if "merges" in tokens or tokens["is_padded"] else {1: "length"}
+        _write(_Module(own.embed_tokens, tuple(given)), given, new / GRAPHS[1], {0: "texts"} | length)
+        if precision == "int8":
+            _quantise(new / GRAPHS[0])
+        for file in GRAPHS:
+            _halve(new / file)
+        (new / "tokens.json").write_text(json.dumps(tokens), encoding="utf-8")
+        info = replace(own.info, name=name, engine="onnx", precision=precision)
+        _describe(new, own.transform, info)
+        found = load_onnx(str(new))
+        judged = pixels_to_judge_by(own, None)[1::2]
+        exact = own.encode_pixels(judged)
+        if found.token_ids(TEXTS, truncate=True) != own.token_ids(TEXTS, truncate=True):
+            raise ValueError(f"the exported tokens of {name} are not its own; it cannot be exported.")
+        if precision == "int8":
+            _describe(new, own.transform, replace(info, loss=measured_loss(found, judged, exact, "drawings")))
+        off = max(
+            float(np.abs(found.encode_pixels(judged) - exact).max()),
+            float(np.abs(found.encode_texts(TEXTS, truncate=True) - own.encode_texts(TEXTS, truncate=True)).max()),
+        )
+        if precision == "float32" and not off < TOLERANCE:
+            raise ValueError(f"the exported {name} is {off:.1g} off torch's embeddings; {TOLERANCE:g} is allowed.")
+        del found
+        new.rename(folder)
+    return folder
+
+
+def export_classifier(classifier: ZeroShotClassifier, path: str | Path) -> Path:
+    """Write the image encoder with the classes of a classifier baked in: pixels (N, 3, S, S) to probabilities (N, K).
+
+    Any program with an ONNX runtime computes it; the file's metadata hold class names, prompts, preprocessing and the
+    model's record. What is there is replaced. A ValueError says what cannot be exported: a classifier whose classes
+    have several vectors each (another pooling than "mean"), or one of several labels without a sigmoid head.
+    """
+    _check_packages()
+    if classifier.pooling != "mean" or (classifier.multi_label and classifier.model.info.head != "sigmoid"):
+        raise ValueError("a classifier is exported with one vector per class and probabilities; use pooling='mean'.")
+    own = _loaded(classifier.model.name)
+    expected, weights = classifier.model.info, torch.from_numpy(np.array(classifier.class_weights))
+    if own.info.weights_sha256 != expected.weights_sha256:
+        raise ValueError(f"{expected.name} now names other weights than the classifier's; build the classifier again.")
+    head = partial(_probabilities, own, weights, is_sigmoid=classifier.multi_label)
+    path, pixels = expanded(path), pixels_to_judge_by(own, None)[1::8]
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as place:
+        new = Path(place) / path.name
+        _write(_Module(head, ()), {"pixels": torch.from_numpy(pixels)}, new, {0: "pictures"}, "probabilities")
+        _halve(new)
+        told = {
+            "class_names": classifier.class_names, "prompts": classifier.prompts.texts,
+            "preprocessing": vars(own.transform), "model": asdict(own.info),
+        }  # fmt: skip
+        _tell(new, {key: json.dumps(value, ensure_ascii=False) for key, value in told.items()})
+        with torch.inference_mode():
+            off = float(np.abs(Graph(new)(pixels=pixels) - head(torch.from_numpy(pixels)).numpy()).max())
+        if not off < TOLERANCE:
+            raise ValueError(
+                f"the exported {own.name} is {off:.1g} off torch's probabilities; {TOLERANCE:g} is allowed."
+            )
+        new.replace(path)
+    return path
+
+
+def _probabilities(encoder: Encoder, weights: torch.Tensor, pixels: torch.Tensor, *, is_sigmoid: bool) -> torch.Tensor:
+    embeddings = encoder.embed_pixels(pixels)
+    logits = encoder.logit_scale * (embeddings / embeddings.norm(dim=1, keepdim=True)) @ weights.T
+    return (logits + (encoder.info.logit_bias or 0.0)).sigmoid() if is_sigmoid else logits.softmax(dim=1)
+
+
+def _check_packages() -> None:
+    if missing := [each for each in ("onnx", "onnxruntime") if importlib.util.find_spec(each) is None]:
+        raise ImportError(f"an export needs the package {missing[0]}: pip install 'zsc-clip[onnx]'.")
+
+
+def _loaded(name: str) -> Encoder:
+    """Load a model with its library's own networks, and refuse one whose preprocessing no numbers describe."""
+    rest, (load, precisions) = find_route(name)
+    if not precisions:
+        raise ValueError(f"{name} is exported already.")
+    own: Encoder = pkgutil.resolve_name(load)(rest, device="cpu", precision="float32", engine="onnx")
+    if isinstance(own.transform, ImageTransform):
+        return own
+    raise ValueError(f"{name} is preprocessed by its library's own code, not by numbers; use another form of it.")
+
+
+def tokens_of(tokenizer: Any) -> dict[str, Any] | None:
+    """Return all that a `GraphTokenizer` needs to tokenize alike; None where that cannot be said."""
+    if isinstance(tokenizer, BytePairTokenizer):
+        return {key: getattr(tokenizer, key) for key in ("merges", "limit", "cleaning", "literals")}
+    inner: Any = getattr(tokenizer.tokenizer, "backend_tokenizer", None)
+    if not hasattr(inner, "to_str"):
+        return None
+    return {
+        "tokenizer": inner.to_str(),
+        "limit": tokenizer.limit,
+        "cleaning": tokenizer.cleaning,
+        "pad": tokenizer.tokenizer.pad_token_id,
+        "is_padded": tokenizer.padding == "max_length",
+    }
+
+
+def _write(
+    module: nn.Module,
+    inputs: Mapping[str, torch.Tensor],
+    path: Path,
+    varying: Mapping[int, str],
+    output: str = "embeddings",
+) -> None:
+    import onnx
+
+    axes = {name: dict(varying) for name in inputs} | {output: {0: "rows"}}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # attention in one piece, which ONNX does not know
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
+        torch.onnx.export(
+            module, tuple(inputs.values()), path, dynamo=False, input_names=list(inputs), output_names=[output],
+            dynamic_axes=axes,
+        )  # fmt: skip
+    torch.backends.mha.set_fastpath_enabled(fast)
+    model = onnx.load(path)
+    graph, others = model.graph, []
+    for node in graph.node:  # weights that were traced as constants
+        values = node.attribute[0].t if node.op_type == "Constant" else None
+        if values is None or not values.dims:
+            others.append(node)
+        else:
+            graph.initializer.append(values)
+            graph.initializer[-1].name = node.output[0]
+    _save(model, others, path)
+
+
+def _quantise(path: Path) -> None:
+    """Round the products with weights to eight bits."""
+    from onnxruntime.quantization import quantize_dynamic
+
+    _tell(path, {"onnx.quant.pre_process": "onnxruntime.quant"})  # else it advises what changes nothing here
+    quantize_dynamic(path, path, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"])
+
+
+def _tell(path: Path, metadata: dict[str, str]) -> None:
+    import onnx
+
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+
+
+def _halve(path: Path) -> None:
+    """Keep in float16 those weights that lose nothing by it: they become float32 again when the graph is opened."""
+    import onnx
+
+    model, casts = onnx.load(path), []
+    for weight in model.graph.initializer:
+        values, name = onnx.numpy_helper.to_array(weight), weight.name
+        if values.dtype == np.float32 and values.size > 1000 and (values == (half := values.astype(np.float16))).all():
+            weight.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}_half"))
+            casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
+    _save(model, [*casts, *model.graph.node], path)
+
+
+def _save(model: Any, nodes: list[Any], path: Path) -> None:
+    import onnx
+
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    onnx.save(model, path)
+
+
+def _describe(folder: Path, transform: Any, info: EncoderInfo) -> None:
+    files = {path.name: digest_of(path) for path in sorted(folder.iterdir()) if path.name != "model.json"}
+    kept = {"format": FORMAT, "info": asdict(info), "transform": asdict(transform), "files": files}
+    (folder / "model.json").write_text(json.dumps(kept, indent=2), encoding="utf-8")
