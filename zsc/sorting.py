@@ -1,0 +1,258 @@
+"""A folder of pictures sorted into class folders, and put back: `sort_folder`, `undo_sort`.
+
+All that will be done is written into one file first, `PLAN` in the new folder. What of it is done can be seen from the
+files themselves, so that a run that was stopped goes on, and everything can be undone.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from zsc.checks import check_choice, check_real, check_text
+from zsc.classifier import ZeroShotClassifier
+from zsc.datasets import ImageDataset
+from zsc.embeddings import embed_images
+from zsc.files import expanded, printable, write_whole
+from zsc.report import PAGES, picture_uri
+from zsc.spreadsheet import answer_table
+
+if TYPE_CHECKING:
+    from zsc.models import Encoder
+
+PLAN = ".zsc-sort.json"
+FORMAT = 1
+WAYS = ("link", "copy", "move")
+NOT_SURE = "not sure"
+SHOWN = 300  # pictures of a contact sheet
+PIXELS = 160
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')  # in names of files, on some system
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows'
+
+
+def sort_folder(
+    folder: str | Path,
+    prompts: Any,
+    into: str | Path,
+    *,
+    model: Encoder | str = "auto",
+    how: str = "link",
+    margin: float = 0.0,
+    share: float = 0.0,
+    store: str | Path | None = None,
+    dry_run: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Sort the pictures of a folder, also of those below it, into one folder per class; return what was done.
+
+    The table has one row per picture: source, target, class, probability, margin, error. A picture that cannot be
+    opened stays where it is. Nothing is overwritten: a name that is taken gets a number. Each class also gets a contact
+    sheet, a page beside its folder. Run it again with the same folders after a stop, and it goes on.
+
+    Parameters
+    ----------
+    folder, prompts, model, store
+        The pictures; what `ZeroShotClassifier` takes; and a folder that keeps the embeddings.
+    into
+        The new folder: not inside `folder`, nor around it.
+    how
+        "link" makes links to the pictures, "copy" copies, "move" moves them.
+    margin, share
+        Pictures whose two highest probabilities differ by less than `margin`, and the `share` of the pictures with the
+        smallest difference, go into the folder "not sure".
+    dry_run
+        Whether to do nothing, and only return what would be done.
+
+    ValueError says that a folder cannot be used, or that another sorting into it was begun; OSError what the system
+    refused, and then nothing is lost.
+    """
+    folder, into = expanded(folder), expanded(into)
+    check_choice(how, WAYS, "how")
+    for name, value in (("margin", margin), ("share", share)):
+        check_real(value, name, low=0, high=1)
+    one, other = (Path(os.path.realpath(each)) for each in (folder, into))
+    if one == other or one in other.parents or other in one.parents:
+        raise ValueError(f"{printable(into)} lies inside {printable(folder)}, or around it; name a folder elsewhere.")
+    clf = ZeroShotClassifier(prompts, model)
+    asked = {"folder": str(one), "how": how, "margin": margin, "share": share, "model": clf.model.fingerprint,
+             "prompts": {name: list(texts) for name, texts in clf.prompts.texts.items()}}  # fmt: skip
+    if (into / PLAN).exists():
+        plan = _read_plan(into)
+        if plan["asked"] != asked:
+            raise ValueError(f"{printable(into)} holds another sorting; undo it (zsc sort --undo), or name another folder.")
+    else:
+        plan = {"format": FORMAT, "asked": asked, **_planned(folder, into, clf, store, margin, share, progress)}
+    table = pd.DataFrame(plan["rows"])
+    if not dry_run:
+        into.mkdir(parents=True, exist_ok=True)
+        if not (into / PLAN).exists():
+            write_whole(into / PLAN, json.dumps(plan, indent=1))
+        for row in tqdm(_moved(plan), unit="images", disable=not progress):
+            _put(Path(os.fsdecode(row["source"])), into / row["target"], how)
+        for name, page in plan["pages"].items():
+            rows = [row for row in _moved(plan) if row["folder"] == name]
+            _write_page(into, name, page, rows)
+    return table
+
+
+def undo_sort(into: str | Path, *, progress: bool = True) -> list[str]:
+    """Undo `sort_folder`: pictures go back, links, copies, pages and folders that it made are removed; nothing else.
+
+    Returns one sentence for each file that stays, since it is not as it was left: the plan stays, too, then. ValueError
+    says that nothing was sorted into this folder.
+    """
+    into = expanded(into)
+    plan, stays = _read_plan(into), []
+    for row in tqdm(_moved(plan)[::-1], unit="images", disable=not progress):
+        source, target = Path(os.fsdecode(row["source"])), into / row["target"]
+        if not _is_done(source, target, plan["asked"]["how"]):
+            if os.path.lexists(target):
+                stays.append(f"{printable(target)}: not as it was left; it stays.")
+        elif plan["asked"]["how"] != "move":
+            target.unlink()
+        else:
+            source.parent.mkdir(parents=True, exist_ok=True)
+            _move(target, source)
+    for page in plan["pages"].values():
+        (into / page).unlink(missing_ok=True)
+    if not stays:
+        (into / PLAN).unlink()
+    for made in (*plan["pages"], *plan["made"]):
+        with suppress(OSError):  # what holds something else stays
+            (into / made).rmdir()
+    return stays
+
+
+def _planned(
+    folder: Path, into: Path, clf: ZeroShotClassifier, store: Any, margin: float, share: float, progress: bool
+) -> dict[str, Any]:
+    """Classify the pictures, and choose for each a name that is not taken."""
+    dataset = ImageDataset.from_pictures(folder)
+    embeddings = embed_images(clf.model, dataset, store, on_error="record", progress=progress)
+    reasons = dict(zip(embeddings.failures["index"], embeddings.failures["error"], strict=True))
+    table = answer_table(clf.answer(embeddings), reasons)
+    limit = np.quantile(table["margin"].dropna(), share) if share and table["margin"].notna().any() else 0.0
+    unsure = table["margin"] < max(margin, limit)
+    taken = {_folded(name) for name in os.listdir(into)} if into.is_dir() else set()
+    folders: dict[str, str] = {}
+    for name in [*clf.class_names, NOT_SURE]:
+        folders[name if name != NOT_SURE or NOT_SURE not in folders else ""] = _free(_file_name(name), taken)
+    inside: dict[str, set[str]] = {each: set() for each in folders.values()}
+    rows = []
+    for i, (path, said) in enumerate(zip(dataset.paths, table.to_dict("records"), strict=True)):
+        row = {"source": str(path), "target": None, "folder": None, "class": said["class"], "error": said["error"]}
+        if said["error"] is None:
+            unsure_one = folders.get("", folders[NOT_SURE])
+            row["folder"] = unsure_one if unsure[i] else folders[said["class"]]
+            name = _free(os.fsencode(Path(path).name).decode(errors="replace"), inside[row["folder"]])
+            row |= {"target": f"{row['folder']}/{name}", "probability": said["probability"], "margin": said["margin"]}
+        rows.append(row)
+    used = [each for each in inside if inside[each]]
+    pages = {each: _free(f"{each}.html", taken) for each in used}
+    return {"rows": rows, "pages": pages, "made": [] if into.exists() else ["."]}
+
+
+def _moved(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [row for row in plan["rows"] if row["target"]]
+
+
+def _read_plan(into: Path) -> dict[str, Any]:
+    try:
+        plan: dict[str, Any] = json.loads((into / PLAN).read_text(encoding="utf-8"))
+        if plan["format"] != FORMAT:
+            raise ValueError(f"{printable(into / PLAN)} was written by another version of zsc ({plan['format']}).")
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{printable(into)}: nothing was sorted into this folder, or its {PLAN} is damaged.") from error
+    return plan
+
+
+def _folded(name: str) -> str:
+    """Return what a name is on systems that see no difference between cases, or between ways to write a letter."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _file_name(name: str) -> str:
+    """Turn a class name into one that every system takes for a folder."""
+    name = _FORBIDDEN.sub("_", name).strip(" .")[:100] or "_"
+    return f"_{name}" if _RESERVED.fullmatch(name) else name
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return the name, with a number where it is taken, and take it."""
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122
+    number, free = 1, name
+    while _folded(free) in taken:
+        number += 1
+        free = f"{stem} ({number}){suffix}"
+    taken.add(_folded(free))
+    return free
+
+
+def _is_done(source: Path, target: Path, how: str) -> bool:
+    if how == "link":
+        return target.is_symlink() and os.path.realpath(target) == os.path.realpath(source)
+    if how == "move":
+        return target.is_file() and not os.path.lexists(source)
+    return target.is_file() and source.is_file() and filecmp.cmp(source, target, shallow=False)
+
+
+def _put(source: Path, target: Path, how: str) -> None:
+    if _is_done(source, target, how):
+        return
+    target.parent.mkdir(exist_ok=True)
+    if how == "move" and target.is_file() and filecmp.cmp(source, target, shallow=False):
+        source.unlink()  # a move to another disk was stopped between its two halves
+    elif os.path.lexists(target):
+        raise FileExistsError(f"{printable(target)} has come there meanwhile; move it away, and run this again.")
+    elif how == "move":
+        _move(source, target)
+    elif how == "copy":
+        _copy(source, target)
+    else:
+        try:
+            target.symlink_to(os.path.relpath(os.path.realpath(source), os.path.realpath(target.parent)))
+        except OSError as error:
+            raise OSError(f"{printable(target)}: no link can be made here ({error.strerror}); use 'copy'.") from error
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError:  # another disk
+        _copy(source, target)
+        source.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy with times and rights; the name appears when all of it is there."""
+
+    def copied(file: Any) -> None:
+        with source.open("rb") as original:
+            shutil.copyfileobj(original, file, 1 << 20)
+
+    write_whole(target, copied)
+    shutil.copystat(source, target)
+
+
+def _write_page(into: Path, name: str, page: str, rows: list[dict[str, Any]]) -> None:
+    """Write the contact sheet of a folder, the most certain pictures first."""
+    rows = sorted(rows, key=lambda row: -row["margin"])
+
+    def cards() -> Iterator[dict[str, Any]]:
+        for row in rows[:SHOWN]:
+            yield row | {"uri": picture_uri(into / row["target"], PIXELS)}
+
+    template = PAGES.get_template("contact.html.j2")
+    write_whole(into / page, template.render(name=name, n=len(rows), cards=list(cards()), shown=SHOWN))
