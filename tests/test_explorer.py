@@ -285,7 +285,7 @@ class TestExport:
         assert back.texts == answer.prompts.texts and back.pooling == "sum"
         wrong = {
             "mine.yaml": "is there already",
-            "mine.txt": "end the file's name with .yaml",
+            "mine.txt": "end it with .yaml",
             "no/a.yaml": "no folder",
         }
         for name, reason in wrong.items():

@@ -24,7 +24,7 @@ import pandas as pd
 from zsc.datasets.base import UNLABELLED
 from zsc.evaluation import Evaluation
 from zsc.files import printable
-from zsc.images import describe
+from zsc.images import describe, name_of
 
 SHOWN = 3  # lines of advice, and of pictures that were left out
 PIPED = 100  # columns where nobody's window says how many
@@ -161,10 +161,8 @@ def with_names(table: pd.DataFrame) -> pd.DataFrame:
     """Name the pictures of a table's column image: by path or URL, or as "picture 17" where they lie in memory."""
     if "image" not in table:
         return table
-    numbers = table["index"] if "index" in table else range(len(table))
-    files = [one if isinstance(one, (str, Path)) else getattr(one, "filename", "") for one in table["image"]]
-    names = [str(file or f"picture {number}") for file, number in zip(files, numbers, strict=True)]
-    return table.assign(image=pd.Series(names, index=table.index, dtype=object))
+    names = map(name_of, table["image"], table["index"] if "index" in table else range(len(table)))
+    return table.assign(image=pd.Series(list(names), index=table.index, dtype=object))
 
 
 def labelled(name: str, text: object) -> str:

@@ -56,7 +56,7 @@ def bars_of(answer: Answer) -> list[dict[str, Any]]:
     return [{"k": places[name], "name": name, "share": share, "words": text} for name, share, text in bars]
 
 
-_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY}
+_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY, "WRONG_CLASS": WRONG_CLASS}
 _KNOWN |= {"confused_pairs": confused_pairs, "bars_of": bars_of}
 html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module  # a macro for each place
 
@@ -87,20 +87,7 @@ class PromptExplorer:
         is typed has none, the class at fault (None: no box in particular, "": the templates) with a sentence.
     boxes, templates, pooling
         The widgets to type into, `boxes` by class name.
-    true, said, order, back, code, copy, file, save, own
-        The widgets of the gallery, the history, the exports, and the reader's own picture.
     """
-
-    boxes: dict[str, Any]
-    templates: Any
-    pooling: Any
-    back: Any
-    true: Any
-    said: Any
-    order: Any
-    which: Any
-    widget: Any
-    _column: Any
 
     def __init__(
         self,
@@ -111,7 +98,7 @@ class PromptExplorer:
         pooling: str | None = None,
         keep: str | Path | None = BESIDE,
     ) -> None:
-        self._w = load_ipywidgets()
+        self._w: Any = load_ipywidgets()
         self.session = ExplorerSession(embeddings, model, prompts)
         if is_offered := keep == BESIDE:
             keep = self.session.file_name() if _loop() else None  # a script, or a test, keeps nothing
@@ -119,6 +106,7 @@ class PromptExplorer:
         self._pictures: dict[int, tuple[Any, str | None]] = {}
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._shown: list[Any] = []
+        self.boxes: dict[str, Any] = {}
         self._is_busy, self._page, self._hidden = False, 0, f"zsc-still-{next(_NUMBER)}"
         pooling = pooling or self.session.first.pooling
         self.answer = self.session.ask(*self.session.start, pooling)  # a wrong model or wrong classes end here
@@ -267,12 +255,7 @@ class PromptExplorer:
         self._page = min(max(self._page, 0), last)
         first = self._page * PAGE
         cards = self.answer.show(rows[first : first + PAGE])
-        what = "mistakes" if self.said.value == WRONG_CLASS else "pictures"
-        what += f" of {self.true.label}" if self.true.value != ANY else ""
-        what += f" said to be {self.said.label}" if self.said.value >= 0 else ""
-        most, where = "least" if self.order.value else "most", f"{first + 1} to {first + len(cards)} of {len(rows)}"
-        title = f"the {most} confident {what}: {where}" if rows else f"no {what}"
-        self._put("gallery", html.cards(title, cards, self._open(cards), bool(self.fault)))
+        self._put("gallery", html.gallery(self, first, len(rows), cards, self._open(cards)))
         self.earlier.disabled, self.later.disabled = self._page == 0, self._page == last
 
     def _open(self, cards: Sequence[Card]) -> list[str | None]:
@@ -286,7 +269,6 @@ class PromptExplorer:
     def _make_widgets(self) -> None:
         w = self._w
         kept = [] if self.session.tried or not self.keep else read_tries(self.keep, self.session.embeddings.dataset)
-        self.boxes = {}
         self.templates = self._box("", "templates")
         self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
         self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **FIT)
@@ -416,11 +398,13 @@ class OwnPicture:
         self.widget = widgets.VBox([widgets.HTML(str(html.own_hint(LIMIT))), self._row, self.said, shown])
         self.embedded: ImageEmbeddings | None = None
         self.renew()
-        self.path.observe(self._on_path, "value")
-        self.again.on_click(self._on_again)
+        self.path.observe(lambda change: self.take(change["new"].strip()), "value")
+        self.again.on_click(lambda _: self.renew())
 
     def renew(self) -> None:
         """Make a new upload button: one whose message was too large for the server waits for ever."""
+        said = f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is new."
+        self.said.value = str(html.message(said, True)) if self._row.children else ""
         self.upload = self._w.FileUpload(accept="image/*", multiple=False, description="a picture", tooltip="a picture")
         self.upload.observe(self._on_upload, "value")
         self._row.children = [self.upload, self.path, self.again]
@@ -438,6 +422,8 @@ class OwnPicture:
 
     def take(self, source: Any, name: str = "") -> None:
         """Embed a picture (bytes, a path, a URL) and show it, or the sentence that says why it cannot be opened."""
+        if source == "":  # the box was emptied
+            return
         name = name or describe(source)
         self.embedded, self.picture.value, self.bars.value, self.said.value = None, "", "", ""
         try:
@@ -447,15 +433,6 @@ class OwnPicture:
             self.picture.value = str(html.own_picture(picture_uri(picture, LARGE), name, best))
         except Exception as error:  # what a decoder or a model raises
             self.said.value = str(html.message(_sentence(error), True))
-
-    def _on_again(self, _: Any) -> None:
-        self.renew()
-        words = f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is new."
-        self.said.value = str(html.message(words, True))
-
-    def _on_path(self, change: Any) -> None:
-        if change["new"].strip():
-            self.take(change["new"].strip())
 
     def _on_upload(self, change: Any) -> None:
         for file in change["new"]:

@@ -21,10 +21,10 @@ import pandas as pd
 
 from zsc.checks import as_list, from_json, short, to_json
 from zsc.classifier import ZeroShotClassifier
-from zsc.datasets.base import UNLABELLED
+from zsc.datasets.base import UNLABELLED, class_texts
 from zsc.embeddings import ImageEmbeddings, embed_texts
 from zsc.evaluation import Evaluation
-from zsc.files import expanded, printable, write_whole
+from zsc.files import check_path, printable, write_whole
 from zsc.models import as_encoder
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.scoring import match_by
@@ -120,10 +120,9 @@ class Answer:
 
     def show(self, rows: Sequence[int]) -> list[Card]:
         """Make a card of each of some pictures."""
-        found, names, images = self.result, self.result.class_names, self.result.images or []
-        true = [names[found.y_true[i]] if self.evaluation else None for i in rows]
-        says = zip(rows, true, strict=True)
-        return [Card(images[i], name, names[found.y_pred[i]], float(found.proba[i].max())) for i, name in says]
+        found = self.result.select(rows)
+        named = (class_texts(y, found.class_names) for y in (found.y_true, found.y_pred))
+        return [*map(Card, found.images or [], *named, found.proba.max(axis=1).tolist())]
 
 
 class ExplorerSession:
@@ -377,15 +376,8 @@ def _literal(value: str | Sequence[str]) -> str:
 
 
 def save_prompts(answer: Answer, path: str | Path) -> Path:
-    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
-
-    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
-    """
-    path = expanded(str(path).strip())
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
+    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads."""
+    path = check_path(str(path).strip(), SUFFIXES, "a file of prompts")
     if path.exists():
         raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
     return answer.prompts.save(path)

@@ -125,18 +125,16 @@ def confused_pairs(result: Result) -> pd.DataFrame:
     With an `Evaluation` the work grows with its mistakes, with a confusion table with the square of the classes.
     """
     if isinstance(result, pd.DataFrame):
-        counts = result.to_numpy(copy=True)
+        names, counts = result.index, result.to_numpy(copy=True)
         np.fill_diagonal(counts, 0)
         pairs = np.argwhere(counts)
         pictures = counts[tuple(pairs.T)]
-        rows, columns = result.index, result.columns
     else:
+        names = pd.Index(result.class_names, dtype=object)
         mistakes = np.stack([result.y_true, result.y_pred], axis=1)[~result.right]
         pairs, pictures = np.unique(mistakes, axis=0, return_counts=True)
-        rows = columns = pd.Index(result.class_names, dtype=object)
-    true, predicted = pairs.T
-    names = {"true": rows.to_numpy(object)[true], "predicted": columns.to_numpy(object)[predicted]}
-    table = pd.DataFrame(names, dtype=object).assign(pictures=pictures.astype(int))
+    table = pd.DataFrame(names.to_numpy(object)[pairs], columns=["true", "predicted"], dtype=object)
+    table["pictures"] = pictures.astype(int)
     return table.sort_values("pictures", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -7,7 +7,6 @@ the metadata of the picture, where `nbconvert --template classic` takes its alte
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,10 +25,11 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
 from seaborn.utils import relative_luminance
 
 from zsc.checks import check_count
-from zsc.files import printable, write_whole
+from zsc.files import check_path, printable, write_whole
 from zsc.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -115,10 +115,17 @@ def heading(title: str | None, what: str, result: Result, n: float | None = None
 
 
 def finish(drawn: Drawn, title: str, sentence: str, result: Result | None = None, note: str = "") -> Drawn:
-    """Set a title, broken into lines as wide as the drawing, under it what is left out; keep what `describe` says."""
-    width = max(24, round(11 * drawn.get_window_extent().width / drawn.figure.dpi))
-    words = "\n".join(wrap_evenly(text, width) for text in (title, *note.split("\n")) if text)
-    drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
+    """Set a title, broken into lines that fit the figure, under it what is left out; keep what `describe` says."""
+    lines = [text for text in (title, *note.split("\n")) if text]
+    whole, alone = drawn.figure, [ax.get_label() for ax in drawn.figure.axes] in ([""], ["", "<colorbar>"])
+    words = "\n".join(map(_one_line, lines)).replace("$", r"\$")
+    written = drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
+    if alone and isinstance(drawn, Axes):  # over the whole figure, wherever the names of its rows push the Axes to
+        written.set_transform(blended_transform_factory(whole.transFigure, drawn.transAxes))
+    if lines:
+        room = 0.97 * (whole if alone else drawn).get_window_extent().width / written.get_window_extent().width
+        width = max(24, int(room * max(map(len, words.split("\n")))))
+        written.set_text("\n".join(wrap_evenly(line, width) for line in lines))
     dataset, model = ("", "") if result is None else made_by(result)
     said = f"{_plain(title)}: {_plain(sentence)}.".removeprefix(": ")
     about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
@@ -278,10 +285,4 @@ def save(figure: Figure | Axes, path: str | Path, *, dpi: int = 110) -> Path:
 
 def check_picture_path(path: str | Path) -> Path:
     """Refuse a path that no figure can be written to, before the work that leads to the figure."""
-    path = Path(path)
-    if path.is_dir() or path.suffix.removeprefix(".").lower() not in PICTURE_SUFFIXES:
-        raise ValueError(f"{printable(path)}: no name for a picture; end it with .{', .'.join(PICTURE_SUFFIXES)}.")
-    if not os.access(path.parent, os.W_OK):
-        folder = printable(path.parent)
-        raise ValueError(f"{printable(path)}: the folder {folder} is missing or cannot be written to; choose another.")
-    return path
+    return check_path(path, [f".{suffix}" for suffix in PICTURE_SUFFIXES], "a picture")
