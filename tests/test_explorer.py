@@ -388,7 +388,7 @@ class TestPanel:
         prompts = {names[0]: "red", names[1]: "green", names[2]: "blue"}
         explorer = PromptExplorer(replace(embeddings, class_names=names, dataset="<i>"), colours, prompts)
         explorer.boxes[names[0]].value = "not <script> red"
-        page = explorer._repr_mimebundle_()["text/html"]
+        page = explorer._still()["text/html"]
         assert "<b>red" not in page and "<script" not in page and "<i>" not in page
         assert "&lt;b&gt;red&lt;/b&gt;" in page
         assert "<script" not in explorer.copy.value + explorer.texts[f"notes of {names[0]}"]
@@ -397,7 +397,7 @@ class TestPanel:
         names = ["caf\udce9", "nul\x00", "turn\u202e"]
         prompts = dict(zip(names, ["red", "green", "not blue \x07"], strict=True))
         explorer = PromptExplorer(replace(embeddings, class_names=names, dataset="d\udce9"), colours, prompts)
-        page = explorer._repr_mimebundle_()["text/html"] + explorer.copy.value + explorer.code.value
+        page = explorer._still()["text/html"] + explorer.copy.value + explorer.code.value
         page += "".join(explorer.texts.values()) + "".join(box.value for box in explorer.boxes.values())
         assert page.encode() and "caf\\xe9" in page and "\x00" not in page and "\u202e" not in page
 
@@ -411,11 +411,15 @@ class TestPanel:
         assert "most frequent confusions" in shown and "class 3 → class 0 3" in text(shown)
         assert shown.count("<td") < 50 and answer.counts.sum() == 12 and len(answer.counts) == 200
 
-    def test_it_shows_as_a_widget_and_as_a_page(self, explorer):
-        bundle = explorer._repr_mimebundle_()
-        assert "application/vnd.jupyter.widget-view+json" in bundle
-        assert bundle["text/plain"].startswith("PromptExplorer(colours test, colours: accuracy 0.917 (11 of 12)")
-        assert "tried so far: 1" in bundle["text/html"]
+    def test_it_shows_as_a_widget_and_as_a_page(self, explorer, monkeypatch):
+        shown = []
+        monkeypatch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
+        explorer._ipython_display_()
+        (live, _), (still, options) = shown
+        assert "application/vnd.jupyter.widget-view+json" in live and options == {"raw": True, "display_id": True}
+        for bundle in (live, still):
+            assert bundle["text/plain"].startswith("PromptExplorer(colours test, colours: accuracy 0.917 (11 of 12)")
+        assert "tried so far: 1" in still["text/html"]
 
     def test_it_waits_until_the_reader_pauses(self, explorer, monkeypatch):
         monkeypatch.setattr("zsc.explorer.panel.ANSWER_AFTER", 0.05)

@@ -107,8 +107,8 @@ def test_gallery_of_a_table(evaluation, results):
 
 def test_prediction_bars():
     ax = plots.prediction(np.zeros((8, 8, 3), np.uint8), {"a cat": 0.25, "a dog": 0.75}, title="conse")
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["a cat", "a dog"]  # drawn upwards: the likeliest on top
-    assert [b.get_width() for b in ax.patches] == [0.25, 0.75]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a dog", "a cat"]  # the likeliest on top
+    assert [b.get_width() for b in ax.patches] == [0.75, 0.25] and ax.yaxis_inverted()
     assert {t.get_text() for t in ax.texts} == {"0.25", "0.75"}
     assert ax.get_title() == "conse" and "relative to these prompts" in ax.get_xlabel()
 
@@ -214,7 +214,7 @@ class TestPictures:
     def test_classes_that_look_alike_have_a_bar_each(self):
         scores = {"cat": 0.5, "cat ": 0.3, " cat": 0.1, "cat\n": 0.06, "ca\u200bt": 0.04}
         ax = plots.prediction(np.zeros((8, 8, 3), np.uint8), scores)
-        assert [round(b.get_width(), 2) for b in ax.patches] == [0.04, 0.06, 0.1, 0.3, 0.5]
+        assert [round(b.get_width(), 2) for b in ax.patches] == [0.5, 0.3, 0.1, 0.06, 0.04]
         assert [round(b.get_y() + b.get_height() / 2) for b in ax.patches] == list(range(5))
         assert len(ax.get_yticklabels()) == 5
 
@@ -809,7 +809,7 @@ class TestManyAndLong:
 
     def test_little_is_not_nothing(self):
         ax = plots.prediction(PIXELS, {"a": 0.996, "b": 0.0039, "c": 0.0})
-        assert words(ax.texts) == ["0.00", "< 0.01", "1.00"]
+        assert words(ax.texts) == ["1.00", "< 0.01", "0.00"]
 
 
 class TestPicturesInWords:

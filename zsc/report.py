@@ -43,10 +43,7 @@ SHADES: dict[str, Any] = {"right": RIGHT, "wrong": WRONG, "most": 60}  # of a ce
 
 
 def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
-    """Write an evaluation as an HTML page; see `html_report`.
-
-    Raises ValueError if the name does not end in .html, its folder is missing, or a picture has no label.
-    """
+    """Write an evaluation as an HTML page; see `html_report`."""
     return write_whole(check_report_path(path), html_report(evaluation, title=title, max_images=max_images))
 
 
@@ -64,7 +61,7 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
     made_by = evaluation.made_by
     pairs, groups = _mistakes(evaluation, check_count(max_images, "max_images"))
     return PAGES.get_template("report.html.j2").render(
-        {"LISTED": LISTED, "PIXELS": PIXELS, "TONES": TONES, "SHADES": SHADES, "hundred": _hundred},
+        {"LISTED": LISTED, "PIXELS": PIXELS, "TONES": TONES, "SHADES": SHADES},
         evaluation=evaluation,
         title=title or f"{made_by.dataset or 'pictures'}, classified by {made_by.model or 'a model'}",
         following=next_right(evaluation.correct, evaluation.n),
@@ -77,30 +74,23 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
     )
 
 
-def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[tuple[str, str], list[dict[str, Any]]]]:
+def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[Any, list[dict[Any, Any]]]]:
     """List which classes are taken for which, the most frequent first; and under (true, predicted) what is shown."""
-    pairs, counts, errors = confused_pairs(evaluation), evaluation.by_class["n"].to_dict(), evaluation.errors
+    pairs, errors, images = confused_pairs(evaluation), evaluation.errors, evaluation.images
+    counts = evaluation.by_class["n"].to_dict()  # in Python: pandas looks up no name that is not UTF-8
     pairs["share"] = [row.pictures / counts[row.true] for row in pairs.itertuples()]
     places = {pair: place for place, pair in enumerate(zip(pairs["true"], pairs["predicted"], strict=True))}
     errors["place"] = [places[pair] for pair in zip(errors["true"], errors["predicted"], strict=True)]
     errors["turn"] = errors.groupby("place").cumcount()  # every confusion has its turn before one has its second
     shown = errors.sort_values(["turn", "place"], kind="stable").head(most).sort_values(["place", "turn"])
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    groups: dict[Any, list[dict[Any, Any]]] = {}
     for row in shown.to_dict("records"):
-        image = None if evaluation.images is None else evaluation.images[row["index"]]
+        image = None if images is None else images[row["index"]]
         name = name_of(image, row["index"])
         name = PurePath(re.split("[?#]", name)[0] if is_url(name) else name).name or name  # the page may go elsewhere
         card = row | {"name": name, "uri": None if image is None else picture_uri(image, PIXELS)}
         groups.setdefault((row["true"], row["predicted"]), []).append(card)
     return pairs, groups
-
-
-def _hundred(correct: int, n: int) -> str:
-    """Say a share as so many of 100, never as all or none where some are missing."""
-    of = round(100 * correct / n)
-    if of == 100 and correct < n:
-        return "more than 99 of 100"
-    return "less than 1 of 100" if of == 0 and correct else f"{of} of 100"
 
 
 def _templates(prompts: Mapping[str, Sequence[str]]) -> Sequence[str]:

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,8 @@ class PromptExplorer:
         if is_offered := keep == BESIDE:
             keep = self.session.file_name() if _loop() else None  # a script, or a test, keeps nothing
         self.keep = None if keep is None else expanded(keep)
-        self._pictures: dict[int, tuple[Any, str | None]] = {}
+        paths = self.session.embeddings.paths
+        self._uri_of = cache(lambda index: picture_uri(paths[index], PIXELS))
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._shown: list[Any] = []
         self.boxes: dict[str, Any] = {}
@@ -215,9 +217,6 @@ class PromptExplorer:
     def _put(self, place: str, shown: object) -> None:
         self._places[place].value = str(shown)
 
-    def _say(self, text: str, is_wrong: bool = False) -> None:
-        self._put("message", html.message(text, is_wrong))
-
     def _show(self) -> None:
         """Show the answer, or what is at fault and the answer before; the pictures last, as they have to be opened."""
         answer, (at_fault, sentence) = self.answer, self.fault or (None, "")
@@ -234,7 +233,7 @@ class PromptExplorer:
         self.code.value = "" if is_old else as_code(answer)
         self.copy.value = str(html.copy_button(self.code.value))
         self.save.disabled = is_old
-        self._say("")
+        self._put("message", html.message(""))
         self._show_place()
         self.own.show(answer, is_old)
         classes = [(printable(name), k) for k, name in enumerate(answer.result.class_names)]
@@ -260,11 +259,8 @@ class PromptExplorer:
 
     def _open(self, cards: Sequence[Card]) -> list[str | None]:
         """Turn the cards' pictures into small data URIs, each opened once, side by side."""
-        new = [card.image for card in cards if id(card.image) not in self._pictures]
         with ThreadPoolExecutor(4) as pool:
-            for image, uri in zip(new, pool.map(picture_uri, new, itertools.repeat(PIXELS)), strict=True):
-                self._pictures[id(image)] = (image, uri)  # the picture too, so that its id is not given to another
-        return [self._pictures[id(card.image)][1] for card in cards]
+            return [*pool.map(self._uri_of, (card.index for card in cards))]
 
     def _make_widgets(self) -> None:
         w = self._w
@@ -323,7 +319,7 @@ class PromptExplorer:
         try:
             call()
         except Exception as error:
-            self._say(_sentence(error), is_wrong=True)
+            self._put("message", html.message(_sentence(error), True))
 
     def _turn(self, pages: int) -> None:
         self._page += pages
@@ -341,7 +337,8 @@ class PromptExplorer:
 
     def _on_save(self) -> None:
         if self.fault is None:
-            self._say(f"written: {save_prompts(self.answer, self.file.value).resolve()}")
+            written = save_prompts(self.answer, self.file.value).resolve()
+            self._put("message", html.message(f"written: {written}"))
 
     def _group(self, box: Any, name: str) -> Any:
         """Put what is said of a box under it."""
@@ -368,11 +365,6 @@ class PromptExplorer:
         cards = self.answer.cards[: PAGE // 2]
         page = html.still(self.session, self.answer, cards, self._open(cards), self._hidden)
         return {"text/html": str(page), "text/plain": repr(self)}
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Show the panel; where widgets do not live (GitHub), the newest answer as it stands."""
-        shown: dict[str, Any] = dict(self.widget._repr_mimebundle_(**options) or {})
-        return shown | self._still()
 
     def _ipython_display_(self) -> None:
         """Show the panel, and beside it the still form: it hides while the panel lives, and is kept up to date."""

@@ -50,10 +50,11 @@ class BoxError(ValueError):
 
 @dataclass(frozen=True)
 class Card:
-    """One picture of an answer's gallery: its source, true class (None: no label), predicted class, probability."""
+    """One picture of an answer's gallery, with its place in the embeddings and its source."""
 
+    index: int
     image: Any
-    true: str | None
+    true: str | None  # None: no label
     predicted: str
     proba: float
 
@@ -122,7 +123,7 @@ class Answer:
         """Make a card of each of some pictures."""
         found = self.result.select(rows)
         named = (class_texts(y, found.class_names) for y in (found.y_true, found.y_pred))
-        return [*map(Card, found.images or [], *named, found.proba.max(axis=1).tolist())]
+        return [*map(Card, self.index[rows].tolist(), found.images or [], *named, found.proba.max(axis=1).tolist())]
 
 
 class ExplorerSession:
@@ -333,16 +334,10 @@ def from_lines(text: str) -> list[str]:
 
 
 def _as_line(text: str) -> str:
-    start = len(text) - len(text.lstrip())
-    end = len(text.rstrip())
-    return "".join(
-        _escaped(c) if c == "\\" or c != printable(c) or not start <= k < end else c for k, c in enumerate(text)
-    )
-
-
-def _escaped(character: str) -> str:
-    escape = character.encode("unicode_escape").decode()
-    return escape if escape.startswith("\\") else f"\\x{ord(character):02x}"
+    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    shown = (c != "\\" and c == printable(c) and start <= k < end for k, c in enumerate(text))
+    escapes = ("\\x20" if c == " " else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if as_it_is else escape for c, as_it_is, escape in zip(text, shown, escapes, strict=True))
 
 
 def as_code(answer: Answer) -> str:
@@ -352,19 +347,12 @@ def as_code(answer: Answer) -> str:
     """
     found, clf = answer.evaluation, answer.classifier
     about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {answer.in_short}" if found else ""
-    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}"
-    if (clf.advice["warning"] == "too long").any():
-        options += ", truncate=True"
-    return "\n".join([
-        "import zsc",
-        "",
-        *([f"# {printable(about)}"] if about else []),
-        "prompts = zsc.ClassPrompts.from_texts({",
-        *(f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()),
-        "})",
-        f"clf = zsc.ZeroShotClassifier(prompts, {options})",
-        "",
-    ])  # fmt: skip
+    lines = [f"    {_literal(name)}: {_literal(texts)},\n" for name, texts in answer.prompts.texts.items()]
+    cut = ", truncate=True" if (clf.advice["warning"] == "too long").any() else ""
+    head = "import zsc\n\n" + (f"# {printable(about)}\n" if about else "")
+    prompts = f"prompts = zsc.ClassPrompts.from_texts({{\n{''.join(lines)}}})\n"
+    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}{cut}"
+    return f"{head}{prompts}clf = zsc.ZeroShotClassifier(prompts, {options})\n"
 
 
 def _literal(value: str | Sequence[str]) -> str:

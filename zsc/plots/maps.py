@@ -201,10 +201,9 @@ def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None
     cast(Figure, ax.figure).draw_without_rendering()
     taken: list[Any] = []
     for point, name, aside in names:
-        look: dict[str, Any] = (
-            {"ha": "left" if aside > 0 else "right"} if aside else {"fontweight": "bold", "ha": "center"}
-        )
-        look |= {"textcoords": "offset points", "va": "center", "zorder": 4, "path_effects": style.HALO}
+        look: dict[str, Any] = {"ha": ("center", "left", "right")[np.sign(aside)], "va": "center"}
+        look |= {"fontweight": None if aside else "bold", "textcoords": "offset points"}
+        look |= {"path_effects": style.HALO, "zorder": 4}
         for lift in (0, 13, -13, 26, -26):
             text = ax.annotate(name, tuple(point), (aside, lift), **look)
             box = text.get_window_extent()
@@ -220,8 +219,7 @@ def _codes(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str] | None
         labels = [str(label) for label in labels]
     names = [*map(str, dict.fromkeys(labels) if class_names is None else class_names), "no label"]
     n = len(names) - 1
-    place: dict[Any, int] = {k: k for k in range(n)}
-    place |= {-1: n, "no label": n}
+    place: dict[Any, int] = {-1: n, "no label": n} | {k: k for k in range(n)}
     place |= {name: k for k, name in reversed(list(enumerate(names[:-1])))}
     for label in labels:
         if label not in place and not isinstance(label, str):

@@ -175,16 +175,11 @@ def text_on(colour: Any) -> str:
     return max(("black", "white"), key=lambda tone: contrast(tone, colour))
 
 
-def place_rows(labels: Sequence[str]) -> tuple[np.ndarray, float]:
-    """Give each row the height that the lines of its name ask for, in rows of one line: the middles, and the whole."""
-    ends = np.cumsum([0, *(1 + MORE * label.count("\n") for label in labels)])
-    return (ends[1:] + ends[:-1] - 1) / 2, max(1.0, float(ends[-1]))
-
-
 def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axes, np.ndarray]:
-    """Name the rows of an Axes, the first on top; return it, a new one for None, and their places."""
+    """Name the rows of an Axes, the first on top, as high as their names; return it and their middles."""
     labels = wrap_names(names, width)
-    places, height = place_rows(labels)
+    ends = np.cumsum([0, *(1 + MORE * label.count("\n") for label in labels)])  # in rows of one line
+    places, height = (ends[1:] + ends[:-1] - 1) / 2, max(1.0, float(ends[-1]))
     ax = ax or new_axes(1.5 + ROW * height)
     ax.set_yticks(places, labels)
     ax.set_ylim(height - 0.5, -0.5)
