@@ -231,10 +231,11 @@ class TestCopies:
         other = copied(session)
         assert len(other.tried) == 1 and other.ask(*other.start).evaluation.accuracy == answer.evaluation.accuracy
 
-    def test_a_copy_forgets_nothing_and_shares_nothing(self, session, colours):
+    def test_a_copy_shares_nothing(self, session, colours):
         texts, templates = session.start
         session.ask(texts, templates)
         other = copy.deepcopy(session)
+        other.ask(texts, templates)
         other.model.texts_seen.clear()
         other.ask({**texts, "red": "red ball"}, templates)
         assert other.model.texts_seen == ["a photo of a red ball"]

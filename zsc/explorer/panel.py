@@ -37,7 +37,7 @@ PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
 PLACES = ("about", "accuracy", "recall", "confusion", "gallery", "history", "message")
 BESIDE = "beside the notebook"  # for `keep`
-WIDE, WRAP = {"width": "98%"}, {"flex_flow": "row wrap"}
+WIDE, WRAP, WHOLE = {"width": "98%"}, {"flex_flow": "row wrap"}, {"flex": "0 0 auto"}
 FIT: dict[str, Any] = {"layout": {"width": "auto", "max_width": "100%"}, "style": {"description_width": "auto"}}
 _NUMBER = itertools.count(1)
 _log = logging.getLogger("zsc")
@@ -200,7 +200,8 @@ class PromptExplorer:
         self.boxes = {name: self.boxes.get(name) or self._box(text, name) for name, text in texts.items()}
         for name, text in texts.items():
             self._set(self.boxes[name], value=text)
-        self._column.children = [self._group(box, name) for name, box in self.boxes.items()]
+        pairs = [(box, self._notes[name]) for name, box in self.boxes.items()]
+        self._column.children = [self._w.VBox(pair, layout=WHOLE).add_class("zsc-class") for pair in pairs]
         self._set(self.which, options=[(printable(name), name) for name in self.boxes], value=next(iter(self.boxes)))
 
     def _set(self, widget: Any, **traits: Any) -> None:
@@ -340,16 +341,11 @@ class PromptExplorer:
             written = save_prompts(self.answer, self.file.value).resolve()
             self._put("message", html.message(f"written: {written}"))
 
-    def _group(self, box: Any, name: str) -> Any:
-        """Put what is said of a box under it."""
-        group = self._w.VBox([box, self._notes[name]], layout={"flex": "0 0 auto"})
-        return group.add_class("zsc-class") if name else group
-
     def _lay_out(self) -> Any:
         w, place = self._w, self._places
         self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
         change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
-        common = [self._group(self.templates, ""), w.HTML(str(html.hint())), self.pooling, change]
+        common = [self.templates, self._notes[""], w.HTML(str(html.hint())), self.pooling, change]
         left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
         lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
         column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}

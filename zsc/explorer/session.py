@@ -22,7 +22,7 @@ import pandas as pd
 from zsc.checks import as_list, from_json, short, to_json
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED, class_texts
-from zsc.embeddings import ImageEmbeddings, embed_texts
+from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
 from zsc.files import check_path, printable, write_whole
 from zsc.models import as_encoder
@@ -151,7 +151,6 @@ class ExplorerSession:
         self.first = as_prompts(prompts)
         self.class_names = list(self.first.class_names)
         self.model = as_encoder(model)
-        self._encoded: dict[str, np.ndarray] = {}
         self._tried: dict[ClassPrompts, Answer] = {}
         self._asked: dict[frozenset[int], tuple[np.ndarray, ImageEmbeddings, str]] = {}
         self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
@@ -178,8 +177,7 @@ class ExplorerSession:
         """
         begin = time.perf_counter()
         prompts = fill(texts, templates)
-        known = self._encode(prompts.prompts)
-        classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, text_embeddings=known)
+        classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, truncate=True)
         column = {self.labels[name]: k for k, name in enumerate(classifier.class_names) if name in self.labels}
         index, pictures, digest = self._pictures_of(frozenset(column))
         result = classifier.answer(pictures)
@@ -209,13 +207,6 @@ class ExplorerSession:
             raise ValueError(f"{short(new)} is the name of another class of the data set; choose another name.")
         if old in self.labels:
             self.labels[new] = self.labels[old]
-
-    def _encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed M texts as (M, D), cut where the model cannot read more; only those that are new are encoded."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._encoded]
-        if new:
-            self._encoded |= dict(zip(new, embed_texts(self.model, new, truncate=True), strict=True))
-        return np.stack([self._encoded[text] for text in texts])
 
     def remember(self, answer: Answer) -> None:
         """Write an answer into the history, once for the same prompts and pooling."""

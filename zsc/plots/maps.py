@@ -61,7 +61,7 @@ def similarity(
     row, column = np.argwhere(values == high)[0]
     most = "" if twice else f", the highest of {row_labels[row]} and {column_labels[column]}"
     note = "" if cells is not None else f"{size}; some of the names are shown"
-    return style.finish(ax, title, f"{size} from {low:.2f} to {high:.2f}{most}", note=note)
+    return style.finish(ax, title, "", f"{size} from {low:.2f} to {high:.2f}{most}", note=note)
 
 
 @style.styled
@@ -102,8 +102,7 @@ def confusion(
         colours |= {"label": "share of the true class", "framed": range(min(counts.shape))}
         ax = _heat(shares, table.index, table.columns, cells, ax, **colours)
         ax.set(xlabel="predicted class", ylabel="true class")
-    heading = style.heading(title, what, result, counts.sum())
-    return style.finish(ax, heading, sentence + ", ".join(worst), result, note)
+    return style.finish(ax, title, what, sentence + ", ".join(worst), result, note=note, n=counts.sum())
 
 
 def _pair_bars(pairs: pd.DataFrame, totals: dict[Any, Any], ax: Axes | None) -> Axes:
@@ -193,7 +192,7 @@ def embedding_map(
     note = "" if n <= MOST else f"{n} classes, of which the legend names {MOST}; some share a look"
     words = {"image": "pictures", "text": "texts"}
     what = ", ".join(f"{(kinds == kind).sum():,} {words[kind]}" for kind in sorted(set(kinds)))
-    return style.finish(ax, title, f"{what} of {n} classes in two dimensions", note=note)
+    return style.finish(ax, title, "", f"{what} of {n} classes in two dimensions", note=note)
 
 
 def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None:

@@ -86,7 +86,8 @@ def gallery(
     words = {"errors": f"{many} wrong of {n}", "correct": f"{many} right of {n}"}.get(only or "", f"{n} pictures")
     words += ", least sure first" if only == "unsure" else ""
     words += f"; the first {len(rows)} are shown" if len(rows) < many else ""
-    whose = style.heading(None, "", results).removeprefix(", ") or "pictures"
+    dataset, model = style.made_by(results)
+    whose = ", ".join([dataset] * bool(dataset) + [f"classified by {model}"] * bool(model)) or "pictures"
     title = title or f"{whose}: {words}"
     captions = [caption(row, names, prompt=prompts) for row in rows]
     figure = _grid([row["image"] for row in rows], captions, columns, title, results)
@@ -115,7 +116,7 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     ax.set(xlim=(0, 1.14), xlabel="probability, relative to these prompts", xticks=np.arange(6) / 5)
     note = "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}"
     likeliest = ", ".join(f"{name} {p:.2f}" for name, p in shown[:5])
-    return style.finish(ax, title, f"probabilities: {likeliest}", note=note)
+    return style.finish(ax, title, "", f"probabilities: {likeliest}", note=note)
 
 
 def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tuple[str, str]:
@@ -165,7 +166,7 @@ def _grid(
             ax.text(0.94, 0.93, mark, transform=ax.transAxes, **look)
     told = "; ".join(text.replace("\n", " ") for text, _ in captions[:MOST_TOLD])
     more = "" if len(captions) <= MOST_TOLD else f"; and {len(captions) - MOST_TOLD} more"
-    return style.finish(figure, title, told + more, result)
+    return style.finish(figure, title, "", told + more, result)
 
 
 def _show(ax: Axes, image: Any) -> None:

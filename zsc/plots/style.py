@@ -106,16 +106,17 @@ def made_by(result: Result) -> tuple[str, str]:
     return dataset, model
 
 
-def heading(title: str | None, what: str, result: Result, n: float | None = None) -> str:
-    """Return the given title; else what is drawn, of which data, by which model. Behind it stands n, once."""
-    dataset, model = made_by(result)
+def finish(
+    drawn: Drawn, title: str | None, what: str, said: str, result: Result | None = None, *, note: str = "", n: float = 0
+) -> Drawn:
+    """Set the title, in lines that fit the figure, under it what is left out; keep what `describe` says.
+
+    A title of None says what is drawn, of which data, by which model; n stands behind it, once.
+    """
+    dataset, model = ("", "") if result is None else made_by(result)
     if title is None:
         title = what + (f", {dataset}" if dataset else "") + (f", classified by {model}" if model else "")
-    return title if not (n and title) or "n =" in title else f"{title}, n\xa0=\xa0{n:,.0f}"
-
-
-def finish(drawn: Drawn, title: str, sentence: str, result: Result | None = None, note: str = "") -> Drawn:
-    """Set a title, broken into lines that fit the figure, under it what is left out; keep what `describe` says."""
+    title += f", n\xa0=\xa0{n:,.0f}" if n and title and "n =" not in title else ""
     lines = [text for text in (title, *note.split("\n")) if text]
     whole, alone = drawn.figure, [ax.get_label() for ax in drawn.figure.axes] in ([""], ["", "<colorbar>"])
     words = "\n".join(map(_one_line, lines)).replace("$", r"\$")
@@ -126,8 +127,7 @@ def finish(drawn: Drawn, title: str, sentence: str, result: Result | None = None
         room = 0.97 * (whole if alone else drawn).get_window_extent().width / written.get_window_extent().width
         width = max(24, int(room * max(map(len, words.split("\n")))))
         written.set_text("\n".join(wrap_evenly(line, width) for line in lines))
-    dataset, model = ("", "") if result is None else made_by(result)
-    said = f"{_plain(title)}: {_plain(sentence)}.".removeprefix(": ")
+    said = f"{_plain(title)}: {_plain(said)}.".removeprefix(": ")
     about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
     _ABOUT[drawn] = {key: text for key, text in about.items() if text}
     vars(drawn.figure)["_repr_mimebundle_"] = partial(_alternative, drawn.figure)  # where IPython asks for metadata

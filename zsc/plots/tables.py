@@ -71,8 +71,8 @@ def before_after(
     ax.figure.legend(handles=ax.lines[-2:], loc="outside lower center", ncols=2)
     what = f"{metric.capitalize()} of each class, {names[0]} and {names[1]}"
     note = "" if len(classes) == len(first) else f"the {len(classes)} of {len(first)} classes that change most"
-    n = None if support is None else support.sum()
-    return style.finish(ax, style.heading(title, what, after, n), "; ".join(said), after, note)
+    n = 0 if support is None else support.sum()
+    return style.finish(ax, title, what, "; ".join(said), after, note=note, n=n)
 
 
 def _p_value(before: Result, after: Result, metric: str, name: str) -> float | None:
@@ -124,6 +124,5 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
         style.share_axis(ax, "x", "accuracy, with its 95 % interval")
     note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
     best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
-    n = table["n"].max() if "n" in table else None
-    heading = style.heading(title, "Prompts in the order of their accuracy", table, n)
-    return style.finish(ax, heading, f"of {len(table)}, {best}", table, note)
+    what, n = "Prompts in the order of their accuracy", table["n"].max() if "n" in table else 0
+    return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note, n=n)
