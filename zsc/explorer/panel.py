@@ -81,13 +81,9 @@ class PromptExplorer:
         are given. By default, in a notebook, a file in its folder (named in the panel), whose tries a button brings
         back; None keeps nothing.
 
-    Attributes
-    ----------
-    session, answer, fault
-        What asks and remembers, with `session.history`, a table of what was tried; the newest `Answer`; and where what
-        is typed has none, the class at fault (None: no box in particular, "": the templates) with a sentence.
-    boxes, templates, pooling
-        The widgets to type into, `boxes` by class name.
+    `session.history` is a table of what was tried, `answer` the newest answer; `fault` says why what is typed has none:
+    the class at fault (None: no box in particular, "": the templates) and a sentence. `boxes` (by class name),
+    `templates` and `pooling` are what to type into.
     """
 
     def __init__(
@@ -118,15 +114,14 @@ class PromptExplorer:
         self._places = {name: self._w.HTML() for name in PLACES}
         self._notes = {"": self._w.HTML()}  # by class name, "" for the templates
         self._put("about", html.about(self.session))
-        self._make_widgets()
         self.own = OwnPicture(self._w)
-        self.widget = self._lay_out()
+        self._make_widgets()
         self._restore(self.answer)
         self.remember()
         self._on(self.pooling, self._on_typing)
         for widget in (self.true, self.said, self.order):
             self._on(widget, lambda: self._turn(-self._page))
-        self._on(self.back, self._on_back)
+        self._on(self.back, lambda: self._restore([self.answer, *self.session.tried][self.back.value]))
 
     @property
     def texts(self) -> dict[str, str]:
@@ -264,7 +259,7 @@ class PromptExplorer:
             return [*pool.map(self._uri_of, (card.index for card in cards))]
 
     def _make_widgets(self) -> None:
-        w = self._w
+        w, place = self._w, self._places
         kept = [] if self.session.tried or not self.keep else read_tries(self.keep, self.session.embeddings.dataset)
         self.templates = self._box("", "templates")
         self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
@@ -289,6 +284,19 @@ class PromptExplorer:
             self._button("rename", lambda: self.rename(self.which.value, self.name.value.strip())),
             self._button("leave out", lambda: self.leave_out(self.which.value)),
         ]
+        self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
+        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
+        common = [self.templates, self._notes[""], w.HTML(str(html.hint())), self.pooling, change]
+        left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
+        lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
+        column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
+        right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
+        top, tables = (w.HBox(pair, layout=WRAP) for pair in ([left, right], [place["recall"], place["confusion"]]))
+        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save], layout=WRAP)
+        prompts = w.VBox([top, tables, place["history"], exports, place["message"], self.code])
+        tabs = w.Tab(children=[prompts, self.own.widget], titles=["prompts", "your own picture"])
+        parts = [w.HTML(str(html.style(self._hidden))), place["about"], tabs]
+        self.widget = w.VBox(parts).add_class("zsc-panel")
 
     def _button(self, words: str, call: Callable[[], None]) -> Any:
         button = self._w.Button(description=words, layout={"width": "auto"})
@@ -326,10 +334,6 @@ class PromptExplorer:
         self._page += pages
         self._show_gallery()
 
-    def _on_back(self) -> None:
-        if self.back.value:
-            self._restore(self.session.tried[self.back.value - 1])
-
     def _bring_back(self) -> None:
         last = self.session.load(self.keep) if self.keep else None
         self.reload.layout.display = "none"
@@ -340,21 +344,6 @@ class PromptExplorer:
         if self.fault is None:
             written = save_prompts(self.answer, self.file.value).resolve()
             self._put("message", html.message(f"written: {written}"))
-
-    def _lay_out(self) -> Any:
-        w, place = self._w, self._places
-        self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
-        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
-        common = [self.templates, self._notes[""], w.HTML(str(html.hint())), self.pooling, change]
-        left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
-        lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
-        column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
-        right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
-        top, tables = (w.HBox(pair, layout=WRAP) for pair in ([left, right], [place["recall"], place["confusion"]]))
-        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save], layout=WRAP)
-        prompts = w.VBox([top, tables, place["history"], exports, place["message"], self.code])
-        tabs = w.Tab(children=[prompts, self.own.widget], titles=["prompts", "your own picture"])
-        return w.VBox([w.HTML(str(html.style(self._hidden))), place["about"], tabs]).add_class("zsc-panel")
 
     def _still(self) -> dict[str, str]:
         """Write down the newest answer as it stands, for where widgets do not live."""

@@ -41,11 +41,9 @@ _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
 
 
 class BoxError(ValueError):
-    """What is wrong with the text of one box: `box` is the name of its class, "" for the templates."""
+    """What is wrong with the text of one box."""
 
-    def __init__(self, box: str, message: str) -> None:
-        super().__init__(message)
-        self.box = box
+    box = ""  # the name of its class, "" for the templates
 
 
 @dataclass(frozen=True)
@@ -301,7 +299,9 @@ def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
             made[box] = [t.replace("{}", line) for line in from_lines(text) for t in chosen]
             ClassPrompts.from_texts({box: made[box]})
     except ValueError as error:
-        raise BoxError(box, str(error)) from error
+        fault = BoxError(str(error))
+        fault.box = box
+        raise fault from error
     return ClassPrompts.from_texts(made)
 
 
