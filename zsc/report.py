@@ -44,12 +44,8 @@ SHADES: dict[str, Any] = {"right": RIGHT, "wrong": WRONG, "most": 60}  # of a ce
 
 def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
     """Write an evaluation as an HTML page; see `html_report`."""
-    return write_whole(check_report_path(path), html_report(evaluation, title=title, max_images=max_images))
-
-
-def check_report_path(path: str | Path) -> Path:
-    """Refuse a path that no page can be written to, before the work that leads to the page."""
-    return check_path(path, SUFFIXES, "a page")
+    path = check_path(path, SUFFIXES, "a page")
+    return write_whole(path, html_report(evaluation, title=title, max_images=max_images))
 
 
 def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20) -> str:
@@ -121,19 +117,16 @@ def _uri(kind: str, write: Callable[[io.BytesIO], object]) -> str:
 
 def picture_uri(image: Any, size: int) -> str | None:
     """Make a small JPEG of a picture as a data URI; None where it cannot be opened."""
-    pixels = thumbnail(image, size)
-    if pixels is None:
+    if (pixels := thumbnail(image, size)) is None:
         return None
     return _uri("jpeg", lambda file: Image.fromarray(pixels).save(file, "JPEG", quality=82))
 
 
 def _shown(value: Any) -> Any:
     """Show a value on a page: three decimals, "-" for NaN; control characters, bytes that are no UTF-8 as escapes."""
-    if hasattr(value, "__html__"):  # what a macro made is markup already
-        return value
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.3f}"
-    return printable(value)
+    return value if hasattr(value, "__html__") else printable(value)  # what a macro made is markup already
 
 
 PAGES = Environment(

@@ -1,8 +1,8 @@
 """PromptExplorer: the session as an ipywidgets panel for JupyterLab 4 and Notebook 7.
 
-ipywidgets is imported when a panel is made. Answers come a moment after the last key; a try goes into the history, and
-into a file, when the reader has paused. What is shown and what can be pressed follows from the newest answer and from
-what is at fault, in `_show`. Without a browser the panel works as well: set a box, read `texts`.
+Answers come a moment after the last key; a try goes into the history, and into a file, when the reader has paused. What
+is shown and what can be pressed follows from the newest answer and from what is at fault, in `_show`. Without a browser
+the panel works as well: set a box, read `texts`.
 """
 
 from __future__ import annotations
@@ -65,21 +65,14 @@ html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module 
 class PromptExplorer:
     """Type prompts and see at once what they change on kept embeddings.
 
-    Parameters
-    ----------
-    embeddings
-        Of N pictures; with labels there is an accuracy, without there are the pictures a class gets.
-    model
-        The encoder that made them, or its name.
-    prompts
-        What the boxes begin with, as `ZeroShotClassifier` takes them; None: the tutorial's first prompts for this data
-        set, else "a photo of a {}" with the class names.
-    pooling
-        The rule to begin with; None takes that of the prompts, else "mean".
-    keep
-        A file for the tries; those that it holds are asked again, and the boxes begin with the last one unless prompts
-        are given. By default, in a notebook, a file in its folder (named in the panel), whose tries a button brings
-        back; None keeps nothing.
+    With labels there is an accuracy, without there are the pictures that a class gets. `model` is the encoder that made
+    the embeddings, or its name. `prompts` are what the boxes begin with, as `ZeroShotClassifier` takes them; None: the
+    tutorial's first prompts for this data set, else "a photo of a {}" with the class names. `pooling` is the rule to
+    begin with; None takes that of the prompts, else "mean".
+
+    `keep` is a file for the tries; those that it holds are asked again, and the boxes begin with the last one unless
+    prompts are given. By default, in a notebook, it is a file in its folder (named in the panel), whose tries a button
+    brings back; None keeps nothing.
 
     `session.history` is a table of what was tried, `answer` the newest answer; `fault` says why what is typed has none:
     the class at fault (None: no box in particular, "": the templates) and a sentence. `boxes` (by class name),

@@ -90,8 +90,7 @@ def coverage(
         said += f"; {words}"
     style.share_axis(ax, "x", "coverage: share of pictures answered", whole=True)
     style.share_axis(ax, "y", "accuracy on those answered" + (", with its 95 % interval" if counted else ""))
-    n = curve["n"].max() if counted else 0
-    return style.finish(ax, title, "Accuracy against coverage", said, result, n=n)
+    return style.finish(ax, title, "Accuracy against coverage", said, result, n=curve["n"].max() if counted else 0)
 
 
 @style.styled

@@ -44,11 +44,8 @@ def similarity(
     colours, to compare figures; None takes 0, or what is lower, and the highest. The title should name model and data.
     """
     values = np.asarray(values)
-    if values.shape != (len(row_labels), len(column_labels)):
-        raise ValueError(
-            f"values has shape {values.shape} for {len(row_labels)} row labels and {len(column_labels)} column "
-            "labels; pass one row per row label and one column per column label."
-        )
+    check_same_length(rows=values, row_labels=row_labels)
+    check_same_length(columns=values.T, column_labels=column_labels)
     twice = list(row_labels) == list(column_labels) and np.allclose(values, values.T, equal_nan=True)
     shown = np.where(np.tri(len(values)), values, np.nan) if twice else values
     low, high = np.nanmin(values), np.nanmax(values)
@@ -119,16 +116,13 @@ def _pair_bars(pairs: pd.DataFrame, totals: dict[Any, Any], ax: Axes | None) -> 
 
 
 def confused_pairs(result: Result) -> pd.DataFrame:
-    """Count which classes are taken for which: columns true, predicted, pictures; the most frequent pairs first.
-
-    With an `Evaluation` the work grows with its mistakes, with a confusion table with the square of the classes.
-    """
+    """Count which classes are taken for which: columns true, predicted, pictures; the most frequent pairs first."""
     if isinstance(result, pd.DataFrame):
         names, counts = result.index, result.to_numpy(copy=True)
         np.fill_diagonal(counts, 0)
         pairs = np.argwhere(counts)
         pictures = counts[tuple(pairs.T)]
-    else:
+    else:  # the work grows with the mistakes, not with the square of the classes
         names = pd.Index(result.class_names, dtype=object)
         mistakes = np.stack([result.y_true, result.y_pred], axis=1)[~result.right]
         pairs, pictures = np.unique(mistakes, axis=0, return_counts=True)
@@ -153,11 +147,10 @@ def embedding_map(
     there is no room are left out. The title should name model, data and method.
     """
     points = np.asarray(points)
+    if points.shape[1:] != (2,):
+        raise ValueError(f"points has shape {points.shape}; pass (N, 2): one row per point, two columns.")
     kinds = np.array(["image"] * len(points) if modality is None else list(modality))
-    if points.ndim != 2 or points.shape[1] != 2 or not len(points) == len(labels) == len(kinds):
-        raise ValueError(
-            f"points of shape {points.shape} for {len(labels)} labels and {len(kinds)} modalities; pass (N, 2) and N."
-        )
+    check_same_length(points=points, labels=labels, modality=kinds)
     if not set(kinds) <= {"image", "text"}:
         raise ValueError(f"modality must hold image or text; got {sorted(set(kinds))}.")
     codes, classes, n_classes = _codes(labels, class_names)

@@ -34,12 +34,11 @@ def before_after(
     """
     check_choice(metric, ("recall", "precision", "f1"), "metric")
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
-    if set(first.index) != set(second.index):
+    check_unique(list(first.index), "before")
+    if len(first) != len(second) or set(first.index) != set(second.index):
         raise ValueError(
             f"before has the classes {short(list(first.index))}, after {short(list(second.index))}; compare the same."
         )
-    check_unique(list(first.index), "before")
-    check_unique(list(second.index), "after")
     change = (second[first.index] - first).abs().to_numpy()
     shown = np.sort(np.argsort(-change, kind="stable")[:MOST])  # in the order of the table
     classes = list(first.index[shown])
