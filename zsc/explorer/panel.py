@@ -233,8 +233,9 @@ class PromptExplorer:
 
     def _show_place(self) -> None:
         """Say in the list of tries which one is looked at."""
-        place = 0 if self.fault else self.session.place_of(self.answer)
         tries = [(f"try {k}: {one.in_short}", k) for k, one in enumerate(self.session.tried, 1)]
+        places = {one.prompts: k for k, one in enumerate(self.session.tried, 1)}
+        place = 0 if self.fault else places.get(self.answer.prompts, 0)
         self._set(self.back, options=[("what is typed", 0), *tries], value=place)
 
     def _show_gallery(self) -> None:

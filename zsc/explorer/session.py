@@ -40,12 +40,6 @@ _ARTICLES = re.compile(r"\b(an?|the)\s+(an?|the)\b", re.IGNORECASE)  # of a temp
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
 
 
-class BoxError(ValueError):
-    """What is wrong with the text of one box."""
-
-    box = ""  # the name of its class, "" for the templates
-
-
 @dataclass(frozen=True)
 class Card:
     """One picture of an answer's gallery, with its place in the embeddings and its source."""
@@ -114,8 +108,7 @@ class Answer:
         chosen = (found.y_true == true) | (true == ANY)
         chosen &= (found.y_pred != found.y_true) if said == WRONG_CLASS else (found.y_pred == said) | (said == ANY)
         rows = np.flatnonzero(chosen)
-        kept: list[int] = rows[np.argsort(top[rows] if unsure else -top[rows], kind="stable")].tolist()
-        return kept
+        return [int(i) for i in rows[np.argsort(top[rows] if unsure else -top[rows], kind="stable")]]
 
     def show(self, rows: Sequence[int]) -> list[Card]:
         """Make a card of each of some pictures."""
@@ -210,10 +203,6 @@ class ExplorerSession:
         """Write an answer into the history, once for the same prompts and pooling."""
         self._tried.setdefault(answer.prompts, answer)
 
-    def place_of(self, answer: Answer) -> int:
-        """Say which try an answer is, counted from 1; 0 if it is not in the history."""
-        return {prompts: k for k, prompts in enumerate(self._tried, 1)}.get(answer.prompts, 0)
-
     @property
     def tried(self) -> list[Answer]:
         """The answers in the history, oldest first."""
@@ -291,7 +280,7 @@ def _no_tries(path: str | Path) -> str:
 
 
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
-    """Turn boxes into prompts: lines as they are, or every line in every template; `BoxError` names a box at fault."""
+    """Turn boxes into prompts: lines as they are, or every line in every template; a ValueError's `box` is at fault."""
     chosen, made, box = from_lines(templates) or ["{}"], {}, ""
     try:
         ClassPrompts.from_names(["a"], chosen)  # refuses a template without {}
@@ -299,9 +288,8 @@ def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
             made[box] = [t.replace("{}", line) for line in from_lines(text) for t in chosen]
             ClassPrompts.from_texts({box: made[box]})
     except ValueError as error:
-        fault = BoxError(str(error))
-        fault.box = box
-        raise fault from error
+        error.box = box  # type: ignore[attr-defined]
+        raise
     return ClassPrompts.from_texts(made)
 
 
@@ -338,7 +326,7 @@ def as_code(answer: Answer) -> str:
     """
     found, clf = answer.evaluation, answer.classifier
     about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {answer.in_short}" if found else ""
-    lines = [f"    {_literal(name)}: {_literal(texts)},\n" for name, texts in answer.prompts.texts.items()]
+    lines = [f"    {_literal(n)}: [{', '.join(map(_literal, texts))}],\n" for n, texts in answer.prompts.texts.items()]
     cut = ", truncate=True" if (clf.advice["warning"] == "too long").any() else ""
     head = "import zsc\n\n" + (f"# {printable(about)}\n" if about else "")
     prompts = f"prompts = zsc.ClassPrompts.from_texts({{\n{''.join(lines)}}})\n"
@@ -346,12 +334,10 @@ def as_code(answer: Answer) -> str:
     return f"{head}{prompts}clf = zsc.ZeroShotClassifier(prompts, {options})\n"
 
 
-def _literal(value: str | Sequence[str]) -> str:
-    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
-    if isinstance(value, str):
-        written = repr(str(value))
-        return written if '"' in written else f'"{written[1:-1]}"'
-    return f"[{', '.join(_literal(text) for text in value)}]"
+def _literal(text: str) -> str:
+    """Write a text as Python reads it back; those of other libraries become plain ones."""
+    written = repr(str(text))
+    return written if '"' in written else f'"{written[1:-1]}"'
 
 
 def save_prompts(answer: Answer, path: str | Path) -> Path:

@@ -101,18 +101,14 @@ def made_by(result: Result) -> tuple[str, str]:
     """Return data and model of an `Evaluation`, or of a table with the columns dataset and model; "" if not known."""
     if not isinstance(result, pd.DataFrame):
         return result.made_by.dataset or "", result.made_by.model or ""
-    names = (result[key].dropna().unique() if key in result else () for key in ("dataset", "model"))
-    dataset, model = (" and ".join(map(str, found)) for found in names)
-    return dataset, model
+    found = [result[key].dropna().unique() if key in result else () for key in ("dataset", "model")]
+    return " and ".join(map(str, found[0])), " and ".join(map(str, found[1]))
 
 
 def finish(
     drawn: Drawn, title: str | None, what: str, said: str, result: Result | None = None, *, note: str = "", n: float = 0
 ) -> Drawn:
-    """Set the title, in lines that fit the figure, under it what is left out; keep what `describe` says.
-
-    A title of None says what is drawn, of which data, by which model; n stands behind it, once.
-    """
+    """Set the title (None: what is drawn, of which data, by which model), n behind it; keep what `describe` says."""
     dataset, model = ("", "") if result is None else made_by(result)
     if title is None:
         title = what + (f", {dataset}" if dataset else "") + (f", classified by {model}" if model else "")
