@@ -64,7 +64,7 @@ class Answer:
     texts: Mapping[str, str]  # the boxes as they were typed
     templates: str
 
-    @property
+    @cached_property
     def prompts(self) -> ClassPrompts:
         """The prompts, with their pooling rule."""
         return replace(self.classifier.prompts, pooling=self.classifier.pooling)
