@@ -51,7 +51,8 @@ def explorer(embeddings, colours):
 
 
 def text(markup):
-    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", markup))).strip()
+    inline = re.sub("</?bdi>", "", markup)
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", inline))).strip()
 
 
 class TestSession:
@@ -830,6 +831,20 @@ class TestNames:
         for page in (explorer.texts["recall"], explorer._still()["text/html"], explorer.texts["gallery"]):
             assert re.search(r'dir="auto"[^<]*(<[^>]*>[^<]*)*חתול', page)
         assert "unicode-bidi: plaintext" in html.style("x")
+
+    def test_names_from_right_to_left_keep_their_side_of_an_arrow(self, embeddings, colours):
+        names = ["חתול", "ירוק", "כחול"]
+        prompts = dict(zip(names, ["red", "green", "blue"], strict=True))
+        explorer = PromptExplorer(replace(embeddings, class_names=names), colours, prompts)
+        pair = "<bdi>כחול</bdi> → <bdi>חתול</bdi>"
+        pages = [
+            explorer.texts["gallery"],
+            html.pairs(explorer.answer.evaluation, True),
+            explorer._still()["text/html"],
+        ]
+        assert [page.count(pair) for page in pages] == [1, 1, 2]
+        explorer.true.value, explorer.said.value = 2, 0
+        assert "of <bdi>כחול</bdi> said to be <bdi>חתול</bdi>" in explorer.texts["gallery"]
 
     def test_contrast(self):
         def light(colour):

@@ -238,6 +238,12 @@ def test_the_smalls():
     assert {a["href"] for a in page.all("a")} >= {"#numbers", "#classes", "#confusion", "#mistakes", "#details"}
 
 
+def test_names_from_right_to_left_keep_their_side_of_the_arrow():
+    """Without isolation a browser would swap two Hebrew names around an arrow, and the mistake would read backwards."""
+    source = html_report(evaluate([0, 1], [[0.2, 0.8], [0.1, 0.9]], ["חתול", "כלב"]))
+    assert "wrong: <bdi>חתול</bdi> → <bdi>כלב</bdi>" in source
+
+
 def test_letters_that_no_figure_has():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
