@@ -822,6 +822,7 @@ class TestNames:
         assert any(row.startswith("blue → red 1") for row in words) and any("0.750 of 4" in row for row in words)
         shown = stripped(explorer._still()["text/html"])
         assert "95 % interval 0.646 to 0.985" in text(shown) and "tried so far: 2" in text(shown)
+        assert shown.count('"white-space:nowrap"') == 3 + 1 + 2  # bars, cards, tries: no number over two lines
         assert shown.count("height:11px; background:#0072B2") == 3 and "<button" not in shown and "<style" not in shown
 
     def test_texts_of_any_direction(self, embeddings, colours):
@@ -1040,4 +1041,14 @@ def test_a_page_in_a_browser(embeddings, colours, tmp_path):
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
         tree = page.locator("body").aria_snapshot()
         assert re.findall(r"- (?:textbox|combobox|button|img|table|tab|rowheader)\b(?! [\"'])", tree) == []
+        broken = page.locator("td").evaluate_all(  # at 350 pixels: each number with its interval in one line
+            """cells => cells.filter(cell => {
+                const range = document.createRange(); range.selectNodeContents(cell);
+                const lines = new Set([...range.getClientRects()].map(r => r.top)).size;
+                return lines > 1 && /^(p = |[-.0-9]+ (of|to) )/.test(cell.innerText);
+            }).length"""
+        )
+        assert broken == 0
+        page.emulate_media(forced_colors="active")
+        assert page.locator(".zsc-copy").evaluate("b => getComputedStyle(b).borderTopStyle") == "solid"
         assert 'img "blue, taken for red"' in tree and 'table "prompts, pooling mean"' in tree
