@@ -751,7 +751,7 @@ class TestManyAndLong:
         (row,) = several.loc[["seven"]].itertuples()
         assert row.difference_low > 0 and row.p_value < 0.05 < row.p_adjusted
         said = words(plots.ranking(several).texts)
-        assert said[0].endswith("not told apart after Holm's correction") and said[2].endswith("0.037) not told apart")
+        assert said[0].endswith("not told apart\nafter Holm's correction") and said[2].endswith("0.037) not told apart")
         assert words(plots.ranking(compare_right({"bare": base, "six": six})).texts)[0].endswith("better")
 
     def test_a_change_of_one_picture_is_not_called_better(self):

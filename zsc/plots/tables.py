@@ -110,7 +110,7 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
             told = row["p_adjusted"] < ALPHA if "p_adjusted" in row else apart
             verdict = "not told apart" if not told else "better" if middle > 0 else "worse"
             words = f"{row['accuracy']:.3f}, {middle:+.3f} ({low:+.3f} to {high:+.3f}) {verdict}"
-            words += " after Holm's correction" if apart and not told else ""  # by its own test it would be
+            words += "\nafter Holm's correction" if apart and not told else ""  # by its own test it would be
         mark, colour = _LOOKS[verdict]
         ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt=mark, color=colour, markersize=7)
         style.write_beside(ax, place, words)
