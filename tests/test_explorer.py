@@ -51,7 +51,8 @@ def explorer(embeddings, colours):
 
 
 def text(markup):
-    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", markup))).strip()
+    inline = re.sub("</?bdi>", "", markup)
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", inline))).strip()
 
 
 class TestSession:
@@ -231,10 +232,11 @@ class TestCopies:
         other = copied(session)
         assert len(other.tried) == 1 and other.ask(*other.start).evaluation.accuracy == answer.evaluation.accuracy
 
-    def test_a_copy_forgets_nothing_and_shares_nothing(self, session, colours):
+    def test_a_copy_shares_nothing(self, session, colours):
         texts, templates = session.start
         session.ask(texts, templates)
         other = copy.deepcopy(session)
+        other.ask(texts, templates)
         other.model.texts_seen.clear()
         other.ask({**texts, "red": "red ball"}, templates)
         assert other.model.texts_seen == ["a photo of a red ball"]
@@ -285,7 +287,7 @@ class TestExport:
         assert back.texts == answer.prompts.texts and back.pooling == "sum"
         wrong = {
             "mine.yaml": "is there already",
-            "mine.txt": "end the file's name with .yaml",
+            "mine.txt": "end it with .yaml",
             "no/a.yaml": "no folder",
         }
         for name, reason in wrong.items():
@@ -388,7 +390,7 @@ class TestPanel:
         prompts = {names[0]: "red", names[1]: "green", names[2]: "blue"}
         explorer = PromptExplorer(replace(embeddings, class_names=names, dataset="<i>"), colours, prompts)
         explorer.boxes[names[0]].value = "not <script> red"
-        page = explorer._repr_mimebundle_()["text/html"]
+        page = explorer._still()["text/html"]
         assert "<b>red" not in page and "<script" not in page and "<i>" not in page
         assert "&lt;b&gt;red&lt;/b&gt;" in page
         assert "<script" not in explorer.copy.value + explorer.texts[f"notes of {names[0]}"]
@@ -397,7 +399,7 @@ class TestPanel:
         names = ["caf\udce9", "nul\x00", "turn\u202e"]
         prompts = dict(zip(names, ["red", "green", "not blue \x07"], strict=True))
         explorer = PromptExplorer(replace(embeddings, class_names=names, dataset="d\udce9"), colours, prompts)
-        page = explorer._repr_mimebundle_()["text/html"] + explorer.copy.value + explorer.code.value
+        page = explorer._still()["text/html"] + explorer.copy.value + explorer.code.value
         page += "".join(explorer.texts.values()) + "".join(box.value for box in explorer.boxes.values())
         assert page.encode() and "caf\\xe9" in page and "\x00" not in page and "\u202e" not in page
 
@@ -411,11 +413,15 @@ class TestPanel:
         assert "most frequent confusions" in shown and "class 3 → class 0 3" in text(shown)
         assert shown.count("<td") < 50 and answer.counts.sum() == 12 and len(answer.counts) == 200
 
-    def test_it_shows_as_a_widget_and_as_a_page(self, explorer):
-        bundle = explorer._repr_mimebundle_()
-        assert "application/vnd.jupyter.widget-view+json" in bundle
-        assert bundle["text/plain"].startswith("PromptExplorer(colours test, colours: accuracy 0.917 (11 of 12)")
-        assert "tried so far: 1" in bundle["text/html"]
+    def test_it_shows_as_a_widget_and_as_a_page(self, explorer, monkeypatch):
+        shown = []
+        monkeypatch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
+        explorer._ipython_display_()
+        (live, _), (still, options) = shown
+        assert "application/vnd.jupyter.widget-view+json" in live and options == {"raw": True, "display_id": True}
+        for bundle in (live, still):
+            assert bundle["text/plain"].startswith("PromptExplorer(colours test, colours: accuracy 0.917 (11 of 12)")
+        assert "tried so far: 1" in still["text/html"]
 
     def test_it_waits_until_the_reader_pauses(self, explorer, monkeypatch):
         monkeypatch.setattr("zsc.explorer.panel.ANSWER_AFTER", 0.05)
@@ -816,6 +822,7 @@ class TestNames:
         assert any(row.startswith("blue → red 1") for row in words) and any("0.750 of 4" in row for row in words)
         shown = stripped(explorer._still()["text/html"])
         assert "95 % interval 0.646 to 0.985" in text(shown) and "tried so far: 2" in text(shown)
+        assert shown.count('"white-space:nowrap"') == 3 + 1 + 2  # bars, cards, tries: no number over two lines
         assert shown.count("height:11px; background:#0072B2") == 3 and "<button" not in shown and "<style" not in shown
 
     def test_texts_of_any_direction(self, embeddings, colours):
@@ -825,6 +832,20 @@ class TestNames:
         for page in (explorer.texts["recall"], explorer._still()["text/html"], explorer.texts["gallery"]):
             assert re.search(r'dir="auto"[^<]*(<[^>]*>[^<]*)*חתול', page)
         assert "unicode-bidi: plaintext" in html.style("x")
+
+    def test_names_from_right_to_left_keep_their_side_of_an_arrow(self, embeddings, colours):
+        names = ["חתול", "ירוק", "כחול"]
+        prompts = dict(zip(names, ["red", "green", "blue"], strict=True))
+        explorer = PromptExplorer(replace(embeddings, class_names=names), colours, prompts)
+        pair = "<bdi>כחול</bdi> → <bdi>חתול</bdi>"
+        pages = [
+            explorer.texts["gallery"],
+            html.pairs(explorer.answer.evaluation, True),
+            explorer._still()["text/html"],
+        ]
+        assert [page.count(pair) for page in pages] == [1, 1, 2]
+        explorer.true.value, explorer.said.value = 2, 0
+        assert "of <bdi>כחול</bdi> said to be <bdi>חתול</bdi>" in explorer.texts["gallery"]
 
     def test_contrast(self):
         def light(colour):
@@ -1020,4 +1041,14 @@ def test_a_page_in_a_browser(embeddings, colours, tmp_path):
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
         tree = page.locator("body").aria_snapshot()
         assert re.findall(r"- (?:textbox|combobox|button|img|table|tab|rowheader)\b(?! [\"'])", tree) == []
+        broken = page.locator("td").evaluate_all(  # at 350 pixels: each number with its interval in one line
+            """cells => cells.filter(cell => {
+                const range = document.createRange(); range.selectNodeContents(cell);
+                const lines = new Set([...range.getClientRects()].map(r => r.top)).size;
+                return lines > 1 && /^(p = |[-.0-9]+ (of|to) )/.test(cell.innerText);
+            }).length"""
+        )
+        assert broken == 0
+        page.emulate_media(forced_colors="active")
+        assert page.locator(".zsc-copy").evaluate("b => getComputedStyle(b).borderTopStyle") == "solid"
         assert 'img "blue, taken for red"' in tree and 'table "prompts, pooling mean"' in tree

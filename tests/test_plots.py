@@ -107,8 +107,8 @@ def test_gallery_of_a_table(evaluation, results):
 
 def test_prediction_bars():
     ax = plots.prediction(np.zeros((8, 8, 3), np.uint8), {"a cat": 0.25, "a dog": 0.75}, title="conse")
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["a cat", "a dog"]  # drawn upwards: the likeliest on top
-    assert [b.get_width() for b in ax.patches] == [0.25, 0.75]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a dog", "a cat"]  # the likeliest on top
+    assert [b.get_width() for b in ax.patches] == [0.75, 0.25] and ax.yaxis_inverted()
     assert {t.get_text() for t in ax.texts} == {"0.25", "0.75"}
     assert ax.get_title() == "conse" and "relative to these prompts" in ax.get_xlabel()
 
@@ -130,7 +130,7 @@ def test_no_character_is_a_formula(results):
 def test_sizes_and_paths_that_make_no_sense(results, tmp_path):
     with pytest.raises(ValueError, match="columns=0"):
         plots.gallery(results, columns=0)
-    wrong = {"noext": "no name for a picture", "": "no name for", "no/folder/a.png": "is missing or cannot"}
+    wrong = {"noext": "no name for a picture", "": "no name for", "no/folder/a.png": "there is no folder"}
     for name, reason in wrong.items():
         with pytest.raises(ValueError, match=reason):
             plots.check_picture_path(tmp_path / name)
@@ -214,7 +214,7 @@ class TestPictures:
     def test_classes_that_look_alike_have_a_bar_each(self):
         scores = {"cat": 0.5, "cat ": 0.3, " cat": 0.1, "cat\n": 0.06, "ca\u200bt": 0.04}
         ax = plots.prediction(np.zeros((8, 8, 3), np.uint8), scores)
-        assert [round(b.get_width(), 2) for b in ax.patches] == [0.04, 0.06, 0.1, 0.3, 0.5]
+        assert [round(b.get_width(), 2) for b in ax.patches] == [0.5, 0.3, 0.1, 0.06, 0.04]
         assert [round(b.get_y() + b.get_height() / 2) for b in ax.patches] == list(range(5))
         assert len(ax.get_yticklabels()) == 5
 
@@ -312,7 +312,7 @@ class TestMaps:
         assert len(looks) == 10
 
     def test_embedding_map_refuses_what_does_not_fit(self):
-        with pytest.raises(ValueError, match=r"points of shape \(3, 2\) for 2 labels"):
+        with pytest.raises(ValueError, match="points holds 3 and labels holds 2; both must hold the same number"):
             plots.embedding_map(np.zeros((3, 2)), [0, 1])
         with pytest.raises(ValueError, match="modality must hold image or text"):
             plots.embedding_map(np.zeros((1, 2)), [0], modality=["sound"])
@@ -331,7 +331,7 @@ class TestComparisons:
         before = pd.DataFrame({"recall": np.full(k, 0.5), "precision": np.full(k, 1.0)}, index=names)
         after = before.assign(recall=[0.9, 0.44, *[0.5] * (k - 2)]).iloc[::-1]
         ax = plots.before_after(before, after, names=("prompts A", "prompts B"))
-        assert words(ax.texts) == ["+0.40 better", "-0.06 worse", *["no change"] * (k - 2)]
+        assert words(ax.texts) == ["+0.40 higher", "-0.06 lower", *["no change"] * (k - 2)]
         assert [w.replace("\n", " ") for w in words(ax.get_yticklabels())] == names
         assert ax.get_title() == "Recall of each class, prompts A and prompts B" and ax.get_xlabel() == "recall"
         assert words(ax.figure.legends[0].get_texts()) == ["prompts A", "prompts B"]
@@ -546,7 +546,7 @@ def test_labels_of_a_map_are_taken_by_position():
             plots.embedding_map(points, wrong, class_names=["cat", "dog"])
     ax = plots.embedding_map(points, [0, 1, -1], class_names=["no label", "dog"])
     assert words(ax.get_legend().get_texts()) == ["no label", "dog", "no label"]
-    with pytest.raises(ValueError, match=r"values has shape \(2, 3\) for 3 row labels and 2 column labels"):
+    with pytest.raises(ValueError, match="rows holds 2 and row_labels holds 3; both must hold the same number"):
         plots.similarity(np.zeros((2, 3)), list("abc"), list("de"))
     with pytest.raises(ValueError, match="before holds 'a' more than once"):
         plots.before_after(*[pd.DataFrame({"recall": [0.1, 0.2]}, index=["a", "a"])] * 2)
@@ -744,6 +744,16 @@ class TestManyAndLong:
         accuracies = plots.ranking(table[["accuracy", "low", "high"]])
         assert words(accuracies.texts)[0].startswith(f"{best['accuracy']:.3f} (")
 
+    def test_a_correction_that_overrules_an_interval_is_named(self):
+        base = np.arange(100) < 80
+        six, seven = (base | (np.arange(100) >= 100 - more) for more in (6, 7))
+        several = compare_right({"bare": base, "seven": seven, "same": base, "too": base, "also": base})
+        (row,) = several.loc[["seven"]].itertuples()
+        assert row.difference_low > 0 and row.p_value < 0.05 < row.p_adjusted
+        said = words(plots.ranking(several).texts)
+        assert said[0].endswith("not told apart\nafter Holm's correction") and said[2].endswith("0.037) not told apart")
+        assert words(plots.ranking(compare_right({"bare": base, "six": six})).texts)[0].endswith("better")
+
     def test_a_change_of_one_picture_is_not_called_better(self):
         y, names = np.repeat([0, 1], 50), ["cat", "dog"]
         first, second = np.full((100, 2), 0.5), np.full((100, 2), 0.5)
@@ -751,10 +761,34 @@ class TestManyAndLong:
         second[:, 0] = np.r_[np.full(50, 0.9), np.full(50, 0.1)]
         before, after = (zsc.evaluation.evaluate(y, np.c_[p[:, 0], 1 - p[:, 0]], names) for p in (first, second))
         ax = plots.before_after(before, after)
-        assert words(ax.texts) == ["+0.02 better, 1 of 50, not told apart", "+1.00 better, 50 of 50"]
+        assert words(ax.texts) == ["+0.02, 1 of 50, not told apart", "+1.00 better, 50 of 50"]
         assert [to_hex(t.get_color()).upper() for t in ax.texts] == [plots.NEUTRAL, plots.RIGHT]
-        assert words(plots.before_after(before.report, after.report).texts)[0] == "+0.02 better, 1 of 50"
-        assert words(plots.before_after(before, after, metric="precision").texts)[1].startswith("+")
+        assert words(plots.before_after(before.report, after.report).texts)[0] == "+0.02 higher, 1 of 50"
+
+    def test_a_precision_is_called_better_only_where_a_test_tells(self):
+        y, names = np.repeat([0, 1], 50), ["cat", "dog"]
+
+        def said(*answers, metric="precision"):
+            """Words of each class, for which of the hundred pictures are called dogs before and after."""
+            found = (
+                zsc.evaluation.evaluate(y, np.eye(2)[np.isin(range(100), dogs).astype(int)], names) for dogs in answers
+            )
+            return words(plots.before_after(*found, metric=metric).texts)
+
+        most, all_but_one = [*range(10), *range(50, 100)], [*range(9), *range(50, 100)]
+        assert all(line.endswith("not told apart") or line == "no change" for line in said(most, all_but_one))
+        assert said([*range(40), *range(50, 100)], range(50, 100))[1] == "+0.44 better"
+        assert said(range(50, 100), [*range(40), *range(50, 100)])[1] == "-0.44 worse"
+        assert said(most, range(50, 100), metric="f1")[1].endswith("higher")  # nothing is tested
+
+    def test_a_title_that_fits_the_figure_stands_in_one_line(self):
+        title = "Prompts in the order of their accuracy, drawn-animals test, classified by the model toy"
+        table = pd.DataFrame({"accuracy": [0.5, 0.9], "low": [0.4, 0.85], "high": [0.6, 0.95]}, index=["bare", LONG[1]])
+        for given, lines in ((title, 1), (f"{title}, which goes on", 2), (title * 3, 4)):
+            ax = plots.ranking(table, title=given)
+            ax.figure.canvas.draw()
+            box = ax.title.get_window_extent()
+            assert box.x0 > 0 and box.x1 < ax.figure.bbox.width and ax.get_title().count("\n") + 1 <= lines, given
 
     def test_titles_break_at_words_and_evenly(self):
         ax = plots.embedding_map(
@@ -775,7 +809,7 @@ class TestManyAndLong:
 
     def test_little_is_not_nothing(self):
         ax = plots.prediction(PIXELS, {"a": 0.996, "b": 0.0039, "c": 0.0})
-        assert words(ax.texts) == ["0.00", "< 0.01", "1.00"]
+        assert words(ax.texts) == ["1.00", "< 0.01", "0.00"]
 
 
 class TestPicturesInWords:

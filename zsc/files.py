@@ -16,7 +16,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -212,6 +212,18 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
 def expanded(path: str | Path) -> Path:
     """Put the home directory in place of `~`; without one the path stays as it is, that of a file that is not there."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  (pathlib's raises)
+
+
+def check_path(path: str | Path, endings: Sequence[str], what: str) -> Path:
+    """Refuse a path that no such file can be written to, before the work that leads to the file."""
+    path = expanded(path)
+    if path.is_dir() or path.suffix.lower() not in endings:
+        possible = f"{', '.join(endings[:-1])} or {endings[-1]}"
+        raise ValueError(f"{printable(path)}: no name for {what}; end it with {possible}.")
+    if not os.access(path.parent, os.W_OK):
+        words = f"there is no folder {printable(path.parent)} that takes new files; make it, or choose another."
+        raise ValueError(f"{printable(path)}: {words}")
+    return path
 
 
 def printable(text: object) -> str:

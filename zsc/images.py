@@ -113,6 +113,12 @@ def describe(source: ImageSource) -> str:
     return as_utf8(str(getattr(source, "name", f"a {type(source).__name__}")))
 
 
+def name_of(source: Any, number: int) -> str:
+    """Name a picture by its path or URL, or as "picture 17" where it lies in memory."""
+    file = source if isinstance(source, (str, os.PathLike)) else getattr(source, "filename", "")
+    return describe(file) if file else f"picture {number}"
+
+
 def is_url(source: ImageSource) -> bool:
     """Tell whether a picture source is an http(s) URL."""
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))

@@ -9,7 +9,8 @@ import base64
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, cast
 
@@ -17,15 +18,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
 from zsc import plots
 from zsc.checks import check_count
-from zsc.evaluation import Evaluation, Provenance, environment
-from zsc.files import printable, write_whole
-from zsc.images import describe, is_url, thumbnail
+from zsc.evaluation import Evaluation, environment
+from zsc.files import check_path, printable, write_whole
+from zsc.images import is_url, name_of, thumbnail
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
 from zsc.statistics import next_right
@@ -43,21 +43,9 @@ SHADES: dict[str, Any] = {"right": RIGHT, "wrong": WRONG, "most": 60}  # of a ce
 
 
 def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
-    """Write an evaluation as an HTML page; see `html_report`.
-
-    Raises ValueError if the name does not end in .html, its folder is missing, or a picture has no label.
-    """
-    return write_whole(check_report_path(path), html_report(evaluation, title=title, max_images=max_images))
-
-
-def check_report_path(path: str | Path) -> Path:
-    """Refuse a path that no page can be written to, before the work that leads to the page."""
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES or path.is_dir():
-        raise ValueError(f"{printable(path)}: not the name of a page; end it with {' or '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
-    return path
+    """Write an evaluation as an HTML page; see `html_report`."""
+    path = check_path(path, SUFFIXES, "a page")
+    return write_whole(path, html_report(evaluation, title=title, max_images=max_images))
 
 
 def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20) -> str:
@@ -68,48 +56,37 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
     """
     made_by = evaluation.made_by
     pairs, groups = _mistakes(evaluation, check_count(max_images, "max_images"))
-    cards = [card for group in groups.values() for card in group]
     return PAGES.get_template("report.html.j2").render(
         {"LISTED": LISTED, "PIXELS": PIXELS, "TONES": TONES, "SHADES": SHADES},
         evaluation=evaluation,
         title=title or f"{made_by.dataset or 'pictures'}, classified by {made_by.model or 'a model'}",
-        hundred=_hundred,
         following=next_right(evaluation.correct, evaluation.n),
-        classes=evaluation.by_class,
         pairs=pairs,
         groups=groups,
-        cards=cards,
-        missing=sum(card["uri"] is None for card in cards) if evaluation.images is not None else 0,
+        cards=[card for group in groups.values() for card in group],
         curves=list(_curves(evaluation)),
         templates=_templates(made_by.prompts),
-        origin=list(_origin(made_by)),
+        versions=made_by.versions or environment()["versions"],
     )
 
 
-def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[tuple[str, str], list[dict[str, Any]]]]:
+def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[Any, list[dict[Any, Any]]]]:
     """List which classes are taken for which, the most frequent first; and under (true, predicted) what is shown."""
-    pairs, counts, errors = confused_pairs(evaluation), evaluation.by_class["n"].to_dict(), evaluation.errors
+    pairs, errors, images = confused_pairs(evaluation), evaluation.errors, evaluation.images
+    counts = evaluation.by_class["n"].to_dict()  # in Python: pandas looks up no name that is not UTF-8
     pairs["share"] = [row.pictures / counts[row.true] for row in pairs.itertuples()]
     places = {pair: place for place, pair in enumerate(zip(pairs["true"], pairs["predicted"], strict=True))}
     errors["place"] = [places[pair] for pair in zip(errors["true"], errors["predicted"], strict=True)]
     errors["turn"] = errors.groupby("place").cumcount()  # every confusion has its turn before one has its second
     shown = errors.sort_values(["turn", "place"], kind="stable").head(most).sort_values(["place", "turn"])
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    groups: dict[Any, list[dict[Any, Any]]] = {}
     for row in shown.to_dict("records"):
-        image = None if evaluation.images is None else evaluation.images[row["index"]]
-        is_named = isinstance(image, (str, PurePath)) or bool(getattr(image, "filename", ""))
-        name = _file_name(image) if is_named else f"picture {row['index']}"
+        image = None if images is None else images[row["index"]]
+        name = name_of(image, row["index"])
+        name = PurePath(re.split("[?#]", name)[0] if is_url(name) else name).name or name  # the page may go elsewhere
         card = row | {"name": name, "uri": None if image is None else picture_uri(image, PIXELS)}
         groups.setdefault((row["true"], row["predicted"]), []).append(card)
     return pairs, groups
-
-
-def _hundred(correct: int, n: int) -> str:
-    """Say a share as so many of 100, never as all or none where some are missing."""
-    of = round(100 * correct / n)
-    if of == 100 and correct < n:
-        return "more than 99 of 100"
-    return "less than 1 of 100" if of == 0 and correct else f"{of} of 100"
 
 
 def _templates(prompts: Mapping[str, Sequence[str]]) -> Sequence[str]:
@@ -118,69 +95,38 @@ def _templates(prompts: Mapping[str, Sequence[str]]) -> Sequence[str]:
     return forms.pop() if len(forms) == 1 else ()
 
 
-def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
-    """Draw how sure and how often right: name, picture, what it shows in words, and its numbers."""
+def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Draw how sure and how often right: name, picture, and the numbers that are told."""
     bins = evaluation.reliability.query("n > 0")[["confidence", "accuracy", "n"]]
-    text = "; ".join(f"{row.accuracy:.3f} of {row.n} at {row.confidence:.3f}" for row in bins.itertuples())
-    yield "Reliability", data_uri(plots.reliability(evaluation, title="Reliability")), (
-        f"Reliability curve: the share that is right at each mean probability: {text}."
-    ), bins  # fmt: skip
     curve = evaluation.coverage.sort_values("coverage")
     places = curve["coverage"].searchsorted(np.linspace(0.1, 1, 10) - 1e-9)
     few = curve.iloc[np.unique(places)][["threshold", "coverage", "accuracy", "n"]]
-    text = "; ".join(f"{row.accuracy:.3f} of the surest {row.n}" for row in few.itertuples())
-    yield "Coverage", data_uri(plots.coverage(evaluation, title="Coverage")), (
-        f"Coverage curve: the accuracy where only sure answers count: {text}."
-    ), few  # fmt: skip
+    for name, table, draw in (("Reliability", bins, plots.reliability), ("Coverage", few, plots.coverage)):
+        figure = cast(Figure, draw(evaluation, title=name).figure)
+        try:
+            yield name, _uri("png", partial(figure.savefig, dpi=110)), table
+        finally:
+            plt.close(figure)
 
 
-def _origin(made_by: Provenance) -> Iterator[tuple[str, Any]]:
-    """List what made the predictions, and the versions: those of the evaluation, else those that run now."""
-    for name, value in made_by.to_dict().items():
-        if name not in ("prompts", "versions", "hardware"):
-            plain = f"{value:.4g}" if isinstance(value, float) else str(value)
-            yield name, value if isinstance(value, (list, tuple)) else plain
-    versions = made_by.versions or environment()["versions"]
-    words = ", ".join(f"{name} {number}" for name, number in versions.items())
-    yield "versions" if made_by.versions else "versions when this page was made", words
-    if made_by.hardware:
-        yield "hardware", ", ".join(str(value) for value in made_by.hardware.values() if value)
-
-
-def data_uri(figure: Figure | Axes) -> str:
-    """Turn a figure into the address of an image that holds its own pixels; the figure is closed."""
-    figure = cast(Figure, figure.figure) if isinstance(figure, Axes) else figure
-    buffer = io.BytesIO()
-    try:
-        figure.savefig(buffer, format="png", dpi=110)
-    finally:
-        plt.close(figure)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _uri(kind: str, write: Callable[[io.BytesIO], object]) -> str:
+    """Turn what is written into an address that holds it."""
+    write(buffer := io.BytesIO())
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def picture_uri(image: Any, size: int) -> str | None:
     """Make a small JPEG of a picture as a data URI; None where it cannot be opened."""
-    pixels = thumbnail(image, size)
-    if pixels is None:
+    if (pixels := thumbnail(image, size)) is None:
         return None
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="JPEG", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _file_name(image: Any) -> str:
-    """Name a picture without its folders: the page may go to someone else."""
-    name = describe(image)
-    return PurePath(re.split("[?#]", name)[0] if is_url(name) else name).name or name
+    return _uri("jpeg", lambda file: Image.fromarray(pixels).save(file, "JPEG", quality=82))
 
 
 def _shown(value: Any) -> Any:
     """Show a value on a page: three decimals, "-" for NaN; control characters, bytes that are no UTF-8 as escapes."""
-    if hasattr(value, "__html__"):  # what a macro made is markup already
-        return value
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.3f}"
-    return printable(value)
+    return value if hasattr(value, "__html__") else printable(value)  # what a macro made is markup already
 
 
 PAGES = Environment(

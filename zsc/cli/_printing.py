@@ -21,10 +21,10 @@ from typing import Any, TextIO
 import numpy as np
 import pandas as pd
 
-from zsc.datasets.base import UNLABELLED
+from zsc.datasets.base import class_texts
 from zsc.evaluation import Evaluation
 from zsc.files import printable
-from zsc.images import describe
+from zsc.images import describe, name_of
 
 SHOWN = 3  # lines of advice, and of pictures that were left out
 PIPED = 100  # columns where nobody's window says how many
@@ -161,10 +161,8 @@ def with_names(table: pd.DataFrame) -> pd.DataFrame:
     """Name the pictures of a table's column image: by path or URL, or as "picture 17" where they lie in memory."""
     if "image" not in table:
         return table
-    numbers = table["index"] if "index" in table else range(len(table))
-    files = [one if isinstance(one, (str, Path)) else getattr(one, "filename", "") for one in table["image"]]
-    names = [str(file or f"picture {number}") for file, number in zip(files, numbers, strict=True)]
-    return table.assign(image=pd.Series(names, index=table.index, dtype=object))
+    names = map(name_of, table["image"], table["index"] if "index" in table else range(len(table)))
+    return table.assign(image=pd.Series(list(names), index=table.index, dtype=object))
 
 
 def labelled(name: str, text: object) -> str:
@@ -224,13 +222,11 @@ def _cell(value: Any) -> str:
 def prediction_lines(answer: Evaluation, reasons: Mapping[int, str]) -> list[str]:
     """Return one line per picture: predicted class, probability, right or wrong where that is known; or the reason."""
     images = list(with_names(answer.table)["image"])
-    rows: list[tuple[Any, ...]] = []
-    names = zip(images, file_names(images), answer.y_true, answer.y_pred, strict=True)
-    for i, (image, name, true, predicted) in enumerate(names):
-        if i in reasons:
-            rows.append((name, "cannot be opened", "", reasons[i].removeprefix(f"{image}: ")))
-        else:
-            mark = "" if true == UNLABELLED else "right" if true == predicted else "wrong"
-            rows.append((name, answer.class_names[predicted], float(answer.proba[i].max()), mark))
+    top, rows = answer.proba.max(axis=1).tolist(), []
+    true, said = (class_texts(labels, answer.class_names) for labels in (answer.y_true, answer.y_pred))
+    for i, name in enumerate(file_names(images)):
+        mark = "" if true[i] is None else "right" if true[i] == said[i] else "wrong"
+        lost = name, "cannot be opened", "", reasons.get(i, "").removeprefix(f"{images[i]}: ")
+        rows.append(lost if i in reasons else (name, said[i], top[i], mark))
     shown = pd.DataFrame(rows, columns=["picture", "predicted", "proba", ""])
     return table_lines(shown if shown[""].any() else shown.drop(columns=""), index=False)

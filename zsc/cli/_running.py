@@ -18,6 +18,7 @@ from pathlib import Path
 from zsc.cli import classify, compare, datasets, demo, download, embed, evaluate, models, reproduce, search, store
 from zsc.cli._options import Parser
 from zsc.cli._printing import Outcome, ReaderLeftError, complain, labelled, open_streams, print_json, put, say
+from zsc.files import check_path
 
 FOLDERS = ("folder", "store")  # kinds of outputs
 COMMANDS = (demo, classify, evaluate, compare, search, embed, store, datasets, models, download, reproduce)
@@ -120,7 +121,7 @@ def _check_output(path: Path, kind: str) -> None:
     if kind in ("picture", "page"):
         from zsc import plots, report
 
-        (plots.check_picture_path if kind == "picture" else report.check_report_path)(path)
+        plots.check_picture_path(path) if kind == "picture" else check_path(path, report.SUFFIXES, "a page")
 
 
 def write_all(arguments: Namespace, outcome: Outcome) -> list[str]:

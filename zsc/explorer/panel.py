@@ -1,8 +1,8 @@
 """PromptExplorer: the session as an ipywidgets panel for JupyterLab 4 and Notebook 7.
 
-ipywidgets is imported when a panel is made. Answers come a moment after the last key; a try goes into the history, and
-into a file, when the reader has paused. What is shown and what can be pressed follows from the newest answer and from
-what is at fault, in `_show`. Without a browser the panel works as well: set a box, read `texts`.
+Answers come a moment after the last key; a try goes into the history, and into a file, when the reader has paused. What
+is shown and what can be pressed follows from the newest answer and from what is at fault, in `_show`. Without a browser
+the panel works as well: set a box, read `texts`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
 PLACES = ("about", "accuracy", "recall", "confusion", "gallery", "history", "message")
 BESIDE = "beside the notebook"  # for `keep`
-WIDE, WRAP = {"width": "98%"}, {"flex_flow": "row wrap"}
+WIDE, WRAP, WHOLE = {"width": "98%"}, {"flex_flow": "row wrap"}, {"flex": "0 0 auto"}
 FIT: dict[str, Any] = {"layout": {"width": "auto", "max_width": "100%"}, "style": {"description_width": "auto"}}
 _NUMBER = itertools.count(1)
 _log = logging.getLogger("zsc")
@@ -56,7 +57,7 @@ def bars_of(answer: Answer) -> list[dict[str, Any]]:
     return [{"k": places[name], "name": name, "share": share, "words": text} for name, share, text in bars]
 
 
-_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY}
+_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY, "WRONG_CLASS": WRONG_CLASS}
 _KNOWN |= {"confused_pairs": confused_pairs, "bars_of": bars_of}
 html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module  # a macro for each place
 
@@ -64,43 +65,19 @@ html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module 
 class PromptExplorer:
     """Type prompts and see at once what they change on kept embeddings.
 
-    Parameters
-    ----------
-    embeddings
-        Of N pictures; with labels there is an accuracy, without there are the pictures a class gets.
-    model
-        The encoder that made them, or its name.
-    prompts
-        What the boxes begin with, as `ZeroShotClassifier` takes them; None: the tutorial's first prompts for this data
-        set, else "a photo of a {}" with the class names.
-    pooling
-        The rule to begin with; None takes that of the prompts, else "mean".
-    keep
-        A file for the tries; those that it holds are asked again, and the boxes begin with the last one unless prompts
-        are given. By default, in a notebook, a file in its folder (named in the panel), whose tries a button brings
-        back; None keeps nothing.
+    With labels there is an accuracy, without there are the pictures that a class gets. `model` is the encoder that made
+    the embeddings, or its name. `prompts` are what the boxes begin with, as `ZeroShotClassifier` takes them; None: the
+    tutorial's first prompts for this data set, else "a photo of a {}" with the class names. `pooling` is the rule to
+    begin with; None takes that of the prompts, else "mean".
 
-    Attributes
-    ----------
-    session, answer, fault
-        What asks and remembers, with `session.history`, a table of what was tried; the newest `Answer`; and where what
-        is typed has none, the class at fault (None: no box in particular, "": the templates) with a sentence.
-    boxes, templates, pooling
-        The widgets to type into, `boxes` by class name.
-    true, said, order, back, code, copy, file, save, own
-        The widgets of the gallery, the history, the exports, and the reader's own picture.
+    `keep` is a file for the tries; those that it holds are asked again, and the boxes begin with the last one unless
+    prompts are given. By default, in a notebook, it is a file in its folder (named in the panel), whose tries a button
+    brings back; None keeps nothing.
+
+    `session.history` is a table of what was tried, `answer` the newest answer; `fault` says why what is typed has none:
+    the class at fault (None: no box in particular, "": the templates) and a sentence. `boxes` (by class name),
+    `templates` and `pooling` are what to type into.
     """
-
-    boxes: dict[str, Any]
-    templates: Any
-    pooling: Any
-    back: Any
-    true: Any
-    said: Any
-    order: Any
-    which: Any
-    widget: Any
-    _column: Any
 
     def __init__(
         self,
@@ -111,14 +88,16 @@ class PromptExplorer:
         pooling: str | None = None,
         keep: str | Path | None = BESIDE,
     ) -> None:
-        self._w = load_ipywidgets()
+        self._w: Any = load_ipywidgets()
         self.session = ExplorerSession(embeddings, model, prompts)
         if is_offered := keep == BESIDE:
             keep = self.session.file_name() if _loop() else None  # a script, or a test, keeps nothing
         self.keep = None if keep is None else expanded(keep)
-        self._pictures: dict[int, tuple[Any, str | None]] = {}
+        paths = self.session.embeddings.paths
+        self._uri_of = cache(lambda index: picture_uri(paths[index], PIXELS))
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._shown: list[Any] = []
+        self.boxes: dict[str, Any] = {}
         self._is_busy, self._page, self._hidden = False, 0, f"zsc-still-{next(_NUMBER)}"
         pooling = pooling or self.session.first.pooling
         self.answer = self.session.ask(*self.session.start, pooling)  # a wrong model or wrong classes end here
@@ -128,15 +107,14 @@ class PromptExplorer:
         self._places = {name: self._w.HTML() for name in PLACES}
         self._notes = {"": self._w.HTML()}  # by class name, "" for the templates
         self._put("about", html.about(self.session))
-        self._make_widgets()
         self.own = OwnPicture(self._w)
-        self.widget = self._lay_out()
+        self._make_widgets()
         self._restore(self.answer)
         self.remember()
         self._on(self.pooling, self._on_typing)
         for widget in (self.true, self.said, self.order):
             self._on(widget, lambda: self._turn(-self._page))
-        self._on(self.back, self._on_back)
+        self._on(self.back, lambda: self._restore([self.answer, *self.session.tried][self.back.value]))
 
     @property
     def texts(self) -> dict[str, str]:
@@ -210,7 +188,8 @@ class PromptExplorer:
         self.boxes = {name: self.boxes.get(name) or self._box(text, name) for name, text in texts.items()}
         for name, text in texts.items():
             self._set(self.boxes[name], value=text)
-        self._column.children = [self._group(box, name) for name, box in self.boxes.items()]
+        pairs = [(box, self._notes[name]) for name, box in self.boxes.items()]
+        self._column.children = [self._w.VBox(pair, layout=WHOLE).add_class("zsc-class") for pair in pairs]
         self._set(self.which, options=[(printable(name), name) for name in self.boxes], value=next(iter(self.boxes)))
 
     def _set(self, widget: Any, **traits: Any) -> None:
@@ -226,9 +205,6 @@ class PromptExplorer:
 
     def _put(self, place: str, shown: object) -> None:
         self._places[place].value = str(shown)
-
-    def _say(self, text: str, is_wrong: bool = False) -> None:
-        self._put("message", html.message(text, is_wrong))
 
     def _show(self) -> None:
         """Show the answer, or what is at fault and the answer before; the pictures last, as they have to be opened."""
@@ -246,7 +222,7 @@ class PromptExplorer:
         self.code.value = "" if is_old else as_code(answer)
         self.copy.value = str(html.copy_button(self.code.value))
         self.save.disabled = is_old
-        self._say("")
+        self._put("message", html.message(""))
         self._show_place()
         self.own.show(answer, is_old)
         classes = [(printable(name), k) for k, name in enumerate(answer.result.class_names)]
@@ -257,8 +233,9 @@ class PromptExplorer:
 
     def _show_place(self) -> None:
         """Say in the list of tries which one is looked at."""
-        place = 0 if self.fault else self.session.place_of(self.answer)
         tries = [(f"try {k}: {one.in_short}", k) for k, one in enumerate(self.session.tried, 1)]
+        places = {one.prompts: k for k, one in enumerate(self.session.tried, 1)}
+        place = 0 if self.fault else places.get(self.answer.prompts, 0)
         self._set(self.back, options=[("what is typed", 0), *tries], value=place)
 
     def _show_gallery(self) -> None:
@@ -267,26 +244,17 @@ class PromptExplorer:
         self._page = min(max(self._page, 0), last)
         first = self._page * PAGE
         cards = self.answer.show(rows[first : first + PAGE])
-        what = "mistakes" if self.said.value == WRONG_CLASS else "pictures"
-        what += f" of {self.true.label}" if self.true.value != ANY else ""
-        what += f" said to be {self.said.label}" if self.said.value >= 0 else ""
-        most, where = "least" if self.order.value else "most", f"{first + 1} to {first + len(cards)} of {len(rows)}"
-        title = f"the {most} confident {what}: {where}" if rows else f"no {what}"
-        self._put("gallery", html.cards(title, cards, self._open(cards), bool(self.fault)))
+        self._put("gallery", html.gallery(self, first, len(rows), cards, self._open(cards)))
         self.earlier.disabled, self.later.disabled = self._page == 0, self._page == last
 
     def _open(self, cards: Sequence[Card]) -> list[str | None]:
         """Turn the cards' pictures into small data URIs, each opened once, side by side."""
-        new = [card.image for card in cards if id(card.image) not in self._pictures]
         with ThreadPoolExecutor(4) as pool:
-            for image, uri in zip(new, pool.map(picture_uri, new, itertools.repeat(PIXELS)), strict=True):
-                self._pictures[id(image)] = (image, uri)  # the picture too, so that its id is not given to another
-        return [self._pictures[id(card.image)][1] for card in cards]
+            return [*pool.map(self._uri_of, (card.index for card in cards))]
 
     def _make_widgets(self) -> None:
-        w = self._w
+        w, place = self._w, self._places
         kept = [] if self.session.tried or not self.keep else read_tries(self.keep, self.session.embeddings.dataset)
-        self.boxes = {}
         self.templates = self._box("", "templates")
         self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
         self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **FIT)
@@ -310,6 +278,19 @@ class PromptExplorer:
             self._button("rename", lambda: self.rename(self.which.value, self.name.value.strip())),
             self._button("leave out", lambda: self.leave_out(self.which.value)),
         ]
+        self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
+        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
+        common = [self.templates, self._notes[""], w.HTML(str(html.hint())), self.pooling, change]
+        left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
+        lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
+        column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
+        right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
+        top, tables = (w.HBox(pair, layout=WRAP) for pair in ([left, right], [place["recall"], place["confusion"]]))
+        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save], layout=WRAP)
+        prompts = w.VBox([top, tables, place["history"], exports, place["message"], self.code])
+        tabs = w.Tab(children=[prompts, self.own.widget], titles=["prompts", "your own picture"])
+        parts = [w.HTML(str(html.style(self._hidden))), place["about"], tabs]
+        self.widget = w.VBox(parts).add_class("zsc-panel")
 
     def _button(self, words: str, call: Callable[[], None]) -> Any:
         button = self._w.Button(description=words, layout={"width": "auto"})
@@ -341,15 +322,11 @@ class PromptExplorer:
         try:
             call()
         except Exception as error:
-            self._say(_sentence(error), is_wrong=True)
+            self._put("message", html.message(_sentence(error), True))
 
     def _turn(self, pages: int) -> None:
         self._page += pages
         self._show_gallery()
-
-    def _on_back(self) -> None:
-        if self.back.value:
-            self._restore(self.session.tried[self.back.value - 1])
 
     def _bring_back(self) -> None:
         last = self.session.load(self.keep) if self.keep else None
@@ -359,38 +336,14 @@ class PromptExplorer:
 
     def _on_save(self) -> None:
         if self.fault is None:
-            self._say(f"written: {save_prompts(self.answer, self.file.value).resolve()}")
-
-    def _group(self, box: Any, name: str) -> Any:
-        """Put what is said of a box under it."""
-        group = self._w.VBox([box, self._notes[name]], layout={"flex": "0 0 auto"})
-        return group.add_class("zsc-class") if name else group
-
-    def _lay_out(self) -> Any:
-        w, place = self._w, self._places
-        self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
-        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
-        common = [self._group(self.templates, ""), w.HTML(str(html.hint())), self.pooling, change]
-        left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
-        lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
-        column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
-        right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
-        top, tables = (w.HBox(pair, layout=WRAP) for pair in ([left, right], [place["recall"], place["confusion"]]))
-        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save], layout=WRAP)
-        prompts = w.VBox([top, tables, place["history"], exports, place["message"], self.code])
-        tabs = w.Tab(children=[prompts, self.own.widget], titles=["prompts", "your own picture"])
-        return w.VBox([w.HTML(str(html.style(self._hidden))), place["about"], tabs]).add_class("zsc-panel")
+            written = save_prompts(self.answer, self.file.value).resolve()
+            self._put("message", html.message(f"written: {written}"))
 
     def _still(self) -> dict[str, str]:
         """Write down the newest answer as it stands, for where widgets do not live."""
         cards = self.answer.cards[: PAGE // 2]
         page = html.still(self.session, self.answer, cards, self._open(cards), self._hidden)
         return {"text/html": str(page), "text/plain": repr(self)}
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Show the panel; where widgets do not live (GitHub), the newest answer as it stands."""
-        shown: dict[str, Any] = dict(self.widget._repr_mimebundle_(**options) or {})
-        return shown | self._still()
 
     def _ipython_display_(self) -> None:
         """Show the panel, and beside it the still form: it hides while the panel lives, and is kept up to date."""
@@ -416,11 +369,13 @@ class OwnPicture:
         self.widget = widgets.VBox([widgets.HTML(str(html.own_hint(LIMIT))), self._row, self.said, shown])
         self.embedded: ImageEmbeddings | None = None
         self.renew()
-        self.path.observe(self._on_path, "value")
-        self.again.on_click(self._on_again)
+        self.path.observe(lambda change: self.take(change["new"].strip()), "value")
+        self.again.on_click(lambda _: self.renew())
 
     def renew(self) -> None:
         """Make a new upload button: one whose message was too large for the server waits for ever."""
+        said = f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is new."
+        self.said.value = str(html.message(said, True)) if self._row.children else ""
         self.upload = self._w.FileUpload(accept="image/*", multiple=False, description="a picture", tooltip="a picture")
         self.upload.observe(self._on_upload, "value")
         self._row.children = [self.upload, self.path, self.again]
@@ -438,6 +393,8 @@ class OwnPicture:
 
     def take(self, source: Any, name: str = "") -> None:
         """Embed a picture (bytes, a path, a URL) and show it, or the sentence that says why it cannot be opened."""
+        if source == "":  # the box was emptied
+            return
         name = name or describe(source)
         self.embedded, self.picture.value, self.bars.value, self.said.value = None, "", "", ""
         try:
@@ -447,15 +404,6 @@ class OwnPicture:
             self.picture.value = str(html.own_picture(picture_uri(picture, LARGE), name, best))
         except Exception as error:  # what a decoder or a model raises
             self.said.value = str(html.message(_sentence(error), True))
-
-    def _on_again(self, _: Any) -> None:
-        self.renew()
-        words = f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is new."
-        self.said.value = str(html.message(words, True))
-
-    def _on_path(self, change: Any) -> None:
-        if change["new"].strip():
-            self.take(change["new"].strip())
 
     def _on_upload(self, change: Any) -> None:
         for file in change["new"]:

@@ -21,10 +21,10 @@ import pandas as pd
 
 from zsc.checks import as_list, from_json, short, to_json
 from zsc.classifier import ZeroShotClassifier
-from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import ImageEmbeddings, embed_texts
+from zsc.datasets.base import UNLABELLED, class_texts
+from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.files import expanded, printable, write_whole
+from zsc.files import check_path, printable, write_whole
 from zsc.models import as_encoder
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.scoring import match_by
@@ -40,20 +40,13 @@ _ARTICLES = re.compile(r"\b(an?|the)\s+(an?|the)\b", re.IGNORECASE)  # of a temp
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
 
 
-class BoxError(ValueError):
-    """What is wrong with the text of one box: `box` is the name of its class, "" for the templates."""
-
-    def __init__(self, box: str, message: str) -> None:
-        super().__init__(message)
-        self.box = box
-
-
 @dataclass(frozen=True)
 class Card:
-    """One picture of an answer's gallery: its source, true class (None: no label), predicted class, probability."""
+    """One picture of an answer's gallery, with its place in the embeddings and its source."""
 
+    index: int
     image: Any
-    true: str | None
+    true: str | None  # None: no label
     predicted: str
     proba: float
 
@@ -71,7 +64,7 @@ class Answer:
     texts: Mapping[str, str]  # the boxes as they were typed
     templates: str
 
-    @property
+    @cached_property
     def prompts(self) -> ClassPrompts:
         """The prompts, with their pooling rule."""
         return replace(self.classifier.prompts, pooling=self.classifier.pooling)
@@ -115,15 +108,13 @@ class Answer:
         chosen = (found.y_true == true) | (true == ANY)
         chosen &= (found.y_pred != found.y_true) if said == WRONG_CLASS else (found.y_pred == said) | (said == ANY)
         rows = np.flatnonzero(chosen)
-        kept: list[int] = rows[np.argsort(top[rows] if unsure else -top[rows], kind="stable")].tolist()
-        return kept
+        return [int(i) for i in rows[np.argsort(top[rows] if unsure else -top[rows], kind="stable")]]
 
     def show(self, rows: Sequence[int]) -> list[Card]:
         """Make a card of each of some pictures."""
-        found, names, images = self.result, self.result.class_names, self.result.images or []
-        true = [names[found.y_true[i]] if self.evaluation else None for i in rows]
-        says = zip(rows, true, strict=True)
-        return [Card(images[i], name, names[found.y_pred[i]], float(found.proba[i].max())) for i, name in says]
+        found = self.result.select(rows)
+        named = (class_texts(y, found.class_names) for y in (found.y_true, found.y_pred))
+        return [*map(Card, self.index[rows].tolist(), found.images or [], *named, found.proba.max(axis=1).tolist())]
 
 
 class ExplorerSession:
@@ -151,7 +142,6 @@ class ExplorerSession:
         self.first = as_prompts(prompts)
         self.class_names = list(self.first.class_names)
         self.model = as_encoder(model)
-        self._encoded: dict[str, np.ndarray] = {}
         self._tried: dict[ClassPrompts, Answer] = {}
         self._asked: dict[frozenset[int], tuple[np.ndarray, ImageEmbeddings, str]] = {}
         self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
@@ -178,8 +168,7 @@ class ExplorerSession:
         """
         begin = time.perf_counter()
         prompts = fill(texts, templates)
-        known = self._encode(prompts.prompts)
-        classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, text_embeddings=known)
+        classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, truncate=True)
         column = {self.labels[name]: k for k, name in enumerate(classifier.class_names) if name in self.labels}
         index, pictures, digest = self._pictures_of(frozenset(column))
         result = classifier.answer(pictures)
@@ -210,20 +199,9 @@ class ExplorerSession:
         if old in self.labels:
             self.labels[new] = self.labels[old]
 
-    def _encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed M texts as (M, D), cut where the model cannot read more; only those that are new are encoded."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._encoded]
-        if new:
-            self._encoded |= dict(zip(new, embed_texts(self.model, new, truncate=True), strict=True))
-        return np.stack([self._encoded[text] for text in texts])
-
     def remember(self, answer: Answer) -> None:
         """Write an answer into the history, once for the same prompts and pooling."""
         self._tried.setdefault(answer.prompts, answer)
-
-    def place_of(self, answer: Answer) -> int:
-        """Say which try an answer is, counted from 1; 0 if it is not in the history."""
-        return {prompts: k for k, prompts in enumerate(self._tried, 1)}.get(answer.prompts, 0)
 
     @property
     def tried(self) -> list[Answer]:
@@ -302,7 +280,7 @@ def _no_tries(path: str | Path) -> str:
 
 
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
-    """Turn boxes into prompts: lines as they are, or every line in every template; `BoxError` names a box at fault."""
+    """Turn boxes into prompts: lines as they are, or every line in every template; a ValueError's `box` is at fault."""
     chosen, made, box = from_lines(templates) or ["{}"], {}, ""
     try:
         ClassPrompts.from_names(["a"], chosen)  # refuses a template without {}
@@ -310,7 +288,8 @@ def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
             made[box] = [t.replace("{}", line) for line in from_lines(text) for t in chosen]
             ClassPrompts.from_texts({box: made[box]})
     except ValueError as error:
-        raise BoxError(box, str(error)) from error
+        error.box = box  # type: ignore[attr-defined]
+        raise
     return ClassPrompts.from_texts(made)
 
 
@@ -334,16 +313,10 @@ def from_lines(text: str) -> list[str]:
 
 
 def _as_line(text: str) -> str:
-    start = len(text) - len(text.lstrip())
-    end = len(text.rstrip())
-    return "".join(
-        _escaped(c) if c == "\\" or c != printable(c) or not start <= k < end else c for k, c in enumerate(text)
-    )
-
-
-def _escaped(character: str) -> str:
-    escape = character.encode("unicode_escape").decode()
-    return escape if escape.startswith("\\") else f"\\x{ord(character):02x}"
+    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    shown = (c != "\\" and c == printable(c) and start <= k < end for k, c in enumerate(text))
+    escapes = ("\\x20" if c == " " else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if as_it_is else escape for c, as_it_is, escape in zip(text, shown, escapes, strict=True))
 
 
 def as_code(answer: Answer) -> str:
@@ -353,39 +326,23 @@ def as_code(answer: Answer) -> str:
     """
     found, clf = answer.evaluation, answer.classifier
     about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {answer.in_short}" if found else ""
-    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}"
-    if (clf.advice["warning"] == "too long").any():
-        options += ", truncate=True"
-    return "\n".join([
-        "import zsc",
-        "",
-        *([f"# {printable(about)}"] if about else []),
-        "prompts = zsc.ClassPrompts.from_texts({",
-        *(f"    {_literal(name)}: {_literal(texts)}," for name, texts in answer.prompts.texts.items()),
-        "})",
-        f"clf = zsc.ZeroShotClassifier(prompts, {options})",
-        "",
-    ])  # fmt: skip
+    lines = [f"    {_literal(n)}: [{', '.join(map(_literal, texts))}],\n" for n, texts in answer.prompts.texts.items()]
+    cut = ", truncate=True" if (clf.advice["warning"] == "too long").any() else ""
+    head = "import zsc\n\n" + (f"# {printable(about)}\n" if about else "")
+    prompts = f"prompts = zsc.ClassPrompts.from_texts({{\n{''.join(lines)}}})\n"
+    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}{cut}"
+    return f"{head}{prompts}clf = zsc.ZeroShotClassifier(prompts, {options})\n"
 
 
-def _literal(value: str | Sequence[str]) -> str:
-    """Write a text, or a list of texts, as Python reads it back; texts of other libraries become plain ones."""
-    if isinstance(value, str):
-        written = repr(str(value))
-        return written if '"' in written else f'"{written[1:-1]}"'
-    return f"[{', '.join(_literal(text) for text in value)}]"
+def _literal(text: str) -> str:
+    """Write a text as Python reads it back; those of other libraries become plain ones."""
+    written = repr(str(text))
+    return written if '"' in written else f'"{written[1:-1]}"'
 
 
 def save_prompts(answer: Answer, path: str | Path) -> Path:
-    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads.
-
-    Raises ValueError if the name has another ending, the folder is missing, or the file is there already.
-    """
-    path = expanded(str(path).strip())
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{printable(path.name) or 'no name'}: end the file's name with {', '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise ValueError(f"{printable(path)}: there is no folder {printable(path.parent)}; make it, or choose another.")
+    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads."""
+    path = check_path(str(path).strip(), SUFFIXES, "a file of prompts")
     if path.exists():
         raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
     return answer.prompts.save(path)

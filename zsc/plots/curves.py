@@ -56,7 +56,7 @@ def reliability(result: Result, *, ax: Axes | None = None, title: str | None = N
     ax.legend(loc="upper left")
     means = (np.array([x, y]) @ counts / max(counts.sum(), 1)).round(3)
     sentence = f"mean confidence {means[0]}, accuracy {means[1]}, in {len(x)} bins of confidence"
-    return style.finish(ax, style.heading(title, "Reliability", result, counts.sum()), sentence, result)
+    return style.finish(ax, title, "Reliability", sentence, result, n=counts.sum())
 
 
 @style.styled
@@ -90,8 +90,7 @@ def coverage(
         said += f"; {words}"
     style.share_axis(ax, "x", "coverage: share of pictures answered", whole=True)
     style.share_axis(ax, "y", "accuracy on those answered" + (", with its 95 % interval" if counted else ""))
-    n = curve["n"].max() if counted else None
-    return style.finish(ax, style.heading(title, "Accuracy against coverage", result, n), said, result)
+    return style.finish(ax, title, "Accuracy against coverage", said, result, n=curve["n"].max() if counted else 0)
 
 
 @style.styled
@@ -135,8 +134,8 @@ def few_shot(
     _name_lines(ax)
     note = "" if len(methods) <= MOST else f"the legend names {MOST} of {len(methods)} methods"
     sentence = f"accuracy from {shots[0]:g} to {shots[-1]:g} pictures per class: " + ", ".join(said[:_LABELLED])
-    n = table["n"].max() if "n" in table else None
-    return style.finish(ax, style.heading(title, "Few-shot against zero-shot", table, n), sentence, table, note)
+    n = table["n"].max() if "n" in table else 0
+    return style.finish(ax, title, "Few-shot against zero-shot", sentence, table, note=note, n=n)
 
 
 def _name_lines(ax: Axes) -> None:
@@ -184,4 +183,4 @@ def learning_curve(
     top.grid(axis="y")
     bottom.set_xlabel("step of training")
     bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return style.finish(figure, style.heading(title, "Learning curve", table), ", ".join(said), table)
+    return style.finish(figure, title, "Learning curve", ", ".join(said), table)

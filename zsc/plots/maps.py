@@ -44,11 +44,8 @@ def similarity(
     colours, to compare figures; None takes 0, or what is lower, and the highest. The title should name model and data.
     """
     values = np.asarray(values)
-    if values.shape != (len(row_labels), len(column_labels)):
-        raise ValueError(
-            f"values has shape {values.shape} for {len(row_labels)} row labels and {len(column_labels)} column "
-            "labels; pass one row per row label and one column per column label."
-        )
+    check_same_length(rows=values, row_labels=row_labels)
+    check_same_length(columns=values.T, column_labels=column_labels)
     twice = list(row_labels) == list(column_labels) and np.allclose(values, values.T, equal_nan=True)
     shown = np.where(np.tri(len(values)), values, np.nan) if twice else values
     low, high = np.nanmin(values), np.nanmax(values)
@@ -61,7 +58,7 @@ def similarity(
     row, column = np.argwhere(values == high)[0]
     most = "" if twice else f", the highest of {row_labels[row]} and {column_labels[column]}"
     note = "" if cells is not None else f"{size}; some of the names are shown"
-    return style.finish(ax, title, f"{size} from {low:.2f} to {high:.2f}{most}", note=note)
+    return style.finish(ax, title, "", f"{size} from {low:.2f} to {high:.2f}{most}", note=note)
 
 
 @style.styled
@@ -102,8 +99,7 @@ def confusion(
         colours |= {"label": "share of the true class", "framed": range(min(counts.shape))}
         ax = _heat(shares, table.index, table.columns, cells, ax, **colours)
         ax.set(xlabel="predicted class", ylabel="true class")
-    heading = style.heading(title, what, result, counts.sum())
-    return style.finish(ax, heading, sentence + ", ".join(worst), result, note)
+    return style.finish(ax, title, what, sentence + ", ".join(worst), result, note=note, n=counts.sum())
 
 
 def _pair_bars(pairs: pd.DataFrame, totals: dict[Any, Any], ax: Axes | None) -> Axes:
@@ -120,23 +116,18 @@ def _pair_bars(pairs: pd.DataFrame, totals: dict[Any, Any], ax: Axes | None) -> 
 
 
 def confused_pairs(result: Result) -> pd.DataFrame:
-    """Count which classes are taken for which: columns true, predicted, pictures; the most frequent pairs first.
-
-    With an `Evaluation` the work grows with its mistakes, with a confusion table with the square of the classes.
-    """
+    """Count which classes are taken for which: columns true, predicted, pictures; the most frequent pairs first."""
     if isinstance(result, pd.DataFrame):
-        counts = result.to_numpy(copy=True)
+        names, counts = result.index, result.to_numpy(copy=True)
         np.fill_diagonal(counts, 0)
         pairs = np.argwhere(counts)
         pictures = counts[tuple(pairs.T)]
-        rows, columns = result.index, result.columns
-    else:
+    else:  # the work grows with the mistakes, not with the square of the classes
+        names = pd.Index(result.class_names, dtype=object)
         mistakes = np.stack([result.y_true, result.y_pred], axis=1)[~result.right]
         pairs, pictures = np.unique(mistakes, axis=0, return_counts=True)
-        rows = columns = pd.Index(result.class_names, dtype=object)
-    true, predicted = pairs.T
-    names = {"true": rows.to_numpy(object)[true], "predicted": columns.to_numpy(object)[predicted]}
-    table = pd.DataFrame(names, dtype=object).assign(pictures=pictures.astype(int))
+    table = pd.DataFrame(names.to_numpy(object)[pairs], columns=["true", "predicted"], dtype=object)
+    table["pictures"] = pictures.astype(int)
     return table.sort_values("pictures", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -156,11 +147,10 @@ def embedding_map(
     there is no room are left out. The title should name model, data and method.
     """
     points = np.asarray(points)
+    if points.shape[1:] != (2,):
+        raise ValueError(f"points has shape {points.shape}; pass (N, 2): one row per point, two columns.")
     kinds = np.array(["image"] * len(points) if modality is None else list(modality))
-    if points.ndim != 2 or points.shape[1] != 2 or not len(points) == len(labels) == len(kinds):
-        raise ValueError(
-            f"points of shape {points.shape} for {len(labels)} labels and {len(kinds)} modalities; pass (N, 2) and N."
-        )
+    check_same_length(points=points, labels=labels, modality=kinds)
     if not set(kinds) <= {"image", "text"}:
         raise ValueError(f"modality must hold image or text; got {sorted(set(kinds))}.")
     codes, classes, n_classes = _codes(labels, class_names)
@@ -195,7 +185,7 @@ def embedding_map(
     note = "" if n <= MOST else f"{n} classes, of which the legend names {MOST}; some share a look"
     words = {"image": "pictures", "text": "texts"}
     what = ", ".join(f"{(kinds == kind).sum():,} {words[kind]}" for kind in sorted(set(kinds)))
-    return style.finish(ax, title, f"{what} of {n} classes in two dimensions", note=note)
+    return style.finish(ax, title, "", f"{what} of {n} classes in two dimensions", note=note)
 
 
 def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None:
@@ -203,10 +193,9 @@ def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None
     cast(Figure, ax.figure).draw_without_rendering()
     taken: list[Any] = []
     for point, name, aside in names:
-        look: dict[str, Any] = (
-            {"ha": "left" if aside > 0 else "right"} if aside else {"fontweight": "bold", "ha": "center"}
-        )
-        look |= {"textcoords": "offset points", "va": "center", "zorder": 4, "path_effects": style.HALO}
+        look: dict[str, Any] = {"ha": ("center", "left", "right")[np.sign(aside)], "va": "center"}
+        look |= {"fontweight": None if aside else "bold", "textcoords": "offset points"}
+        look |= {"path_effects": style.HALO, "zorder": 4}
         for lift in (0, 13, -13, 26, -26):
             text = ax.annotate(name, tuple(point), (aside, lift), **look)
             box = text.get_window_extent()
@@ -222,8 +211,7 @@ def _codes(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str] | None
         labels = [str(label) for label in labels]
     names = [*map(str, dict.fromkeys(labels) if class_names is None else class_names), "no label"]
     n = len(names) - 1
-    place: dict[Any, int] = {k: k for k in range(n)}
-    place |= {-1: n, "no label": n}
+    place: dict[Any, int] = {-1: n, "no label": n} | {k: k for k in range(n)}
     place |= {name: k for k, name in reversed(list(enumerate(names[:-1])))}
     for label in labels:
         if label not in place and not isinstance(label, str):

@@ -75,13 +75,19 @@ def gallery(
     names = found if class_names is None else list(class_names)
     if not names:
         raise ValueError("the table has no columns proba_<class> to name its classes; pass class_names=.")
-    chosen = _select(table, only)
+    chosen = table if only is None else table.dropna(subset="proba").sort_values("proba", kind="stable")
+    if only in ("errors", "correct"):
+        judged = table.dropna(subset=["y_true", "y_pred"])
+        right = (judged["y_true"] == judged["y_pred"]).astype(bool)
+        judged = judged[right if only == "correct" else ~right]
+        chosen = judged.sort_values("proba", ascending=False, kind="stable")
     rows = [row for _, row in chosen.head(most).iterrows()]
     n, many = len(table), len(chosen)
     words = {"errors": f"{many} wrong of {n}", "correct": f"{many} right of {n}"}.get(only or "", f"{n} pictures")
     words += ", least sure first" if only == "unsure" else ""
     words += f"; the first {len(rows)} are shown" if len(rows) < many else ""
-    whose = style.heading(None, "", results).removeprefix(", ") or "pictures"
+    dataset, model = style.made_by(results)
+    whose = ", ".join([dataset] * bool(dataset) + [f"classified by {model}"] * bool(model)) or "pictures"
     title = title or f"{whose}: {words}"
     captions = [caption(row, names, prompt=prompts) for row in rows]
     figure = _grid([row["image"] for row in rows], captions, columns, title, results)
@@ -97,21 +103,20 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     `scores` maps class names or prompts to probabilities; of more than 40 the highest are drawn, and the title says so.
     With `ax` the bars alone are drawn there. The title should name the model.
     """
-    shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST][::-1]  # bars are drawn upwards
-    texts = style.wrap_names((name for name, _ in shown), 28)
-    places, rows = style.place_rows(texts)
-    if ax is None:
-        _, (left, ax) = plt.subplots(1, 2, figsize=(9, max(3.2, 1.3 + 0.34 * rows)), width_ratios=[1, 1.8])
+    shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST]
+    if is_new := ax is None:
+        figure, (left, ax) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=[1, 1.8])
         left.axis("off")
         _show(left, image)
+    ax, places = style.rows_axes((name for name, _ in shown), 28, ax)
+    if is_new:
+        figure.set_figheight(max(3.2, 1.3 + 0.34 * ax.get_ylim()[0]))
     bars = ax.barh(places, [p for _, p in shown], color=RIGHT)
     ax.bar_label(bars, ["< 0.01" if 0 < p < 0.005 else f"{p:.2f}" for _, p in shown], padding=3)
-    ax.set_yticks(places, texts)
     ax.set(xlim=(0, 1.14), xlabel="probability, relative to these prompts", xticks=np.arange(6) / 5)
-    ax.set_ylim(-0.6, rows - 0.4)
     note = "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}"
-    likeliest = ", ".join(f"{name} {p:.2f}" for name, p in shown[:-6:-1])
-    return style.finish(ax, title, f"probabilities: {likeliest}", note=note)
+    likeliest = ", ".join(f"{name} {p:.2f}" for name, p in shown[:5])
+    return style.finish(ax, title, "", f"probabilities: {likeliest}", note=note)
 
 
 def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tuple[str, str]:
@@ -161,7 +166,7 @@ def _grid(
             ax.text(0.94, 0.93, mark, transform=ax.transAxes, **look)
     told = "; ".join(text.replace("\n", " ") for text, _ in captions[:MOST_TOLD])
     more = "" if len(captions) <= MOST_TOLD else f"; and {len(captions) - MOST_TOLD} more"
-    return style.finish(figure, title, told + more, result)
+    return style.finish(figure, title, "", told + more, result)
 
 
 def _show(ax: Axes, image: Any) -> None:
@@ -170,13 +175,3 @@ def _show(ax: Axes, image: Any) -> None:
         ax.text(0.5, 0.5, "cannot be opened", ha="center", va="center", transform=ax.transAxes)
         pixels = np.full((8, 8, 3), 235, np.uint8)
     ax.imshow(pixels)
-
-
-def _select(table: pd.DataFrame, only: str | None) -> pd.DataFrame:
-    if only is None:
-        return table
-    if only == "unsure":
-        return table.dropna(subset="proba").sort_values("proba", kind="stable")
-    judged = table.dropna(subset=["y_true", "y_pred"])
-    right = (judged["y_true"] == judged["y_pred"]).astype(bool)
-    return judged[right if only == "correct" else ~right].sort_values("proba", ascending=False, kind="stable")

@@ -7,7 +7,6 @@ the metadata of the picture, where `nbconvert --template classic` takes its alte
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,10 +25,11 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
 from seaborn.utils import relative_luminance
 
 from zsc.checks import check_count
-from zsc.files import printable, write_whole
+from zsc.files import check_path, printable, write_whole
 from zsc.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -101,26 +101,29 @@ def made_by(result: Result) -> tuple[str, str]:
     """Return data and model of an `Evaluation`, or of a table with the columns dataset and model; "" if not known."""
     if not isinstance(result, pd.DataFrame):
         return result.made_by.dataset or "", result.made_by.model or ""
-    names = (result[key].dropna().unique() if key in result else () for key in ("dataset", "model"))
-    dataset, model = (" and ".join(map(str, found)) for found in names)
-    return dataset, model
+    found = [result[key].dropna().unique() if key in result else () for key in ("dataset", "model")]
+    return " and ".join(map(str, found[0])), " and ".join(map(str, found[1]))
 
 
-def heading(title: str | None, what: str, result: Result, n: float | None = None) -> str:
-    """Return the given title; else what is drawn, of which data, by which model. Behind it stands n, once."""
-    dataset, model = made_by(result)
+def finish(
+    drawn: Drawn, title: str | None, what: str, said: str, result: Result | None = None, *, note: str = "", n: float = 0
+) -> Drawn:
+    """Set the title (None: what is drawn, of which data, by which model), n behind it; keep what `describe` says."""
+    dataset, model = ("", "") if result is None else made_by(result)
     if title is None:
         title = what + (f", {dataset}" if dataset else "") + (f", classified by {model}" if model else "")
-    return title if not (n and title) or "n =" in title else f"{title}, n\xa0=\xa0{n:,.0f}"
-
-
-def finish(drawn: Drawn, title: str, sentence: str, result: Result | None = None, note: str = "") -> Drawn:
-    """Set a title, broken into lines as wide as the drawing, under it what is left out; keep what `describe` says."""
-    width = max(24, round(11 * drawn.get_window_extent().width / drawn.figure.dpi))
-    words = "\n".join(wrap_evenly(text, width) for text in (title, *note.split("\n")) if text)
-    drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
-    dataset, model = ("", "") if result is None else made_by(result)
-    said = f"{_plain(title)}: {_plain(sentence)}.".removeprefix(": ")
+    title += f", n\xa0=\xa0{n:,.0f}" if n and title and "n =" not in title else ""
+    lines = [text for text in (title, *note.split("\n")) if text]
+    whole, alone = drawn.figure, [ax.get_label() for ax in drawn.figure.axes] in ([""], ["", "<colorbar>"])
+    words = "\n".join(map(_one_line, lines)).replace("$", r"\$")
+    written = drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
+    if alone and isinstance(drawn, Axes):  # over the whole figure, wherever the names of its rows push the Axes to
+        written.set_transform(blended_transform_factory(whole.transFigure, drawn.transAxes))
+    if lines:
+        room = 0.97 * (whole if alone else drawn).get_window_extent().width / written.get_window_extent().width
+        width = max(24, int(room * max(map(len, words.split("\n")))))
+        written.set_text("\n".join(wrap_evenly(line, width) for line in lines))
+    said = f"{_plain(title)}: {_plain(said)}.".removeprefix(": ")
     about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
     _ABOUT[drawn] = {key: text for key, text in about.items() if text}
     vars(drawn.figure)["_repr_mimebundle_"] = partial(_alternative, drawn.figure)  # where IPython asks for metadata
@@ -168,16 +171,11 @@ def text_on(colour: Any) -> str:
     return max(("black", "white"), key=lambda tone: contrast(tone, colour))
 
 
-def place_rows(labels: Sequence[str]) -> tuple[np.ndarray, float]:
-    """Give each row the height that the lines of its name ask for, in rows of one line: the middles, and the whole."""
-    ends = np.cumsum([0, *(1 + MORE * label.count("\n") for label in labels)])
-    return (ends[1:] + ends[:-1] - 1) / 2, max(1.0, float(ends[-1]))
-
-
 def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axes, np.ndarray]:
-    """Name the rows of an Axes, the first on top; return it, a new one for None, and their places."""
+    """Name the rows of an Axes, the first on top, as high as their names; return it and their middles."""
     labels = wrap_names(names, width)
-    places, height = place_rows(labels)
+    ends = np.cumsum([0, *(1 + MORE * label.count("\n") for label in labels)])  # in rows of one line
+    places, height = (ends[1:] + ends[:-1] - 1) / 2, max(1.0, float(ends[-1]))
     ax = ax or new_axes(1.5 + ROW * height)
     ax.set_yticks(places, labels)
     ax.set_ylim(height - 0.5, -0.5)
@@ -278,10 +276,4 @@ def save(figure: Figure | Axes, path: str | Path, *, dpi: int = 110) -> Path:
 
 def check_picture_path(path: str | Path) -> Path:
     """Refuse a path that no figure can be written to, before the work that leads to the figure."""
-    path = Path(path)
-    if path.is_dir() or path.suffix.removeprefix(".").lower() not in PICTURE_SUFFIXES:
-        raise ValueError(f"{printable(path)}: no name for a picture; end it with .{', .'.join(PICTURE_SUFFIXES)}.")
-    if not os.access(path.parent, os.W_OK):
-        folder = printable(path.parent)
-        raise ValueError(f"{printable(path)}: the folder {folder} is missing or cannot be written to; choose another.")
-    return path
+    return check_path(path, [f".{suffix}" for suffix in PICTURE_SUFFIXES], "a picture")

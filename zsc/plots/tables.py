@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from scipy.stats import fisher_exact
 
 from zsc.checks import check_choice, check_unique, short
 from zsc.plots import style
@@ -27,17 +28,17 @@ def before_after(
     """Draw a dumb-bell for each class: an open circle before, a full one after, and the change in words.
 
     `before` and `after` are two evaluations, or their `report` tables, of the same classes; `names` tells them apart.
-    The metric is "recall", "precision" or "f1". Of more than 40 classes, those that change most are drawn. Of two
-    evaluations of the same pictures, a recall that McNemar's exact test cannot tell apart is grey.
+    The metric is "recall", "precision" or "f1". Of more than 40 classes, those that change most are drawn. "better" and
+    "worse" are said of two evaluations, where an exact test tells: McNemar's on the same pictures, else Fisher's; of f1
+    and of tables, which nothing is tested on, "higher" and "lower".
     """
     check_choice(metric, ("recall", "precision", "f1"), "metric")
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
-    if set(first.index) != set(second.index):
+    check_unique(list(first.index), "before")
+    if len(first) != len(second) or set(first.index) != set(second.index):
         raise ValueError(
             f"before has the classes {short(list(first.index))}, after {short(list(second.index))}; compare the same."
         )
-    check_unique(list(first.index), "before")
-    check_unique(list(second.index), "after")
     change = (second[first.index] - first).abs().to_numpy()
     shown = np.sort(np.argsort(-change, kind="stable")[:MOST])  # in the order of the table
     classes = list(first.index[shown])
@@ -47,17 +48,19 @@ def before_after(
     for place, name in zip(places, classes, strict=True):
         start, end = float(first[name]), float(second[name])
         change = end - start
-        alike = metric == "recall" and _alike(before, after, name)
-        colour = NEUTRAL if abs(change) < 0.0005 or alike else RIGHT if change > 0 else WRONG
+        words, colour = "no change", NEUTRAL
+        if abs(change) >= 0.0005:
+            p = _p_value(before, after, metric, name)
+            verdicts = ("higher", "lower") if p is None else ("better", "worse") if p < ALPHA else ("", "")
+            words = f"{change:+.{2 if abs(change) >= 0.005 else 3}f} {verdicts[change < 0]}".strip()
+            if support is not None and metric == "recall":
+                words += f", {abs(change) * support[name]:.0f} of {support[name]}"
+            colour = RIGHT if change > 0 else WRONG
+            if not verdicts[0]:
+                words, colour = f"{words}, not told apart", NEUTRAL
         ax.plot([start, end], [place, place], color=colour, linewidth=3, zorder=2)
         ax.plot(start, place, "o", markersize=9, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=2)
         ax.plot(end, place, "o", markersize=9, color=colour, zorder=3)
-        words = "no change"
-        if abs(change) >= 0.0005:
-            words = f"{change:+.{2 if abs(change) >= 0.005 else 3}f} {'better' if change > 0 else 'worse'}"
-            if support is not None and metric == "recall":
-                words += f", {abs(change) * support[name]:.0f} of {support[name]}"
-            words += ", not told apart" if alike else ""
         style.write_beside(ax, place, words, color=TEXT_TONES.get(colour, colour))
         said.append(f"{name} {words}")
     style.share_axis(ax, "x", metric)
@@ -67,16 +70,20 @@ def before_after(
     ax.figure.legend(handles=ax.lines[-2:], loc="outside lower center", ncols=2)
     what = f"{metric.capitalize()} of each class, {names[0]} and {names[1]}"
     note = "" if len(classes) == len(first) else f"the {len(classes)} of {len(first)} classes that change most"
-    n = None if support is None else support.sum()
-    return style.finish(ax, style.heading(title, what, after, n), "; ".join(said), after, note)
+    n = 0 if support is None else support.sum()
+    return style.finish(ax, title, what, "; ".join(said), after, note=note, n=n)
 
 
-def _alike(before: Result, after: Result, name: str) -> bool:
-    """Say whether McNemar's exact test cannot tell two recalls of a class apart, measured on the same pictures."""
-    if isinstance(before, pd.DataFrame) or isinstance(after, pd.DataFrame):
-        return False
-    rows, same = (e.y_true == e.class_names.index(name) for e in (before, after))
-    return np.array_equal(rows, same) and rows.any() and mcnemar(after.right[rows], before.right[rows]) >= ALPHA
+def _p_value(before: Result, after: Result, metric: str, name: str) -> float | None:
+    """Test the change of a class: McNemar's exact test on the same pictures, else Fisher's; None without pictures."""
+    if metric == "f1" or isinstance(before, pd.DataFrame) or isinstance(after, pd.DataFrame):
+        return None
+    both = (before, after)
+    of = [(e.y_true if metric == "recall" else e.y_pred) == e.class_names.index(name) for e in both]
+    right = [e.right[rows] for e, rows in zip(both, of, strict=True)]
+    if np.array_equal(*of):
+        return mcnemar(*right)
+    return float(fisher_exact([[r.sum(), (~r).sum()] for r in right]).pvalue)
 
 
 @style.styled
@@ -85,8 +92,8 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
 
     `table` has one row per candidate, its name in the index, and columns accuracy, low, high, as of `compare_prompts`.
     Where it has difference, difference_low, difference_high too, what is drawn is each one's paired difference to the
-    reference: intervals of accuracies on the same pictures may overlap and still be apart. "better" and "worse" are
-    said of p_adjusted, where it is given.
+    reference: intervals of accuracies on the same pictures may overlap and still be apart. "better" and "worse" go by
+    p_adjusted, where it is given; where that overrules the interval, the words say so.
     """
     style.view(table, "ranking", ["accuracy", "low", "high"])
     paired = set(_PAIRED) <= set(table) and table[_PAIRED].notna().any(axis=None)
@@ -99,9 +106,11 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
         if paired and pd.isna(row["difference"]):
             verdict, words = "the reference", f"{row['accuracy']:.3f}, the reference"
         elif paired:
-            told = row["p_adjusted"] < ALPHA if "p_adjusted" in row else low > 0 or high < 0
+            apart = low > 0 or high < 0
+            told = row["p_adjusted"] < ALPHA if "p_adjusted" in row else apart
             verdict = "not told apart" if not told else "better" if middle > 0 else "worse"
             words = f"{row['accuracy']:.3f}, {middle:+.3f} ({low:+.3f} to {high:+.3f}) {verdict}"
+            words += "\nafter Holm's correction" if apart and not told else ""  # by its own test it would be
         mark, colour = _LOOKS[verdict]
         ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt=mark, color=colour, markersize=7)
         style.write_beside(ax, place, words)
@@ -114,6 +123,5 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
         style.share_axis(ax, "x", "accuracy, with its 95 % interval")
     note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
     best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
-    n = table["n"].max() if "n" in table else None
-    heading = style.heading(title, "Prompts in the order of their accuracy", table, n)
-    return style.finish(ax, heading, f"of {len(table)}, {best}", table, note)
+    what, n = "Prompts in the order of their accuracy", table["n"].max() if "n" in table else 0
+    return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note, n=n)
