@@ -601,12 +601,13 @@ class TestBeforeTheWork:
             code, _, err = run(capsys, *words, "--folder", toys)
             assert code == 1 and "loose.png" in err and err.count("\n") == 1
 
-    @pytest.mark.parametrize("words", [["{}"], ["{}", "{}/cat"], ["gone.png", "lost.png"], ["gone/*.png"]])
+    @pytest.mark.parametrize("words", [["{}/empty"], ["gone.png", "lost.png"], ["gone/*.png"]])
     def test_no_picture_at_all(self, words, toys, capsys, no_model):
+        (toys / "empty").mkdir()
         words = [word.format(toys) for word in words]
         code, out, err = run(capsys, "classify", *words, "--prompts", "a cat", "a dog")
         assert code == 1 and out == "" and words[0] in err and err.count("\n") == 1
-        assert ("this is a folder; name its pictures" if words[0] == str(toys) else "no ") in err
+        assert "no " in err
 
     def test_pictures_after_the_prompts(self, toys, capsys, no_model):
         first, second, *_ = sorted((toys / "cat").iterdir())

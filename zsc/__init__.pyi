@@ -31,5 +31,7 @@ from .prompts import ClassPrompts as ClassPrompts
 from .retrieval import search as search
 from .selection import choose_prompts as choose_prompts
 from .selection import compare_prompts as compare_prompts
+from .sorting import sort_folder as sort_folder
+from .sorting import undo_sort as undo_sort
 
 __version__: str

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from zsc.checks import check_choice, check_real, check_text
+from zsc.checks import check_choice, check_fraction
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
 from zsc.embeddings import embed_images
@@ -36,6 +36,7 @@ PLAN = ".zsc-sort.json"
 FORMAT = 1
 WAYS = ("link", "copy", "move")
 NOT_SURE = "not sure"
+KEPT = ("class", "probability", "margin", "error")  # of an answer
 SHOWN = 300  # pictures of a contact sheet
 PIXELS = 160
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')  # in names of files, on some system
@@ -80,27 +81,28 @@ def sort_folder(
     """
     folder, into = expanded(folder), expanded(into)
     check_choice(how, WAYS, "how")
-    for name, value in (("margin", margin), ("share", share)):
-        check_real(value, name, low=0, high=1)
+    margin, share = check_fraction(margin, "margin", ends=True), check_fraction(share, "share", ends=True)
     one, other = (Path(os.path.realpath(each)) for each in (folder, into))
     if one == other or one in other.parents or other in one.parents:
         raise ValueError(f"{printable(into)} lies inside {printable(folder)}, or around it; name a folder elsewhere.")
-    clf = ZeroShotClassifier(prompts, model)
+    clf, options = ZeroShotClassifier(prompts, model), {"store": store, "progress": progress}
     asked = {"folder": str(one), "how": how, "margin": margin, "share": share, "model": clf.model.fingerprint,
              "prompts": {name: list(texts) for name, texts in clf.prompts.texts.items()}}  # fmt: skip
     if (into / PLAN).exists():
         plan = _read_plan(into)
         if plan["asked"] != asked:
-            raise ValueError(f"{printable(into)} holds another sorting; undo it (zsc sort --undo), or name another folder.")
+            raise ValueError(
+                f"{printable(into)} holds another sorting; undo it (zsc sort --undo), or name another folder."
+            )
     else:
-        plan = {"format": FORMAT, "asked": asked, **_planned(folder, into, clf, store, margin, share, progress)}
-    table = pd.DataFrame(plan["rows"])
+        plan = {"format": FORMAT, "asked": asked, **_planned(folder, into, clf, asked, options)}
+    table = pd.DataFrame(plan["rows"], dtype=object).astype({"probability": float, "margin": float})
     if not dry_run:
         into.mkdir(parents=True, exist_ok=True)
         if not (into / PLAN).exists():
             write_whole(into / PLAN, json.dumps(plan, indent=1))
         for row in tqdm(_moved(plan), unit="images", disable=not progress):
-            _put(Path(os.fsdecode(row["source"])), into / row["target"], how)
+            _put(Path(row["source"]), into / row["target"], how)
         for name, page in plan["pages"].items():
             rows = [row for row in _moved(plan) if row["folder"] == name]
             _write_page(into, name, page, rows)
@@ -116,7 +118,7 @@ def undo_sort(into: str | Path, *, progress: bool = True) -> list[str]:
     into = expanded(into)
     plan, stays = _read_plan(into), []
     for row in tqdm(_moved(plan)[::-1], unit="images", disable=not progress):
-        source, target = Path(os.fsdecode(row["source"])), into / row["target"]
+        source, target = Path(row["source"]), into / row["target"]
         if not _is_done(source, target, plan["asked"]["how"]):
             if os.path.lexists(target):
                 stays.append(f"{printable(target)}: not as it was left; it stays.")
@@ -136,28 +138,26 @@ def undo_sort(into: str | Path, *, progress: bool = True) -> list[str]:
 
 
 def _planned(
-    folder: Path, into: Path, clf: ZeroShotClassifier, store: Any, margin: float, share: float, progress: bool
+    folder: Path, into: Path, clf: ZeroShotClassifier, asked: Mapping[str, Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Classify the pictures, and choose for each a name that is not taken."""
     dataset = ImageDataset.from_pictures(folder)
-    embeddings = embed_images(clf.model, dataset, store, on_error="record", progress=progress)
+    embeddings = embed_images(clf.model, dataset, on_error="record", **options)
     reasons = dict(zip(embeddings.failures["index"], embeddings.failures["error"], strict=True))
     table = answer_table(clf.answer(embeddings), reasons)
-    limit = np.quantile(table["margin"].dropna(), share) if share and table["margin"].notna().any() else 0.0
-    unsure = table["margin"] < max(margin, limit)
+    limit = np.quantile(table["margin"].dropna(), asked["share"]) if table["margin"].notna().any() else 0.0
+    unsure = table["margin"] < max(asked["margin"], limit)
     taken = {_folded(name) for name in os.listdir(into)} if into.is_dir() else set()
-    folders: dict[str, str] = {}
-    for name in [*clf.class_names, NOT_SURE]:
-        folders[name if name != NOT_SURE or NOT_SURE not in folders else ""] = _free(_file_name(name), taken)
-    inside: dict[str, set[str]] = {each: set() for each in folders.values()}
+    folders = {name: _free(_file_name(name), taken) for name in clf.class_names}
+    not_sure = _free(NOT_SURE, taken)
+    inside: dict[str, set[str]] = {each: set() for each in (*folders.values(), not_sure)}
     rows = []
     for i, (path, said) in enumerate(zip(dataset.paths, table.to_dict("records"), strict=True)):
-        row = {"source": str(path), "target": None, "folder": None, "class": said["class"], "error": said["error"]}
+        row = {"source": str(path), "target": None, "folder": None} | {key: said[key] for key in KEPT}
         if said["error"] is None:
-            unsure_one = folders.get("", folders[NOT_SURE])
-            row["folder"] = unsure_one if unsure[i] else folders[said["class"]]
+            row["folder"] = not_sure if unsure[i] else folders[said["class"]]
             name = _free(os.fsencode(Path(path).name).decode(errors="replace"), inside[row["folder"]])
-            row |= {"target": f"{row['folder']}/{name}", "probability": said["probability"], "margin": said["margin"]}
+            row["target"] = f"{row['folder']}/{name}"
         rows.append(row)
     used = [each for each in inside if inside[each]]
     pages = {each: _free(f"{each}.html", taken) for each in used}
@@ -174,7 +174,9 @@ def _read_plan(into: Path) -> dict[str, Any]:
         if plan["format"] != FORMAT:
             raise ValueError(f"{printable(into / PLAN)} was written by another version of zsc ({plan['format']}).")
     except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{printable(into)}: nothing was sorted into this folder, or its {PLAN} is damaged.") from error
+        raise ValueError(
+            f"{printable(into)}: nothing was sorted into this folder, or its {PLAN} is damaged."
+        ) from error
     return plan
 
 
@@ -191,7 +193,7 @@ def _file_name(name: str) -> str:
 
 def _free(name: str, taken: set[str]) -> str:
     """Return the name, with a number where it is taken, and take it."""
-    stem, suffix = os.path.splitext(name)  # noqa: PTH122
+    stem, suffix = os.path.splitext(name)
     number, free = 1, name
     while _folded(free) in taken:
         number += 1
@@ -210,9 +212,12 @@ def _is_done(source: Path, target: Path, how: str) -> bool:
 
 def _put(source: Path, target: Path, how: str) -> None:
     if _is_done(source, target, how):
+        if how == "copy":
+            shutil.copystat(source, target)  # a run may have been stopped before it did
         return
     target.parent.mkdir(exist_ok=True)
     if how == "move" and target.is_file() and filecmp.cmp(source, target, shallow=False):
+        shutil.copystat(source, target)
         source.unlink()  # a move to another disk was stopped between its two halves
     elif os.path.lexists(target):
         raise FileExistsError(f"{printable(target)} has come there meanwhile; move it away, and run this again.")

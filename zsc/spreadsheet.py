@@ -32,10 +32,11 @@ def answer_table(answer: Evaluation, reasons: Mapping[int, str] | None = None) -
     first, second = (np.take_along_axis(answer.proba, order[:, [i]], axis=1)[:, 0] for i in (0, 1))
     images = answer.images if answer.images is not None else [""] * answer.n
     why = [(reasons or {}).get(i, "cannot be opened") if failed else None for i, failed in enumerate(answer.failed)]
+    prompts = pd.Series([None] * answer.n if answer.tokens is None else answer.tokens, dtype=object)
     return pd.DataFrame({
         "path": pd.Series([as_utf8(name_of(image, i)) for i, image in enumerate(images)], dtype=object),
         "class": names[order[:, 0]],
-        "prompt": pd.Series([None] * answer.n if answer.tokens is None else answer.tokens, dtype=object).mask(answer.failed, None),
+        "prompt": prompts.mask(answer.failed, None),
         "probability": first.round(DIGITS),
         "margin": (first - second).round(DIGITS),
         "second": names[order[:, 1]],
@@ -46,7 +47,6 @@ def answer_table(answer: Evaluation, reasons: Mapping[int, str] | None = None) -
 def write_answers(
     answer: Evaluation,
     path: str | Path,
-    *,
     sep: str = ",",
     decimal: str = ".",
     reasons: Mapping[int, str] | None = None,
@@ -63,7 +63,9 @@ def write_answers(
         return write_whole(path, lambda file: table.to_parquet(file, index=False))
     check_choice(sep, (",", ";", "\t", "|"), "sep")
     if decimal not in (".", ",") or decimal == sep:
-        raise ValueError(f"decimal={decimal!r} with sep={sep!r}; decimal must be '.' or ',', and another sign than sep.")
+        raise ValueError(
+            f"decimal={decimal!r} with sep={sep!r}; decimal must be '.' or ',', and another sign than sep."
+        )
     for column in ("path", "class", "prompt", "second", "error"):
         table[column] = _harmless(table[column], "./" if column == "path" else "'")
     options: Any = {"sep": sep, "decimal": decimal, "index": False, "encoding": "utf-8-sig", "lineterminator": "\r\n"}

@@ -1,6 +1,7 @@
 """What the commands share: options, and the pictures, prompts and models that they name, looked at before any work."""
 
 import glob
+import os
 import re
 import shutil
 import sys
@@ -11,14 +12,15 @@ from typing import Any, NoReturn
 
 import pandas as pd
 
+from zsc.checks import check_class_names
 from zsc.cli._printing import labelled, say
 from zsc.datasets import ImageDataset, load_dataset
 from zsc.datasets.listing import natural_key
 from zsc.embeddings import ImageEmbeddings, embed_images
-from zsc.files import printable
+from zsc.files import expanded, printable
 from zsc.images import ImageError, ImageSource, is_url, local_path
 from zsc.models import load_model
-from zsc.prompts import POOLINGS, ClassPrompts, prompt_set
+from zsc.prompts import POOLINGS, ClassPrompts, as_prompts, prompt_set
 from zsc.prompts import advice_on as prompts_advice
 
 CARD = ("source", "licence", "labels", "seed")  # notes that a data set always has; every other is news to the user
@@ -105,6 +107,39 @@ EMBEDDED = (  # a data set, and what embeds it
 )
 
 
+KEPT = (  # of a folder of one's own
+    output("--store", "store", "keep the embeddings here; left out: in this user's cache, for a folder"),
+    option("--no-store", action="store_true", help="keep no embedding of a folder"),
+)
+
+
+def kept_in(arguments: Namespace) -> Path | None:
+    """Return where the embeddings of a folder are kept, and remember it for whoever stops the command."""
+    if arguments.store is None and not arguments.no_store:
+        cache = os.environ.get("XDG_CACHE_HOME") or expanded("~/.cache")
+        arguments.store = Path(cache) / "zsc" / "embeddings"
+    return None if arguments.no_store else arguments.store
+
+
+def kept_line(store: Path | None) -> list[str]:
+    """Tell where embeddings were kept."""
+    return (
+        [labelled("Kept", f"the embeddings, in {printable(store)}: the next question takes seconds")] if store else []
+    )
+
+
+def given_prompts(arguments: Namespace) -> ClassPrompts:
+    """Return the prompts that were typed, or that --prompts-file or --prompt-set names; there must be some."""
+    if not (prompts := chosen_prompts(arguments) or arguments.prompts):
+        raise ValueError("no prompts given; add --prompts 'a cat' 'a dog', or --prompts-file FILE.")
+    prompts = as_prompts(prompts)
+    check_class_names(prompts.class_names)
+    for text in arguments.prompts or []:  # the option takes every word that follows
+        if Path(text).suffix and Path(text).is_file():
+            raise ValueError(f"--prompts holds {text!r}, which is a file; name the pictures before --prompts.")
+    return prompts
+
+
 def chosen_dataset(arguments: Namespace) -> ImageDataset:
     """Load the data set, or the part of it, that the options name; say at once what was passed over."""
     if arguments.folder:
@@ -124,7 +159,7 @@ def form_options(arguments: Namespace) -> dict[str, Any]:
 
 
 def chosen_pictures(words: Sequence[str]) -> list[ImageSource]:
-    """Take pictures as they were typed: URLs, files, and patterns with * or ? that the shell left as they are.
+    """Take pictures as they were typed: URLs, files, folders, and patterns that the shell left as they are.
 
     An ImageError says where a pattern matches no file, or there is no picture at all; a few that are missing stay, as
     pictures that cannot be opened.
@@ -138,11 +173,17 @@ def chosen_pictures(words: Sequence[str]) -> list[ImageSource]:
         if not (found := glob.glob(str(path).replace("[", "[[]"))):  # noqa: PTH207  # absolute or not, as it was typed
             raise ImageError(f"{word}: no file matches this pattern; check the folder and the spelling.")
         sources += map(Path, sorted(found, key=natural_key))
-    if all(isinstance(source, Path) and (source.is_dir() or not source.exists()) for source in sources):
-        advice = f"this is a folder; name its pictures ('{sources[0]}/*'), or judge it with zsc evaluate --folder."
-        is_folder = isinstance(sources[0], Path) and sources[0].is_dir()
-        raise ImageError(f"{sources[0]}: {advice if is_folder else 'no such file; check the path and its spelling.'}")
-    return sources
+    if all(isinstance(source, Path) and not source.exists() for source in sources):
+        raise ImageError(f"{sources[0]}: no such file; check the path and its spelling.")
+    pictures: list[ImageSource] = []
+    for source in sources:
+        if isinstance(source, Path) and source.is_dir():
+            dataset = ImageDataset.from_pictures(source)
+            say(*(labelled(key.capitalize(), text) for key, text in dataset.notes.items()))
+            pictures += dataset.paths
+        else:
+            pictures.append(source)
+    return pictures
 
 
 def chosen_prompts(arguments: Namespace) -> ClassPrompts | None:

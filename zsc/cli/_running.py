@@ -15,15 +15,28 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from zsc.cli import classify, compare, datasets, demo, download, embed, evaluate, models, reproduce, search, store
+from zsc.cli import (
+    classify,
+    compare,
+    datasets,
+    demo,
+    download,
+    embed,
+    evaluate,
+    models,
+    reproduce,
+    search,
+    sort,
+    store,
+)  # fmt: skip
 from zsc.cli._options import Parser
 from zsc.cli._printing import Outcome, ReaderLeftError, complain, labelled, open_streams, print_json, put, say
 from zsc.files import check_path
 
 FOLDERS = ("folder", "store")  # kinds of outputs
-COMMANDS = (demo, classify, evaluate, compare, search, embed, store, datasets, models, download, reproduce)
+COMMANDS = (demo, classify, sort, evaluate, compare, search, embed, store, datasets, models, download, reproduce)
 INPUTS = ("images", "prompts_file", "compare", "from_file")  # options that name files to be read
-WRITTEN = {"save": "Evaluation", "figure": "Picture", "html": "Report", "output": "Picture"}
+WRITTEN = {"save": "Evaluation", "figure": "Picture", "html": "Report", "output": "Picture", "csv": "Table"}
 PACKAGE = Path(__file__).resolve().parents[1]
 OURS = (str(PACKAGE), str(PACKAGE.with_name("reproduction")))
 
@@ -118,10 +131,13 @@ def _check_output(path: Path, kind: str) -> None:
             raise ValueError(f"{path}: exists and may not be written to; choose another name.")
     if is_tried:
         tempfile.TemporaryFile(dir=folder).close()
-    if kind in ("picture", "page"):
-        from zsc import plots, report
+    if kind in ("picture", "page", "table"):
+        from zsc import plots, report, spreadsheet
 
-        plots.check_picture_path(path) if kind == "picture" else check_path(path, report.SUFFIXES, "a page")
+        if kind == "picture":
+            plots.check_picture_path(path)
+        else:
+            check_path(path, report.SUFFIXES if kind == "page" else spreadsheet.ENDINGS, f"a {kind}")
 
 
 def write_all(arguments: Namespace, outcome: Outcome) -> list[str]:
@@ -143,7 +159,7 @@ def stopped(arguments: Namespace) -> str:
         text += f"; written: {', '.join(map(str, arguments.written.values()))}"
     if keeps := getattr(arguments, "keeps", ""):
         return f"{text}; {keeps}"
-    embeds = hasattr(arguments, "store") and hasattr(arguments, "limit")
+    embeds = hasattr(arguments, "store") and (hasattr(arguments, "limit") or hasattr(arguments, "no_store"))
     if not embeds or getattr(arguments, "action", "compare") != "compare":
         return f"{text}."
     if store is None:

@@ -1,52 +1,68 @@
-"""`zsc classify`: pictures and prompts in, classes out."""
+"""`zsc classify`: pictures, or folders of them, and prompts in, classes out."""
 
 from argparse import Namespace
-from pathlib import Path
 
-from zsc.checks import check_class_names
+import numpy as np
+import pandas as pd
+
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._options import option
-from zsc.cli._printing import Outcome, plain, prediction_lines
-from zsc.prompts import as_prompts
+from zsc.cli._printing import Outcome, labelled, plain, prediction_lines, table_lines
+from zsc.datasets import ImageDataset
+from zsc.datasets.base import UNLABELLED
+from zsc.embeddings import embed_images
+from zsc.images import local_path
+from zsc.spreadsheet import write_answers
 
+MOST = 40  # pictures that get a line each; of more, each class gets one
 OPTIONS = (
-    option("images", nargs="+", metavar="IMAGE", help="files or URLs; a pattern such as '*.jpg' works, too"),
+    option("images", nargs="+", metavar="IMAGE", help="files, URLs, folders; a pattern such as '*.jpg' works, too"),
     _options.MODEL,
     *_options.PROMPTS,
     option("--prompts", group="prompts", nargs="+", metavar="TEXT", help="one text per class, used as it is"),
+    _options.output("--csv", "table", "write one row per picture, to a .csv or .parquet file"),
+    option("--sep", default=",", help="between the columns of the CSV: , ; | or a tab"),
+    option("--decimal", default=".", help="before the fraction of a number in the CSV: . or ,"),
+    *_options.KEPT,
     _options.on_error(default=None, note="; left out: it is named, the others go on, exit code 1"),
 )
 
 
 def run(arguments: Namespace) -> Outcome:
     """Classify pictures with the given prompts."""
-    prompts = _options.chosen_prompts(arguments) or arguments.prompts
-    if not prompts:
-        raise ValueError("no prompts given; add --prompts 'a cat' 'a dog', or --prompts-file FILE.")
-    prompts = as_prompts(prompts)
-    check_class_names(prompts.class_names)
-    for text in arguments.prompts or []:  # the option takes every word that follows
-        if Path(text).suffix and Path(text).is_file():
-            raise ValueError(f"--prompts holds {text!r}, which is a file; name the pictures before --prompts.")
+    prompts = _options.given_prompts(arguments)
     sources = _options.chosen_pictures(arguments.images)
+    is_folder = any(local_path(word).is_dir() for word in arguments.images)
+    store = _options.kept_in(arguments) if is_folder else arguments.store
     on_error = arguments.on_error or ("raise" if len(sources) == 1 else "record")
     clf = ZeroShotClassifier(prompts, _options.chosen_model(arguments), pooling=arguments.pooling)
-    embeddings = clf.embed(sources, on_error=on_error, progress=_options.show_progress(arguments))
+    pictures = ImageDataset(sources, np.full(len(sources), UNLABELLED), [], name="pictures")
+    progress = _options.show_progress(arguments)
+    embeddings = embed_images(clf.model, pictures, store, on_error=on_error, progress=progress)
     failures = embeddings.failures
-    if not len(embeddings):
+    if len(failures) == len(sources):
         raise ValueError(f"none of the {len(sources)} pictures can be opened; first: {failures['error'][0]}")
     answer = clf.answer(embeddings)
     reasons = dict(zip(failures["index"], failures["error"], strict=True)) if on_error == "record" else {}
-    rows = [{**row, "error": reasons.get(i)} for i, row in enumerate(plain(answer.table))]
+    if answer.n <= MOST:
+        lines = prediction_lines(answer, reasons)
+    else:
+        counts = np.bincount(answer.y_pred[~answer.failed], minlength=len(answer.class_names))
+        lines = table_lines(pd.DataFrame({"class": answer.class_names, "pictures": counts}), index=False)
+        lines += [labelled("Left out", reason) for reason in reasons.values()]
     text = [
         f"Model     {clf.model.name} ({clf.model.info.library})",
-        *prediction_lines(answer, reasons),
+        *lines,
         "Probabilities are relative to these prompts: they sum to 1 whatever a picture shows.",
+        *_options.kept_line(store),
     ]
     if reasons:
         text.append(f"{len(reasons)} of {answer.n} pictures cannot be opened.")
     about = {key: value for key, value in answer.made_by.to_dict().items() if key != "prompts"}
+    rows = [{**row, "error": reasons.get(i)} for i, row in enumerate(plain(answer.table))] if arguments.json else []
     data = {**about, "class_names": answer.class_names, "results": rows, "failures": failures}
     skipped = None if reasons else failures
-    return Outcome(data, text, 1 if reasons else 0, sources, skipped, clf.advice)
+    form = arguments.sep.replace("\\t", "\t"), arguments.decimal
+    writers = {"csv": lambda path: write_answers(answer, path, *form, reasons)}
+    return Outcome(data, text, 1 if reasons else 0, sources, skipped, clf.advice, writers)

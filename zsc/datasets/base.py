@@ -28,7 +28,7 @@ from zsc.checks import (
     frozen,
     short,
 )
-from zsc.datasets.listing import Listed, fold, look_alikes, read_csv, read_folder, read_huggingface
+from zsc.datasets.listing import Listed, fold, look_alikes, read_csv, read_folder, read_huggingface, read_pictures
 from zsc.images import local_path
 
 UNLABELLED = -1
@@ -158,6 +158,16 @@ class ImageDataset:
         """
         folder = local_path(folder)
         return cls._of(read_folder(folder), name or fold(folder.resolve().name))
+
+    @classmethod
+    def from_pictures(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
+        """Load all pictures of a folder and of those below it, without labels; the notes say what was passed over.
+
+        The data set is called as the folder unless it has a `name`. An error says that the folder is missing, cannot be
+        read, or holds no picture.
+        """
+        folder = local_path(folder)
+        return cls._of(read_pictures(folder), name or fold(folder.resolve().name))
 
     @classmethod
     def from_csv(

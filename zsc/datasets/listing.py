@@ -126,6 +126,20 @@ def read_folder(folder: Path) -> Listed:
     return Listed([Path(path) for _, path, _ in found], np.array([label for label, *_ in found]), names, notes)
 
 
+def read_pictures(folder: Path) -> Listed:
+    """List all pictures of a folder and of those below it; see `ImageDataset.from_pictures`."""
+    where, passed = printable(folder), list[Passed]()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{where}: no such folder; pass a folder of pictures.")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise PermissionError(f"{where}: the folder cannot be read; check its rights.")
+    paths = [Path(path) for path, _ in list_pictures(folder, passed)]
+    told = tell(passed, folder)
+    if not paths:
+        raise ValueError(f"{where}: no pictures{f' ({told})' if told else ''}; name a folder that holds some.")
+    return Listed(paths, None, [], {"passed over": told})
+
+
 def _refuse_two_classes(folder: Path, names: Sequence[str], found: Iterable[tuple[int, str, str]]) -> None:
     """Refuse a picture that links put into two classes."""
     owner: dict[str, tuple[int, str]] = {}
