@@ -780,6 +780,9 @@ class TestManyAndLong:
         assert said([*range(40), *range(50, 100)], range(50, 100))[1] == "+0.44 better"
         assert said(range(50, 100), [*range(40), *range(50, 100)])[1] == "-0.44 worse"
         assert said(most, range(50, 100), metric="f1")[1].endswith("higher")  # nothing is tested
+        y = np.array([[1, 0], [0, 1], [1, 1]])
+        several = [zsc.evaluation.Evaluation(y, p, names, thresholds=[0.5, 0.5]) for p in (1 - y * 0.9, y * 0.9)]
+        assert words(plots.before_after(*several, metric="precision").texts)[0].endswith("higher")
 
     def test_a_title_that_fits_the_figure_stands_in_one_line(self):
         title = "Prompts in the order of their accuracy, drawn-animals test, classified by the model toy"
@@ -789,6 +792,10 @@ class TestManyAndLong:
             ax.figure.canvas.draw()
             box = ax.title.get_window_extent()
             assert box.x0 > 0 and box.x1 < ax.figure.bbox.width and ax.get_title().count("\n") + 1 <= lines, given
+        left = plots.ranking(table, ax=plt.figure(figsize=(12, 4)).add_subplot(1, 2, 1), title="mine")
+        left.figure.canvas.draw()
+        middles = [(box.x0 + box.x1) / 2 for box in (left.title.get_window_extent(), left.get_window_extent())]
+        assert middles[0] == pytest.approx(middles[1])  # beside others it stands over its own
 
     def test_titles_break_at_words_and_evenly(self):
         ax = plots.embedding_map(

@@ -114,15 +114,14 @@ def finish(
         title = what + (f", {dataset}" if dataset else "") + (f", classified by {model}" if model else "")
     title += f", n\xa0=\xa0{n:,.0f}" if n and title and "n =" not in title else ""
     lines = [text for text in (title, *note.split("\n")) if text]
-    whole, alone = drawn.figure, [ax.get_label() for ax in drawn.figure.axes] in ([""], ["", "<colorbar>"])
     words = "\n".join(map(_one_line, lines)).replace("$", r"\$")
-    written = drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words)
-    if alone and isinstance(drawn, Axes):  # over the whole figure, wherever the names of its rows push the Axes to
-        written.set_transform(blended_transform_factory(whole.transFigure, drawn.transAxes))
-    if lines:
-        room = 0.97 * (whole if alone else drawn).get_window_extent().width / written.get_window_extent().width
-        width = max(24, int(room * max(map(len, words.split("\n")))))
-        written.set_text("\n".join(wrap_evenly(line, width) for line in lines))
+    written, whole = drawn.suptitle(words) if isinstance(drawn, Figure) else drawn.set_title(words), cast(Any, drawn)
+    if isinstance(drawn, Axes) and (spec := drawn.get_subplotspec()) and spec.get_geometry()[:2] == (1, 1):
+        whole = drawn.figure  # the title of its only Axes stands over all of it, wherever long names push the Axes to
+        written.set_transform(blended_transform_factory(whole.transSubfigure, drawn.transAxes))
+    room = 0.97 * whole.get_window_extent().width / max(1, written.get_window_extent().width)
+    width = max(24, int(room * max(map(len, words.split("\n")))))
+    written.set_text("\n".join(wrap_evenly(line, width) for line in lines))
     said = f"{_plain(title)}: {_plain(said)}.".removeprefix(": ")
     about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
     _ABOUT[drawn] = {key: text for key, text in about.items() if text}

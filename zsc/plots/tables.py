@@ -75,10 +75,10 @@ def before_after(
 
 
 def _p_value(before: Result, after: Result, metric: str, name: str) -> float | None:
-    """Test the change of a class: McNemar's exact test on the same pictures, else Fisher's; None without pictures."""
-    if metric == "f1" or isinstance(before, pd.DataFrame) or isinstance(after, pd.DataFrame):
+    """Test the change of a class: McNemar's exact test on the same pictures, else Fisher's; None where neither fits."""
+    both = [one for one in (before, after) if not isinstance(one, pd.DataFrame) and one.thresholds is None]
+    if metric == "f1" or len(both) < 2:
         return None
-    both = (before, after)
     of = [(e.y_true if metric == "recall" else e.y_pred) == e.class_names.index(name) for e in both]
     right = [e.right[rows] for e, rows in zip(both, of, strict=True)]
     if np.array_equal(*of):
