@@ -859,7 +859,7 @@ class TestInterrupt:
                 ["evaluate", "--dataset", "samples", "--store", "kept"],
                 "stopped; what was embedded is kept in kept",
             ),  # texts
-            (["classify", "x.png", "--prompts", "a", "b"], "stopped."),
+            (["classify", "x.png", "--prompts", "a", "b"], "stopped; no embedding is kept (with --store"),
             (["download", "glasses"], "what was fetched is kept"),
             (["models"], "stopped."),
         ],
