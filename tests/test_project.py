@@ -32,8 +32,8 @@ FLOORS = [  # imports go down only; a room may import its own floor
     {"datasets", "models", "scoring", "plots"},
     {"embeddings", "evaluation"},
     {"classifier", "probes"},
-    {"selection", "prompt_search", "labels", "retrieval", "report"},
-    {"explorer", "cluster", "toy"},
+    {"selection", "prompt_search", "labels", "retrieval", "report", "spreadsheet"},
+    {"explorer", "sorting", "cluster", "toy"},
     {"cli", "__main__"},
 ]
 
