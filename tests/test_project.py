@@ -33,7 +33,7 @@ FLOORS = [  # imports go down only; a room may import its own floor
     {"embeddings", "evaluation"},
     {"classifier", "probes"},
     {"selection", "prompt_search", "labels", "retrieval", "report"},
-    {"explorer", "cluster", "toy"},
+    {"explorer", "cluster", "toy", "sklearn"},
     {"cli", "__main__"},
 ]
 

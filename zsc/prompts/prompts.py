@@ -147,6 +147,41 @@ def load_many(path: str | Path) -> dict[str, ClassPrompts]:
     return _read(Path(path), _candidates)
 
 
+def load_descriptions(path: str | Path, class_names: Sequence[str]) -> ClassPrompts:
+    """Read the descriptions of classes from a file of CuPL, DCLIP or WaffleCLIP: JSON or YAML, class -> list of texts.
+
+    If most texts name their class, they are sentences (CuPL) and stay as they are; else they are features (DCLIP,
+    WaffleCLIP: "four legs"), put after "a photo of a tench, which has"; a class without any is its name alone. Of a
+    file that has all of `class_names`, in any case, these are taken; of another, all.
+    """
+
+    def make(content: Mapping[str, Any]) -> ClassPrompts:
+        texts = {name: _of_class(name, value or [""]) for name, value in content.items()}
+        folded = {str(name).casefold(): name for name in texts}
+        if set(map(str.casefold, class_names)) <= set(folded):
+            texts = {name: texts[folded[name.casefold()]] for name in class_names}
+        named = [str(name).casefold() in str(text).casefold() for name, each in texts.items() for text in each]
+        if 2 * sum(named) < len(named):
+            texts = {c: [f"a photo of a {c}{_feature(text)}." for text in each] for c, each in texts.items()}
+        return ClassPrompts.from_texts(texts, name=Path(path).stem)
+
+    return _read(Path(path), make)
+
+
+def _feature(text: Any) -> str:
+    """Join a feature to a class name as DCLIP does (Menon and Vondrick, ICLR 2023)."""
+    text = str(text).strip().rstrip(".")
+    first = text.split(" ")[0].lower()
+    verb = (
+        "is "
+        if first in ("a", "an", "used")
+        else ""
+        if first in ("has", "often", "typically", "may", "can")
+        else "has "
+    )
+    return f", which {verb}{text}" if text else ""
+
+
 def prompt_set_names() -> list[str]:
     """List the named prompt sets that come with the package, in the order of the file."""
     return list(packaged("published"))

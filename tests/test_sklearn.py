@@ -1,0 +1,139 @@
+"""zsc.sklearn: scikit-learn's own checks, the two ends of the prior, and grid search over prompts."""
+
+import warnings
+
+import numpy as np
+import pytest
+from conftest import COLOURS, ColourEncoder, colour_picture
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import zsc
+from zsc.sklearn import ImageEmbedder, TextPriorClassifier
+
+RGB = ["blue", "green", "red"]
+EXPECTED = {}  # no check fails: neither estimator has one to excuse
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # says that pictures are no 2D array, so that checks which pass arrays are left out
+    on_embedder = parametrize_with_checks([ImageEmbedder("conse")], expected_failed_checks=lambda _: EXPECTED)
+
+
+@parametrize_with_checks([TextPriorClassifier()], expected_failed_checks=lambda _: EXPECTED)
+def test_classifier_is_an_estimator(estimator, check):
+    check(estimator)
+
+
+@on_embedder
+def test_embedder_is_an_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return ColourEncoder()
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    rng = np.random.default_rng(0)
+    y = np.array(RGB)[np.arange(60) % 3]
+    return [colour_picture(np.clip(np.array(COLOURS[c]) + rng.uniform(0, 0.45, 3), 0, 1)) for c in y], y
+
+
+@pytest.fixture(scope="module")
+def rows(model, pictures):
+    return ImageEmbedder(model).fit_transform(pictures[0])
+
+
+class TestEmbedder:
+    def test_rows_are_those_of_embed_images(self, model, pictures, rows, tmp_path):
+        assert np.array_equal(rows, model.encode_images(pictures[0]))
+        path = tmp_path / "a b.png"
+        pictures[0][0].save(path)
+        for given in ([path], [str(path)], np.array([str(path)]), np.array([[str(path)]])):
+            assert np.array_equal(ImageEmbedder(model).transform(given), rows[:1])
+
+    @pytest.mark.parametrize(("given", "found"), [(np.zeros((3, 2)), "0.0"), ([], "no picture"), ([None], "None")])
+    def test_what_is_no_picture_is_refused(self, model, given, found):
+        with pytest.raises(TypeError, match=f"X holds {found}; pass paths, URLs or PIL images"):
+            ImageEmbedder(model).fit(given)
+
+    def test_clones_share_the_encoder(self, model):
+        assert clone(make_pipeline(ImageEmbedder(model), TextPriorClassifier("{}", model)))[0].model is model
+
+
+class TestPrior:
+    def test_a_firm_prior_is_the_zero_shot_classifier(self, model, pictures, rows):
+        clf = TextPriorClassifier("a {}", model, strength=1e9).fit(rows, pictures[1])
+        expected = zsc.ZeroShotClassifier(zsc.ClassPrompts.from_names(RGB, "a {}"), model).predict_proba(pictures[0])
+        assert np.abs(clf.predict_proba(rows) - expected).max() < 1e-5
+
+    @pytest.mark.parametrize("classes", [2, 3])
+    def test_without_prompts_it_is_logistic_regression(self, classes):
+        rng = np.random.default_rng(1)
+        X, y = rng.normal(size=(80, 5)), rng.integers(0, classes, 80)  # noqa: N806
+        ours = TextPriorClassifier(strength=0.5).fit(X, y).predict_proba(X)
+        # scikit-learn's two classes have one row of weights: ours are half of it each way, of half its penalty
+        theirs = LogisticRegression(C=(2 if classes == 3 else 4), tol=1e-8, max_iter=1000).fit(X, y).predict_proba(X)
+        assert np.abs(ours - theirs).max() < 0.01  # ours penalises the intercept too
+
+    def test_labels_overrule_wrong_prompts_and_only_with_many(self, model, pictures, rows):
+        wrong = {"red": "green", "green": "blue", "blue": "red"}
+        few = TextPriorClassifier(wrong, model, strength=100.0).fit(rows[:3], pictures[1][:3])
+        many = TextPriorClassifier(wrong, model, strength=0.01).fit(rows, pictures[1])
+        assert few.score(rows, pictures[1]) < 0.1 and many.score(rows, pictures[1]) == 1
+
+    def test_a_class_without_labels_keeps_its_prompts(self, model, pictures, rows):
+        seen = pictures[1] != "red"
+        clf = TextPriorClassifier({c: c for c in ("red", "green", "blue")}, model).fit(rows[seen], pictures[1][seen])
+        assert list(clf.classes_) == RGB and clf.score(rows, pictures[1]) == 1
+
+    @pytest.mark.parametrize(
+        ("prompts", "labels", "reason"),
+        [
+            ({"red": "red", "green": "g"}, RGB, "y holds 'blue', but prompts are for"),
+            (["red", "green"], [0, 1, 2], "for 3 classes"),
+            (None, [1, 1, 1], "y holds one class, 1"),
+            ("a {}", [0, 1, 2], "do not say which is which"),
+            ({"red": "red", "green": "green", "blue": "blue"}, [0, 1, 2], "do not say which is which"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(self, model, rows, prompts, labels, reason):
+        with pytest.raises(ValueError, match=reason):
+            TextPriorClassifier(prompts, model).fit(rows[:3], labels)
+
+    def test_embeddings_of_another_model_are_refused(self, model):
+        with pytest.raises(ValueError, match="pass embeddings of the same model"):
+            TextPriorClassifier("{}", model).fit(np.eye(2), ["red", "blue"])
+
+
+class TestOnTop:
+    def test_a_grid_over_prompts_gives_the_nested_number(self, model, pictures, rows):
+        """Prompts for classes that the labels know nothing of: the best of many is luck, and nesting shows it."""
+        y = np.random.default_rng(3).permutation(pictures[1])
+        words = [dict(zip(RGB, np.random.default_rng(k).permutation(RGB), strict=True)) for k in range(6)]
+        grid = GridSearchCV(TextPriorClassifier(model=model, strength=1e6), {"prompts": words}, cv=3)
+        best = grid.fit(rows, y).best_score_
+        nested = cross_val_score(grid, rows, y, cv=3).mean()
+        assert nested < best and best > 1 / 3
+
+    def test_a_grid_through_the_pictures_finds_the_good_prompts(self, model, pictures):
+        wrong = {"red": "green", "green": "blue", "blue": "red"}
+        pipe = make_pipeline(ImageEmbedder(model), TextPriorClassifier(model=model, strength=1e6))
+        grid = GridSearchCV(pipe, {"textpriorclassifier__prompts": [wrong, {c: c for c in RGB}]}, cv=2)
+        assert grid.fit(*pictures).best_params_["textpriorclassifier__prompts"] == {c: c for c in RGB}
+        assert grid.best_score_ == 1
+
+    def test_calibration_and_held_out_probabilities(self, model, pictures, rows):
+        clf = TextPriorClassifier("{}", model)
+        proba = CalibratedClassifierCV(clf, cv=3).fit(rows, pictures[1]).predict_proba(rows)
+        assert proba.shape == (60, 3) and (proba.argmax(axis=1) == np.searchsorted(RGB, pictures[1])).all()
+        with pytest.raises(ValueError, match="y holds numbers, and prompts do not say which is which"):
+            cross_val_predict(clf, rows, pictures[1], cv=3, method="predict_proba")
+        clf.set_params(prompts={c: c for c in RGB})
+        assert cross_val_predict(clf, rows, pictures[1], cv=3, method="predict_proba").shape == (60, 3)
