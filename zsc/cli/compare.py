@@ -38,8 +38,7 @@ def run(arguments: Namespace) -> Outcome:
     from zsc import plots
 
     dataset = _options.chosen_dataset(arguments)
-    file = arguments.descriptions
-    described = load_descriptions(file, dataset.class_names) if file else None
+    described = arguments.descriptions and load_descriptions(arguments.descriptions, dataset.class_names)
     asked = _candidates(arguments, described)
     candidates = as_candidates(asked, dataset.class_names)
     for prompts in candidates.values():
@@ -65,8 +64,8 @@ def run(arguments: Namespace) -> Outcome:
     data = {**once[list(ONCE)], "comparison": table.drop(columns=list(ONCE)).reset_index()}
     if described:
         control: dict[str, Any] = {key: getattr(arguments, key) for key in ("draws", "pooling", "seed")}
-        control["progress"] = _options.show_progress(arguments)
-        drawn = descriptions_control(embeddings, described, model=model, **control)
+        bar = _options.show_progress(arguments)
+        drawn = descriptions_control(embeddings, described, model=model, progress=bar, **control)
         p_value, verdict = random_words_verdict(drawn)
         data["random_words"] = {"p_value": p_value, "verdict": verdict, "accuracy": list(drawn["accuracy"][1:])}
         text += [f"{described.name!r} {verdict}", ""]

@@ -6,6 +6,7 @@ tutorials have it ("a photo of a English springer"), unless `articles=True`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ POOLINGS = ("mean", "max", "sum", "chils")
 _KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
 Texts = Mapping[str, str | Iterable[str]]  # class name -> prompt or prompts
 _Made = TypeVar("_Made")
+_VERB, _IS = re.compile(r"(has|often|typically|may|can)\b", re.I), re.compile(r"(an?|used)\b", re.I)
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,17 @@ def load_many(path: str | Path) -> dict[str, ClassPrompts]:
     return _read(Path(path), _candidates)
 
 
-def load_descriptions(path: str | Path, class_names: Sequence[str]) -> ClassPrompts:
-    """Read the descriptions of classes from a file of CuPL, DCLIP or WaffleCLIP: JSON or YAML, class -> list of texts.
+def _which(feature: str) -> str:
+    text = feature.strip().rstrip(".")  # joined as DCLIP does (Menon and Vondrick, ICLR 2023)
+    verb = "" if _VERB.match(text) else "is " if _IS.match(text) else "has "
+    return f", which {verb}{text}" if text else ""
 
-    If most texts name their class, they are sentences (CuPL) and stay as they are; else they are features (DCLIP,
-    WaffleCLIP: "four legs"), put after "a photo of a tench, which has"; a class without any is its name alone. Of a
-    file that has all of `class_names`, in any case, these are taken; of another, all.
+
+def load_descriptions(path: str | Path, class_names: Sequence[str]) -> ClassPrompts:
+    """Read descriptions as CuPL, DCLIP and WaffleCLIP publish them: a file of class -> texts; of `class_names`, if all.
+
+    If most texts name their class, they are sentences (CuPL) and stay as they are; else they are features ("four
+    legs"), put after "a photo of a tench, which has", and a class without any is its name alone.
     """
 
     def make(content: Mapping[str, Any]) -> ClassPrompts:
@@ -162,24 +169,10 @@ def load_descriptions(path: str | Path, class_names: Sequence[str]) -> ClassProm
             texts = {name: texts[folded[name.casefold()]] for name in class_names}
         named = [str(name).casefold() in str(text).casefold() for name, each in texts.items() for text in each]
         if 2 * sum(named) < len(named):
-            texts = {c: [f"a photo of a {c}{_feature(text)}." for text in each] for c, each in texts.items()}
+            texts = {c: [f"a photo of a {c}{_which(str(t))}." for t in each] for c, each in texts.items()}
         return ClassPrompts.from_texts(texts, name=Path(path).stem)
 
     return _read(Path(path), make)
-
-
-def _feature(text: Any) -> str:
-    """Join a feature to a class name as DCLIP does (Menon and Vondrick, ICLR 2023)."""
-    text = str(text).strip().rstrip(".")
-    first = text.split(" ")[0].lower()
-    verb = (
-        "is "
-        if first in ("a", "an", "used")
-        else ""
-        if first in ("has", "often", "typically", "may", "can")
-        else "has "
-    )
-    return f", which {verb}{text}" if text else ""
 
 
 def prompt_set_names() -> list[str]:
