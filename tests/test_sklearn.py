@@ -60,8 +60,7 @@ class TestEmbedder:
             assert np.array_equal(ImageEmbedder(model).transform(given), rows[:1])
 
     @pytest.mark.parametrize(
-        ("given", "reason"),
-        [(np.zeros((3, 2)), "a float: this is no picture"), ([None], "None"), (["no.png"], "no.png")],
+        ("given", "reason"), [(np.zeros((3, 2)), "a float: this is no picture"), ([None], "None"), (["a.png"], "a.png")]
     )
     def test_what_is_no_picture_is_refused(self, model, given, reason):
         with pytest.raises((TypeError, ValueError, OSError), match=reason):
@@ -102,11 +101,15 @@ class TestPrior:
     @pytest.mark.parametrize(
         ("prompts", "labels", "reason"),
         [
-            ({"red": "red", "green": "g"}, RGB, "y holds 'blue', but prompts are for"),
-            (["red", "green"], [0, 1, 2], "for 3 classes"),
-            (None, [1, 1, 1], "y holds one class, 1"),
-            ("a {}", [0, 1, 2], "do not say which is which"),
-            ({"red": "red", "green": "green", "blue": "blue"}, [0, 1, 2], "do not say which is which"),
+            ({"red": "red", "green": "g"}, RGB, "but prompts are for .*; rename one of them"),
+            (["red", "green"], [0, 1, 2], "2 texts for 3 classes"),
+            ("a {}", [0, 1, 2], "pass one text per number"),
+            ("imagenet-80", [0, 1, 2], "pass one text per number"),
+            (
+                {"red": "red", "green": "green", "blue": "blue"},
+                [0, 1, 2],
+                "pass one text per number",
+            ),
         ],
     )
     def test_what_does_not_fit_is_refused(self, model, rows, prompts, labels, reason):
@@ -114,7 +117,7 @@ class TestPrior:
             TextPriorClassifier(prompts, model).fit(rows[:3], labels)
 
     def test_embeddings_of_another_model_are_refused(self, model):
-        with pytest.raises(ValueError, match="pass embeddings of the same model"):
+        with pytest.raises(ValueError, match="embed with the same model"):
             TextPriorClassifier("{}", model).fit(np.eye(2), ["red", "blue"])
 
 
@@ -139,7 +142,7 @@ class TestOnTop:
         clf = TextPriorClassifier("{}", model)
         proba = CalibratedClassifierCV(clf, cv=3).fit(rows, pictures[1]).predict_proba(rows)
         assert proba.shape == (60, 3) and (proba.argmax(axis=1) == np.searchsorted(RGB, pictures[1])).all()
-        with pytest.raises(ValueError, match="y holds numbers, and prompts do not say which is which"):
+        with pytest.raises(ValueError, match="pass one text per number"):
             cross_val_predict(clf, rows, pictures[1], cv=3, method="predict_proba")
         clf.set_params(prompts={c: c for c in RGB})
         assert cross_val_predict(clf, rows, pictures[1], cv=3, method="predict_proba").shape == (60, 3)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from zsc.checks import check_class_names, check_count, check_texts, short
 from zsc.classifier import ZeroShotClassifier
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from zsc.models import Encoder
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_WORD = re.compile(r"[^\W\d_]+")
 
 
 def greedy_templates(
@@ -133,44 +129,6 @@ def random_words_control(
         judged = ZeroShotClassifier(ClassPrompts.from_texts(texts), encoder, pooling="mean").evaluate(embeddings)
         rows.append((descriptions[0], judged.accuracy, judged.macro_recall))
     return pd.DataFrame(rows, columns=["description", "accuracy", "macro_recall"])
-
-
-def descriptions_control(
-    embeddings: ImageEmbeddings, prompts: ClassPrompts, *, model: Encoder | str, pooling: str | None = None,
-    draws: int = 99, seed: int = 0, progress: bool = False,
-) -> pd.DataFrame:  # fmt: skip
-    """Judge descriptions beside random words of equal number and length: what the words themselves add.
-
-    In each draw every word is replaced by one of as many letters, drawn from all the words of these prompts, its own
-    included; class names, and words that all prompts share, stay. One row per draw; row 0 is the descriptions.
-    """
-    encoder, rng = as_encoder(model), np.random.default_rng(check_count(seed, "seed", low=0))
-    draws, names = check_count(draws, "draws"), [f"({re.escape(prompts.class_names[k])})" for k in prompts.owners]
-    # words and class names in turn: the words stand at even places
-    parts = [re.split(name, text, flags=re.IGNORECASE) for name, text in zip(names, prompts.prompts, strict=True)]
-    words = [_WORD.findall(" ".join(each[::2])) for each in parts]
-    shared = set.intersection(*map(set, words))
-    pool = pd.Series([word for each in words for word in each], dtype=object)
-    same = {length: list(group) for length, group in pool.groupby(pool.str.len())}
-
-    def other(found: re.Match[str]) -> str:
-        return found[0] if found[0] in shared else str(rng.choice(same[len(found[0])]))
-
-    found = []
-    for draw in tqdm(range(draws + 1), "random words", unit="draw", disable=not progress, leave=False):
-        texts = ["".join(_WORD.sub(other, x) if i % 2 == 0 and draw else x for i, x in enumerate(p)) for p in parts]
-        tried = replace(prompts, prompts=tuple(texts))
-        clf = ZeroShotClassifier(tried, encoder, pooling=pooling, truncate=draw > 0)
-        found.append(clf.evaluate(embeddings).accuracy)
-    return pd.DataFrame({"accuracy": found})
-
-
-def random_words_verdict(table: pd.DataFrame) -> tuple[float, str]:
-    """Return the p-value (1 + b) / (1 + B), b of B draws no worse than the descriptions, and the verdict in words."""
-    own, drawn = table["accuracy"][0], table["accuracy"][1:]
-    p = float((1 + (drawn >= own).sum()) / (1 + len(drawn)))
-    ends = f"p = {p:.2g} ({own:.3f}; {len(drawn)} draws: mean {drawn.mean():.3f}, best {drawn.max():.3f})"
-    return p, f"{'beats' if p < 0.05 else 'does not beat'} random words of equal number and length, {ends}"
 
 
 def _description(rng: np.random.Generator, words: Sequence[str]) -> str:

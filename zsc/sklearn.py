@@ -31,13 +31,11 @@ _loaded = lru_cache(maxsize=1)(as_encoder)  # a model by its name is loaded once
 class ImageEmbedder(TransformerMixin, BaseEstimator):
     """Turn N pictures, any that `zsc.open_image` opens, into embeddings, shape (N, D); nothing is learnt.
 
-    `model` is a name for `zsc.load_model`, or an encoder, which scikit-learn copies for each clone. With a `store`, as
-    in `zsc.embed_images`, a grid search embeds each picture once.
+    `model` is best a name: scikit-learn copies an encoder for each clone; `store` is as in `zsc.embed_images`.
     """
 
     def __init__(self, model: Any = "auto", *, store: str | Path | None = None) -> None:
-        self.model = model
-        self.store = store
+        self.model, self.store = model, store
 
     def fit(self, X: Any, y: Any = None) -> ImageEmbedder:
         """Return the embedder as it is."""
@@ -51,25 +49,21 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.two_d_array, tags.input_tags.string = False, True
+        tags.requires_fit, tags.input_tags.two_d_array, tags.input_tags.string = False, False, True
         return tags
 
 
 class TextPriorClassifier(ClassifierMixin, BaseEstimator):
     """Classify embeddings by prompts, the prior, and labels, the evidence.
 
-    A multinomial logistic regression that is penalised, `strength` times, by its squared distance not from 0, but from
-    the zero-shot head (without prompts, from 0): with few labels the prompts decide, with many the labels.
-
+    A logistic regression whose penalty, `strength` times, is the squared distance from the zero-shot head (without
+    prompts, from 0), so that with few labels the prompts decide, and with many the labels.
     `prompts` has any form of `zsc.selection.as_candidates`; given by class, it may name classes without a label. Labels
     are its class names, or numbers, as `cross_val_predict` makes them, for a list of texts in order or sorted classes.
     """
 
     def __init__(self, prompts: Any = None, model: Any = "auto", *, strength: float = 0.1) -> None:
-        self.prompts = prompts
-        self.model = model
-        self.strength = strength
+        self.prompts, self.model, self.strength = prompts, model, strength
 
     def fit(self, X: Any, y: Any) -> TextPriorClassifier:
         """Learn from embeddings (N, D), rows of `ImageEmbedder`, and N labels: texts or numbers."""
@@ -78,8 +72,6 @@ class TextPriorClassifier(ClassifierMixin, BaseEstimator):
         (strength,) = check_numbers([self.strength], "strength", above=True)
         self.classes_ = np.unique(y)
         prior = self._prior(X.shape[1])  # (K, D); may add classes
-        if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class, {self.classes_[0]}; pass labels of two or more classes.")
         rows = np.column_stack([X, np.ones(len(X))])  # (N, D + 1), for the intercept
         start = np.column_stack([prior, np.zeros(len(prior))])
         truth = np.eye(len(self.classes_))[np.searchsorted(self.classes_, y)]  # (N, K)
@@ -90,10 +82,8 @@ class TextPriorClassifier(ClassifierMixin, BaseEstimator):
             slope = (np.exp(logs) - truth).T @ rows + strength * away
             return -(truth * logs).sum() + strength / 2 * (away**2).sum(), slope.ravel()
 
-        found = minimize(
-            loss, np.zeros(start.size), jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-6}
-        )
-        weights = start + found.x.reshape(start.shape)
+        options = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": 1000, "gtol": 1e-6}}
+        weights = start + minimize(loss, np.zeros(start.size), **options).x.reshape(start.shape)
         self.coef_, self.intercept_ = weights[:, :-1], weights[:, -1]
         return self
 
@@ -103,33 +93,26 @@ class TextPriorClassifier(ClassifierMixin, BaseEstimator):
             return np.zeros((len(self.classes_), dim))
         names, is_text = [str(name) for name in self.classes_], self.classes_.dtype.kind in "OUS"
         prompts = as_candidates({"prompts": self.prompts}, names)["prompts"]
-        known = list(prompts.class_names)
-        if is_text and (strange := sorted(set(names) - set(known))):
-            raise ValueError(f"y holds {short(strange[0])}, but prompts are for {short(known)}; rename one of them.")
+        known, told = list(prompts.class_names), f"y holds {short(names)}, but prompts are for "
+        vague = isinstance(self.prompts, str) or "{}" in str(self.prompts)  # a template names no class
+        if is_text and not set(names) <= set(known):
+            raise ValueError(f"{told}{short(known)}; rename one of them.")
         if is_text:
             self.classes_ = np.array(sorted(known), dtype=self.classes_.dtype if len(known) == len(names) else object)
-        elif isinstance(self.prompts, str) or "{}" in str(self.prompts) or known not in (names, sorted(known)):
-            told = "y holds numbers, and prompts do not say which is which"
-            raise ValueError(f"{told}; pass a list of texts in the order of the numbers, or sort the classes by name.")
-        elif len(known) != len(names):
-            raise ValueError(f"y holds {len(names)} classes and prompts are for {len(known)}; pass prompts for each.")
+        elif vague or len(known) != len(names) or known not in (names, sorted(known)):
+            raise ValueError(f"{told}{short(known)}; pass one text per number, in their order, or sort the classes.")
         clf = ZeroShotClassifier(prompts, _loaded(self.model))
         order = [known.index(name) for name in (self.classes_ if is_text else known)]
         if clf.class_weights.shape[1] != dim:
-            raise ValueError(
-                f"X has {dim} numbers per row, {clf.model.name} others; pass embeddings of the same model."
-            )
+            raise ValueError(f"X has {dim} numbers per row, {clf.model.name} others; embed with the same model.")
         return clf.class_weights[order].astype(np.float64) * clf.model.logit_scale
-
-    def _logits(self, X: Any) -> NDArray[np.float64]:
-        check_is_fitted(self)
-        return np.asarray(validate_data(self, X, reset=False, dtype=np.float64) @ self.coef_.T + self.intercept_)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Compute probabilities, shape (N, K), in the order of `classes_`."""
-        return to_proba(self._logits(X), 1.0)
+        check_is_fitted(self)
+        return to_proba(validate_data(self, X, reset=False, dtype=np.float64) @ self.coef_.T + self.intercept_, 1.0)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the class of each row."""
-        best = self._logits(X).argmax(axis=1)
+        best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])

@@ -4,11 +4,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from zsc.checks import check_choice
+from zsc.checks import check_choice, check_unique
 from zsc.cli import _options
 from zsc.cli._options import option
 from zsc.cli._printing import Outcome, table_lines
-from zsc.prompt_search import descriptions_control, random_words_verdict
 from zsc.prompts import POOLINGS, ClassPrompts, prompt_set, prompt_set_names, template_set_names
 from zsc.prompts.prompts import load_descriptions
 from zsc.prompts.templates import DEFAULT_TEMPLATE
@@ -35,7 +34,7 @@ OPTIONS = (
 
 def run(arguments: Namespace) -> Outcome:
     """Compare prompts on the same pictures: intervals, paired tests, and what cannot be told apart."""
-    from zsc import plots
+    from zsc import plots, selection
 
     dataset = _options.chosen_dataset(arguments)
     described = arguments.descriptions and load_descriptions(arguments.descriptions, dataset.class_names)
@@ -63,11 +62,11 @@ def run(arguments: Namespace) -> Outcome:
     ]
     data = {**once[list(ONCE)], "comparison": table.drop(columns=list(ONCE)).reset_index()}
     if described:
-        control: dict[str, Any] = {key: getattr(arguments, key) for key in ("draws", "pooling", "seed")}
         bar = _options.show_progress(arguments)
-        drawn = descriptions_control(embeddings, described, model=model, progress=bar, **control)
-        p_value, verdict = random_words_verdict(drawn)
-        data["random_words"] = {"p_value": p_value, "verdict": verdict, "accuracy": list(drawn["accuracy"][1:])}
+        control = {key: getattr(arguments, key) for key in ("draws", "pooling", "seed")} | {"model": model}
+        accuracy = selection.descriptions_control(embeddings, described, progress=bar, **control)
+        p_value, verdict = selection.random_words_verdict(accuracy)
+        data["random_words"] = {"p_value": p_value, "verdict": verdict, "accuracy": accuracy[1:]}
         text += [f"{described.name!r} {verdict}", ""]
     if arguments.choose:
         choice = choose_prompts(embeddings, candidates, **options)
@@ -88,10 +87,9 @@ def _candidates(arguments: Namespace, described: ClassPrompts | None = None) -> 
         if twice := sorted(set(candidates) & set(from_file)):
             raise ValueError(f"{arguments.prompts_file}: {twice[0]!r} is also given as an option; rename it.")
         candidates |= from_file
-    if described is not None:
+    if described:
         candidates = candidates or {DEFAULT_TEMPLATE: DEFAULT_TEMPLATE}
-        if described.name in candidates:
-            raise ValueError(f"{described.name!r} is also given as an option; rename the file of descriptions.")
+        check_unique([*candidates, described.name], "candidates")
         candidates[described.name] = described
     if len(candidates) < 2:
         options = "--prompts-file, --prompt-sets or --templates"

@@ -23,7 +23,6 @@ POOLINGS = ("mean", "max", "sum", "chils")
 _KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
 Texts = Mapping[str, str | Iterable[str]]  # class name -> prompt or prompts
 _Made = TypeVar("_Made")
-_VERB, _IS = re.compile(r"(has|often|typically|may|can)\b", re.I), re.compile(r"(an?|used)\b", re.I)
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,8 @@ def load_many(path: str | Path) -> dict[str, ClassPrompts]:
 
 def _which(feature: str) -> str:
     text = feature.strip().rstrip(".")  # joined as DCLIP does (Menon and Vondrick, ICLR 2023)
-    verb = "" if _VERB.match(text) else "is " if _IS.match(text) else "has "
+    verb = "is " if re.match(r"(?i)(an?|used)\b", text) else "has "
+    verb = "" if re.match(r"(?i)(has|often|typically|may|can)\b", text) else verb
     return f", which {verb}{text}" if text else ""
 
 
@@ -163,11 +163,10 @@ def load_descriptions(path: str | Path, class_names: Sequence[str]) -> ClassProm
     """
 
     def make(content: Mapping[str, Any]) -> ClassPrompts:
-        texts = {name: _of_class(name, value or [""]) for name, value in content.items()}
-        folded = {str(name).casefold(): name for name in texts}
-        if set(map(str.casefold, class_names)) <= set(folded):
-            texts = {name: texts[folded[name.casefold()]] for name in class_names}
-        named = [str(name).casefold() in str(text).casefold() for name, each in texts.items() for text in each]
+        wanted = {name.casefold(): name for name in class_names}
+        texts = {wanted.get(str(name).casefold(), str(name)): _of_class(name, v or [""]) for name, v in content.items()}
+        texts = {name: texts[name] for name in (class_names if set(class_names) <= set(texts) else texts)}
+        named = [name.casefold() in str(text).casefold() for name, each in texts.items() for text in each]
         if 2 * sum(named) < len(named):
             texts = {c: [f"a photo of a {c}{_which(str(t))}." for t in each] for c, each in texts.items()}
         return ClassPrompts.from_texts(texts, name=Path(path).stem)
