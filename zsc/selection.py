@@ -367,9 +367,8 @@ def descriptions_control(
     """
     encoder, rng = as_encoder(model), np.random.default_rng(check_count(seed, "seed", low=0))
     draws, names = check_count(draws, "draws"), [f"({re.escape(prompts.class_names[k])})" for k in prompts.owners]
-    # words and class names in turn: the words stand at even places
     parts = [re.split(name, text, flags=re.IGNORECASE) for name, text in zip(names, prompts.prompts, strict=True)]
-    words = [_WORD.findall(" ".join(each[::2])) for each in parts]
+    words = [_WORD.findall(" ".join(each[::2])) for each in parts]  # class names stand at odd places
     shared = set.intersection(*map(set, words))
     pool = pd.Series([*chain(*words)], dtype=object)
     same = {length: list(group) for length, group in pool.groupby(pool.str.len())}

@@ -82,8 +82,8 @@ class TextPriorClassifier(ClassifierMixin, BaseEstimator):
             slope = (np.exp(logs) - truth).T @ rows + strength * away
             return -(truth * logs).sum() + strength / 2 * (away**2).sum(), slope.ravel()
 
-        options = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": 1000, "gtol": 1e-6}}
-        weights = start + minimize(loss, np.zeros(start.size), **options).x.reshape(start.shape)
+        found = minimize(loss, np.zeros(start.size), jac=True, method="L-BFGS-B", tol=1e-10)
+        weights = start + found.x.reshape(start.shape)
         self.coef_, self.intercept_ = weights[:, :-1], weights[:, -1]
         return self
 
