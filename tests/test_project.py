@@ -33,7 +33,7 @@ FLOORS = [  # imports go down only; a room may import its own floor
     {"embeddings", "evaluation"},
     {"classifier", "probes"},
     {"selection", "prompt_search", "labels", "retrieval", "report", "spreadsheet"},
-    {"explorer", "sorting", "cluster", "toy"},
+    {"explorer", "sorting", "cluster", "toy", "sklearn", "labelling"},
     {"cli", "__main__"},
 ]
 
@@ -273,6 +273,7 @@ SAID = {
     "README.md": "accuracy 0.529 (9 of 17), 95 % interval 0.310 to 0.738",
     "models.md": "mean average precision 0.586",
     "your-folder.md": "a photo of an animal",
+    "scikit-learn.md": "best of the search",
     "prompts.md": "521 pictures tell .89 from .94",
 }
 
