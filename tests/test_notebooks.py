@@ -81,6 +81,38 @@ def test_printing_is_kept_in_one_piece():
     assert [o.get("text") for o in joined] == ["one\ntwo\n", None, "three\n"]
 
 
+@every
+def test_a_students_copy_has_no_answers_and_the_key_has_them_all(path):
+    kept, copy = (nbformat.read(path, as_version=4) for _ in range(2))
+    key = "\n".join(runner.students_copy(copy))
+    code = [[c.source for c in n.cells if c.cell_type == "code"] for n in (kept, copy)]
+    assert code[1] == code[0][:-1] and not any(c.get("outputs") for c in copy.cells)
+    left = "\n".join(c.source for c in copy.cells)
+    answers = re.findall(r"</summary>\s*(.*?)\s*</details>", "\n".join(c.source for c in kept.cells), re.DOTALL)
+    assert answers and left.count("*Your answer:*") == len(answers) and "summary>" not in left
+    assert all(answer in key and answer not in left for answer in answers)
+    assert all(line in left for line in key.splitlines() if line.startswith("**Question"))
+
+
+def test_lessons_are_written_whole_into_an_empty_folder_or_not_at_all(tmp_path, monkeypatch, capsys):
+    def lessons(name):
+        monkeypatch.setattr(sys, "argv", ["run.py", "07", "--lessons", str(tmp_path / name)])
+        return runner.main(), capsys.readouterr()
+
+    assert lessons("new")[0] == 0
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["07_real_clip.ipynb", "key.md"]
+    key = (tmp_path / "new" / "key.md").read_text(encoding="utf-8")
+    assert "## 07_real_clip" in key and key.count("**Answer**") == 6 and key.count("**Solutions**") == 1
+    nbformat.validate(nbformat.read(tmp_path / "new" / "07_real_clip.ipynb", as_version=4))
+    (tmp_path / "new" / "07_real_clip.ipynb").write_text("a student's work", encoding="utf-8")
+    code, said = lessons("new")
+    assert code == 2 and "name another folder" in said.err
+    assert (tmp_path / "new" / "07_real_clip.ipynb").read_text(encoding="utf-8") == "a student's work"
+    monkeypatch.setattr(runner, "FOLDED", re.compile(r"<summary>()()x"))  # no answer is found: as one left open
+    code, said = lessons("other")
+    assert code == 2 and "an answer is not closed" in said.err and not (tmp_path / "other").exists()
+
+
 KEYBOARDS = {"set": "silhouette", "who": "vit_b32", "true": "keyboard", "predicted": "knife"}
 CHANGES = {  # table of published numbers: the row that is changed, its column
     "": ({}, ""),
