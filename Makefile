@@ -1,5 +1,6 @@
 # make alone lists the targets. Each does the set-up it needs; a second call starts at once.
 #   PYTHON=python3.12      the Python that makes the virtual environment (3.10 or newer)
+#   LESSONS=FOLDER         where make lessons writes
 #   VENV=FOLDER            its folder, such as for a second Python beside the first
 #   PIP_FLAGS="..."        options for pip, such as --quiet or another index
 
@@ -7,6 +8,7 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 ROOT ?= data
 VENV ?= .venv
+LESSONS ?= lessons
 # unless a Python is named, an existing environment is used, whatever python3 is today
 NAMED := $(if $(filter file,$(origin PYTHON)),,--named)
 # recipes read paths from environment variables, so that spaces need no care; ~ and quotes mean what they mean in a shell
@@ -14,9 +16,10 @@ path = $(subst ",,$(subst ',,$(subst |,,$(subst |~/,$(HOME)/,|$(1)))))
 override PYTHON := $(call path,$(PYTHON))
 override ROOT := $(call path,$(ROOT))
 override VENV := $(call path,$(VENV))
-export PYTHON ROOT VENV
 SETUP = if [ -z "$(NAMED)" ] && [ -x "$$VENV/bin/python" ]; then PYTHON="$$VENV/bin/python"; fi; \
   $(CHECK) && "$$PYTHON" .ci/environment.py "$$VENV" $(NAMED) $(PIP_FLAGS)
+override LESSONS := $(call path,$(LESSONS))
+export PYTHON ROOT VENV LESSONS
 RUN := "$$VENV/bin/python" -m
 TOO_OLD = import sys; sys.exit(0 if sys.version_info >= (3, 10) else "zsc needs Python 3.10 or newer; %s is %s. Try make \
   PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))
@@ -24,7 +27,7 @@ CHECK = { command -v "$$PYTHON" >/dev/null || { echo "There is no Python called 
   exit 1; }; } && "$$PYTHON" -c '$(TOO_OLD)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick lint lab browser notebooks toy bench data reproduce dist constraints clean
+.PHONY: help setup demo test test-quick lint lab browser notebooks lessons toy bench data reproduce dist constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -54,6 +57,9 @@ browser: setup  ## run a notebook in a real browser (needs Debian's chromium)
 
 notebooks: setup  ## run every notebook again and keep the outputs
 	@"$$VENV/bin/python" notebooks/run.py
+
+lessons: setup  ## write students' copies without answers, and the teacher's key (LESSONS=lessons)
+	@"$$VENV/bin/python" notebooks/run.py --lessons "$$LESSONS"
 
 toy: setup  ## train the toy CLIP again from its seed (12 to 45 minutes; toy-again/, nothing is replaced)
 	@$(RUN) reproduction.toy --out toy-again/toy.pt

@@ -1,7 +1,8 @@
 """Run the notebooks and save their outputs: `python notebooks/run.py [NAME ...]`.
 
 Each runs top to bottom in a fresh kernel. If a cell fails, such as a `checks` cell with a claim that does not hold, the
-exit code is 1. `--check` runs them without writing anything; `-p NAME=VALUE` sets a parameter.
+exit code is 1. `--check` runs them without writing anything; `-p NAME=VALUE` sets a parameter. `--lessons FOLDER` runs
+nothing: it writes students' copies, without answers and outputs, and the teacher's key.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import ast
 import base64
 import io
+import re
 import sys
 import time
 from pathlib import Path
@@ -26,6 +28,9 @@ HERE = Path(__file__).parent
 TIMEOUT = 1800
 QUIET = ["--log-level=ERROR"]  # kernels warn that they listen on TCP without encryption; it is loopback
 MAX_PNG = 150_000  # characters
+FOLDED = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
+ASKED = re.compile(r"\*\*(?:Question|Your prediction)|^#+ Exercises", re.MULTILINE)
+BLANK = "*Your answer:*"
 
 
 def execute(path: Path, parameters: dict[str, object] | None = None) -> nbformat.NotebookNode:
@@ -95,12 +100,56 @@ def shrink(data: dict[str, str]) -> None:
         del data["image/png"]
 
 
+def students_copy(notebook: nbformat.NotebookNode) -> list[str]:
+    """Take folded answers, outputs and checks out of a notebook; return its key, one text per answer.
+
+    What the text says after a cell about its result stays: without it the lesson would have gaps.
+    """
+    key = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            continue
+        start = 0
+        for folded in FOLDED.finditer(cell.source):
+            before = cell.source[start : folded.start()].strip()
+            question = before[max([0, *(found.start() for found in ASKED.finditer(before))]) :]
+            key.append(f"{question}\n\n**{folded[1]}**\n\n{folded[2]}\n")
+            start = folded.end()
+        cell.source = FOLDED.sub(BLANK, cell.source)
+        if "<details" in cell.source or "</details" in cell.source:
+            raise ValueError(f"an answer is not closed, or opened twice; mend this cell:\n{cell.source}")
+    if notebook.cells and "checks" in notebook.cells[-1].metadata.get("tags", []):
+        del notebook.cells[-2:]  # the checks name the answers; the cell before them announces them
+    return key
+
+
+def write_lessons(paths: list[Path], folder: Path) -> int:
+    """Write students' copies and `key.md` into a new or empty folder; return the number of answers in the key."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty and may hold somebody's work; name another folder, or empty it.")
+    copies, key = {}, ["# The teacher's key\n"]
+    for path in paths:
+        notebook = nbformat.read(path, as_version=4)
+        key += [f"## {path.stem}\n", *(answers := students_copy(notebook))]
+        copies[path.name] = notebook
+        print(f"{path.name}: {len(answers)} answers")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, notebook in copies.items():
+        write_whole(folder / name, nbformat.writes(notebook) + "\n")
+    write_whole(folder / "key.md", "\n".join(key))
+    return len(key) - 1 - len(copies)
+
+
 def main() -> int:
     """Run the named notebooks, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="the beginning of a notebook's name; default: all")
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument(
+        "--lessons", type=Path, metavar="FOLDER", help="write students' copies and the key; run nothing"
+    )
     arguments = parser.parse_args()
     pairs = (p.partition("=") for p in arguments.parameter)
     parameters = {name: _literal(value) for name, _, value in pairs}
@@ -110,6 +159,13 @@ def main() -> int:
     if not chosen:
         print(f"no notebook begins with {' or '.join(arguments.names)}", file=sys.stderr)
         return 2
+    if arguments.lessons:
+        try:
+            print(f"{write_lessons(chosen, arguments.lessons)} answers in {arguments.lessons / 'key.md'}")
+        except (OSError, ValueError) as error:
+            print(error, file=sys.stderr)
+            return 2
+        return 0
     failed = 0
     for path in chosen:
         start = time.perf_counter()

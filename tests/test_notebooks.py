@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import shutil
 import sys
+import types
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 import zsc
+import zsc.published
 
 HERE = Path(__file__).parent.parent / "notebooks"
 sys.path.insert(0, str(HERE))
@@ -27,7 +30,7 @@ def tagged(notebook, tag):
 @every
 def test_house_rules(path):
     notebook = nbformat.read(path, as_version=4)
-    code = [c for c in notebook.cells if c.cell_type == "code"]
+    code = [c for c in notebook.cells if c.cell_type == "code" and c not in tagged(notebook, "colab")]
     prose = " ".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     lines = [
         line for c in code if c not in tagged(notebook, "checks") for line in c.source.splitlines() if line.strip()
@@ -42,6 +45,19 @@ def test_house_rules(path):
     assert len(prose.split()) >= 6 * len(lines)
     assert all(len(c.source.splitlines()) <= 20 for c in code)
     assert not re.search(r"sys\.path|filterwarnings|pip install|^!|^%", "\n".join(c.source for c in code), re.MULTILINE)
+
+
+def test_every_notebook_installs_zsc_in_colab_and_nowhere_else(monkeypatch):
+    second = [nbformat.read(path, as_version=4).cells[1] for path in NOTEBOOKS]
+    assert [tagged(nbformat.read(path, as_version=4), "colab") for path in NOTEBOOKS] == [[cell] for cell in second]
+    (source,) = {cell.source for cell in second}
+    asked = []
+    shell = types.SimpleNamespace(run_line_magic=lambda *line: asked.append(line))
+    exec(source, {"get_ipython": lambda: shell})
+    assert not asked
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    exec(source, {"get_ipython": lambda: shell})
+    assert asked == [("pip", "install --quiet /content/zsc")]
 
 
 @every
@@ -81,6 +97,38 @@ def test_printing_is_kept_in_one_piece():
     assert [o.get("text") for o in joined] == ["one\ntwo\n", None, "three\n"]
 
 
+@every
+def test_a_students_copy_has_no_answers_and_the_key_has_them_all(path):
+    kept, copy = (nbformat.read(path, as_version=4) for _ in range(2))
+    key = "\n".join(runner.students_copy(copy))
+    code = [[c.source for c in n.cells if c.cell_type == "code"] for n in (kept, copy)]
+    assert code[1] == code[0][:-1] and not any(c.get("outputs") for c in copy.cells)
+    left = "\n".join(c.source for c in copy.cells)
+    answers = re.findall(r"</summary>\s*(.*?)\s*</details>", "\n".join(c.source for c in kept.cells), re.DOTALL)
+    assert answers and left.count("*Your answer:*") == len(answers) and "summary>" not in left
+    assert all(answer in key and answer not in left for answer in answers)
+    assert all(line in left for line in key.splitlines() if line.startswith("**Question"))
+
+
+def test_lessons_are_written_whole_into_an_empty_folder_or_not_at_all(tmp_path, monkeypatch, capsys):
+    def lessons(name):
+        monkeypatch.setattr(sys, "argv", ["run.py", "07", "--lessons", str(tmp_path / name)])
+        return runner.main(), capsys.readouterr()
+
+    assert lessons("new")[0] == 0
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["07_real_clip.ipynb", "key.md"]
+    key = (tmp_path / "new" / "key.md").read_text(encoding="utf-8")
+    assert "## 07_real_clip" in key and key.count("**Answer**") == 6 and key.count("**Solutions**") == 1
+    nbformat.validate(nbformat.read(tmp_path / "new" / "07_real_clip.ipynb", as_version=4))
+    (tmp_path / "new" / "07_real_clip.ipynb").write_text("a student's work", encoding="utf-8")
+    code, said = lessons("new")
+    assert code == 2 and "name another folder" in said.err
+    assert (tmp_path / "new" / "07_real_clip.ipynb").read_text(encoding="utf-8") == "a student's work"
+    monkeypatch.setattr(runner, "FOLDED", re.compile(r"<summary>()()x"))  # no answer is found: as one left open
+    code, said = lessons("other")
+    assert code == 2 and "an answer is not closed" in said.err and not (tmp_path / "other").exists()
+
+
 KEYBOARDS = {"set": "silhouette", "who": "vit_b32", "true": "keyboard", "predicted": "knife"}
 CHANGES = {  # table of published numbers: the row that is changed, its column
     "": ({}, ""),
@@ -110,4 +158,22 @@ def test_the_checks_of_real_clip_notice_an_altered_number(altered, monkeypatch):
         exec(cell.source, names)
     plt.close("all")
     with pytest.raises(AssertionError) if altered else contextlib.nullcontext():
+        exec(code[-1].source, names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recall", ["0.94", "0.93"], ids=["as published", "altered"])
+def test_the_checks_of_the_four_tutorials_notice_an_altered_number(recall, tmp_path, monkeypatch):
+    """The published recall of the dogs changed by a digit, and the last cell of notebook 11 fails."""
+    tables = shutil.copytree(zsc.published.TABLES, tmp_path / "reference")
+    text = (tables / "tutorials.yaml").read_text(encoding="utf-8")
+    assert text.count('recall: "0.94"') == 1
+    (tables / "tutorials.yaml").write_text(text.replace('"0.94", f1', f'"{recall}", f1'), encoding="utf-8")
+    monkeypatch.setattr("zsc.published.TABLES", tables)
+    code = [c for c in nbformat.read(HERE / "11_four_tutorials.ipynb", as_version=4).cells if c.cell_type == "code"]
+    names = {}
+    for cell in code[:-1]:
+        exec(cell.source, names)
+    plt.close("all")
+    with pytest.raises(AssertionError) if recall == "0.93" else contextlib.nullcontext():
         exec(code[-1].source, names)
