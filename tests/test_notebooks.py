@@ -57,7 +57,7 @@ def test_outputs_of_one_clean_run(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS[:6], ids=lambda p: p.stem)
 def test_lessons_ask_and_say_what_a_takeaway_rests_on(path):
-    """Three questions or more stand before their cell, each with a folded answer; each takeaway says what it rests on."""
+    """Three questions or more stand before their cells, with folded answers; each takeaway says what it rests on."""
     cells = nbformat.read(path, as_version=4).cells
     text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
     asked = [k for k, c in enumerate(cells) if "**Question" in c.source]
