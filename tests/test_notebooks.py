@@ -71,6 +71,20 @@ def test_outputs_of_one_clean_run(path):
     assert not re.search(r"/home/|/root/|/tmp/|/work/|site-packages|it/s", text)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS[:6], ids=lambda p: p.stem)
+def test_lessons_ask_and_say_what_a_takeaway_rests_on(path):
+    """Three questions or more stand before their cells, with folded answers; each takeaway says what it rests on."""
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    asked = [k for k, c in enumerate(cells) if "**Question" in c.source]
+    assert len(asked) >= 3 and all(cells[k].source.endswith("</details>") for k in asked)
+    assert all(cells[k + 1].cell_type == "code" for k in asked)
+    assert len(re.findall(r"\*\*Question \d\.\*\*", text)) == text.count("<summary>Answer</summary>")
+    takeaways = text.split("## What we saw")[1].split("**What we do not know.**")[0].strip().splitlines()
+    for line in takeaways:
+        assert re.search(r"\*mathematics|\*published for CLIP|only\*|only\.\*", line, re.IGNORECASE), line
+
+
 @pytest.mark.slow
 def test_the_first_notebook_runs_as_it_stands(monkeypatch):
     monkeypatch.delenv("MPLBACKEND")  # the kernel draws inline, as in JupyterLab
