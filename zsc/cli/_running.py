@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -15,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from zsc.cli import classify, compare, datasets, demo, download, embed, evaluate, models, reproduce, search, store
 from zsc.cli._options import Parser
 from zsc.cli._printing import Outcome, ReaderLeftError, complain, labelled, open_streams, print_json, put, say
 
 FOLDERS = ("folder", "store")  # kinds of outputs
-COMMANDS = (demo, classify, evaluate, compare, search, embed, store, datasets, models, download, reproduce)
+NAMES = "demo classify evaluate compare search label embed store datasets models download reproduce"
+COMMANDS = tuple(importlib.import_module(f"zsc.cli.{name}") for name in NAMES.split())
 INPUTS = ("images", "prompts_file", "compare", "from_file")  # options that name files to be read
 WRITTEN = {"save": "Evaluation", "figure": "Picture", "html": "Report", "output": "Picture"}
 PACKAGE = Path(__file__).resolve().parents[1]
