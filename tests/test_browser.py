@@ -348,3 +348,42 @@ def explorer_saved(page, notebook):
     page.locator(".jp-mod-dirty").first.wait_for(state="detached")
     cells = nbformat.read(notebook, as_version=4).cells
     return "".join(output.get("data", {}).get("text/html", "") for output in cells[-1].outputs)
+
+
+LABELLING = """\
+import zsc
+from zsc.labelling import LabelSession
+drawn = zsc.load_dataset("drawn-animals", n=40, seed=3)
+clf = zsc.ZeroShotClassifier({"cat": "a cat", "dog": "a dog", "wild animal": "a lion"}, "toy")
+session = LabelSession(clf.answer(drawn), "labels.csv")
+session.widget()
+"""
+
+
+@NEEDS_BROWSER
+@pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="no JupyterLab here: make setup")
+def test_a_button_and_a_key_label_a_picture(tmp_path):
+    served = tmp_path / "notebooks"
+    served.mkdir()
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [nbformat.v4.new_code_cell(LABELLING)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), served / "label.ipynb")
+    with jupyter(tmp_path, served) as (address, token), browser_page(tmp_path) as page:
+        page.goto(f"{address}/lab/tree/label.ipynb?token={token}")
+        run_all(page)
+        said = page.locator("[role=status]", has_text="labels;").first
+        said.wait_for()
+        page.locator(".jp-OutputArea img").first.wait_for()
+        page.locator("button", has_text="3 wild animal").click()
+        page.locator("[role=status]", has_text="1 labels;").first.wait_for()
+        box = page.locator("input[placeholder^=number]")
+        for number, key in enumerate(("2", "n", ""), 2):
+            box.fill(key)
+            box.press("Enter")
+            page.locator("[role=status]", has_text=f"{number} labels;").first.wait_for()
+        page.locator(".jp-OutputArea-output .widget-vbox, .jp-OutputArea-output").last.screenshot(
+            path=screenshot_path(tmp_path)
+        )
+    rows = (served / "labels.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[1:3] for row in rows[1:4]] == [["wild animal", "class"], ["dog", "class"], ["", "none"]]
+    assert len(rows) == 5

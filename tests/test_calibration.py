@@ -85,9 +85,9 @@ class TestTemperature:
         ("scores", "y_true", "message"),
         [
             (np.eye(3), [0, 1, 2], "scores put the label of every picture first"),
-            (np.eye(3), [1, 2, 0], "scores give the labels no more than the mean over classes"),
-            (np.zeros((3, 3)), [0, 1, 2], "scores give the labels no more than the mean over classes"),
-            (np.eye(3), [1, 2, 0], "accuracy 0.000 with 3 classes.*the model does not tell these classes apart, or"),
+            (np.eye(3), [1, 2, 0], "the scores know nothing of these labels"),
+            (np.zeros((3, 3)), [0, 1, 2], "the scores know nothing of these labels"),
+            (np.eye(3), [1, 2, 0], "accuracy 0.000 with 3 classes.*use another model.*in the same order"),
             (np.eye(3), [0, 1], "scores holds 3 and y_true holds 2"),
             (np.eye(3), [0, 1, 3], "y_true runs from 0 to 3; labels must lie in 0 to 2"),
             (np.eye(3) * np.nan, [0, 1, 2], "scores holds NaN or infinity in 3 of 3 rows"),

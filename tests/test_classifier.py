@@ -364,3 +364,19 @@ def test_text_embeddings_that_are_known_are_not_encoded_again(colours, colour_da
     assert (again.predict_proba(colour_dataset) == first.predict_proba(colour_dataset)).all()
     with pytest.raises(ValueError, match="text_embeddings holds 3 and prompts holds 4"):
         zsc.ZeroShotClassifier(prompts, colours, text_embeddings=first.text_embeddings[:3])
+
+
+def test_toy_on_files_that_are_no_drawings_says_once_that_it_guesses(tmp_path, caplog):
+    from zsc import classifier
+
+    classifier._tell.cache_clear()
+    (picture, _), *_ = drawn = zsc.load_dataset("drawn-animals", n=4, seed=0)
+    picture.save(tmp_path / "a.png")
+    clf = zsc.ZeroShotClassifier(["a cat", "a dog"], "toy")
+    clf.answer(drawn)
+    assert not caplog.records
+    clf.answer([tmp_path / "a.png"])
+    clf.answer([tmp_path / "a.png"])
+    assert [r.getMessage() for r in caplog.records] == [
+        "the model toy knows only the drawings of this project; on anything else it guesses"
+    ]

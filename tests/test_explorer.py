@@ -55,6 +55,57 @@ def text(markup):
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", inline))).strip()
 
 
+class TestSealed:
+    def test_a_sealed_half_has_no_say_until_it_is_opened(self, embeddings, colours, tmp_path):
+        explorer = PromptExplorer(embeddings, colours, sealed=0.5)
+        session = explorer.session
+        n, sealed = len(embeddings), session.sealed
+        assert explorer.answer.evaluation.n == len(session.embeddings) == n - len(sealed)
+        both = np.concatenate([sealed.values, session.embeddings.values])
+        assert sorted(map(tuple, both)) == sorted(map(tuple, embeddings.values))
+        assert explorer.sealed is None and explorer.unseal.layout.display == ""
+        for word in ("green", "blue", "red"):
+            explorer.boxes["red"].value = word
+        explorer.unseal.click()
+        found = explorer.sealed
+        expected = zsc.ZeroShotClassifier(explorer.answer.prompts, colours).evaluate(sealed)
+        np.testing.assert_array_equal(found.proba, expected.proba)
+        np.testing.assert_array_equal(found.y_true, expected.y_true)
+        told, opened = found.made_by.other, explorer.answer.evaluation.accuracy
+        assert told == {"open_accuracy": opened, "optimism": opened - found.accuracy, "tries": 3, "looks": 1}
+        assert (
+            f"accuracy {found.accuracy:.3f}" in explorer.texts["message"]
+            and "3 tries, look 1" in explorer.texts["message"]
+        )
+        explorer.unseal.click()
+        assert explorer.sealed.made_by.other["looks"] == 2
+        kept = zsc.Evaluation.load(explorer.sealed.save(tmp_path / "sealed.json"))
+        assert (
+            kept.made_by.other == explorer.sealed.made_by.other
+            and kept.made_by.part == f"sealed: {len(sealed)} pictures"
+        )
+        page = zsc.report.html_report(kept)
+        assert all(word in page for word in ("open_accuracy", "optimism", "tries", "looks", "sealed: "))
+
+    def test_classes_that_were_renamed_or_left_out_are_so_there_as_well(self, embeddings, colours):
+        explorer = PromptExplorer(embeddings, colours, sealed=0.4)
+        explorer.rename("red", "rouge")
+        explorer.leave_out("blue")
+        explorer.unseal.click()
+        assert explorer.sealed.class_names == ["rouge", "green"]
+        assert explorer.sealed.n == np.isin(explorer.session.sealed.labels, [0, 1]).sum()
+
+    def test_without_a_seal_or_labels(self, explorer, embeddings, colours):
+        assert explorer.unseal.layout.display == "none" and explorer.session.sealed is None
+        with pytest.raises(ValueError, match="nothing is sealed; pass sealed=0.5"):
+            explorer.session.unseal(explorer.answer)
+        bare = replace(embeddings, labels=np.full(len(embeddings), -1))
+        with pytest.raises(ValueError, match="sealed needs labelled pictures in both parts"):
+            ExplorerSession(bare, colours, sealed=0.5)
+        with pytest.raises((TypeError, ValueError), match="sealed"):
+            ExplorerSession(embeddings, colours, sealed=1.5)
+
+
 class TestSession:
     def test_it_begins_with_the_default_template(self, session):
         assert session.start == ({"red": "red", "green": "green", "blue": "blue"}, "a photo of a {}")

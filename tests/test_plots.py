@@ -359,6 +359,15 @@ class TestComparisons:
         with pytest.raises(ValueError, match=r"the table lacks low, high \(it has accuracy\)"):
             plots.ranking(table[["accuracy"]])
 
+    def test_ranking_shows_what_always_one_class_gives(self):
+        table = pd.DataFrame({"accuracy": [0.5, 0.9], "low": [0.4, 0.85], "high": [0.6, 0.95]}, index=["bare", "best"])
+        ax = plots.ranking(table.assign(baseline=0.6))
+        assert ax.lines[-1].get_xdata() == pytest.approx([0.6, 0.6])
+        assert "dotted: always naming the most frequent class, 0.600" in ax.get_xlabel()
+        paired = {"difference": [np.nan, 0.4], "difference_low": [np.nan, 0.3], "difference_high": [np.nan, 0.5]}
+        ax = plots.ranking(table.assign(baseline=0.6, **paired))
+        assert ax.lines[-1].get_xdata() == pytest.approx([0.1, 0.1])  # from the reference, 0.5
+
 
 class TestCurves:
     def test_reliability(self):
@@ -401,6 +410,8 @@ class TestCurves:
         kept = plots.few_shot(table.assign(zero_shot=0.5), lines={"all 800": 0.95})
         assert words(kept.texts)[-2:] == ["zero-shot, 0.500", "all 800, 0.950"]
         assert [line.get_ydata()[0] for line in kept.lines[-2:]] == [0.5, 0.95]
+        floor = plots.few_shot(table.assign(zero_shot=0.5, baseline=0.4))
+        assert "majority class, 0.400" in words(floor.texts)
         both = pd.concat([table.assign(method="linear probe"), table.assign(method="Tip-Adapter")])
         ax = plots.few_shot(both)  # the methods agree, their names do not meet
         assert words(ax.texts) == ["linear probe", "Tip-Adapter"] and not overlaps(ax.texts, ax.figure)

@@ -5,6 +5,7 @@ from . import embeddings as embeddings
 from . import evaluation as evaluation
 from . import explorer as explorer
 from . import images as images
+from . import labelling as labelling
 from . import labels as labels
 from . import models as models
 from . import plots as plots

@@ -52,9 +52,9 @@ def fit_temperature(scores: Any, y_true: Labels) -> float:
     if (given - values.mean(axis=1)).mean() <= 0:
         accuracy = (values.argmax(axis=1) == labels).mean()
         raise ValueError(
-            f"scores give the labels no more than the mean over classes (accuracy {accuracy:.3f} with "
-            f"{values.shape[1]} classes), so no temperature beats chance: the model does not tell these classes apart, "
-            "or scores and labels have them in different orders; conformal_sets works for such a model, too."
+            f"the scores know nothing of these labels (accuracy {accuracy:.3f} with {values.shape[1]} classes), so no "
+            "temperature beats chance; use another model, other prompts, or conformal_sets. If it should be high, "
+            "look whether scores and labels have the classes in the same order."
         )
     if (given >= values.max(axis=1)).all():
         told = "scores put the label of every picture first, so the log loss falls for ever with the temperature"

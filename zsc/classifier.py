@@ -6,9 +6,10 @@ The text is encoded once, when the classifier is made; pictures go through in ba
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 Labelled = ImageDataset | ImageEmbeddings
 Pictures = Labelled | Sequence[ImageSource]
+_tell = cache(logging.getLogger("zsc").warning)  # each sentence once
 
 
 class ZeroShotClassifier:
@@ -343,6 +345,9 @@ class ZeroShotClassifier:
 
     def _made_by(self, embeddings: ImageEmbeddings, matched_by: str) -> Provenance:
         left_out, info = _left_out(embeddings), self.model.info
+        is_file = isinstance(next(iter(embeddings.paths), None), (str, Path))
+        if info.name == "toy" and is_file and not embeddings.dataset.startswith("drawn-"):
+            _tell("the model toy knows only the drawings of this project; on anything else it guesses")
         other: dict[str, Any] = {"left_out_examples": embeddings.failures["error"].head(3).tolist()} if left_out else {}
         if self.multi_label:
             other["scores"] = "cosine" if info.logit_bias is None else "sigmoid"

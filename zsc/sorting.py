@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,22 +242,14 @@ def _move(source: Path, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy with times and rights; the name appears when all of it is there."""
-
-    def copied(file: Any) -> None:
-        with source.open("rb") as original:
-            shutil.copyfileobj(original, file, 1 << 20)
-
-    write_whole(target, copied)
+    with source.open("rb") as original:
+        write_whole(target, lambda file: shutil.copyfileobj(original, file, 1 << 20))
     shutil.copystat(source, target)
 
 
 def _write_page(into: Path, name: str, page: str, rows: list[dict[str, Any]]) -> None:
     """Write the contact sheet of a folder, the most certain pictures first."""
     rows = sorted(rows, key=lambda row: -row["margin"])
-
-    def cards() -> Iterator[dict[str, Any]]:
-        for row in rows[:SHOWN]:
-            yield row | {"uri": picture_uri(into / row["target"], PIXELS)}
-
+    cards = [row | {"uri": picture_uri(into / row["target"], PIXELS)} for row in rows[:SHOWN]]
     template = PAGES.get_template("contact.html.j2")
-    write_whole(into / page, template.render(name=name, n=len(rows), cards=list(cards()), shown=SHOWN))
+    write_whole(into / page, template.render(name=name, n=len(rows), cards=cards, shown=SHOWN))

@@ -85,6 +85,12 @@ PROMPTS = (
     option("--prompt-set", group="prompts", metavar="NAME", help="published prompts, such as afhq-b"),
     option("--pooling", choices=POOLINGS, help="how several prompts of a class count"),
 )
+TEXTS = (*PROMPTS, option("--prompts", group="prompts", nargs="+", metavar="TEXT", help="one text per class, as it is"))
+ASKED = (
+    option("images", nargs="+", metavar="IMAGE", help="files, URLs, folders; a pattern such as '*.jpg' works, too"),
+    MODEL,
+    *TEXTS,
+)
 ROOT = option("--data-root", "--root", type=Path, default=Path("data"), help="the folder that holds the data sets")
 FORM = (
     ROOT,

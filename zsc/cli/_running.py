@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -15,26 +16,13 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from zsc.cli import (
-    classify,
-    compare,
-    datasets,
-    demo,
-    download,
-    embed,
-    evaluate,
-    models,
-    reproduce,
-    search,
-    sort,
-    store,
-)  # fmt: skip
 from zsc.cli._options import Parser
 from zsc.cli._printing import Outcome, ReaderLeftError, complain, labelled, open_streams, print_json, put, say
 from zsc.files import check_path
 
 FOLDERS = ("folder", "store")  # kinds of outputs
-COMMANDS = (demo, classify, sort, evaluate, compare, search, embed, store, datasets, models, download, reproduce)
+NAMES = "demo classify sort evaluate compare search label embed store datasets models download reproduce"
+COMMANDS = tuple(importlib.import_module(f"zsc.cli.{name}") for name in NAMES.split())
 INPUTS = ("images", "prompts_file", "compare", "from_file")  # options that name files to be read
 WRITTEN = {"save": "Evaluation", "figure": "Picture", "html": "Report", "output": "Picture", "csv": "Table"}
 PACKAGE = Path(__file__).resolve().parents[1]

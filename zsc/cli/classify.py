@@ -17,10 +17,7 @@ from zsc.spreadsheet import write_answers
 
 MOST = 40  # pictures that get a line each; of more, each class gets one
 OPTIONS = (
-    option("images", nargs="+", metavar="IMAGE", help="files, URLs, folders; a pattern such as '*.jpg' works, too"),
-    _options.MODEL,
-    *_options.PROMPTS,
-    option("--prompts", group="prompts", nargs="+", metavar="TEXT", help="one text per class, used as it is"),
+    *_options.ASKED,
     _options.output("--csv", "table", "write one row per picture, to a .csv or .parquet file"),
     option("--sep", default=",", help="between the columns of the CSV: , ; | or a tab"),
     option("--decimal", default=".", help="before the fraction of a number in the CSV: . or ,"),

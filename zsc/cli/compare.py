@@ -4,13 +4,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from zsc.checks import check_choice, check_unique
+from zsc.checks import check_choice
 from zsc.cli import _options
 from zsc.cli._options import option
 from zsc.cli._printing import Outcome, table_lines
 from zsc.prompts import POOLINGS, ClassPrompts, prompt_set, prompt_set_names, template_set_names
-from zsc.prompts.prompts import load_descriptions
-from zsc.prompts.templates import DEFAULT_TEMPLATE
 from zsc.scoring import match_by
 from zsc.selection import as_candidates, choose_prompts, compare_prompts, load_candidates
 
@@ -22,8 +20,6 @@ OPTIONS = (
     option("--prompts-file", type=Path, metavar="FILE", help="YAML or JSON: under each name its prompts"),
     option("--prompt-sets", nargs="+", default=[], metavar="NAME", help=f"published: {', '.join(prompt_set_names())}"),
     option("--templates", nargs="+", default=[], metavar="TEXT", help=f"with {{}}, or sets: {TEMPLATE_SETS}"),
-    option("--descriptions", type=Path, metavar="FILE", help="of CuPL, DCLIP or WaffleCLIP; tried on random words"),
-    option("--draws", type=_options.whole(1), default=99, help="of random words, beside --descriptions"),
     option("--pooling", choices=POOLINGS, help="one rule for all; left out: each candidate's own"),
     option("--reference", metavar="NAME", help="test the others against this one; left out: the first"),
     option("--choose", action="store_true", help="also choose on one half and report on the other"),
@@ -34,11 +30,10 @@ OPTIONS = (
 
 def run(arguments: Namespace) -> Outcome:
     """Compare prompts on the same pictures: intervals, paired tests, and what cannot be told apart."""
-    from zsc import plots, selection
+    from zsc import plots
 
+    asked = _candidates(arguments)
     dataset = _options.chosen_dataset(arguments)
-    described = arguments.descriptions and load_descriptions(arguments.descriptions, dataset.class_names)
-    asked = _candidates(arguments, described)
     candidates = as_candidates(asked, dataset.class_names)
     for prompts in candidates.values():
         match_by(dataset.class_names, prompts.class_names)  # before the model is loaded
@@ -61,13 +56,6 @@ def run(arguments: Namespace) -> Outcome:
         "",
     ]
     data = {**once[list(ONCE)], "comparison": table.drop(columns=list(ONCE)).reset_index()}
-    if described:
-        bar = _options.show_progress(arguments)
-        control = {key: getattr(arguments, key) for key in ("draws", "pooling", "seed")} | {"model": model}
-        accuracy = selection.descriptions_control(embeddings, described, progress=bar, **control)
-        p_value, verdict = selection.random_words_verdict(accuracy)
-        data["random_words"] = {"p_value": p_value, "verdict": verdict, "accuracy": accuracy[1:]}
-        text += [f"{described.name!r} {verdict}", ""]
     if arguments.choose:
         choice = choose_prompts(embeddings, candidates, **options)
         data |= {"chosen": choice.name, "splits": choice.splits}
@@ -79,7 +67,7 @@ def run(arguments: Namespace) -> Outcome:
     return Outcome(data, text, 0, dataset, embeddings.failures, advice, writers)
 
 
-def _candidates(arguments: Namespace, described: ClassPrompts | None = None) -> dict[str, ClassPrompts | str]:
+def _candidates(arguments: Namespace) -> dict[str, ClassPrompts | str]:
     candidates: dict[str, ClassPrompts | str] = {name: prompt_set(name) for name in arguments.prompt_sets}
     candidates |= dict(zip(arguments.templates, arguments.templates, strict=True))
     if arguments.prompts_file:
@@ -87,10 +75,6 @@ def _candidates(arguments: Namespace, described: ClassPrompts | None = None) -> 
         if twice := sorted(set(candidates) & set(from_file)):
             raise ValueError(f"{arguments.prompts_file}: {twice[0]!r} is also given as an option; rename it.")
         candidates |= from_file
-    if described:
-        candidates = candidates or {DEFAULT_TEMPLATE: DEFAULT_TEMPLATE}
-        check_unique([*candidates, described.name], "candidates")
-        candidates[described.name] = described
     if len(candidates) < 2:
         options = "--prompts-file, --prompt-sets or --templates"
         raise ValueError(f"{len(candidates)} candidate given; name two or more by {options}.")

@@ -56,7 +56,7 @@ def _headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDa
         "Calibration": f"log loss {evaluation.log_loss:.3f}, Brier {evaluation.brier:.3f}, expected calibration error "
         f"{evaluation.calibration_error:.3f}",
         "Labels": dataset.notes.get("labels", ""),
-        "Note": _note(evaluation, clf, dataset),
+        "Note": _note(evaluation),
     }
     return [labelled(name, text) for name, text in rows.items() if text]
 
@@ -88,10 +88,6 @@ def _verdict(evaluation: Evaluation) -> str:
     return f"{NO_BETTER}: the interval holds {floor:.3f}"
 
 
-def _note(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> str:
-    notes = []
-    if absent := [str(name) for name, support in evaluation.report["support"].items() if not support]:
-        notes.append(f"no pictures of {', '.join(absent)} here: the accuracy says nothing of them")
-    if clf.model.name == "toy" and not dataset.name.startswith("drawn-"):
-        notes.append("the model toy knows only the drawings of this project; on anything else it guesses")
-    return "; ".join(notes)
+def _note(evaluation: Evaluation) -> str:
+    absent = [str(name) for name, support in evaluation.report["support"].items() if not support]
+    return f"no pictures of {', '.join(absent)} here: the accuracy says nothing of them" if absent else ""

@@ -1,6 +1,5 @@
 """`zsc models`: what there is and is on this machine; whether one computes right; which is best on your pictures."""
 
-import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -42,7 +41,6 @@ OPTIONS = (
     option("--coco", metavar="FILE", help="check: the picture of the published logits, a path or URL"),
     option("--checkpoint", default="", metavar="ID", help="check: the name under which its numbers were published"),
     option("--into", metavar="FOLDER", help="export: where; it must not exist"),
-    option("--precision", choices=("float32", "int8"), default="float32", help="export: int8 tells what it loses"),
     option("--models", nargs="+", default=[], metavar="NAME", help="compare: two or more"),
     option("--dataset", help="compare: a data set's name; 'zsc datasets' lists them"),
     option("--split", help="compare: as published; left out: the one that is evaluated"),
@@ -100,13 +98,13 @@ def _export(arguments: Namespace) -> Outcome:
         raise ValueError(
             "write 'zsc models export NAME --into FOLDER', such as 'zsc models export conse --into conse'."
         )
-    folder = export_model(arguments.name, arguments.into, precision=arguments.precision)
-    size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-    told = json.loads((folder / "model.json").read_text(encoding="utf-8"))["info"]
-    text = [f"{arguments.name} is in {printable(folder)} ({size:.0f} MB), compared with torch."]
-    text += [f"int8 loses, {told['loss']}."] if told["loss"] else []
-    text += [f"Use it: zsc classify PICTURE --prompts ... --model onnx:{printable(folder)}"]
-    return Outcome({"folder": str(folder), "bytes": int(size * 1e6), "loss": told["loss"]}, text)
+    folder = export_model(arguments.name, arguments.into)
+    size, place = sum(path.stat().st_size for path in folder.iterdir()), printable(folder)
+    text = [
+        f"{arguments.name} is in {place} ({size / 1e6:.0f} MB), compared with torch.",
+        f"Use it: zsc classify PICTURE --prompts ... --model onnx:{place}",
+    ]
+    return Outcome({"folder": str(folder), "bytes": size}, text)
 
 
 def _compare(arguments: Namespace) -> Outcome:

@@ -13,8 +13,7 @@ KEEPS = "the same command goes on, and zsc sort --into FOLDER --undo puts everyt
 OPTIONS = (
     option("folder", nargs="?", type=Path, metavar="FOLDER", help="the pictures; those of folders in it count"),
     _options.MODEL,
-    *_options.PROMPTS,
-    option("--prompts", group="prompts", nargs="+", metavar="TEXT", help="one text per class, used as it is"),
+    *_options.TEXTS,
     option("--into", type=Path, metavar="FOLDER", required=True, help="where; outside the folder of pictures"),
     option("--how", choices=WAYS, default="link", help="links to the pictures (the default), copies, or the pictures"),
     option("--margin", type=float, default=0.0, metavar="M",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsc.checks import check_unique
 from zsc.embeddings import ImageEmbeddings
+from zsc.evaluation import Evaluation
 from zsc.explorer.session import ANY, WRONG_CLASS, Answer, Card, ExplorerSession, as_code, read_tries, save_prompts
 from zsc.files import expanded, printable
 from zsc.images import describe, open_image
@@ -74,6 +75,9 @@ class PromptExplorer:
     prompts are given. By default, in a notebook, it is a file in its folder (named in the panel), whose tries a button
     brings back; None keeps nothing.
 
+    `sealed` is the share of the pictures, such as 0.5, that judge only when a button is pressed; each look is counted,
+    and `sealed` then holds the `Evaluation` of the last one, to be saved or reported.
+
     `session.history` is a table of what was tried, `answer` the newest answer; `fault` says why what is typed has none:
     the class at fault (None: no box in particular, "": the templates) and a sentence. `boxes` (by class name),
     `templates` and `pooling` are what to type into.
@@ -87,9 +91,10 @@ class PromptExplorer:
         *,
         pooling: str | None = None,
         keep: str | Path | None = BESIDE,
+        sealed: float | None = None,
     ) -> None:
         self._w: Any = load_ipywidgets()
-        self.session = ExplorerSession(embeddings, model, prompts)
+        self.session = ExplorerSession(embeddings, model, prompts, sealed=sealed)
         if is_offered := keep == BESIDE:
             keep = self.session.file_name() if _loop() else None  # a script, or a test, keeps nothing
         self.keep = None if keep is None else expanded(keep)
@@ -102,6 +107,7 @@ class PromptExplorer:
         pooling = pooling or self.session.first.pooling
         self.answer = self.session.ask(*self.session.start, pooling)  # a wrong model or wrong classes end here
         self.fault: tuple[str | None, str] | None = None
+        self.sealed: Evaluation | None = None
         if self.keep and not is_offered and (last := self.session.load(self.keep)) and prompts is None:
             self.answer = last
         self._places = {name: self._w.HTML() for name in PLACES}
@@ -221,7 +227,7 @@ class PromptExplorer:
             (box.add_class if is_wrong else box.remove_class)("zsc-wrong")
         self.code.value = "" if is_old else as_code(answer)
         self.copy.value = str(html.copy_button(self.code.value))
-        self.save.disabled = is_old
+        self.save.disabled = self.unseal.disabled = is_old
         self._put("message", html.message(""))
         self._show_place()
         self.own.show(answer, is_old)
@@ -264,6 +270,8 @@ class PromptExplorer:
         self.copy = w.HTML()
         self.file = w.Text(value="prompts.yaml", description="file", **FIT)
         self.save = self._button("export to YAML", self._on_save)
+        self.unseal = self._button("open the sealed pictures", self._on_unseal)
+        self.unseal.layout.display = "" if self.session.sealed else "none"
         self.true = w.Dropdown(options=[("any class", ANY)], description="pictures of", **FIT).add_class("zsc-true")
         self.said = w.Dropdown(options=[("any class", ANY)], description="said to be", **FIT).add_class("zsc-said")
         orders = [("most sure first", False), ("least sure first", True)]
@@ -286,7 +294,7 @@ class PromptExplorer:
         column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
         right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
         top, tables = (w.HBox(pair, layout=WRAP) for pair in ([left, right], [place["recall"], place["confusion"]]))
-        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save], layout=WRAP)
+        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save, self.unseal], layout=WRAP)
         prompts = w.VBox([top, tables, place["history"], exports, place["message"], self.code])
         tabs = w.Tab(children=[prompts, self.own.widget], titles=["prompts", "your own picture"])
         parts = [w.HTML(str(html.style(self._hidden))), place["about"], tabs]
@@ -338,6 +346,13 @@ class PromptExplorer:
         if self.fault is None:
             written = save_prompts(self.answer, self.file.value).resolve()
             self._put("message", html.message(f"written: {written}"))
+
+    def _on_unseal(self) -> None:
+        self.remember()
+        self.sealed = found = self.session.unseal(self.answer)
+        words = "on the open pictures {open_accuracy:.3f}, optimism {optimism:+.3f}; {tries} tries, look {looks}"
+        said = f"sealed: {found.summary()} {words.format(**found.made_by.other)}"
+        self._put("message", html.message(said))
 
     def _still(self) -> dict[str, str]:
         """Write down the newest answer as it stands, for where widgets do not live."""

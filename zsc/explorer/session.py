@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from zsc.checks import as_list, from_json, short, to_json
+from zsc.checks import as_list, check_fraction, from_json, short, to_json
 from zsc.classifier import ZeroShotClassifier
-from zsc.datasets.base import UNLABELLED, class_texts
+from zsc.datasets.base import UNLABELLED, ImageDataset, class_texts
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
 from zsc.files import check_path, printable, write_whole
@@ -129,8 +129,16 @@ class ExplorerSession:
         embeddings: ImageEmbeddings,
         model: Encoder | str,
         prompts: ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None = None,
+        *,
+        sealed: float | None = None,
     ) -> None:
-        self.embeddings = embeddings.without_failed()
+        self.embeddings, self.sealed, self.looks = embeddings.without_failed(), None, 0
+        if sealed is not None:  # divided by class, always in the same way
+            labels, names = self.embeddings.labels, self.embeddings.class_names
+            parts = ImageDataset(range(len(labels)), labels, names).split(check_fraction(sealed, "sealed"))
+            if not all(len(part) and (part.labels != UNLABELLED).all() for part in parts):
+                raise ValueError("sealed needs labelled pictures in both parts; leave it out, or pass more of them.")
+            self.sealed, self.embeddings = (self.embeddings.select(list(part.paths)) for part in parts)
         if not len(self.embeddings):
             raise ValueError("the embeddings hold no picture; embed some with zsc.embed_images.")
         if self.embeddings.labels.ndim == 2:
@@ -191,6 +199,17 @@ class ExplorerSession:
             bare = replace(chosen, labels=np.full(len(index), UNLABELLED), class_names=[])
             self._asked = {labels: (index, bare, chosen.data_digest)}
         return self._asked[labels]
+
+    def unseal(self, answer: Answer) -> Evaluation:
+        """Judge an answer on the sealed pictures; `made_by` says how much better it looked on the others, and when."""
+        if self.sealed is None:
+            raise ValueError("nothing is sealed; pass sealed=0.5 when the explorer is made.")
+        session, self.looks = ExplorerSession(self.sealed, self.model, self.first), self.looks + 1
+        session.labels = self.labels
+        found = session.ask(answer.texts, answer.templates, answer.classifier.pooling).result
+        other = {"open_accuracy": answer.scores[0], "optimism": answer.scores[0] - found.accuracy}
+        other |= {"tries": len(self._tried), "looks": self.looks}
+        return replace(found, made_by=replace(found.made_by, part=f"sealed: {found.n} pictures", other=other))
 
     def rename(self, old: str, new: str) -> None:
         """Let a class be called otherwise; ValueError where another one is called so."""

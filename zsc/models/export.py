@@ -10,7 +10,7 @@ import json
 import pkgutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from zsc.checks import check_choice
 from zsc.files import digest_of, expanded, printable
 from zsc.models import find_route
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.fast import EXAMPLES, example_pixels
 from zsc.models.onnx import FORMAT, Graph, load_onnx
-from zsc.models.openvino import measured_loss, pixels_to_judge_by
+from zsc.models.openvino import AsModule, pixels_to_judge_by
 from zsc.models.tokens import BytePairTokenizer
 from zsc.models.transforms import ImageTransform
 
@@ -38,37 +37,12 @@ TEXTS = ("a cat", "A photo of a dog, asleep.", "", "déjà vu &amp; 犬🐶", "d
 GRAPHS = ("image.onnx", "text.onnx")
 
 
-class _Module(nn.Module):
-    """A function of tensors by name, as a module that can be traced."""
-
-    def __init__(self, function: Callable[..., torch.Tensor], names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.function, self.names = function, names
-
-    def forward(self, *given: torch.Tensor) -> torch.Tensor:
-        if len(given) == 1:
-            return self.function(given[0])
-        from transformers import BatchEncoding
-
-        return self.function(BatchEncoding(dict(zip(self.names, given, strict=True))))
-
-
-def export_model(name: str, folder: str | Path, *, precision: str = "float32") -> Path:
+def export_model(name: str, folder: str | Path) -> Path:
     """Write a model as ONNX graphs into a new folder, for `load_model("onnx:FOLDER")`, and return that folder.
 
-    A ValueError says why a model cannot be exported, or that int8 loses too much of it; then nothing is written. Needs
-    the packages onnx and onnxruntime, and torch.
-
-    Parameters
-    ----------
-    name
-        A model whose preprocessing zsc computes itself: OpenAI's, "open_clip:ARCH/TAG", "conse", "toy", a file.
-    folder
-        Where; it must not exist.
-    precision
-        "float32"; or "int8": the products of the image encoder rounded, with the loss on 64 drawings in the record.
+    `name` is a model whose preprocessing zsc computes itself: OpenAI's, "open_clip:ARCH/TAG", "conse", "toy", a file.
+    A ValueError says why it cannot be exported; then nothing is written. Needs the packages onnx and onnxruntime.
     """
-    check_choice(precision, ("float32", "int8"), "precision")
     _check_packages()
     folder = expanded(folder)
     if folder.exists():
@@ -83,28 +57,24 @@ def export_model(name: str, folder: str | Path, *, precision: str = "float32") -
         new.mkdir()
         pixels, texts = example_pixels(own.image_size), own.tokenizer(EXAMPLES)
         given = {"input_ids": texts} if isinstance(texts, torch.Tensor) else dict(texts)
-        _write(_Module(own.embed_pixels, ()), {"pixels": pixels}, new / GRAPHS[0], {0: "pictures"})
+        _write(AsModule(own.embed_pixels), {"pixels": pixels}, new / GRAPHS[0], {0: "pictures"})
         length = {} if "merges" in tokens or tokens["is_padded"] else {1: "length"}
-        _write(_Module(own.embed_tokens, tuple(given)), given, new / GRAPHS[1], {0: "texts"} | length)
-        if precision == "int8":
-            _quantise(new / GRAPHS[0])
+        _write(AsModule(own.embed_tokens, tuple(given)), given, new / GRAPHS[1], {0: "texts"} | length)
         for file in GRAPHS:
             _halve(new / file)
         (new / "tokens.json").write_text(json.dumps(tokens), encoding="utf-8")
-        info = replace(own.info, name=name, engine="onnx", precision=precision)
+        info = replace(own.info, name=name, engine="onnx")
         _describe(new, own.transform, info)
         found = load_onnx(str(new))
         judged = pixels_to_judge_by(own, None)[1::2]
         exact = own.encode_pixels(judged)
         if found.token_ids(TEXTS, truncate=True) != own.token_ids(TEXTS, truncate=True):
             raise ValueError(f"the exported tokens of {name} are not its own; it cannot be exported.")
-        if precision == "int8":
-            _describe(new, own.transform, replace(info, loss=measured_loss(found, judged, exact, "drawings")))
         off = max(
             float(np.abs(found.encode_pixels(judged) - exact).max()),
             float(np.abs(found.encode_texts(TEXTS, truncate=True) - own.encode_texts(TEXTS, truncate=True)).max()),
         )
-        if precision == "float32" and not off < TOLERANCE:
+        if not off < TOLERANCE:
             raise ValueError(f"the exported {name} is {off:.1g} off torch's embeddings; {TOLERANCE:g} is allowed.")
         del found
         new.rename(folder)
@@ -129,7 +99,7 @@ def export_classifier(classifier: ZeroShotClassifier, path: str | Path) -> Path:
     path, pixels = expanded(path), pixels_to_judge_by(own, None)[1::8]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as place:
         new = Path(place) / path.name
-        _write(_Module(head, ()), {"pixels": torch.from_numpy(pixels)}, new, {0: "pictures"}, "probabilities")
+        _write(AsModule(head), {"pixels": torch.from_numpy(pixels)}, new, {0: "pictures"}, "probabilities")
         _halve(new)
         told = {
             "class_names": classifier.class_names, "prompts": classifier.prompts.texts,
@@ -213,14 +183,6 @@ def _write(
             graph.initializer.append(values)
             graph.initializer[-1].name = node.output[0]
     _save(model, others, path)
-
-
-def _quantise(path: Path) -> None:
-    """Round the products with weights to eight bits."""
-    from onnxruntime.quantization import quantize_dynamic
-
-    _tell(path, {"onnx.quant.pre_process": "onnxruntime.quant"})  # else it advises what changes nothing here
-    quantize_dynamic(path, path, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"])
 
 
 def _tell(path: Path, metadata: dict[str, str]) -> None:

@@ -91,28 +91,21 @@ def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encode
     encoder.info = replace(own, engine="openvino", precision=precision, calibration=calibration)
     if precision == "float32":
         return encoder
-    way_on = ", or other calibration pictures" if calibration else ""
-    encoder.info = replace(encoder.info, loss=measured_loss(encoder, pixels[1::2], exact, what, way_on))
-    return encoder
-
-
-def measured_loss(encoder: Encoder, pixels: np.ndarray, exact: np.ndarray, what: str, way_on: str = "") -> str:
-    """Say how far an encoder is from what float32 made of these pixels; a ValueError where that is too far."""
-    found, texts = encoder.encode_pixels(pixels), encoder.encode_texts([f"a photo of a {word}" for word in WORDS])
+    found, texts = encoder.encode_pixels(pixels[1::2]), encoder.encode_texts([f"a photo of a {word}" for word in WORDS])
     cosines, centred = compared(exact, found)
     changed = int(((exact @ texts.T).argmax(axis=1) != (found @ texts.T).argmax(axis=1)).sum())
     loss = (
         f"to float32 on {len(exact)} {what}: cosine {cosines.mean():.4f} (lowest {cosines.min():.4f}), centred "
         f"{centred.mean():.4f} (lowest {centred.min():.4f}), {changed} answers changed among {len(WORDS)} classes"
     )
-    name, precision = encoder.name, encoder.info.precision
-    logging.getLogger("zsc").info("%s in %s: %s.", name, precision, loss)
+    logging.getLogger("zsc").info("%s in %s: %s.", own.name, precision, loss)
     if not centred.mean() >= LIMIT:  # nor where it is no number
         raise ValueError(
-            f"{name} loses too much in {precision} ({loss}; the mean centred one must be {LIMIT} or more); "
-            f"use precision='float32'{way_on}."
+            f"{own.name} loses too much in {precision} ({loss}; the mean centred one must be {LIMIT} or more); "
+            f"use precision='float32'{', or other calibration pictures' if calibration else ''}."
         )
-    return loss
+    encoder.info = replace(encoder.info, loss=loss)
+    return encoder
 
 
 def pixels_to_judge_by(encoder: Encoder, calibrate: Any) -> np.ndarray:
@@ -136,16 +129,20 @@ def compared(exact: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return plain, centred
 
 
-class _AsModule(nn.Module):
-    """A tower as a module, also where it is a method of a model or a function around one."""
+class AsModule(nn.Module):
+    """A function of tensors, by `names` where it takes several, as a module that can be traced."""
 
-    def __init__(self, tower: Tower) -> None:
+    def __init__(self, function: Any, names: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self.tower = tower
+        self.function, self.names = function, names
 
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed pixels (N, 3, S, S) as (N, D)."""
-        return self.tower(pixels)
+    def forward(self, *given: torch.Tensor) -> torch.Tensor:
+        """Call the function."""
+        if len(given) == 1:
+            return self.function(given[0])  # type: ignore[no-any-return]
+        from transformers import BatchEncoding
+
+        return self.function(BatchEncoding(dict(zip(self.names, given, strict=True))))  # type: ignore[no-any-return]
 
 
 def converted(tower: Tower, image_size: int) -> Any:
@@ -154,7 +151,7 @@ def converted(tower: Tower, image_size: int) -> Any:
 
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
-        module = tower if isinstance(tower, nn.Module) else _AsModule(tower)
+        module = tower if isinstance(tower, nn.Module) else AsModule(tower)
         example = torch.zeros(2, 3, image_size, image_size)
         return openvino.convert_model(module, example_input=example, input=[-1, 3, image_size, image_size])
 

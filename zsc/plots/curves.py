@@ -121,7 +121,9 @@ def few_shot(
         said.append(f"{name} {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}")
     if zero_shot is None and "zero_shot" in table:
         zero_shot = float(table["zero_shot"].iloc[0])
-    for name, value in (({} if zero_shot is None else {"zero-shot": zero_shot}) | dict(lines or {})).items():
+    known = {} if zero_shot is None else {"zero-shot": zero_shot}
+    known |= {"majority class": float(table["baseline"].iloc[0])} if "baseline" in table else {}
+    for name, value in (known | dict(lines or {})).items():
         said.append(f"{style.cut(name, 28)}, {value:.3f}")
         ax.axhline(value, linestyle=":", color=NEUTRAL, zorder=2.5, label=said[-1])
     every = sorted(table["shots"].unique())

@@ -121,6 +121,10 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
         ax.set_xlabel(f"difference of accuracy{against} on the same pictures, with its 95 % interval")
     else:
         style.share_axis(ax, "x", "accuracy, with its 95 % interval")
+    if "baseline" in table:
+        floor, start = table["baseline"].iloc[0], table["accuracy"][table[_PAIRED[0]].isna()].iloc[0] if paired else 0.0
+        ax.axvline(floor - start, linestyle=":", color=NEUTRAL, zorder=1)
+        ax.set_xlabel(f"{ax.get_xlabel()}\ndotted: always naming the most frequent class, {floor:.3f}")
     note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
     best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
     what, n = "Prompts in the order of their accuracy", table["n"].max() if "n" in table else 0

@@ -1,0 +1,190 @@
+"""Know the accuracy on pictures without labels: draw some, ask for their classes, and estimate with the model's scores.
+
+The pictures are a stratified random sample, by predicted class and margin, whose order is fixed before the first label.
+An interval is computed at fixed numbers of labels only. It holds for these pictures, and for labels that are right.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from markupsafe import escape
+from numpy.typing import ArrayLike, NDArray
+
+from zsc.checks import as_list, check_count, check_labels, check_proba, check_same_length, short
+from zsc.evaluation import Evaluation
+from zsc.files import expanded, printable, write_whole
+from zsc.report import picture_uri
+
+FIRST, STEP = 30, 10  # labels before the first interval, and between two
+QUARTERS, LEAST = 4, 1 / 12  # strata by margin; a class has its own in each where it is given to so many pictures
+STEADY, DOUBT, Z = 0.25, 8, 1.959964  # least spread of a stratum; mistakes imagined that say nothing for it; of 95 %
+COLUMNS = ["image", "label", "kind", "proposed"]  # of the file; kind: class, none (of these) or skip
+KINDS = {"n": "none", "s": "skip"}
+
+
+class Estimate(NamedTuple):
+    """An accuracy, its 95 % interval, how many labels it is from, and the weight of the model's own scores in it."""
+
+    accuracy: float
+    low: float
+    high: float
+    n: int
+    weight: float
+
+
+class Sample:
+    """The order in which N pictures are labelled, (N,): each beginning of it is a stratified random sample.
+
+    A stratum is a quarter of the margins, or a frequent class in it. It is drawn from by its size times how much its
+    answers should vary by the model's own probabilities, but at most twice as much as any other: they may be wrong.
+    """
+
+    def __init__(self, proba: ArrayLike, *, seed: int = 0) -> None:
+        values = check_proba(proba)
+        n, rng = len(values), np.random.default_rng(check_count(seed, "seed", low=0))
+        y_pred, two = values.argmax(axis=1), np.sort(values, axis=1)[:, -2:]
+        quarter = np.empty(n, dtype=np.int64)
+        quarter[np.lexsort((y_pred, two[:, 1] - two[:, 0]))] = np.arange(n) * QUARTERS // n
+        cells = quarter * values.shape[1] + y_pred
+        rare = np.bincount(cells)[cells] < LEAST * n
+        self.strata = np.unique(np.where(rare, -1 - quarter, cells), return_inverse=True)[1]
+        self._size, self._sure = np.bincount(self.strata), two[:, 1]
+        turn = np.empty(n)
+        for stratum, size in enumerate(self._size):
+            rows = rng.permutation(np.flatnonzero(self.strata == stratum))
+            share = self._sure[rows].mean()
+            turn[rows] = (np.arange(size) + 0.5) / (size * max(math.sqrt(share * (1 - share)), STEADY))
+        self.order = np.argsort(turn, kind="stable")
+
+    def estimate(self, rows: ArrayLike, right: ArrayLike) -> Estimate:
+        """Estimate the accuracy on the N pictures from those that are labelled: `rows`, and whether each is right.
+
+        The stratified difference estimator, as in prediction-powered inference (Angelopoulos et al., 2023), with power
+        tuning. The interval is Wilson's, of as many pictures of a simple random sample as would tell as much; how many
+        that is, is believed as far as there are mistakes to show it.
+        """
+        chosen, y = check_labels(rows, len(self.strata), "rows"), np.asarray(as_list(right, "right", "bools"), float)
+        n, seen, own = check_same_length(rows=chosen, right=y), self.strata[chosen], self._sure[chosen]
+        of, share = np.bincount(seen, minlength=len(self._size)), self._size / len(self.strata)
+        told = np.maximum(of, 1)
+
+        def means(v: NDArray[np.float64]) -> NDArray[np.float64]:  # of each stratum; where none is labelled, of all
+            found = np.bincount(seen, v, len(of)) / told
+            return np.where(of > 0, found, share[of > 0] @ found[of > 0] / share[of > 0].sum())
+
+        cost = share**2 * (1 - of / self._size) / told  # of a variance of 1 in a stratum, in that of the estimate
+        each, dy, df = (cost / told)[seen], y - means(y)[seen], own - means(own)[seen]
+        weight = float(np.clip((each * dy * df).sum() / max((each * df**2).sum(), 1e-12), 0, 1))
+        accuracy = float(np.clip(share @ means(y - weight * own) + weight * self._sure.mean(), 0, 1))
+        if not cost.sum():  # all are labelled
+            return Estimate(accuracy, accuracy, accuracy, n, weight)
+        squares = np.bincount(seen, (dy - weight * df) ** 2, len(of))
+        pooled = squares.sum() / max(n - (of > 0).sum() - 1, 1)
+        plain, few = accuracy * (1 - accuracy) * n / max(n - 1, 1), min(y.sum(), n - y.sum())
+        gain = cost @ ((squares + pooled) / told) / (plain * cost.sum()) if plain else 1.0
+        alike = (few + DOUBT) / (few * gain + DOUBT) / cost.sum()
+        half = Z * math.sqrt(accuracy * (1 - accuracy) / alike + Z**2 / (4 * alike**2))
+        low, high = ((accuracy + Z**2 / (2 * alike) + side) / (1 + Z**2 / alike) for side in (-half, half))
+        return Estimate(accuracy, float(max(low, 0)), float(min(high, 1)), n, weight)
+
+
+class LabelSession:
+    """Ask for the classes of some pictures of an answer, one after another, until the accuracy is known well enough.
+
+    The CSV file `path` keeps one row per picture (image as in `answer.table`, label, kind, proposed), whole after each
+    key; where it is there, it is gone on with, or ValueError says that it is of other pictures, prompts or seed.
+    """
+
+    def __init__(self, answer: Evaluation, path: str | Path, *, seed: int = 0) -> None:
+        answer.check_one_label()
+        self.answer, self.path = answer.select(~answer.failed), expanded(path)
+        if not self.answer.n:
+            raise ValueError("there are no pictures to label; pass an answer with one or more that can be opened.")
+        self.sample = Sample(self.answer.proba, seed=seed)
+        cells = enumerate(self.answer.table["image"])
+        self.names = [one if isinstance(one, str) else f"picture {row}" for row, one in cells]
+        self.proposed = [str(self.answer.class_names[k]) for k in self.answer.y_pred]
+        self.rows = self._read()
+
+    def _read(self) -> list[list[str]]:
+        text = self.path.read_bytes().decode(errors="replace") if self.path.exists() else ",".join(COLUMNS)
+        first, *rows = csv.reader(io.StringIO(text or "\n", newline=""))
+        ours = [[self.names[row], self.proposed[row]] for row in self.sample.order[: len(rows)]]
+        labels = ("", *self.answer.class_names)
+        if first != COLUMNS or [r[::3] for r in rows] != ours or any(len(r) != 4 or r[1] not in labels for r in rows):
+            told = f"{printable(self.path)}: holds labels of another sample, or something else"
+            raise ValueError(f"{told}; go on with its pictures, prompts and seed, or name another file.")
+        return rows
+
+    @property
+    def row(self) -> int | None:
+        """The row of the picture that is asked for; None where all have been."""
+        return int(self.sample.order[len(self.rows)]) if len(self.rows) < len(self.sample.order) else None
+
+    def press(self, key: str) -> None:
+        """Take a class's number (from 1) or name, nothing for the proposed one, n (none), s (skip), u (undo)."""
+        key, names, row, rows = key.strip(), self.answer.class_names, self.row, self.rows[:-1]
+        if key != "u" or not self.rows:
+            labels = dict(zip(names, names, strict=True)) | {str(k): name for k, name in enumerate(names, 1)}
+            labels |= {"": "" if row is None else self.proposed[row], "n": "", "s": ""}
+            if row is None or key not in labels:
+                ways = f"type a number from 1 to {len(names)}, n, s or u; nothing takes the class that is proposed"
+                raise ValueError(f"{short(key)}: {ways}." if row is not None else "all are labelled; u takes one back.")
+            rows = [*self.rows, [self.names[row], labels[key], KINDS.get(key, "class"), self.proposed[row]]]
+        if self.rows != self._read():
+            raise ValueError(f"{printable(self.path)}: another program has changed it; begin again to read it anew.")
+        csv.writer(text := io.StringIO(newline=""), lineterminator="\n").writerows([COLUMNS, *rows])
+        write_whole(self.path, text.getvalue())
+        self.rows = rows
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The accuracy at the last look: after 30 labels, then after every 10, and after the last; else None."""
+        told = [(k, row[1] == row[3]) for k, row in enumerate(self.rows) if row[2] != "skip"]
+        n = len(told) if self.row is None else len(told) - (len(told) - FIRST) % STEP
+        if not told or (n < FIRST and self.row is not None):
+            return None
+        return self.sample.estimate(self.sample.order[[k for k, _ in told[:n]]], [right for _, right in told[:n]])
+
+    def summary(self) -> str:
+        """Say how accurate the model is on these pictures, how sure that is, and what was skipped."""
+        kinds, found, of = [row[2] for row in self.rows], self.estimate, self.answer.n
+        text = f"{len(kinds) - kinds.count('skip')} labels; the first interval comes after {FIRST}"
+        if found:
+            text = (
+                "accuracy {:.3f}, 95 % interval {:.3f} to {:.3f}, from {} labels of ".format(*found) + f"{of} pictures"
+            )
+        return f"{text}; {kinds.count('none')} of none of these classes, {kinds.count('skip')} skipped."
+
+    def widget(self) -> Any:
+        """Make a panel for a notebook: the picture, a button per class, and a box that takes the same keys."""
+        w = importlib.import_module("ipywidgets")
+        shown, said, box = w.HTML(), w.HTML(), w.Text(placeholder="number, n, s, u, or Enter")
+
+        def press(key: str | None = None) -> None:
+            text = ""
+            try:
+                self.press(key) if key is not None else None
+            except (ValueError, OSError) as error:
+                text = str(error)
+            box.value, row = "", self.row
+            uri = None if row is None or not self.answer.images else picture_uri(self.answer.images[row], 320)
+            words = "all are labelled" if row is None else f"{printable(self.names[row])}: {self.proposed[row]}?"
+            shown.value = f'<img src="{uri or ""}" alt=""><div>{escape(words)}</div>'
+            said.value = f'<div role="status">{escape(text or self.summary())}</div>'
+
+        names = enumerate(map(printable, self.answer.class_names), 1)
+        keys = [*names, ("n", "none of these"), ("s", "skip"), ("u", "undo")]
+        buttons = [w.Button(description=f"{key} {words}", layout={"width": "auto"}) for key, words in keys]
+        for button in buttons:
+            button.on_click(lambda pressed: press(pressed.description.partition(" ")[0]))
+        box.on_submit(lambda _: press(box.value))
+        press()
+        return w.VBox([shown, w.HBox(buttons, layout={"flex_flow": "row wrap"}), box, said])
