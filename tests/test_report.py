@@ -72,7 +72,7 @@ def test_it_says_what_the_evaluation_says(evaluation):
         assert words in page.text, words
     for words in ("mine, pooling max", "red <ball>", "fingerprint", evaluation.made_by.fingerprint, "numpy "):
         assert words in page.text, words
-    assert "1 of 1, by confusion" in page.text and "wrong: blue → red" in page.text
+    assert "1 of 1, the most frequent confusion first" in page.text and "wrong: blue → red" in page.text
 
 
 @pytest.mark.slow
