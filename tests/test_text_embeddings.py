@@ -308,7 +308,7 @@ class TestOnePath:
             texts.extend([words] if isinstance(words, str) else words)
             return embed(model, words, *args, **options)
 
-        for module in ("classifier", "selection", "retrieval", "explorer.session"):
+        for module in ("classifier", "selection", "retrieval"):
             monkeypatch.setattr(f"zsc.{module}.embed_texts", watched)
         return texts
 
