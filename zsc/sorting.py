@@ -37,8 +37,7 @@ FORMAT = 1
 WAYS = ("link", "copy", "move")
 NOT_SURE = "not sure"
 KEPT = ("class", "probability", "margin", "error")  # of an answer
-SHOWN = 300  # pictures of a contact sheet
-PIXELS = 160
+SHOWN, PIXELS = 300, 160  # pictures of a contact sheet, and their longer side
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')  # in names of files, on some system
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows'
 
@@ -159,8 +158,7 @@ def _planned(
             name = _free(os.fsencode(Path(path).name).decode(errors="replace"), inside[row["folder"]])
             row["target"] = f"{row['folder']}/{name}"
         rows.append(row)
-    used = [each for each in inside if inside[each]]
-    pages = {each: _free(f"{each}.html", taken) for each in used}
+    pages = {each: _free(f"{each}.html", taken) for each, names in inside.items() if names}
     return {"rows": rows, "pages": pages, "made": [] if into.exists() else ["."]}
 
 

@@ -48,9 +48,7 @@ def export_model(name: str, folder: str | Path) -> Path:
     if folder.exists():
         raise FileExistsError(f"{printable(folder)} is there already; name a folder that is not.")
     own = _loaded(name)
-    tokens = tokens_of(own.tokenizer)
-    if tokens is None:
-        raise ValueError(f"the tokenizer of {name} exists only in its library's own code; it cannot be exported.")
+    tokens = tokens_of(own.tokenizer, name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as place:
         new = Path(place) / "whole"
@@ -138,13 +136,13 @@ def _loaded(name: str) -> Encoder:
     raise ValueError(f"{name} is preprocessed by its library's own code, not by numbers; use another form of it.")
 
 
-def tokens_of(tokenizer: Any) -> dict[str, Any] | None:
-    """Return all that a `GraphTokenizer` needs to tokenize alike; None where that cannot be said."""
+def tokens_of(tokenizer: Any, name: str) -> dict[str, Any]:
+    """Return all that a `GraphTokenizer` needs to tokenize alike; ValueError where that cannot be said."""
     if isinstance(tokenizer, BytePairTokenizer):
         return {key: getattr(tokenizer, key) for key in ("merges", "limit", "cleaning", "literals")}
     inner: Any = getattr(tokenizer.tokenizer, "backend_tokenizer", None)
     if not hasattr(inner, "to_str"):
-        return None
+        raise ValueError(f"the tokenizer of {name} exists only in its library's own code; it cannot be exported.")
     return {
         "tokenizer": inner.to_str(),
         "limit": tokenizer.limit,

@@ -100,11 +100,14 @@ class BytePairTokenizer:
         """Count the tokens of a text, start and end included."""
         return len(self._encoded(text)) + 2
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, a blank after each word."""
+        letters, bytes_of = "".join(self.names[i] for i in ids), {letter: byte for byte, letter in self.letters.items()}
+        return bytes(bytes_of[letter] for letter in letters).decode(errors="replace").replace("</w>", " ")
+
     def kept(self, text: str) -> str:
         """Return the beginning of a text that fits the limit."""
-        bytes_of = {letter: byte for byte, letter in self.letters.items()}
-        letters = "".join(self.names[number] for number in self._encoded(text)[: self.limit - 2])
-        return bytes(bytes_of[letter] for letter in letters).decode(errors="replace").replace("</w>", " ").strip()
+        return self.decode(self._encoded(text)[: self.limit - 2]).strip()
 
     def padded(self, texts: Sequence[str]) -> np.ndarray:
         """Tokenize M texts to ids (M, limit), int64."""
