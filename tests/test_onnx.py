@@ -152,6 +152,18 @@ def test_a_wrong_graph_is_not_kept(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_failed_export_leaves_torch_as_it_was(monkeypatch, tmp_path):
+    import torch
+
+    def fails(*_, **__):
+        raise RuntimeError("an operation that ONNX lacks")
+
+    monkeypatch.setattr("torch.onnx.export", fails)
+    with pytest.raises(RuntimeError, match="ONNX lacks"):
+        export_model("toy", tmp_path / "toy")
+    assert torch.backends.mha.get_fastpath_enabled() and list(tmp_path.iterdir()) == []
+
+
 def test_the_classes_baked_in(toy, tmp_path):
     import onnxruntime
 

@@ -130,6 +130,16 @@ class TestSort:
         changed.unlink()
         assert zsc.undo_sort(tmp_path / "out", progress=False) == [] and not (tmp_path / "out").exists()
 
+    def test_a_page_of_somebody_else_stays(self, folder, toy, tmp_path):
+        run_sort(folder, tmp_path / "out", toy)
+        page = tmp_path / "out/a_dog.html"
+        page.write_text("mine")
+        with pytest.raises(FileExistsError, match="a_dog.html has come there meanwhile"):
+            run_sort(folder, tmp_path / "out", toy)
+        assert page.read_text() == "mine"
+        zsc.undo_sort(tmp_path / "out", progress=False)
+        assert tree(tmp_path / "out") == {b"a_dog.html": tree(tmp_path / "out")[b"a_dog.html"]}
+
     def test_a_file_that_comes_meanwhile(self, folder, toy, tmp_path, monkeypatch):
         table = run_sort(folder, tmp_path / "out", toy, dry_run=True).dropna(subset="target")
         there, put = tmp_path / "out" / table["target"].iloc[5], zsc.sorting._put

@@ -36,6 +36,7 @@ PLAN = ".zsc-sort.json"
 FORMAT = 1
 WAYS = ("link", "copy", "move")
 NOT_SURE = "not sure"
+OURS = b'<meta name="generator" content="zsc sort">'  # in a contact sheet
 KEPT = ("class", "probability", "margin", "error")  # of an answer
 SHOWN, PIXELS = 300, 160  # pictures of a contact sheet, and their longer side
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')  # in names of files, on some system
@@ -127,7 +128,8 @@ def undo_sort(into: str | Path, *, progress: bool = True) -> list[str]:
             source.parent.mkdir(parents=True, exist_ok=True)
             _move(target, source)
     for page in plan["pages"].values():
-        (into / page).unlink(missing_ok=True)
+        if _is_ours(into / page):
+            (into / page).unlink()
     if not stays:
         (into / PLAN).unlink()
     for made in (*plan["pages"], *plan["made"]):
@@ -245,8 +247,14 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copystat(source, target)
 
 
+def _is_ours(page: Path) -> bool:
+    return page.is_file() and OURS in page.read_bytes()
+
+
 def _write_page(into: Path, name: str, page: str, rows: list[dict[str, Any]]) -> None:
     """Write the contact sheet of a folder, the most certain pictures first."""
+    if os.path.lexists(into / page) and not _is_ours(into / page):
+        raise FileExistsError(f"{printable(into / page)} has come there meanwhile; move it away, and run this again.")
     rows = sorted(rows, key=lambda row: -row["margin"])
     cards = [row | {"uri": picture_uri(into / row["target"], PIXELS)} for row in rows[:SHOWN]]
     template = PAGES.get_template("contact.html.j2")

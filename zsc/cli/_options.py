@@ -119,9 +119,9 @@ KEPT = (  # of a folder of one's own
 )
 
 
-def kept_in(arguments: Namespace) -> Path | None:
-    """Return where the embeddings of a folder are kept, and remember it for whoever stops the command."""
-    if arguments.store is None and not arguments.no_store:
+def kept_in(arguments: Namespace, *words: str | Path) -> Path | None:
+    """Return where embeddings are kept, by default those of a folder, and remember it for whoever stops the command."""
+    if arguments.store is None and not arguments.no_store and any(local_path(word).is_dir() for word in words):
         cache = os.environ.get("XDG_CACHE_HOME") or expanded("~/.cache")
         arguments.store = Path(cache) / "zsc" / "embeddings"
     return None if arguments.no_store else arguments.store
@@ -129,9 +129,7 @@ def kept_in(arguments: Namespace) -> Path | None:
 
 def kept_line(store: Path | None) -> list[str]:
     """Tell where embeddings were kept."""
-    return (
-        [labelled("Kept", f"the embeddings, in {printable(store)}: the next question takes seconds")] if store else []
-    )
+    return [labelled("Kept", f"embeddings, in {printable(store)}; the next question takes seconds")] if store else []
 
 
 def given_prompts(arguments: Namespace) -> ClassPrompts:

@@ -12,7 +12,6 @@ from zsc.cli._printing import Outcome, labelled, plain, prediction_lines, table_
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import embed_images
-from zsc.images import local_path
 from zsc.spreadsheet import write_answers
 
 MOST = 40  # pictures that get a line each; of more, each class gets one
@@ -30,8 +29,7 @@ def run(arguments: Namespace) -> Outcome:
     """Classify pictures with the given prompts."""
     prompts = _options.given_prompts(arguments)
     sources = _options.chosen_pictures(arguments.images)
-    is_folder = any(local_path(word).is_dir() for word in arguments.images)
-    store = _options.kept_in(arguments) if is_folder else arguments.store
+    store = _options.kept_in(arguments, *arguments.images)
     on_error = arguments.on_error or ("raise" if len(sources) == 1 else "record")
     clf = ZeroShotClassifier(prompts, _options.chosen_model(arguments), pooling=arguments.pooling)
     pictures = ImageDataset(sources, np.full(len(sources), UNLABELLED), [], name="pictures")

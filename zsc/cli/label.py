@@ -26,7 +26,7 @@ OPTIONS = (
 def run(arguments: Namespace) -> Outcome:
     """Label a few pictures by hand, and learn how accurate the model is on all of them."""
     prompts, found = _options.given_prompts(arguments), _options.chosen_pictures(arguments.images)
-    arguments.store = _options.kept_in(arguments)
+    arguments.store = _options.kept_in(arguments, *arguments.images)
     clf = ZeroShotClassifier(prompts, _options.chosen_model(arguments), pooling=arguments.pooling)
     dataset = ImageDataset(found, np.full(len(found), UNLABELLED), [], name="pictures")
     embeddings = _options.embedded(arguments, clf.model, dataset)
@@ -44,4 +44,5 @@ def run(arguments: Namespace) -> Outcome:
         except ValueError as error:
             complain(f"zsc: {error}")
     data = {"labels": len(session.rows), "estimate": session.estimate and session.estimate._asdict()}
-    return Outcome(data, [session.summary()], 0, dataset, embeddings.failures, clf.advice)
+    text = [session.summary(), *_options.kept_line(arguments.store)]
+    return Outcome(data, text, 0, dataset, embeddings.failures, clf.advice)

@@ -95,9 +95,7 @@ def _export(arguments: Namespace) -> Outcome:
     from zsc.models import export_model
 
     if not (arguments.name and arguments.into):
-        raise ValueError(
-            "write 'zsc models export NAME --into FOLDER', such as 'zsc models export conse --into conse'."
-        )
+        raise ValueError("name a model and a new folder: 'zsc models export NAME --into FOLDER'.")
     folder = export_model(arguments.name, arguments.into)
     size, place = sum(path.stat().st_size for path in folder.iterdir()), printable(folder)
     text = [

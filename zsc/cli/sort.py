@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> Outcome:
     if arguments.folder is None:
         raise ValueError("name the folder of pictures before the options, or --undo.")
     prompts = _options.given_prompts(arguments)
-    model, store = _options.chosen_model(arguments), _options.kept_in(arguments)
+    model, store = _options.chosen_model(arguments), _options.kept_in(arguments, arguments.folder)
     table = sort_folder(
         arguments.folder, prompts, arguments.into, model=model, how=arguments.how, margin=arguments.margin,
         share=arguments.share, store=store, dry_run=arguments.dry_run, progress=progress,

@@ -5,6 +5,7 @@ What was exported is compared with torch before it gets its name.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import pkgutil
@@ -107,9 +108,7 @@ def export_classifier(classifier: ZeroShotClassifier, path: str | Path) -> Path:
         with torch.inference_mode():
             off = float(np.abs(Graph(new)(pixels=pixels) - head(torch.from_numpy(pixels)).numpy()).max())
         if not off < TOLERANCE:
-            raise ValueError(
-                f"the exported {own.name} is {off:.1g} off torch's probabilities; {TOLERANCE:g} is allowed."
-            )
+            raise ValueError(f"the exported {own.name} is {off:.1g} off torch's; {TOLERANCE:g} is allowed.")
         new.replace(path)
     return path
 
@@ -162,15 +161,14 @@ def _write(
     import onnx
 
     axes = {name: dict(varying) for name in inputs} | {output: {0: "rows"}}
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # attention in one piece, which ONNX does not know
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), contextlib.ExitStack() as after:
+        after.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
+        torch.backends.mha.set_fastpath_enabled(False)  # attention in one piece, which ONNX does not know
         warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
         torch.onnx.export(
             module, tuple(inputs.values()), path, dynamo=False, input_names=list(inputs), output_names=[output],
             dynamic_axes=axes,
         )  # fmt: skip
-    torch.backends.mha.set_fastpath_enabled(fast)
     model = onnx.load(path)
     graph, others = model.graph, []
     for node in graph.node:  # weights that were traced as constants
