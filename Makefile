@@ -27,7 +27,7 @@ CHECK = { command -v "$$PYTHON" >/dev/null || { echo "There is no Python called 
   exit 1; }; } && "$$PYTHON" -c '$(TOO_OLD)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick lint lab browser notebooks lessons toy bench data reproduce dist constraints clean
+.PHONY: help setup demo test test-quick lint lab browser notebooks lessons docs toy bench data reproduce dist constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,10 @@ notebooks: setup  ## run every notebook again and keep the outputs
 lessons: setup  ## write students' copies without answers, and the teacher's key (LESSONS=lessons)
 	@"$$VENV/bin/python" notebooks/run.py --lessons "$$LESSONS"
 
+docs:  ## build the site into site/ and check it (one minute; open site/index.html)
+	@$(SETUP) --extras=docs
+	@rm -rf site && $(RUN) sphinx -b html -c docs . site -W --keep-going -q && "$$VENV/bin/python" docs/site/check.py site
+
 toy: setup  ## train the toy CLIP again from its seed (12 to 45 minutes; toy-again/, nothing is replaced)
 	@$(RUN) reproduction.toy --out toy-again/toy.pt
 
@@ -86,14 +90,14 @@ dist:  ## build wheel and sdist into dist/, and check them and the workflows
 
 constraints: ## write constraints.txt from a fresh environment without constraints
 	@$(CHECK) && fresh=$$(mktemp -d .venv-fresh.XXXXXX) && trap 'rm -rf "$$fresh"' EXIT INT TERM && "$$PYTHON" -m venv "$$fresh" && \
-	  "$$fresh/bin/python" -m pip install $(PIP_FLAGS) --quiet -e '.[dev,notebooks,release]' && \
+	  "$$fresh/bin/python" -m pip install $(PIP_FLAGS) --quiet -e '.[dev,notebooks,docs,release]' && \
 	  "$$fresh/bin/python" -m pip freeze --exclude-editable --exclude zsc-clip > "$$fresh/frozen" && \
 	  grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' "$$fresh/frozen" > "$$fresh/constraints.txt" && \
 	  mv "$$fresh/constraints.txt" constraints.txt && wc -l constraints.txt
 
 clean:  ## remove the environment and everything built; data sets stay
 	@if [ -e "$$VENV/.installed" ]; then rm -rf "$$VENV"; elif [ -e "$$VENV" ]; then echo "$$VENV stays: make has not made it."; fi
-	@rm -rf .venv-fresh .venv-fresh.?????? build dist *.egg-info .ruff_cache .mypy_cache .hypothesis tests/.cache
+	@rm -rf .venv-fresh .venv-fresh.?????? build dist site docs/api *.egg-info .ruff_cache .mypy_cache .hypothesis tests/.cache
 	@rm -rf zsc/toy/onnx zsc-demo.png benchmark.json benchmark-part.json explorer-benchmark.json reproduced toy-again
 	@find zsc tests benchmarks reproduction notebooks .ci -exec test -e '{}/pyvenv.cfg' \; -prune -o \
 	  -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

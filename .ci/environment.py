@@ -20,6 +20,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 EVERYTHING = frozenset({"dev", "notebooks"})
+IN_EVERYTHING = frozenset({"models", "onnx", "samples", "data", "widgets", "cluster", "openvino", "labels"})
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -52,7 +53,7 @@ def main(venv: Path, flags: list[str], extras: frozenset[str] = EVERYTHING, *, n
 
 def _is_ready(venv: Path, extras: frozenset[str], named: bool) -> bool:
     state = _state(venv)
-    has_all = extras <= state.extras or state.extras >= EVERYTHING
+    has_all = extras <= state.extras | (IN_EVERYTHING if state.extras >= EVERYTHING else frozenset())
     return state.kind == "made" and state.inputs == _digest() and has_all and not _refusal(venv, state, named)
 
 

@@ -270,6 +270,7 @@ class TestPages:
 
 
 SAID = {
+    "tour.md": "a photo of a {}     0.529  0.310  0.738  7.0   0.0    0.016",
     "labels.md": "accuracy 0.529, 95 % interval 0.529 to 0.529, from 17 labels of 17 pictures",
     "README.md": "accuracy 0.529 (9 of 17), 95 % interval 0.310 to 0.738",
     "models.md": "mean average precision 0.586",

@@ -21,7 +21,7 @@ from zsc.cli._printing import Outcome, ReaderLeftError, complain, labelled, open
 from zsc.files import check_path
 
 FOLDERS = ("folder", "store")  # kinds of outputs
-NAMES = "demo classify sort evaluate compare search label embed store datasets models download reproduce"
+NAMES = "demo doctor classify sort evaluate compare search label embed store datasets models download reproduce"
 COMMANDS = tuple(importlib.import_module(f"zsc.cli.{name}") for name in NAMES.split())
 INPUTS = ("images", "prompts_file", "compare", "from_file")  # options that name files to be read
 WRITTEN = {"save": "Evaluation", "figure": "Picture", "html": "Report", "output": "Picture", "csv": "Table"}
