@@ -100,7 +100,8 @@ def test_nothing_of_the_user_is_in_it(capsys, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_it_asks_no_network_and_runs_by_itself(tmp_path):
     """A process that may open no socket; every command word is pasteable as plain text."""
-    closed = "import socket; socket.socket.connect = socket.getaddrinfo = None; from zsc.cli import main; raise SystemExit(main(['doctor']))"
+    closed = "import socket; socket.socket.connect = socket.getaddrinfo = None"
+    closed += "; from zsc.cli import main; raise SystemExit(main(['doctor']))"
     here = os.environ | {"ZSC_WEIGHTS": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", closed], capture_output=True, text=True, env=here, cwd=tmp_path, check=False

@@ -1,4 +1,4 @@
-"""The site's own check finds what is planted: dead links and anchors, and everything a browser would fetch from elsewhere."""
+"""The site's own check finds what is planted: dead links and anchors, and what a browser would fetch from elsewhere."""
 
 import subprocess
 import sys

@@ -1,7 +1,7 @@
 """Look through the built site: every link leads to a page and a heading that are there, and no page asks another host.
 
-`python docs/site/check.py SITE`; what is wrong is listed, one line each, and the exit code is 1. A link that a reader may
-follow to another host is none of its business; what a browser would fetch by itself is.
+`python docs/site/check.py SITE`; what is wrong is listed, one line each, and the exit code is 1. A link that a reader
+may follow to another host is none of its business; what a browser would fetch by itself is.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what this tag links to, fetches, and names."""
         known = {key: value or "" for key, value in attrs}
         self.inside = tag
         self.places |= {known[key] for key in ("id", "name") if key in known}
@@ -51,11 +52,13 @@ class Page(HTMLParser):
             self.calls.append(known["style"])
 
     def handle_data(self, data: str) -> None:
+        """Look through styles and scripts that stand in the page."""
         pattern = {"style": IN_STYLES, "script": IN_SCRIPTS}.get(self.inside)
         if pattern and (found := pattern.search(data)):
             self.calls.append(found[0])
 
     def handle_endtag(self, tag: str) -> None:
+        """Leave the style or script."""
         self.inside = ""
 
 
