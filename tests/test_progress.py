@@ -1,0 +1,58 @@
+"""A person sees a bar, a log gets a line now and then, a function is told, and short work says nothing in a log."""
+
+import io
+import time
+
+import pytest
+
+from zsc import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def a_log(monkeypatch):  # in the test itself: between set-up and test pytest puts its own stream back
+    monkeypatch.setattr("sys.stderr", stream := io.StringIO())
+    return stream
+
+
+def test_a_function_is_told_each_step_and_the_total(monkeypatch):
+    seen = a_log(monkeypatch)
+    told = []
+    assert list(progress.each("abc", lambda *numbers: told.append(numbers), "letters")) == ["a", "b", "c"]
+    with progress.bar(lambda *numbers: told.append(numbers), None, "B", initial=5) as shown:
+        shown.update(2)
+        shown.set_postfix(loss="1", refresh=False)
+    assert told == [(1, 3), (2, 3), (3, 3), (7, None)] and seen.getvalue() == ""
+
+
+def test_a_log_gets_lines_with_rate_and_time_left(monkeypatch):
+    seen = a_log(monkeypatch)
+    monkeypatch.setattr(progress, "EVERY", 0.05)
+    for _ in progress.each(range(30), True, "images"):
+        time.sleep(0.01)
+    lines = seen.getvalue().split("\n")
+    assert len(lines) > 3 and "\r" not in seen.getvalue() and "\x1b" not in seen.getvalue()
+    assert all("images/s" in line and "/30 [" in line for line in lines if line) and "30/30" in seen.getvalue()
+
+
+def test_short_work_says_nothing_in_a_log_and_false_nothing_anywhere(monkeypatch):
+    seen = a_log(monkeypatch)
+    assert list(progress.each(range(3), True, "images")) == [0, 1, 2]
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    assert list(progress.each(range(3), False, "images")) == [0, 1, 2]
+    assert seen.getvalue() == terminal.getvalue() == ""
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    list(progress.each(range(3), True, "images"))
+    assert "\r" in terminal.getvalue() and "3/3" in terminal.getvalue()
+
+
+def test_an_error_and_an_interrupt_pass_through():
+    with pytest.raises(ZeroDivisionError):
+        for _ in progress.each(range(3), lambda done, total: 1 / (done - 2), "images"):
+            pass
