@@ -195,14 +195,15 @@ def test_the_checks_of_the_four_tutorials_notice_an_altered_number(recall, tmp_p
         exec(code[-1].source, names)
 
 
+REAL = {"03": ("RN50", "glasses", "drawn-glasses"), "04": ("ViT-B/32", "afhq", "drawn-animals")}  # model, data, stand-in
+
+
 class TestRealClipInTheFirstLessons:
     """Published numbers stand beside toy's; where weights and pictures are here, real CLIP's stand beside both."""
 
-    ASKS = {"03": ("RN50", "glasses", "drawn-glasses"), "04": ("ViT-B/32", "afhq", "drawn-animals")}
-
     def run(self, number, monkeypatch, root, weights):
         """Run the cells that ask for weights, on few drawings; toy stands in for the real model where it is here."""
-        real, dataset, drawn = self.ASKS[number]
+        real, dataset, drawn = REAL[number]
         load_model, load_dataset, asked = zsc.load_model, zsc.load_dataset, []
 
         def model(name):
