@@ -31,16 +31,9 @@ def fast_towers(model: Any, *, engine: str, precision: str) -> tuple[Tower, Towe
     The first goes from pixels (N, 3, S, S) to (N, D); the second from ids (M, 77) to (M, D).
     """
     visual = model.visual.eval()
-    for block in (m for part in (visual, model.transformer) for m in part.modules() if hasattr(m, "mlp")):
-        if activation_of(block.mlp.gelu) != "quick":
-            activation = type(block.mlp.gelu).__name__
-            raise ValueError(f"a model with {activation} is not in OpenAI's format; load it as 'open_clip:ARCH/PATH'.")
     if precision != "float32" or engine == "onnx":
         return visual, model.encode_text
-    if engine != "openvino":
-        is_vit = hasattr(visual, "transformer")
-        visual = VisionTower(visual) if is_vit else fold_batch_norms(visual).to(memory_format=torch.channels_last)
-    return visual, TextTower(model)
+    return visual if engine == "openvino" else lightened(visual), TextTower(model)
 
 
 def faster(
@@ -159,15 +152,17 @@ class SelfAttention(nn.Module):
     def forward(
         self, query: torch.Tensor, key: Any, value: Any, need_weights: bool = True, attn_mask: Any = None
     ) -> tuple[torch.Tensor, None]:
-        """Go from (N, tokens, width) to the same shape; no weights are told."""
-        if query is not key or query is not value or need_weights or not self.batch_first:
+        """Go from (N, tokens, width), or (tokens, N, width) as `own` does, to the same shape; no weights are told."""
+        if query is not key or query is not value or need_weights:
             raise NotImplementedError("attention to another sequence")
-        n, tokens, width = query.shape
+        x = query if self.batch_first else query.transpose(0, 1)
+        n, tokens, width = x.shape
         shape = (n, tokens, 3, self.heads, width // self.heads)
-        query, key, value = self.to_heads(query).view(shape).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, ...)
+        query, key, value = self.to_heads(x).view(shape).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, ...)
         mask = None if self.is_causal else attn_mask
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=self.is_causal)
-        return self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width)), None
+        x = self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width))
+        return x if self.batch_first else x.transpose(0, 1), None
 
 
 def has_end_token(text: Any) -> bool:
@@ -182,24 +177,6 @@ def has_end_token(text: Any) -> bool:
     )
 
 
-class VisionTower(nn.Module):
-    """A CLIP vision transformer."""
-
-    def __init__(self, visual: Any) -> None:
-        super().__init__()
-        self.patches = visual.conv1
-        self.class_embedding, self.positions = visual.class_embedding, visual.positional_embedding
-        self.norm_in, self.norm_out, self.projection = visual.ln_pre, visual.ln_post, visual.proj
-        self.blocks = packed_blocks(visual.transformer)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed pixels (N, 3, S, S) as (N, D)."""
-        patches = self.patches(pixels).flatten(2).transpose(1, 2)  # (N, tokens - 1, width)
-        x = torch.cat([self.class_embedding.expand(len(patches), 1, -1), patches], dim=1)
-        x = self.blocks(self.norm_in(x + self.positions))
-        return self.norm_out(x[:, 0]) @ self.projection
-
-
 class TextTower(nn.Module):
     """CLIP's text encoder.
 
@@ -211,7 +188,10 @@ class TextTower(nn.Module):
         super().__init__()
         self.tokens, self.positions = model.token_embedding, model.positional_embedding
         self.norm_out, self.projection = model.ln_final, model.text_projection
-        self.blocks = packed_blocks(model.transformer, is_causal=True)
+        blocks: list[Any] = [pack(copy.deepcopy(block)) for block in model.transformer.resblocks]
+        for block in blocks:
+            block.attn.batch_first = block.attn.is_causal = True
+        self.blocks = nn.Sequential(*blocks)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embed token ids (M, 77) as (M, D)."""
@@ -219,14 +199,6 @@ class TextTower(nn.Module):
         length = int(ends.max()) + 1 if len(ends) else 1
         x = self.blocks(self.tokens(tokens[:, :length]) + self.positions[:length])  # (M, length, width)
         return self.norm_out(x[torch.arange(len(x), device=x.device), ends]) @ self.projection
-
-
-def packed_blocks(transformer: Any, *, is_causal: bool = False) -> nn.Sequential:
-    """Return faster copies of a CLIP's ResidualAttentionBlocks, from (N, tokens, width) to the same shape."""
-    blocks: list[Any] = [pack(copy.deepcopy(block)) for block in transformer.resblocks]
-    for block in blocks:
-        block.attn.batch_first, block.attn.is_causal = True, is_causal
-    return nn.Sequential(*blocks)
 
 
 ACTIVATIONS: dict[str, tuple[str, str, Callable[[torch.Tensor], torch.Tensor]]] = {  # oneDNN's words, and torch's own

@@ -151,9 +151,8 @@ def converted(tower: Tower, image_size: int) -> Any:
 
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
-        module = tower if isinstance(tower, nn.Module) else AsModule(tower)
         example = torch.zeros(2, 3, image_size, image_size)
-        return openvino.convert_model(module, example_input=example, input=[-1, 3, image_size, image_size])
+        return openvino.convert_model(AsModule(tower), example_input=example, input=[-1, 3, image_size, image_size])
 
 
 def quantised(encoder: Encoder, pixels: np.ndarray, calibration: str) -> Any:
