@@ -315,7 +315,7 @@ class TestPublishedWeights:
     def stand_in(self, monkeypatch, tmp_path, vit_path):
         """ViT-B/32 with the random checkpoint's checksum in the place of OpenAI's, and an empty weights folder."""
         sha256 = openai_clip.digest_of(vit_path)
-        published = PublishedWeights("ViT-B-32.pt", sha256, 512, 224, 0.0)
+        published = PublishedWeights("ViT-B-32.pt", sha256, 512, 224)
         monkeypatch.setitem(OPENAI_WEIGHTS, "ViT-B/32", published)
         monkeypatch.setenv("ZSC_WEIGHTS", str(tmp_path / "weights"))
         return tmp_path / "weights" / "ViT-B-32.pt"

@@ -11,6 +11,7 @@ from random import Random
 
 from PIL import Image
 
+from zsc.checks import check_choice
 from zsc.drawings.animals import draw_animal, random_animal
 from zsc.drawings.captions import caption_animal, caption_face
 from zsc.drawings.faces import draw_face, random_face
@@ -44,9 +45,8 @@ def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawi
     >>> drawing.picture.size, drawing.label in (0, 1, 2)
     ((128, 128), True)
     """
-    for name, value, possible in (("kind", kind, KINDS), ("split", split, SPLITS)):
-        if value not in possible:
-            raise ValueError(f"{name} of a drawing must be one of {', '.join(possible)}; got {value!r}.")
+    check_choice(kind, KINDS, "kind")
+    check_choice(split, SPLITS, "split")
     name = f"{kind}/{split}/{seed}/{number}"
     looks, words = Random(name), Random(f"{name}/caption")
     if kind == "faces":

@@ -25,8 +25,6 @@ from zsc.images import RULES, ImageSource, as_sources, open_image
 
 if TYPE_CHECKING:
     import torch
-
-    from zsc.models.tokens import BytePairTokenizer, LibraryTokenizer
 else:
     torch = lazy_loader.load("torch")  # a model in ONNX needs none
 
@@ -81,7 +79,7 @@ class EncoderInfo:
 class ExactFloat32:
     """While it is entered, no GPU rounds float32 to TF32; the user's own setting is back when the last thread leaves.
 
-    torch rounds float32 convolutions by default. On an H100 with random weights that moves embeddings of RN50 by .017.
+    torch rounds convolutions by default, which moves embeddings of RN50 (random weights, H100) by .017.
     """
 
     _lock, _inside, _before = threading.Lock(), 0, (False, False)
@@ -114,13 +112,18 @@ class Encoder:
 
     info: EncoderInfo
     transform: Transform
-    tokenizer: BytePairTokenizer | LibraryTokenizer
+    tokenizer: Any  # a `zsc.models.tokens.Tokenizer`
     image_encoder: Tower
     text_encoder: Tower
     step: int = 32
 
     def __post_init__(self) -> None:
-        self.info = described_as(self.info, self.transform, self.tokenizer)
+        self.info = self._described()
+
+    def _described(self, **changes: Any) -> EncoderInfo:
+        """Return the record with all numbers of the transform and the tokenizer as they are now."""
+        pixels, text = (re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (self.transform, self.tokenizer))
+        return replace(self.info, pixels=pixels, text=text, **changes)
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, rows of any length."""
@@ -139,10 +142,9 @@ class Encoder:
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with everything that changes an answer: the whole record, and RULES.
 
-        The name and the device are not part of it: the same model under another name, or on a GPU, is the same. Nor is
-        the measured loss: its digits depend on the processor.
+        Not with name and device (the same model, or the same on a GPU), nor the loss, whose digits vary by processor.
         """
-        record = described_as(self.info, self.transform, self.tokenizer, name="", device="", loss="")
+        record = self._described(name="", device="", loss="")
         return hashlib.sha256(f"{record}\n{RULES}".encode()).hexdigest()[:16]
 
     def encode_images(
@@ -216,12 +218,6 @@ class Encoder:
     def __repr__(self) -> str:
         i = self.info
         return f"Encoder({i.name}: {i.library}, D={i.embed_dim}, {i.image_size} px, {i.precision} on {i.device})"
-
-
-def described_as(info: EncoderInfo, transform: Transform, tokenizer: Any, **changes: Any) -> EncoderInfo:
-    """Return a record that describes this transform and this tokenizer, with all of their numbers."""
-    pixels, text = (re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (transform, tokenizer))  # no addresses
-    return replace(info, pixels=pixels, text=text, **changes)
 
 
 def choose_device(device: str = "auto") -> str:

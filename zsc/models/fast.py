@@ -1,8 +1,8 @@
 """The towers of a CLIP in less time: the same numbers, for inference only.
 
-The plain towers are the library's own, and the truth: in float32 on the CPU these stay within 1e-5 of them. Those of
-OpenAI's format are held to it by the tests; those of other libraries by a comparison whenever a model is loaded. In
-float16, and for OpenVINO, the plain ones are used as they are. `make bench` measures both.
+The plain towers are the library's own, and the truth: in float32 on the CPU these stay within 1e-5 of them, as the
+tests see to for OpenAI's format, and a comparison on loading for other libraries. In float16, and for OpenVINO, the
+plain ones are used. `make bench` measures both.
 """
 
 from __future__ import annotations
@@ -86,10 +86,9 @@ def lightened(module: nn.Module) -> nn.Module:
 
 
 def step_of(encoder: nn.Module) -> int:
-    """Choose how many pictures go through an image encoder at once on the CPU, by what was measured.
+    """Choose how many pictures go through an image encoder at once on the CPU, as measured.
 
-    Of a network with depthwise convolutions 4: of more, the memory of each layer is given back to the system and asked
-    for anew, which costs more than the arithmetic.
+    Of a network with depthwise convolutions 4: beyond, giving memory back and asking anew costs more than arithmetic.
     """
     return 4 if any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in encoder.modules()) else 32
 

@@ -31,10 +31,9 @@ NEEDED = ("logit_scale", "positional_embedding", "text_projection", "token_embed
 def load_openai(name: str, *, device: str, precision: str, library: str = "auto", engine: str = "torch") -> Encoder:
     """Load one of OpenAI's checkpoints, downloading it where it is missing; the toy; or a file in the same format.
 
-    Such a file is a TorchScript archive or a state dict; none of its code is run. As OpenAI's own loader does, weights
-    are rounded to float16 on the way, also where the file holds float32. A file does not say which activation it was
-    trained with: OpenAI's QuickGELU and heads of 64 are computed. Files of open_clip have the same keys; those load as
-    'open_clip:ARCH/PATH'.
+    Such a file is a TorchScript archive or a state dict; none of its code is run. As in OpenAI's own loader, weights
+    are rounded to float16 on the way. No file says its activation: QuickGELU and heads of 64 are computed. Files of
+    open_clip have the same keys; those load as 'open_clip:ARCH/PATH'.
     """
     model, image_size, path, library = build(name, library)
     info = EncoderInfo(
@@ -92,8 +91,6 @@ def build(name: str, library: str = "auto") -> tuple[Any, int, Path, str]:
         model = build_model_from_openai_state_dict(dict(state_dict), cast_dtype=torch.float16)
         return model, int(np.max(model.visual.image_size)), path, library  # a number, or two equal ones
     except Exception as error:  # both work out the sizes from the tensors, and fail in many ways
-        lacks = "it lacks " if isinstance(error, KeyError) else ""
-        said = " ".join(str(error).split()).removeprefix("Error(s) in loading state_dict for CLIP: ")
-        raise WeightsError(
-            f"{path} does not hold exactly the tensors of a CLIP in OpenAI's format: {lacks}{said[:400]}"
-        ) from error
+        said = " ".join(str(error).split()).removeprefix("Error(s) in loading state_dict for CLIP: ")[:400]
+        why = f"it lacks {said}" if isinstance(error, KeyError) else said
+        raise WeightsError(f"{path} does not hold exactly the tensors of a CLIP in OpenAI's format: {why}") from error

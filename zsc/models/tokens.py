@@ -41,7 +41,18 @@ CLEANING: dict[str, Callable[[str], str]] = {  # what is done to a text before i
 }
 
 
-class BytePairTokenizer:
+class Tokenizer:
+    """What every tokenizer has: `limit` tokens of a text at most, `ids`, `kept`, and a call that makes tokens."""
+
+    limit: int
+    ids: Callable[[Sequence[str]], list[list[int]]]
+
+    def count(self, text: str) -> int:
+        """Count the tokens of a text, start and end included."""
+        return len(self.ids([text])[0])
+
+
+class BytePairTokenizer(Tokenizer):
     """CLIP's byte-pair tokens (openai/CLIP): start, text, end, zeros up to the limit (77 in every published CLIP).
 
     `merges` are pairs of parts "a b" that become one, the most frequent first; the ids follow from them. `literals` are
@@ -96,10 +107,6 @@ class BytePairTokenizer:
             parts = merged
         return parts
 
-    def count(self, text: str) -> int:
-        """Count the tokens of a text, start and end included."""
-        return len(self._encoded(text)) + 2
-
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, a blank after each word."""
         letters, bytes_of = "".join(self.names[i] for i in ids), {letter: byte for byte, letter in self.letters.items()}
@@ -137,7 +144,7 @@ def as_byte_pairs(codec: Any, literals: Sequence[str] = ("<start_of_text>", "<en
     return BytePairTokenizer([" ".join(pair) for pair in codec.bpe_ranks], codec.context_length, cleaning, literals)
 
 
-class LibraryTokenizer:
+class LibraryTokenizer(Tokenizer):
     """A tokenizer of transformers; a text is cleaned (a name in `CLEANING`) before the tokenizer sees it.
 
     Texts are padded to the longest of the batch, or all to the limit (`pad_to_limit`), as SigLIP was trained.
@@ -156,10 +163,6 @@ class LibraryTokenizer:
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize M texts as they are, start and end included: not padded, and not cut at the limit."""
         return list(self._tokens(texts, truncation=False, verbose=False)["input_ids"]) if len(texts) else []
-
-    def count(self, text: str) -> int:
-        """Count the tokens of a text, start and end included."""
-        return len(self.ids([text])[0])
 
     def kept(self, text: str) -> str:
         """Return the beginning of a text that fits the limit."""

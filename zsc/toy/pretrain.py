@@ -53,12 +53,9 @@ def contrastive_loss(
 ) -> torch.Tensor:
     """Compute CLIP's symmetric cross-entropy over a batch of N pairs (Radford et al., 2021, figure 3).
 
-    Each picture must find its caption among all N, and each caption its picture; the loss is the mean of the two
-    cross-entropies. Guessing gives log N. The same loss for two views is the multi-class N-pair loss of Sohn (2016),
-    or InfoNCE of van den Oord et al. (2018).
-
-    The embeddings are unit rows, (N, D); row i of one belongs to row i of the other. `logit_scale` is what the cosines
-    are multiplied by: one over the temperature.
+    Each picture must find its caption among all N, and each caption its picture; guessing gives log N. It is the
+    multi-class N-pair loss of Sohn (2016), InfoNCE of van den Oord et al. (2018). The embeddings are unit rows (N, D),
+    row i of one belongs to row i of the other; `logit_scale`, one over the temperature, multiplies their cosines.
     """
     logits = logit_scale * image_embeddings @ text_embeddings.T  # (N, N): rows are pictures, columns are captions
     targets = torch.arange(len(logits), device=logits.device)  # the pairs lie on the diagonal
@@ -84,11 +81,7 @@ def embed_images(model: CLIP, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def embed_texts(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
-    """Embed token ids (N, L) as unit rows (N, D).
-
-    L may be shorter than the model's 77: a token sees only those before it, and the text's row is read at its end
-    token, so that what comes after changes nothing.
-    """
+    """Embed token ids (N, L) as unit rows (N, D); L may be below 77, as what comes after the end changes nothing."""
     length = tokens.shape[1]
     x = model.token_embedding(tokens) + model.positional_embedding[:length]  # (N, L, width)
     x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
@@ -209,9 +202,7 @@ def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> l
             raise ValueError("the log has gaps")
         other = short(state["recipe"])
     except Exception as error:  # whatever a damaged or foreign file makes of pickle and torch
-        raise ValueError(
-            f"{path} is damaged, or not the state of a training run; remove it, or name another."
-        ) from error
+        raise ValueError(f"{path} is damaged, or not the state of a training run; use another name.") from error
     raise ValueError(f"{path} belongs to another recipe or version ({other}); remove it, or name another file.")
 
 
