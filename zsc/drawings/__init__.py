@@ -22,16 +22,12 @@ SPLITS = ("test", "train")
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A picture, RGB with 128 pixels a side, and what somebody might write below it.
+    """A picture, and what somebody might write below it."""
 
-    The label of a face is 0 for no glasses and 1 for glasses; of an animal 0 for cat, 1 for dog and 2 for wild. The
-    `attributes`, the same for all of a kind, do not exclude each other, and say what the picture shows.
-    """
-
-    picture: Image.Image
+    picture: Image.Image  # RGB, 128 pixels a side
     caption: str
-    label: int
-    attributes: Mapping[str, bool]
+    label: int  # of a face 0 for no glasses and 1 for glasses; of an animal 0 for cat, 1 for dog and 2 for wild
+    attributes: Mapping[str, bool]  # what it shows, by the same names for all of a kind; none excludes another
 
 
 def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawing:

@@ -40,35 +40,26 @@ class TextTooLongError(ValueError):
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What a model is and how it computes, for result files and fingerprints, from its publisher's own configuration.
+    """What a model is and how it computes, for result files and fingerprints, as its publisher configured it."""
 
-    `name` is what `load_model` was asked for; `library` holds the architecture; then D, pixels per side, tokens of a
-    text at most, and what cosines are multiplied by before the softmax. `weights_sha256` is of the weights' file where
-    there is one, else of the tensors. `architecture` is what the weights do not say: heads, or a digest of the
-    configuration. `activation` stands between the products of its layers. `logit_bias` is what a model trained with
-    sigmoids adds to its logits, None for one trained with a softmax. `languages` are those that it was trained to read.
-    `pixels` and `text` describe its transform and tokenizer, with all numbers. `calibration` is a digest of the pixels
-    that int8 was calibrated on; `loss` says how far a lower precision is from float32, as measured on loading.
-    """
-
-    name: str
-    library: str
-    embed_dim: int
-    image_size: int
-    context_length: int
-    logit_scale: float
-    weights_sha256: str
+    name: str  # what `load_model` was asked for
+    library: str  # which holds the architecture
+    embed_dim: int  # D
+    image_size: int  # pixels per side
+    context_length: int  # tokens of a text at most
+    logit_scale: float  # what cosines are multiplied by before the softmax
+    weights_sha256: str  # of the weights' file where there is one, else of the tensors
     device: str = "cpu"
     precision: str = "float32"
     engine: str = "torch"
-    architecture: str = ""
-    activation: str = ""
-    logit_bias: float | None = None
-    languages: str = "English"
-    pixels: str = ""
-    text: str = ""
-    calibration: str = ""
-    loss: str = ""
+    architecture: str = ""  # what the weights do not say: heads, or a digest of the configuration
+    activation: str = ""  # between the products of its layers
+    logit_bias: float | None = None  # what a model trained with sigmoids adds to its logits; None: with a softmax
+    languages: str = "English"  # that it was trained to read
+    pixels: str = ""  # its transform, with all numbers
+    text: str = ""  # its tokenizer, with all numbers
+    calibration: str = ""  # a digest of the pixels that int8 was calibrated on
+    loss: str = ""  # how far a lower precision is from float32, as measured on loading
 
     @property
     def head(self) -> str:

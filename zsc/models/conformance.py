@@ -57,12 +57,12 @@ class Conformance:
     """The card of a model: what was compared, and what is known of it.
 
     `table` has one row per comparison: `what`, `beside` what, `n` numbers, the `largest` difference, its `limit`, and
-    a `verdict`: "agrees", "differs", or why there was no comparison. `known` is what `known_of` found.
+    a `verdict`: "agrees", "differs", or why there was no comparison.
     """
 
     info: EncoderInfo
     table: pd.DataFrame
-    known: dict[str, str]
+    known: dict[str, str]  # licence, source, training data, consent, published accuracy
 
     @property
     def verdict(self) -> str:

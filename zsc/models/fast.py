@@ -25,17 +25,6 @@ EXAMPLES = ("a cat", "a photo of a dog that sleeps", "")  # texts that a faster 
 QUICK_GELU = 1.702  # openai/CLIP, clip/model.py: x * sigmoid(1.702 * x)
 
 
-def fast_towers(model: Any, *, engine: str, precision: str) -> tuple[Tower, Tower]:
-    """Return the image and the text encoder of a CLIP in OpenAI's format, as fast as they can be; `model` may change.
-
-    The first goes from pixels (N, 3, S, S) to (N, D); the second from ids (M, 77) to (M, D).
-    """
-    visual = model.visual.eval()
-    if precision != "float32" or engine == "onnx":
-        return visual, model.encode_text
-    return visual if engine == "openvino" else lightened(visual), TextTower(model)
-
-
 def faster(
     model: nn.Module, towers: Callable[[Any], tuple[Tower, Tower]], inputs: tuple[torch.Tensor, Any], name: str
 ) -> tuple[Tower, Tower]:
@@ -81,7 +70,11 @@ def lightened(module: nn.Module) -> nn.Module:
     for part in module.modules():
         if hasattr(part, "reparameterize"):  # timm's
             part.reparameterize()
-    module = fold_batch_norms(module).to(memory_format=torch.channels_last)
+    for layers in [part._modules for part in module.modules()]:
+        for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):  # of CLIP's ResNets
+            if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
+                layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
+    module = module.to(memory_format=torch.channels_last)
     return pack(module) if has_onednn() else module
 
 
@@ -91,15 +84,6 @@ def step_of(encoder: nn.Module) -> int:
     Of a network with depthwise convolutions 4: beyond, giving memory back and asking anew costs more than arithmetic.
     """
     return 4 if any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in encoder.modules()) else 32
-
-
-def fold_batch_norms(module: nn.Module) -> nn.Module:
-    """Fold every batch norm of a CLIP ResNet into the convolution before it (conv1, bn1; ...; downsample 0, 1)."""
-    for layers in [part._modules for part in module.modules()]:
-        for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
-            if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
-                layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
-    return module
 
 
 def pack(module: nn.Module) -> nn.Module:

@@ -83,9 +83,6 @@ class GraphTokenizer(Tokenizer):
     def __repr__(self) -> str:
         return self.described
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return GraphTokenizer, (self.record, self.described)
-
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize M texts as they are, start and end included: not padded, and not cut at the limit."""
         return [each.ids for each in self._encoded(self.whole, texts)]

@@ -18,7 +18,7 @@ import torch
 from zsc.files import digest_of
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.checkpoints import check_weights, read_state_dict
-from zsc.models.fast import fast_towers
+from zsc.models.fast import TextTower, lightened
 from zsc.models.tokens import openai_tokenizer
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights
@@ -49,9 +49,11 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
         architecture="heads of 64",
         activation="QuickGELU",
     )
-    model = model.to(device).requires_grad_(False)  # fp16 weights so far, as OpenAI's loader leaves them
+    model = model.to(device).eval().requires_grad_(False)  # fp16 weights so far, as OpenAI's loader leaves them
     model = model.float() if precision == "float32" else model
-    towers = fast_towers(model, engine=engine, precision=precision)
+    towers = model.visual, model.encode_text
+    if precision == "float32" and engine != "onnx":
+        towers = lightened(model.visual) if engine == "torch" else model.visual, TextTower(model)
     return Encoder(info, ImageTransform(image_size), openai_tokenizer(info.context_length), *towers)
 
 

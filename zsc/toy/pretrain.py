@@ -108,20 +108,10 @@ def train(
 ) -> tuple[CLIP, list[dict[str, float]]]:
     """Train a CLIP from scratch; the same recipe on the same machine gives the same losses.
 
-    Parameters
-    ----------
-    checkpoint, every
-        A file that keeps the state every so many steps; if it exists, training continues from it.
-    workers
-        Processes that draw ahead; 0 draws in this one.
-    watch
-        Called after each step with its number and the model.
-
-    Returns
-    -------
-    tuple
-        The model, in evaluation mode; and the log, one row per step: step, loss, accuracy (the share of pictures whose
-        own caption is the nearest of the batch), logit_scale, seconds.
+    Returns the model, in evaluation mode, and the log, one row per step: step, loss, accuracy (the share of pictures
+    whose own caption is the nearest of the batch), logit_scale, seconds. `checkpoint` is a file that keeps the state
+    `every` so many steps; if it exists, training continues from it. `workers` processes draw ahead; 0 draws in this
+    one. `watch` is called after each step with its number and the model.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build_model(recipe).to(device).train()
