@@ -68,10 +68,7 @@ class EncoderInfo:
 
 
 class ExactFloat32:
-    """While it is entered, no GPU rounds float32 to TF32; the user's own setting is back when the last thread leaves.
-
-    torch rounds convolutions by default, which moves embeddings of RN50 (random weights, H100) by .017.
-    """
+    """While any thread is in it, no GPU rounds float32 to TF32, as torch does by default, which moves RN50 by .017."""
 
     _lock, _inside, _before = threading.Lock(), 0, (False, False)
 
@@ -131,20 +128,16 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with everything that changes an answer: the whole record, and RULES.
-
-        Not with name and device (the same model, or the same on a GPU), nor the loss, whose digits vary by processor.
-        """
+        """Sixteen hexadecimal digits that change with all that changes an answer: no name, device or measured loss."""
         record = self._described(name="", device="", loss="")
         return hashlib.sha256(f"{record}\n{RULES}".encode()).hexdigest()[:16]
 
     def encode_images(
         self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
     ) -> np.ndarray:
-        """Embed N picture sources, as `zsc.open_image` takes them, as (N, D), float32, unit rows.
+        """Embed N picture sources (or one), as `zsc.open_image` takes them, as (N, D), float32, unit rows.
 
-        A single one counts as N = 1; `batch_size` of them are open at once. An ImageError names a picture that cannot
-        be opened.
+        `batch_size` of them are open at once. An ImageError names a picture that cannot be opened.
         """
         batches = _batches(as_sources(images), batch_size, "images", progress)
         return self._collect([self.encode_pixels([self.transform(open_image(s)) for s in batch]) for batch in batches])
@@ -162,10 +155,9 @@ class Encoder:
     def encode_texts(
         self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: bool = False
     ) -> np.ndarray:
-        """Embed M texts as (M, D), float32, unit rows.
+        """Embed M texts (or one) as (M, D), float32, unit rows; `batch_size` of them go through the encoder at once.
 
-        A single one counts as M = 1; `batch_size` of them go through the encoder at once. A text with more tokens than
-        the model reads is cut with `truncate`; without, it is a TextTooLongError.
+        A text with more tokens than the model reads is cut with `truncate`; without, it is a TextTooLongError.
         """
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
         self.token_ids(texts, truncate=truncate)  # refuses what cannot be read
@@ -178,10 +170,7 @@ class Encoder:
             return _unit_rows(self.embed_tokens(tokens), self.name)
 
     def token_ids(self, texts: Sequence[str], *, truncate: bool = False) -> list[list[int]]:
-        """Tokenize M texts to what tells them apart for this model: ids without padding, not cut at the limit.
-
-        What `encode_texts` would refuse is refused here.
-        """
+        """Tokenize M texts to ids without padding, not cut at the limit; refuse what `encode_texts` would refuse."""
         for number, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")

@@ -49,7 +49,7 @@ VIT_B_32 = "openai/clip-vit-base-patch32"
 COCO = "http://images.cocodataset.org/val2017/000000039769.jpg"
 _PUBLISHED_AS = {"ViT-B/32": VIT_B_32, "open_clip:ViT-B-32-quickgelu/openai": VIT_B_32}
 _ROW = {"what": "", "beside": "", "n": 0, "largest": np.nan, "limit": np.nan, "verdict": ""}
-Answers = tuple[str, dict[str, np.ndarray]]  # which code; under the keys of LIMITS what it computes, unit rows
+Answers = tuple[str, Any, Any, Any, Any, Any]  # which code; and in the order of LIMITS what it computes, unit rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +133,13 @@ def _proba(logits: Any, bias: Any) -> np.ndarray:
     return (logits.softmax(dim=1) if bias is None else (logits + bias).sigmoid()).numpy()
 
 
-def publishers_own(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
-    """Compute the same through the publisher's own code, on the CPU in float32."""
+def publishers_own(info: EncoderInfo, pictures: Sequence[Image.Image]) -> tuple[str, dict[str, np.ndarray]]:
+    """Compute the same through the publisher's own code, on the CPU in float32: which code, and its numbers."""
     own = {"open_clip:": _open_clip, "hf:": _transformers, "conse": _conse}
     route = "".join(info.name.partition(":")[:2])
     with torch.inference_mode(), quiet(offline=True):  # it has just been loaded from here
-        return own.get(route, _openai)(info, pictures)
+        by, *computed = own.get(route, _openai)(info, pictures)
+        return by, {what: np.asarray(values) for what, values in zip(LIMITS, computed, strict=True)}
 
 
 def _openai(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
@@ -169,11 +170,7 @@ def _two_towers(by: str, model: Any, compose: Any, tokens: Any, pictures: Sequen
     pixels, model = torch.stack([compose(picture) for picture in pictures]), model.eval()
     images, texts = (torch.nn.functional.normalize(e) for e in (model.encode_image(pixels), model.encode_text(tokens)))
     proba = _proba(model.logit_scale.exp() * images @ texts.T, getattr(model, "logit_bias", None))
-    return _answers(f"{by} itself", pixels, tokens, images, texts, proba)
-
-
-def _answers(by: str, *computed: Any) -> Answers:
-    return by, {what: np.asarray(values) for what, values in zip(LIMITS, computed, strict=True)}
+    return f"{by} itself", pixels, tokens, images, texts, proba
 
 
 def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
@@ -187,7 +184,7 @@ def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers
     out = model.eval()(input_ids=inputs["input_ids"], pixel_values=pixels, **mask)
     images, texts = (torch.nn.functional.normalize(e) for e in (out.image_embeds, out.text_embeds))
     proba = _proba(out.logits_per_image, 0.0 if hasattr(model, "logit_bias") else None)
-    return _answers("transformers itself", pixels, inputs["input_ids"], images, texts, proba)
+    return "transformers itself", pixels, inputs["input_ids"], images, texts, proba
 
 
 def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
@@ -207,7 +204,7 @@ def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     best = parts.image_encoder(pixels).softmax(dim=1).topk(TOP_CLASSES, dim=1)
     images = torch.stack([proba @ classes[index] for proba, index in zip(best.values, best.indices, strict=True)])
     images, (texts, tokens) = torch.nn.functional.normalize(images), embed(TEXTS)
-    return _answers("its two packages", pixels, tokens, images, texts, _proba(LOGIT_SCALE * images @ texts.T, None))
+    return "its two packages", pixels, tokens, images, texts, _proba(LOGIT_SCALE * images @ texts.T, None)
 
 
 def _beside_published(encoder: Encoder, checkpoint: str, coco: str | Path | None) -> Iterator[dict[str, Any]]:

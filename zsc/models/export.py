@@ -83,8 +83,8 @@ def export_classifier(classifier: ZeroShotClassifier, path: str | Path) -> Path:
     """Write the image encoder with the classes of a classifier baked in: pixels (N, 3, S, S) to probabilities (N, K).
 
     Any program with an ONNX runtime computes it; the file's metadata hold class names, prompts, preprocessing and the
-    model's record. What is there is replaced. A ValueError says what cannot be exported: a classifier whose classes
-    have several vectors each (another pooling than "mean"), or one of several labels without a sigmoid head.
+    model's record. What is there is replaced. A ValueError says what cannot be exported: a classifier with another
+    pooling than "mean", or one of several labels without a sigmoid head.
     """
     if classifier.pooling != "mean" or (classifier.multi_label and classifier.model.info.head != "sigmoid"):
         raise ValueError("a classifier is exported with one vector per class and probabilities; use pooling='mean'.")
@@ -154,10 +154,7 @@ def _write(  # noqa: PLR0917
     output: str = "embeddings",
     told: Mapping[str, Any] | None = None,
 ) -> None:
-    """Trace a function of tensors to a graph in a file, with metadata in JSON.
-
-    Weights that lose nothing by it are kept in float16: they become float32 again when the graph is opened.
-    """
+    """Trace a function to a graph in a file, with metadata; weights that lose nothing by it are kept in float16."""
     axes = {name: dict(varying) for name in inputs} | {output: {0: "rows"}}
     with warnings.catch_warnings(), torch.no_grad(), contextlib.ExitStack() as after:
         after.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())

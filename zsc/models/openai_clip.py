@@ -1,8 +1,7 @@
 """OpenAI's CLIP: the published checkpoints by name, and any checkpoint in their format by path.
 
-The architecture is OpenAI's `clip` where that is installed, else open_clip's; the weights are the same file either
-way, texts are read by one and the same tokenizer, and the two agree to 1e-5 in float32 (tested). Which one it was
-stands in `Encoder.info.library`.
+The architecture is OpenAI's `clip` where that is installed, else open_clip's (`Encoder.info.library` tells); the
+weights are the same file either way, and the two agree to 1e-5 in float32 (tested).
 """
 
 from __future__ import annotations
@@ -58,10 +57,7 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
 
 
 def choose_library(library: str = "auto") -> str:
-    """Choose the package that holds the architecture: OpenAI's `clip` where it works, else open_clip.
-
-    An ImportError says what is wrong with `clip` where it is asked for by name.
-    """
+    """Choose the package that holds the architecture: OpenAI's `clip` where it works or is asked for, or open_clip."""
     if library == "open_clip":
         return library
     try:

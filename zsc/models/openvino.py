@@ -112,12 +112,10 @@ def pixels_to_judge_by(encoder: Encoder, calibrate: Any) -> np.ndarray:
 
 
 def compared(exact: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the cosines of two encoders' embeddings, row by row, as they are and without the mean of the exact ones.
-
-    All embeddings of a model point in nearly the same direction, so that the plain cosine flatters.
-    """
+    """Compute the cosines of two encoders' embeddings, row by row, as they are and without the exact ones' mean."""
     exact, found = exact.astype(np.float64), found.astype(np.float64)
-    pairs = (exact, found), (exact - exact.mean(axis=0), found - exact.mean(axis=0))
+    mean = exact.mean(axis=0)  # in nearly this direction all embeddings point, so that the plain cosine flatters
+    pairs = (exact, found), (exact - mean, found - mean)
     plain, centred = ((a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)) for a, b in pairs)
     return plain, centred
 

@@ -56,8 +56,7 @@ def model_table(*, everything: bool = False) -> pd.DataFrame:
 def _published_by_name() -> pd.DataFrame:
     """Index what open_clip measured by the names of `load_model`.
 
-    Some weights stand there twice, also under an architecture that lacks their activation: .602 on ImageNet instead of
-    .629 for ViT-B/32 on LAION-400M. The row of the right one is taken.
+    Of weights that stand there twice, once under an architecture that lacks their activation, the right row is taken.
     """
 
     def named(arch: str, tag: str) -> str:

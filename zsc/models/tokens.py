@@ -63,9 +63,8 @@ class BytePairTokenizer(Tokenizer):
         self.merges, self.limit, self.cleaning, self.literals = list(merges), limit, cleaning, tuple(literals)
         self.ranks = {tuple(pair.split(" ")): rank for rank, pair in enumerate(self.merges)}
         shown = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that stand for themselves
-        letters = shown + [256 + i for i in range(256 - len(shown))]
-        order = shown + sorted(set(range(256)) - set(shown))
-        self.letters = {byte: chr(letter) for byte, letter in zip(order, letters, strict=True)}
+        others = sorted(set(range(256)) - set(shown))
+        self.letters = {b: chr(b) for b in shown} | {b: chr(256 + i) for i, b in enumerate(others)}
         parts = [part + end for end in ("", "</w>") for part in self.letters.values()]
         self.names = [*parts, *("".join(pair) for pair in self.ranks), *self.literals]
         self.numbers = {name: number for number, name in enumerate(self.names)}

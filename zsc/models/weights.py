@@ -75,10 +75,7 @@ def weights_url(name: str) -> str:
 
 
 def get_weights(name: str) -> Path:
-    """Return the checked weights file of one of OpenAI's checkpoints; download it where it is missing.
-
-    A WeightsError says what to do where the file is not OpenAI's, or is missing and cannot be downloaded.
-    """
+    """Return the file of one of OpenAI's checkpoints, checked, fetched where missing; WeightsErrors say what to do."""
     path, url, published = weights_path(name), weights_url(name), OPENAI_WEIGHTS[name]
     absent = f"the weights of {name} are not on this machine"
     if path.parts[0].startswith("~"):

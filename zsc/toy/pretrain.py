@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def train(
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)  # gains, biases and temperature do not decay
     log = _resume(checkpoint, recipe, model, optimizer)
     steps: Any = range(len(log), recipe.steps)
-    batches: Any = torch.utils.data.DataLoader(_Batches(recipe), batch_size=None, sampler=steps, num_workers=workers)
+    drawn = partial(_batch, recipe)
+    batches: Any = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=workers, collate_fn=drawn)
     start = time.perf_counter() - (log[-1]["seconds"] if log else 0.0)
     with tqdm(total=recipe.steps, initial=len(log), unit="step", disable=not progress) as bar:
         for step, (pixels, tokens) in enumerate(batches, start=len(log)):
@@ -166,15 +168,9 @@ def embed_drawings(model: CLIP, pixels: np.ndarray, tokens: np.ndarray) -> tuple
     return images.cpu().numpy(), texts.cpu().numpy()
 
 
-@dataclass
-class _Batches(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """The batches of a run by their step, so that worker processes can draw ahead."""
-
-    recipe: Recipe
-
-    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        pixels, tokens = draw_batch(step, self.recipe.batch_size, split="train", seed=self.recipe.seed)
-        return torch.from_numpy(pixels), torch.from_numpy(tokens)
+def _batch(recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    pixels, tokens = draw_batch(step, recipe.batch_size, split="train", seed=recipe.seed)
+    return torch.from_numpy(pixels), torch.from_numpy(tokens)
 
 
 def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> list[dict[str, float]]:
