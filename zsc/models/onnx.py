@@ -21,7 +21,6 @@ from zsc.models.transforms import ImageTransform
 from zsc.models.weights import WeightsError
 
 FORMAT = 1
-STEP = 32  # pictures that go through the image encoder at once
 
 
 class Graph:
@@ -48,7 +47,7 @@ class OnnxEncoder(Encoder):
 
     def encode_pixels(self, pixels: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Embed pictures that went through `transform`, (N, 3, S, S), as one batch (N, D), unit rows."""
-        parts = [np.stack(list(pixels[i : i + STEP])) for i in range(0, len(pixels), STEP)]
+        parts = [np.stack(list(pixels[i : i + self.step])) for i in range(0, len(pixels), self.step)]
         return self._collect([self._unit_rows(self.image_encoder(pixels=part)) for part in parts])  # type: ignore[call-arg]
 
     def encode_tokens(self, tokens: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -62,7 +61,7 @@ class OnnxEncoder(Encoder):
 class GraphPairs(BytePairTokenizer):
     """CLIP's tokens, as the graphs take them."""
 
-    def __call__(self, texts: Sequence[str]) -> dict[str, np.ndarray]:  # type: ignore[override]
+    def __call__(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Tokenize M texts to ids (M, limit)."""
         return {"input_ids": self.padded(texts)}
 

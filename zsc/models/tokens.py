@@ -11,14 +11,11 @@ import string
 import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ftfy
 import numpy as np
 import regex
-
-if TYPE_CHECKING:
-    import torch
 
 MULTILINGUAL = 100_000  # tokens: a vocabulary of one language has a third of them (CLIP 49,408), of many twice as many
 ONE_AT_A_TIME = threading.Lock()  # a fast tokenizer of transformers keeps padding and truncation as its own state
@@ -123,8 +120,8 @@ class BytePairTokenizer(Tokenizer):
             row[: len(ids)] = ids
         return tokens
 
-    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Tokenize M texts to ids (M, limit)."""
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """Tokenize M texts to a tensor of ids (M, limit)."""
         import torch
 
         return torch.from_numpy(self.padded(texts))

@@ -49,8 +49,11 @@ class ImageTransform:
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resize and crop an RGB picture to (S, S, 3) uint8."""
-        width, height = self._resized_size(*image.size)
         kind, bound = _FILTERS[self.interpolation], max(_DIRECT, image.width * image.height)
+        width = height = self.size
+        if self.mode == "shortest":  # torchvision cuts the long side's fraction off
+            short, side = self.resize or self.size, min(image.size)
+            width, height = int(short * image.width / side), int(short * image.height / side)
         if width * height > bound and self.mode == "shortest":
             image = self._resize_thin(image.convert("RGB"), width, height)
         else:
@@ -59,14 +62,6 @@ class ImageTransform:
             image = image.resize((width, height), kind)
         left, top = round((image.width - self.size) / 2), round((image.height - self.size) / 2)  # half to even
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)).convert("RGB"))
-
-    def _resized_size(self, width: int, height: int) -> tuple[int, int]:
-        if self.mode == "squash":
-            return self.size, self.size
-        short = self.resize or self.size
-        if width <= height:
-            return short, int(short * height / width)  # torchvision cuts the long side's fraction off
-        return int(short * width / height), short
 
     def _resize_thin(self, image: Image.Image, width: int, height: int) -> Image.Image:
         """Enlarge a thin picture to (width, height), only the centre of the long side: Pillow's to the last bit."""
