@@ -1,7 +1,4 @@
-"""Pictures whose truth is known: faces and animals drawn on the spot, with their captions.
-
-Kind, split, seed and number decide a picture, and no picture is in both splits.
-"""
+"""Pictures whose truth is known: faces and animals, drawn and captioned by kind, split, seed and number alone."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Animals: what a drawn animal looks like (`Animal`), by chance from a seed: cats, dogs and five wild kinds.
-
-The kinds of a class differ as they do in life; a wolf is nearer to a husky than to a lion.
-"""
+"""Animals: what a drawn animal looks like (`Animal`), by chance from a seed: cats, dogs and five wild kinds."""
 
 from __future__ import annotations
 

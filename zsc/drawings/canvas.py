@@ -1,7 +1,4 @@
-"""A small drawing board in Pillow: flat shapes in coordinates from -1 to 1, turned, scaled and lit as one.
-
-It draws at twice the size that it returns, which smooths the edges. It has the backgrounds, but no faces and animals.
-"""
+"""A small drawing board in Pillow, and backgrounds: flat shapes from -1 to 1, at twice the size for smooth edges."""
 
 from __future__ import annotations
 

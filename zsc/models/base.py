@@ -1,7 +1,4 @@
-"""Encoder: one face for every model that puts pictures and texts into the same space.
-
-Rows out are unit vectors, float32, NumPy. A model says what it is: name, library, device, precision, fingerprint.
-"""
+"""Encoder: one face for every model that puts pictures and texts into the same space, and the record of what it is."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Write a model as ONNX graphs: both encoders for `load_model("onnx:FOLDER")`, or one with the classes baked in.
-
-What was exported is compared with torch before it gets its name.
-"""
+"""Write a model as ONNX graphs: both encoders, or one with the classes baked in; kept only if it equals torch."""
 
 from __future__ import annotations
 

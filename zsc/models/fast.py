@@ -156,11 +156,7 @@ def has_end_token(text: Any) -> bool:
 
 
 class TextTower(nn.Module):
-    """CLIP's text encoder.
-
-    A token sees only those before it, and a text is read at its end token: what comes after the longest text of a
-    batch changes nothing and is not computed. Prompts of ten tokens cost about an eighth of what 77 would.
-    """
+    """CLIP's text encoder to the end of a batch's longest text, as no token sees those after it (10 cost 1/8 of 77)."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

@@ -1,7 +1,4 @@
-"""A model as a folder of ONNX graphs, which onnxruntime computes without torch; `zsc.models.export` writes it.
-
-The folder holds both encoders, the tokens, and `model.json` with preprocessing, record and a sha256 of each file.
-"""
+"""A model as a folder, which onnxruntime computes without torch: two graphs, tokens, and a record with all digests."""
 
 from __future__ import annotations
 

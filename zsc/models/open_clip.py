@@ -1,8 +1,7 @@
 """Models of open_clip: LAION's, DataComp's, SigLIP, MobileCLIP, MetaCLIP and others, each as it was trained.
 
 "open_clip:ARCH/TAG" is one of open_clip's published weights, "open_clip:ARCH/FILE" a weights file, and
-"open_clip:ARCH/TAG/FILE" a file that is preprocessed as TAG is; "open_clip:hf-hub:ID" and
-"open_clip:local-dir:FOLDER" bring their own configuration.
+"open_clip:ARCH/TAG/FILE" one that is preprocessed as TAG; "hf-hub:ID" and "local-dir:FOLDER" bring their configuration.
 Whether GELU or QuickGELU is computed, ARCH says: a TAG that was trained with the other is refused. A file gets the
 preprocessing of its ARCH's tags, and is refused where these differ. OpenAI's own files load by their path alone.
 """
@@ -105,10 +104,7 @@ def _twin(arch: str, tag: str) -> str:
 
 
 def preprocessing(arch: str, tag: str = "") -> dict[str, Any]:
-    """Return how pictures are prepared for a tag, but for their size; without a tag, as all of the architecture's are.
-
-    A ValueError says that its tags differ, so that weights without a tag could be of either.
-    """
+    """Return how pictures are prepared for a tag, but for their size; without one for all, a ValueError if not one."""
     tags = [tag] if tag else [t for t in open_clip.list_pretrained_tags_by_model(arch) if not _twin(arch, t)]
     default = {key: value for key, value in vars(PreprocessCfg()).items() if key != "size"}  # that is the model's
     ways = {t: merge_preprocess_dict(default, open_clip.get_pretrained_cfg(arch, t)) for t in tags}

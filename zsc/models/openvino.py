@@ -68,10 +68,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encoder:
-    """Let OpenVINO compute the image encoder of `encoder`, which is changed; measure what that costs.
-
-    A ValueError says that the mean centred cosine to float32 is below .99, or there are too few pictures to calibrate.
-    """
+    """Let OpenVINO compute the image encoder of `encoder`, which is changed; a ValueError if that costs too much."""
     core()  # before nncf makes one of its own
     own, calibration, what = encoder.info, "", "drawings" if calibrate is None else "pictures"
     if precision != "float32":

@@ -141,10 +141,7 @@ def as_byte_pairs(codec: Any, literals: Sequence[str] = ("<start_of_text>", "<en
 
 
 class LibraryTokenizer(Tokenizer):
-    """A tokenizer of transformers; a text is cleaned (a name in `CLEANING`) before the tokenizer sees it.
-
-    Texts are padded to the longest of the batch, or all to the limit (`pad_to_limit`), as SigLIP was trained.
-    """
+    """A tokenizer of transformers, after a cleaning of `CLEANING`; pads to the longest text, or all to the limit."""
 
     def __init__(self, tokenizer: Any, limit: int, *, pad_to_limit: bool = False, cleaning: str = "") -> None:
         self.tokenizer, self.limit, self.cleaning = tokenizer, limit, cleaning
