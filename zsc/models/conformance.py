@@ -54,14 +54,11 @@ Answers = tuple[str, Any, Any, Any, Any, Any]  # which code; and in the order of
 
 @dataclass(frozen=True, eq=False)
 class Conformance:
-    """The card of a model: what was compared, and what is known of it.
-
-    `table` has one row per comparison: `what`, `beside` what, `n` numbers, the `largest` difference, its `limit`, and
-    a `verdict`: "agrees", "differs", or why there was no comparison.
-    """
+    """The card of a model: what was compared, and what is known of it."""
 
     info: EncoderInfo
-    table: pd.DataFrame
+    # one row per comparison: `what`, `beside` what, `n` numbers, the `largest` difference, its `limit`, a `verdict`:
+    table: pd.DataFrame  # "agrees", "differs", or why there was no comparison
     known: dict[str, str]  # licence, source, training data, consent, published accuracy
 
     @property

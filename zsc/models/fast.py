@@ -127,9 +127,7 @@ class SelfAttention(nn.Module):
         self.to_heads = as_linear(own.in_proj_weight, own.in_proj_bias)
         self.from_heads = as_linear(own.out_proj.weight, own.out_proj.bias)
 
-    def forward(
-        self, query: torch.Tensor, key: Any, value: Any, need_weights: bool = True, attn_mask: Any = None
-    ) -> tuple[torch.Tensor, None]:
+    def forward(self, query: Any, key: Any, value: Any, need_weights: bool = True, attn_mask: Any = None) -> Any:
         """Go from (N, tokens, width), or (tokens, N, width) as `own` does, to the same shape; no weights are told."""
         if query is not key or query is not value or need_weights:
             raise NotImplementedError("attention to another sequence")

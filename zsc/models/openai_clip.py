@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from open_clip.tokenizer import SimpleTokenizer
 
 from zsc.files import digest_of
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.checkpoints import check_weights, read_state_dict
 from zsc.models.fast import TextTower, lightened
-from zsc.models.tokens import openai_tokenizer
+from zsc.models.tokens import LITERALS, as_byte_pairs
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights
 
@@ -53,7 +54,8 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
     towers = model.visual, model.encode_text
     if precision == "float32" and engine != "onnx":
         towers = lightened(model.visual) if engine == "torch" else model.visual, TextTower(model)
-    return Encoder(info, ImageTransform(image_size), openai_tokenizer(info.context_length), *towers)
+    tokenizer = as_byte_pairs(SimpleTokenizer(context_length=info.context_length), LITERALS)  # with OpenAI's merges
+    return Encoder(info, ImageTransform(image_size), tokenizer, *towers)
 
 
 def choose_library(library: str = "auto") -> str:

@@ -54,10 +54,7 @@ def model_table(*, everything: bool = False) -> pd.DataFrame:
 
 @cache
 def _published_by_name() -> pd.DataFrame:
-    """Index what open_clip measured by the names of `load_model`.
-
-    Of weights that stand there twice, once under an architecture that lacks their activation, the right row is taken.
-    """
+    """Index what open_clip measured by the names of `load_model`, of twins the one with the right activation."""
 
     def named(arch: str, tag: str) -> str:
         if tag == "openai":

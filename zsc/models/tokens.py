@@ -94,13 +94,11 @@ class BytePairTokenizer(Tokenizer):
         letters = [self.letters[byte] for byte in word.encode()]
         parts = [*letters[:-1], letters[-1] + "</w>"]
         while known := [pair for pair in pairwise(parts) if pair in self.ranks]:
-            best, merged = min(known, key=self.ranks.__getitem__), list[str]()
-            for part in parts:
-                if merged and (merged[-1], part) == best:
-                    merged[-1] += part
-                else:
-                    merged.append(part)
-            parts = merged
+            best, i = min(known, key=self.ranks.__getitem__), 0
+            while i < len(parts) - 1:
+                if (parts[i], parts[i + 1]) == best:
+                    parts[i : i + 2] = ["".join(best)]
+                i += 1
         return parts
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -125,13 +123,6 @@ class BytePairTokenizer(Tokenizer):
         import torch
 
         return torch.from_numpy(self.padded(texts))
-
-
-def openai_tokenizer(limit: int) -> BytePairTokenizer:
-    """Build OpenAI's tokenizer, from the copy of its merges that open_clip carries."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    return as_byte_pairs(SimpleTokenizer(context_length=limit), LITERALS)
 
 
 def as_byte_pairs(codec: Any, literals: Sequence[str] = ("<start_of_text>", "<end_of_text>")) -> BytePairTokenizer:

@@ -95,28 +95,25 @@ def get_weights(name: str) -> Path:
     return path
 
 
-def cached_first(load: Callable[[], _T], name: str, *, is_local: bool, way_on: str) -> _T:
+def cached_first(load: Callable[[], _T], name: str, *, is_local: bool, way_on: str, offline: bool = True) -> _T:
     """Load a model from this machine's cache; only where that fails, and the hub answers, from the hub.
 
     For a file or folder (`is_local`) no network would help. Where nothing helps, a WeightsError says in one sentence
     why, and how to have the model `name` without the hub (`way_on`).
     """
-    problem: str | None = None
     try:
-        try:
-            with quiet(offline=True):
-                return load()
-        except Exception as error:  # each library and version has its own
-            if isinstance(error, WeightsError) or is_local or (problem := _unreachable()):
-                raise
-        with quiet():
+        with quiet(offline=offline):
             return load()
     except WeightsError:
         raise
-    except Exception as error:
-        said = " ".join(printable(error).split())[:200].rstrip(". ")
-        why = f"not on this machine as a whole ({said}), and {problem}" if problem else f"could not be loaded ({said})"
-        raise WeightsError(f"{name}: {why}. Two ways on: {way_on}; or {NO_DOWNLOAD}.") from error
+    except Exception as error:  # each library and version has its own
+        problem = _unreachable() if offline and not is_local else ""
+        if problem is not None:
+            said = " ".join(printable(error).split())[:200].rstrip(". ")
+            fault = f"could not be loaded ({said})"
+            why = f"not on this machine as a whole ({said}), and {problem}" if problem else fault
+            raise WeightsError(f"{name}: {why}. Two ways on: {way_on}; or {NO_DOWNLOAD}.") from error
+    return cached_first(load, name, is_local=is_local, way_on=way_on, offline=False)
 
 
 @contextmanager

@@ -121,14 +121,15 @@ def train(
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)  # gains, biases and temperature do not decay
     log = _resume(checkpoint, recipe, model, optimizer)
     steps: Any = range(len(log), recipe.steps)
-    drawn = partial(_batch, recipe)
-    batches: Any = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=workers, collate_fn=drawn)
+    draw_step = partial(draw_batch, size=recipe.batch_size, split="train", seed=recipe.seed)
+    batches: Any = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=workers, collate_fn=draw_step)
     start = time.perf_counter() - (log[-1]["seconds"] if log else 0.0)
     with tqdm(total=recipe.steps, initial=len(log), unit="step", disable=not progress) as bar:
-        for step, (pixels, tokens) in enumerate(batches, start=len(log)):
+        for step, drawn in enumerate(batches, start=len(log)):
+            pixels, tokens = (torch.from_numpy(each).to(device) for each in drawn)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(step, recipe)
-            images, texts = embed_images(model, pixels.to(device)), embed_texts(model, tokens.to(device))
+            images, texts = embed_images(model, pixels), embed_texts(model, tokens)
             loss = contrastive_loss(images, texts, model.logit_scale.exp())
             optimizer.zero_grad()
             loss.backward()
@@ -166,11 +167,6 @@ def embed_drawings(model: CLIP, pixels: np.ndarray, tokens: np.ndarray) -> tuple
         texts = embed_texts(model, torch.from_numpy(tokens).to(device))
     model.train(was_training)
     return images.cpu().numpy(), texts.cpu().numpy()
-
-
-def _batch(recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    pixels, tokens = draw_batch(step, recipe.batch_size, split="train", seed=recipe.seed)
-    return torch.from_numpy(pixels), torch.from_numpy(tokens)
 
 
 def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> list[dict[str, float]]:
