@@ -16,11 +16,11 @@ import lazy_loader  # type: ignore[import-untyped]
 
 from zsc.checks import check_choice, needed_for, short
 from zsc.files import printable
-from zsc.models.base import Encoder, TextTooLongError, choose_device, choose_precision
 from zsc.models.table import model_table
 from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, WeightsError, weights_are_here, weights_path
 
 if TYPE_CHECKING:
+    from zsc.models.base import Encoder, TextTooLongError
     from zsc.models.conformance import check
     from zsc.models.export import export_model
 
@@ -29,7 +29,8 @@ __all__ = [
     "export_model", "load_model", "model_table",
 ]  # fmt: skip
 
-__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs={"conformance": ["check"], "export": ["export_model"]})
+_LAZY = {"base": ["Encoder", "TextTooLongError"], "conformance": ["check"], "export": ["export_model"]}
+__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs=_LAZY)  # base would be seen to import torch
 
 ROUTES = {  # the beginning of a name, or all of it -> what loads the rest of the name, and its precisions
     "open_clip:": ("zsc.models.open_clip:load_open_clip", ("float32", "float16")),
@@ -103,6 +104,8 @@ def load_model(
     extra = "onnx" if not precisions else "models,samples" if name == "conse" else "models"
     with needed_for(f"the model {short(name)}", extra):
         loader = pkgutil.resolve_name(load)
+        from zsc.models.base import choose_device, choose_precision
+
         if precisions:  # a folder of graphs has its own
             device = choose_device(device)
             precision = choose_precision(precision, device, (*precisions, "bfloat16", "int8"))
