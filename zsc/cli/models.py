@@ -18,7 +18,7 @@ ACTIONS = {
 }
 SHOWN = {"imagenet_published": "top-1", "mean_38_published": "mean", "params_m": "M", "image_size": "px",
          "images_per_s": "img/s", "here": "*", "model": "model"}  # fmt: skip
-NO_FORM = {"version": None, "size": None, "drop_suspects": False}  # of a data set
+NO_FORM = {"version": None, "size": None, "drop_suspects": False}  # what compare has no option for
 RECORD = ("pixels", "text", "activation", "head", "languages")
 COMPARED = ("accuracy", "low", "high", "difference", "p_adjusted", "images_per_s")
 NOTES = (

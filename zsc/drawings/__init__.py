@@ -14,6 +14,7 @@ from zsc.drawings.captions import caption_animal, caption_face
 from zsc.drawings.faces import draw_face, random_face
 
 KINDS = ("faces", "animals")
+SPLITS = ("test", "train")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawi
     ((128, 128), True)
     """
     check_choice(kind, KINDS, "kind")
-    check_choice(split, ("test", "train"), "split")
+    check_choice(split, SPLITS, "split")
     name = f"{kind}/{split}/{seed}/{number}"
     looks, words = Random(name), Random(f"{name}/caption")
     if kind == "faces":

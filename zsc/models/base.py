@@ -90,17 +90,15 @@ EXACT_FLOAT32 = ExactFloat32()
 class Encoder:
     """A model that embeds pictures and texts, made by `zsc.load_model`.
 
-    `info` says what it is; `transform` is its own preprocessing of an upright RGB picture, `tokenizer` its own. A CLIP
-    has two networks: one from pixels to (N, D), one from tokens to (M, D). Another model overrides what calls them.
-    `step` pictures go through the first at once on the CPU, whatever the batch; the architecture sets it.
+    A CLIP has two networks, from pixels to (N, D) and from tokens to (M, D). Another model overrides what calls them.
     """
 
     info: EncoderInfo
-    transform: Transform
+    transform: Transform  # its own preprocessing of an upright RGB picture
     tokenizer: Any  # a `zsc.models.tokens.Tokenizer`
     image_encoder: Tower
     text_encoder: Tower
-    step: int = 32
+    step: int = 32  # pictures that go through the first at once on the CPU, whatever the batch: by the architecture
 
     def __post_init__(self) -> None:
         self.info = self._described()

@@ -1,4 +1,4 @@
-"""Write a model as ONNX graphs: both encoders, or one with the classes baked in; kept only if it equals torch."""
+"""Write a model as ONNX graphs: both encoders, or one with the classes baked in; kept only where it equals torch."""
 
 from __future__ import annotations
 

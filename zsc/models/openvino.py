@@ -92,8 +92,9 @@ def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encode
     )
     logging.getLogger("zsc").info("%s in %s: %s.", own.name, precision, loss)
     if not centred.mean() >= LIMIT:  # nor where it is no number
-        why = f"({loss}; the mean centred one must be {LIMIT} or more); use precision='float32' or other pictures"
-        raise ValueError(f"{own.name} loses too much in {precision} {why}.")
+        why = f"({loss}; the mean centred one must be {LIMIT} or more); use precision='float32'"
+        more = ", or other calibration pictures" if calibration else ""
+        raise ValueError(f"{own.name} loses too much in {precision} {why}{more}.")
     encoder.info = replace(encoder.info, loss=loss)
     return encoder
 
