@@ -46,9 +46,9 @@ class TestDrawings:
             assert np.asarray(picture).std() > 15
 
     def test_unknown_kind_and_split(self):
-        with pytest.raises(ValueError, match="kind of a drawing must be one of faces, animals; got 'cars'"):
+        with pytest.raises(ValueError, match="kind='cars'; kind must be one of faces, animals"):
             draw("cars", 0)
-        with pytest.raises(ValueError, match="split of a drawing must be one of test, train; got 'val'"):
+        with pytest.raises(ValueError, match="split='val'; split must be one of test, train"):
             draw("faces", 0, split="val")
 
     @every_kind

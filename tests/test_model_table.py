@@ -61,9 +61,11 @@ class TestTable:
 
     def test_openais_accuracies_are_open_clips_measurements(self):
         """And are said to be: they stand in no publication of OpenAI's."""
-        table = model_table().set_index("model")
-        for name, known in OPENAI_WEIGHTS.items():
-            assert table.loc[name, "imagenet_published"] == known.imagenet
+        table, measured = model_table().set_index("model"), (
+            0.5982, 0.6228, 0.6627, 0.7072, 0.7391, 0.6332, 0.6834, 0.7554, 0.7656
+        )  # fmt: skip
+        for name, accuracy in zip(OPENAI_WEIGHTS, measured, strict=True):
+            assert table.loc[name, "imagenet_published"] == accuracy
             assert "LAION's open_clip" in model_list.known_of(name)["published accuracy"]
 
     def test_what_is_in_the_hubs_cache_is_here(self, monkeypatch, tmp_path):

@@ -147,7 +147,7 @@ def test_a_wrong_graph_is_not_kept(monkeypatch, tmp_path):
     from zsc.models import export
 
     monkeypatch.setattr(Graph, "__call__", lambda self, call=Graph.__call__, **i: call(self, **i) + 1)
-    with pytest.raises(ValueError, match="off torch's embeddings"):
+    with pytest.raises(ValueError, match="off torch's"):
         export.export_model("toy", tmp_path / "toy")
     assert list(tmp_path.iterdir()) == []
 

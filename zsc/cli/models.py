@@ -1,13 +1,10 @@
 """`zsc models`: what there is and is on this machine; whether one computes right; which is best on your pictures."""
 
 from argparse import Namespace
-from pathlib import Path
 
 from zsc.cli import _options
 from zsc.cli._options import option
 from zsc.cli._printing import Outcome, labelled, table_lines
-from zsc.datasets import load_dataset
-from zsc.datasets.base import ImageDataset
 from zsc.files import printable
 from zsc.models import model_table
 from zsc.prompts import default_prompts
@@ -21,6 +18,7 @@ ACTIONS = {
 }
 SHOWN = {"imagenet_published": "top-1", "mean_38_published": "mean", "params_m": "M", "image_size": "px",
          "images_per_s": "img/s", "here": "*", "model": "model"}  # fmt: skip
+NO_FORM = {"version": None, "size": None, "drop_suspects": False}  # what compare has no option for
 RECORD = ("pixels", "text", "activation", "head", "languages")
 COMPARED = ("accuracy", "low", "high", "difference", "p_adjusted", "images_per_s")
 NOTES = (
@@ -71,8 +69,8 @@ def _list(arguments: Namespace) -> Outcome:
     shown = table.assign(here=["*" if where != "to download" else "" for where in table["weights"]])
     shown["params_m"] = shown["params_m"].map("{:.0f}".format).replace("nan", "-")
     shown["model"] = shown["model"].str.ljust(width := shown["model"].str.len().max())
-    shown = shown[list(SHOWN)].dropna(axis="columns", how="all")
-    shown = shown.rename(columns={**SHOWN, "model": "model".ljust(width)})
+    names = {**SHOWN, "model": "model".ljust(width)}
+    shown = shown[list(SHOWN)].dropna(axis="columns", how="all").rename(columns=names)
     return Outcome(table, [*table_lines(shown, index=False), *NOTES])
 
 
@@ -98,10 +96,8 @@ def _export(arguments: Namespace) -> Outcome:
         raise ValueError("name a model and a new folder: 'zsc models export NAME --into FOLDER'.")
     folder = export_model(arguments.name, arguments.into)
     size, place = sum(path.stat().st_size for path in folder.iterdir()), printable(folder)
-    text = [
-        f"{arguments.name} is in {place} ({size / 1e6:.0f} MB), compared with torch.",
-        f"Use it: zsc classify PICTURE --prompts ... --model onnx:{place}",
-    ]
+    text = [f"{arguments.name} is in {place} ({size / 1e6:.0f} MB), compared with torch."]
+    text += [f"Use it: zsc classify PICTURE --prompts ... --model onnx:{place}"]
     return Outcome({"folder": str(folder), "bytes": size}, text)
 
 
@@ -110,11 +106,7 @@ def _compare(arguments: Namespace) -> Outcome:
 
     if (arguments.name is None) == (arguments.dataset is None):
         raise ValueError("name a folder with one sub-folder per class, or a --dataset; one of the two.")
-    if arguments.dataset:
-        dataset = load_dataset(arguments.dataset, arguments.data_root, arguments.split)
-    else:
-        dataset = ImageDataset.from_folder(Path(arguments.name))
-    dataset = dataset.head(arguments.limit) if arguments.limit else dataset
+    dataset = _options.chosen_dataset(Namespace(**NO_FORM, **vars(arguments), folder=arguments.name))
     prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
     match_by(dataset.class_names, prompts.class_names)  # before any model is loaded
     table = compare_models(

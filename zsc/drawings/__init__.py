@@ -1,7 +1,4 @@
-"""Pictures whose truth is known: faces and animals drawn on the spot, with their captions.
-
-Kind, split, seed and number decide a picture, and no picture is in both splits.
-"""
+"""Pictures whose truth is known: faces and animals, drawn and captioned by kind, split, seed and number alone."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from random import Random
 
 from PIL import Image
 
+from zsc.checks import check_choice
 from zsc.drawings.animals import draw_animal, random_animal
 from zsc.drawings.captions import caption_animal, caption_face
 from zsc.drawings.faces import draw_face, random_face
@@ -21,16 +19,12 @@ SPLITS = ("test", "train")
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A picture, RGB with 128 pixels a side, and what somebody might write below it.
+    """A picture, and what somebody might write below it."""
 
-    The label of a face is 0 for no glasses and 1 for glasses; of an animal 0 for cat, 1 for dog and 2 for wild. The
-    `attributes`, the same for all of a kind, do not exclude each other, and say what the picture shows.
-    """
-
-    picture: Image.Image
+    picture: Image.Image  # RGB, 128 pixels a side
     caption: str
-    label: int
-    attributes: Mapping[str, bool]
+    label: int  # of a face 0 for no glasses and 1 for glasses; of an animal 0 for cat, 1 for dog and 2 for wild
+    attributes: Mapping[str, bool]  # what it shows, by the same names for all of a kind; none excludes another
 
 
 def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawing:
@@ -44,9 +38,8 @@ def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawi
     >>> drawing.picture.size, drawing.label in (0, 1, 2)
     ((128, 128), True)
     """
-    for name, value, possible in (("kind", kind, KINDS), ("split", split, SPLITS)):
-        if value not in possible:
-            raise ValueError(f"{name} of a drawing must be one of {', '.join(possible)}; got {value!r}.")
+    check_choice(kind, KINDS, "kind")
+    check_choice(split, SPLITS, "split")
     name = f"{kind}/{split}/{seed}/{number}"
     looks, words = Random(name), Random(f"{name}/caption")
     if kind == "faces":

@@ -1,26 +1,22 @@
-"""Animals: what a drawn animal looks like (`Animal`), by chance from a seed: cats, dogs and five wild kinds.
-
-The kinds of a class differ as they do in life; a wolf is nearer to a husky than to a lion.
-"""
+"""Animals: what a drawn animal looks like (`Animal`), by chance from a seed: cats, dogs and five wild kinds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
 from random import Random
-from typing import Any
 
 import yaml
 
-from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, Point, arc, darker, lighter, lobes, mirrored, mix, paint
+from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, Point, arc, darker, lighter, lobes, mirrored, mix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """What all animals of a kind share."""
 
     animal: str  # the word that people use: cat, lion
-    names: tuple[str, ...]  # other words for this kind, such as a breed, each fit for "a ..."
+    names: list[str]  # other words for this kind, such as a breed, each fit for "a ..."
     coat: str  # in a word or two, fit for "a ... cat"; empty for none
     fur: Colour
     under: Colour  # cheeks and muzzle
@@ -28,19 +24,13 @@ class Kind:
     pattern: str
     head: str
     ears: str
-    eyes: tuple[Colour, ...]  # one of these
-    places: tuple[str, ...]  # where such an animal is met
-
-
-def _kind(animal: str, row: dict[str, Any]) -> Kind:
-    row = row | {"places": _CONTENT["places"][row["places"]], "eyes": [tuple(colour) for colour in row["eyes"]]}
-    fixed: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-    return Kind(animal, **fixed)
+    eyes: list[Colour]  # one of these
+    places: list[str]  # where such an animal is met
 
 
 _CONTENT = yaml.safe_load(resources.files("zsc.drawings").joinpath("kinds.yaml").read_text(encoding="utf-8"))
 KINDS = {
-    animal: tuple(_kind(animal, group["shared"] | row) for row in group["kinds"])
+    animal: [Kind(animal, **(group["shared"] | row)) for row in group["kinds"]]
     for animal, group in _CONTENT["animals"].items()
 }
 WILD = ("lion", "tiger", "leopard", "fox", "wolf")
@@ -95,7 +85,7 @@ def draw_animal(animal: Animal, rng: Random) -> Canvas:
     """Draw an animal's head and shoulders, a little turned and shifted, in some light."""
     kind, bright = animal.kind, rng.uniform(0.82, 1.1)
     canvas = Canvas((bright * rng.uniform(0.95, 1.06), bright, bright * rng.uniform(0.93, 1.05)))
-    paint(canvas, rng, animal.place)
+    canvas.paint(rng, animal.place)
     canvas.place(rng.uniform(-13, 13), rng.uniform(0.98, 1.26), rng.uniform(-0.1, 0.1), rng.uniform(0.0, 0.16))
     wide = rng.uniform(0.94, 1.06) * (1.06 if animal.age else 1.0)
     if kind.pattern == "mane":

@@ -1,7 +1,4 @@
-"""A small drawing board in Pillow: flat shapes in coordinates from -1 to 1, turned, scaled and lit as one.
-
-It draws at twice the size that it returns, which smooths the edges. It has the backgrounds, but no faces and animals.
-"""
+"""A small drawing board in Pillow, and backgrounds: flat shapes from -1 to 1, at twice the size for smooth edges."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-Colour = tuple[float, float, float]
+Colour = Sequence[float]  # red, green, blue, up to 255
 Point = tuple[float, float]
 
 _BOARD = 256  # pixels a side; of the finished drawing half as many
@@ -29,6 +26,13 @@ class Canvas:
         self.image = Image.new("RGB", (_BOARD, _BOARD))
         self.pen = ImageDraw.Draw(self.image)
         self.place()
+
+    def paint(self, rng: Random, place: str) -> None:
+        """Paint a place of `PLACES`, or a wall by its colour in `WALLS`."""
+        if place in PLACES:
+            PLACES[place](self, rng)
+        else:
+            _wall(self, rng, place)
 
     def place(self, angle: float = 0.0, scale: float = 1.0, dx: float = 0.0, dy: float = 0.0) -> None:
         """Turn (degrees), scale and shift everything that is drawn from now on."""
@@ -85,9 +89,8 @@ class Canvas:
         c, s, x0, y0 = self.cos, self.sin, self.x0, self.y0
         return [(x0 + c * x - s * y, y0 + s * x + c * y) for x, y in points]
 
-    def _ink(self, colour: Colour) -> tuple[int, int, int]:
-        r, g, b = (min(255, max(0, round(v * f))) for v, f in zip(colour, self.light, strict=True))
-        return r, g, b
+    def _ink(self, colour: Colour) -> tuple[int, ...]:
+        return tuple(min(255, max(0, round(v * f))) for v, f in zip(colour, self.light, strict=True))
 
 
 def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> list[Point]:
@@ -96,9 +99,7 @@ def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> list[Po
     return [(x + rx * c * cos - ry * s * sin, y + rx * c * sin + ry * s * cos) for c, s in _CIRCLE]
 
 
-def arc(  # noqa: PLR0917
-    x: float, y: float, rx: float, ry: float, start: float, stop: float, steps: int = 10
-) -> list[Point]:
+def arc(x: float, y: float, rx: float, ry: float, start: float, stop: float, steps: int = 10) -> list[Point]:  # noqa: PLR0917
     """List points along an ellipse from `start` to `stop` degrees; 0 is right, 90 is down."""
     angles = (math.radians(start + (stop - start) * i / steps) for i in range(steps + 1))
     return [(x + rx * math.cos(a), y + ry * math.sin(a)) for a in angles]
@@ -125,8 +126,7 @@ def mirrored(points: Sequence[Point]) -> list[Point]:
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
     """Mix two colours; `share` is the other's."""
-    r, g, b = (a + (o - a) * share for a, o in zip(one, other, strict=True))
-    return r, g, b
+    return [a + (o - a) * share for a, o in zip(one, other, strict=True)]
 
 
 def darker(colour: Colour, by: float = 0.2) -> Colour:
@@ -147,6 +147,10 @@ WALLS: dict[str, Colour] = {
     "purple": (164, 140, 190), "beige": (222, 204, 176), "dark": (66, 68, 78), "orange": (232, 164, 100),
 }  # fmt: skip
 SKY: Colour = (172, 212, 238)
+
+
+def _vary(colour: Colour, rng: Random) -> Colour:
+    return [v * rng.uniform(0.92, 1.06) for v in colour]
 
 
 def _wall(canvas: Canvas, rng: Random, name: str) -> None:
@@ -229,16 +233,3 @@ def _beach(canvas: Canvas, rng: Random) -> None:
 
 
 PLACES = {"meadow": _meadow, "forest": _forest, "snow": _snow, "savanna": _savanna, "sofa": _sofa, "beach": _beach}
-
-
-def paint(canvas: Canvas, rng: Random, place: str) -> None:
-    """Paint a place of `PLACES`, or a wall by its colour in `WALLS`."""
-    if place in PLACES:
-        PLACES[place](canvas, rng)
-    else:
-        _wall(canvas, rng, place)
-
-
-def _vary(colour: Colour, rng: Random) -> Colour:
-    r, g, b = (v * rng.uniform(0.92, 1.06) for v in colour)
-    return r, g, b

@@ -132,10 +132,13 @@ def caption_animal(animal: Animal, rng: Random) -> str:
         return ", ".join([noun, *rng.sample(tags, 2)])
     if kind < 0.2:
         words = rng.choice(_WORDS["leads"][group]) + words
-        return words[0].upper() + words[1:]
-    if kind < 0.32:
-        return _animal_sentence(animal, noun, rng)
-    return rng.choice(_WORDS["openers"]) + _with_article(words)
+    elif kind < 0.32:  # "The fox looks at us in the snow."
+        where = f" {_place_words(animal.place, rng)}" if rng.random() < 0.4 else ""
+        start = rng.choice((f"the {noun}", f"this {noun}", _with_article(noun)))
+        words = f"{start} {rng.choice(_WORDS['does'][animal.mood])}{where}."
+    else:
+        return rng.choice(_WORDS["openers"]) + _with_article(words)
+    return words[0].upper() + words[1:]
 
 
 def _noun(animal: Animal, group: str, rng: Random) -> str:
@@ -149,10 +152,3 @@ def _noun(animal: Animal, group: str, rng: Random) -> str:
     if kind.coat and rng.random() < 0.35:
         return f"{kind.coat} {kind.animal}"
     return kind.animal
-
-
-def _animal_sentence(animal: Animal, noun: str, rng: Random) -> str:
-    """Write "The fox looks at us in the snow."."""
-    where = f" {_place_words(animal.place, rng)}" if rng.random() < 0.4 else ""
-    start = rng.choice((f"the {noun}", f"this {noun}", _with_article(noun)))
-    return f"{start[0].upper()}{start[1:]} {rng.choice(_WORDS['does'][animal.mood])}{where}."

@@ -8,21 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from zsc.drawings.canvas import (
-    BLACK,
-    WHITE,
-    Canvas,
-    Colour,
-    arc,
-    darker,
-    lighter,
-    lobes,
-    mirrored,
-    mix,
-    oval,
-    paint,
-    rounded,
-)
+from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, arc, darker, lighter, lobes, mirrored, mix, oval, rounded
 
 SKIN: tuple[Colour, ...] = (
     (248, 220, 198), (240, 204, 174), (226, 182, 146), (200, 152, 112), (164, 116, 82), (124, 84, 60), (92, 62, 46),
@@ -118,7 +104,7 @@ def draw_face(face: Face, rng: Random) -> Canvas:
     """Draw a person, a little turned and shifted, in some light."""
     bright = rng.uniform(0.84, 1.1)
     canvas = Canvas((bright * rng.uniform(0.96, 1.05), bright, bright * rng.uniform(0.94, 1.04)))
-    paint(canvas, rng, face.place)
+    canvas.paint(rng, face.place)
     scale, angle = rng.uniform(1.1, 1.38), rng.uniform(-9, 9)
     canvas.place(angle, scale, rng.uniform(-0.09, 0.09), rng.uniform(0.0, 0.13))
     wide, tall = rng.uniform(0.37, 0.44), rng.uniform(0.49, 0.55)
@@ -239,7 +225,7 @@ def _draw_hat(canvas: Canvas, face: Face, wide: float) -> None:
     if face.hair != "bald":
         canvas.pair(wide * 0.96, -0.18, 0.07, 0.16, face.hair_colour)
     if face.hat == "straw hat":
-        straw: Colour = (226, 194, 124)
+        straw = (226, 194, 124)
         canvas.polygon(arc(0, -0.3, wide * 0.95, 0.42, 180, 360, 12), straw)
         canvas.rectangle(-wide * 0.93, -0.42, wide * 0.93, -0.3, dye)
         canvas.ellipse(0, -0.3, wide * 1.7, 0.09, darker(straw, 0.08))

@@ -29,10 +29,8 @@ __all__ = [
     "export_model", "load_model", "model_table",
 ]  # fmt: skip
 
-__getattr__, _, _ = lazy_loader.attach(
-    __name__,
-    submod_attrs={"base": ["Encoder", "TextTooLongError"], "conformance": ["check"], "export": ["export_model"]},
-)
+_LAZY = {"base": ["Encoder", "TextTooLongError"], "conformance": ["check"], "export": ["export_model"]}
+__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs=_LAZY)  # base would be seen to import torch
 
 ROUTES = {  # the beginning of a name, or all of it -> what loads the rest of the name, and its precisions
     "open_clip:": ("zsc.models.open_clip:load_open_clip", ("float32", "float16")),
@@ -66,22 +64,20 @@ def load_model(
     ----------
     name
         One of OpenAI's ("RN50", "ViT-B/32", ...), "open_clip:ARCH/TAG", "hf:ID" (or "hf:FOLDER"), the path of a
-        checkpoint in OpenAI's format; "onnx:FOLDER", which `export_model` wrote and which needs no torch; without a
-        download "conse", "toy" (a true CLIP that knows nothing but this project's own drawings), or "auto", the choice
-        of `auto_model`.
+        checkpoint in OpenAI's format; "onnx:FOLDER", which `export_model` wrote and which needs no torch. No download:
+        "conse", "toy" (a true CLIP that knows only this project's drawings), or "auto", the choice of `auto_model`.
     device
         "auto" (the first of cuda, mps, cpu that is there), or one of them.
     precision
         "auto" (float16 on cuda where the model can, else float32), "float32" or "float16"; or, for the image encoder
-        through OpenVINO on processors that have it, "bfloat16" or "int8": their loss on up to 64 pictures stands in
-        `info.loss`, and they are refused where the mean centred cosine to float32 is below .99.
+        through OpenVINO on processors that have it, "bfloat16" or "int8": refused where the mean centred cosine to
+        float32, on up to 64 pictures, is below .99; it stands in `info.loss`.
     engine
         "torch"; or "openvino", which computes the image encoder of any model on the CPU (package openvino).
     library
         For OpenAI's format: "auto" (OpenAI's `clip` where installed, else open_clip), "clip" or "open_clip".
     calibrate
-        For int8: sixteen or more of the pictures that will be embedded, or their data set. Half of 128 evenly spread
-        ones calibrate, and the loss is measured on the others.
+        For int8: 16 or more of the pictures to embed, or their data set. Half of 128 evenly spread ones calibrate it.
 
     Examples
     --------
@@ -101,27 +97,25 @@ def load_model(
     options = {"library": library} if load == OPENAI[0] else {}
     if name == "toy" and not importlib.util.find_spec("torch") and TOY_GRAPHS.is_dir():
         logging.getLogger("zsc").info("torch is not installed: toy is computed by onnxruntime, from the same weights.")
-        rest, (load, precisions), options["name"] = str(TOY_GRAPHS), ROUTES["onnx:"], name
-    if not precisions:  # a folder has its own
-        if engine != "torch" or calibrate is not None:
-            raise ValueError(f"{name} is computed by onnxruntime; leave engine and calibrate out.")
-        with needed_for(f"the model {short(name)}", "onnx"):
-            return pkgutil.resolve_name(load)(rest, device=device, precision=precision, **options)
-    with needed_for(f"the model {short(name)}", "models,samples" if name == "conse" else "models"):
-        import torch  # noqa: F401
-
+        rest, (load, precisions), options = str(TOY_GRAPHS), ROUTES["onnx:"], {"name": name}
+    is_plain = engine == "torch" and calibrate is None
+    if not (precisions or is_plain):
+        raise ValueError(f"{name} is computed by onnxruntime; leave engine and calibrate out.")
+    extra = "onnx" if not precisions else "models,samples" if name == "conse" else "models"
+    with needed_for(f"the model {short(name)}", extra):
+        loader = pkgutil.resolve_name(load)
         from zsc.models.base import choose_device, choose_precision
 
-        pkgutil.resolve_name(load)
-    device = choose_device(device)
-    precision = choose_precision(precision, device, (*precisions, "bfloat16", "int8"))
-    if engine == "torch" and precision in precisions and calibrate is None:
-        return pkgutil.resolve_name(load)(rest, device=device, precision=precision, **options)
-    from zsc.models.openvino import check_possible, through_openvino
+        if precisions:  # a folder of graphs has its own
+            device = choose_device(device)
+            precision = choose_precision(precision, device, (*precisions, "bfloat16", "int8"))
+        if not precisions or (is_plain and precision in precisions):
+            return loader(rest, device=device, precision=precision, **options)
+        from zsc.models.openvino import check_possible, through_openvino
 
-    check_possible(precision, device, calibrate)
-    plain = pkgutil.resolve_name(load)(rest, device=device, precision="float32", engine="openvino", **options)
-    return through_openvino(plain, precision, calibrate)
+        check_possible(precision, device, calibrate)
+        plain = loader(rest, device=device, precision="float32", engine="openvino", **options)
+        return through_openvino(plain, precision, calibrate)
 
 
 def auto_model() -> tuple[str, str]:

@@ -1,7 +1,4 @@
-"""Encoder: one face for every model that puts pictures and texts into the same space.
-
-Rows out are unit vectors, float32, NumPy. A model says what it is: name, library, device, precision, fingerprint.
-"""
+"""Encoder: one face for every model that puts pictures and texts into the same space, and the record of what it is."""
 
 from __future__ import annotations
 
@@ -25,8 +22,6 @@ from zsc.images import RULES, ImageSource, as_sources, open_image
 
 if TYPE_CHECKING:
     import torch
-
-    from zsc.models.tokens import BytePairTokenizer, LibraryTokenizer
 else:
     torch = lazy_loader.load("torch")  # a model in ONNX needs none
 
@@ -42,35 +37,26 @@ class TextTooLongError(ValueError):
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What a model is and how it computes, for result files and fingerprints, from its publisher's own configuration.
+    """What a model is and how it computes, for result files and fingerprints, as its publisher configured it."""
 
-    `name` is what `load_model` was asked for; `library` holds the architecture; then D, pixels per side, tokens of a
-    text at most, and what cosines are multiplied by before the softmax. `weights_sha256` is of the weights' file where
-    there is one, else of the tensors. `architecture` is what the weights do not say: heads, or a digest of the
-    configuration. `activation` stands between the products of its layers. `logit_bias` is what a model trained with
-    sigmoids adds to its logits, None for one trained with a softmax. `languages` are those that it was trained to read.
-    `pixels` and `text` describe its transform and tokenizer, with all numbers. `calibration` is a digest of the pixels
-    that int8 was calibrated on; `loss` says how far a lower precision is from float32, as measured on loading.
-    """
-
-    name: str
-    library: str
-    embed_dim: int
-    image_size: int
-    context_length: int
-    logit_scale: float
-    weights_sha256: str
+    name: str  # what `load_model` was asked for
+    library: str  # which holds the architecture
+    embed_dim: int  # D
+    image_size: int  # pixels per side
+    context_length: int  # tokens of a text at most
+    logit_scale: float  # what cosines are multiplied by before the softmax
+    weights_sha256: str  # of the weights' file where there is one, else of the tensors
     device: str = "cpu"
     precision: str = "float32"
     engine: str = "torch"
-    architecture: str = ""
-    activation: str = ""
-    logit_bias: float | None = None
-    languages: str = "English"
-    pixels: str = ""
-    text: str = ""
-    calibration: str = ""
-    loss: str = ""
+    architecture: str = ""  # what the weights do not say: heads, or a digest of the configuration
+    activation: str = ""  # between the products of its layers
+    logit_bias: float | None = None  # what a model trained with sigmoids adds to its logits; None: with a softmax
+    languages: str = "English"  # that it was trained to read
+    pixels: str = ""  # its transform, with all numbers
+    text: str = ""  # its tokenizer, with all numbers
+    calibration: str = ""  # a digest of the pixels that int8 was calibrated on
+    loss: str = ""  # how far a lower precision is from float32, as measured on loading
 
     @property
     def head(self) -> str:
@@ -79,10 +65,7 @@ class EncoderInfo:
 
 
 class ExactFloat32:
-    """While it is entered, no GPU rounds float32 to TF32; the user's own setting is back when the last thread leaves.
-
-    torch rounds float32 convolutions by default. On an H100 with random weights that moves embeddings of RN50 by .017.
-    """
+    """While any thread is in it, no GPU rounds float32 to TF32, as torch does by default, which moves RN50 by .017."""
 
     _lock, _inside, _before = threading.Lock(), 0, (False, False)
 
@@ -107,20 +90,23 @@ EXACT_FLOAT32 = ExactFloat32()
 class Encoder:
     """A model that embeds pictures and texts, made by `zsc.load_model`.
 
-    `info` says what it is; `transform` is its own preprocessing of an upright RGB picture, `tokenizer` its own. A CLIP
-    has two networks: one from pixels to (N, D), one from tokens to (M, D). Another model overrides what calls them.
-    `step` pictures go through the first at once on the CPU, whatever the batch; the architecture sets it.
+    A CLIP has two networks, from pixels to (N, D) and from tokens to (M, D). Another model overrides what calls them.
     """
 
     info: EncoderInfo
-    transform: Transform
-    tokenizer: BytePairTokenizer | LibraryTokenizer
+    transform: Transform  # its own preprocessing of an upright RGB picture
+    tokenizer: Any  # a `zsc.models.tokens.Tokenizer`
     image_encoder: Tower
     text_encoder: Tower
-    step: int = 32
+    step: int = 32  # pictures that go through the first at once on the CPU, whatever the batch: by the architecture
 
     def __post_init__(self) -> None:
-        self.info = described_as(self.info, self.transform, self.tokenizer)
+        self.info = self._described()
+
+    def _described(self, **changes: Any) -> EncoderInfo:
+        """Return the record with all numbers of the transform and the tokenizer as they are now."""
+        pixels, text = (re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (self.transform, self.tokenizer))
+        return replace(self.info, pixels=pixels, text=text, **changes)
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, rows of any length."""
@@ -137,21 +123,16 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with everything that changes an answer: the whole record, and RULES.
-
-        The name and the device are not part of it: the same model under another name, or on a GPU, is the same. Nor is
-        the measured loss: its digits depend on the processor.
-        """
-        record = described_as(self.info, self.transform, self.tokenizer, name="", device="", loss="")
+        """Sixteen hexadecimal digits that change with all that changes an answer: no name, device or measured loss."""
+        record = self._described(name="", device="", loss="")
         return hashlib.sha256(f"{record}\n{RULES}".encode()).hexdigest()[:16]
 
     def encode_images(
         self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
     ) -> np.ndarray:
-        """Embed N picture sources, as `zsc.open_image` takes them, as (N, D), float32, unit rows.
+        """Embed N picture sources (or one), as `zsc.open_image` takes them, as (N, D), float32, unit rows.
 
-        A single one counts as N = 1; `batch_size` of them are open at once. An ImageError names a picture that cannot
-        be opened.
+        `batch_size` of them are open at once. An ImageError names a picture that cannot be opened.
         """
         batches = _batches(as_sources(images), batch_size, "images", progress)
         return self._collect([self.encode_pixels([self.transform(open_image(s)) for s in batch]) for batch in batches])
@@ -169,10 +150,9 @@ class Encoder:
     def encode_texts(
         self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: bool = False
     ) -> np.ndarray:
-        """Embed M texts as (M, D), float32, unit rows.
+        """Embed M texts (or one) as (M, D), float32, unit rows; `batch_size` of them go through the encoder at once.
 
-        A single one counts as M = 1; `batch_size` of them go through the encoder at once. A text with more tokens than
-        the model reads is cut with `truncate`; without, it is a TextTooLongError.
+        A text with more tokens than the model reads is cut with `truncate`; without, it is a TextTooLongError.
         """
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
         self.token_ids(texts, truncate=truncate)  # refuses what cannot be read
@@ -185,10 +165,7 @@ class Encoder:
             return _unit_rows(self.embed_tokens(tokens), self.name)
 
     def token_ids(self, texts: Sequence[str], *, truncate: bool = False) -> list[list[int]]:
-        """Tokenize M texts to what tells them apart for this model: ids without padding, not cut at the limit.
-
-        What `encode_texts` would refuse is refused here.
-        """
+        """Tokenize M texts to ids without padding, not cut at the limit; refuse what `encode_texts` would refuse."""
         for number, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TypeError(f"text {number} is the {type(text).__name__} {short(text)}; pass a list of texts.")
@@ -216,12 +193,6 @@ class Encoder:
     def __repr__(self) -> str:
         i = self.info
         return f"Encoder({i.name}: {i.library}, D={i.embed_dim}, {i.image_size} px, {i.precision} on {i.device})"
-
-
-def described_as(info: EncoderInfo, transform: Transform, tokenizer: Any, **changes: Any) -> EncoderInfo:
-    """Return a record that describes this transform and this tokenizer, with all of their numbers."""
-    pixels, text = (re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (transform, tokenizer))  # no addresses
-    return replace(info, pixels=pixels, text=text, **changes)
 
 
 def choose_device(device: str = "auto") -> str:

@@ -26,40 +26,33 @@ _DEPTH = 5  # mappings in mappings
 _REPEATED = 1 << 20  # numbers of a tensor that repeats fewer
 
 
-def read_state_dict(
-    path: Path, needed: Sequence[str], kind: str = "CLIP in OpenAI's format"
-) -> dict[str, torch.Tensor]:
-    """Read the state dict of a model from a checkpoint: of torch.save, TorchScript or safetensors.
+def read_state_dict(path: Path, needed: Sequence[str], kind: str = "CLIP in OpenAI's format") -> dict[str, Any]:
+    """Read the state dict of a model, tensors by name, from a checkpoint: of torch.save, TorchScript or safetensors.
 
     It may lie in mappings under any key ("state_dict", "model", "ema"), with one prefix before all of its names
-    ("module.", "clip_model."), beside an optimizer's state, settings and other objects. Every such model has the
-    `needed` names, the first of them at the end of no other name; messages call it a `kind`. A WeightsError says where
-    the file is missing, damaged, or holds no such model, or several.
+    ("module.", "clip_model."), beside anything else. Every such model has the `needed` names, the first of them at the
+    end of no other name; messages call it a `kind`. A WeightsError says that the file is missing, damaged, or holds no
+    such model, or several.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; pass the file of a {kind}, or a name of load_model.")
     try:
         content = _read(path)
     except Exception as error:  # whatever a damaged or hostile file makes of zip, pickle and torch
-        raise WeightsError(
-            f"{path}: not a checkpoint that can be read ({path.stat().st_size:,} bytes): it is damaged, cut short or "
-            f"holds more than tensors; put a whole file into {path.parent}."
-        ) from error
+        why = f"({path.stat().st_size:,} bytes): it is damaged, cut short or holds more than tensors; use a whole file"
+        raise WeightsError(f"{path}: not a checkpoint that can be read {why}.") from error
     found = dict(_models_in(content, needed))
     found = {w: m for w, m in found.items() if any(isinstance(v, torch.Tensor) for v in m.values())} or found
-    if len(found) > 1:
-        raise WeightsError(
-            f"{path} holds {len(found)} models, under {' and '.join(repr(printable(w)) for w in found)}; save the "
-            "state dict of one of them into a file of its own."
-        )
     if not found:
         raise WeightsError(f"{path}: no {kind}, {_what_is_there(content, needed)}")
-    [(where, items)] = found.items()
+    (where, items), *others = found.items()
+    if others:
+        places = " and ".join(repr(printable(place)) for place in found)
+        raise WeightsError(f"{path} holds {len(found)} models, under {places}; save the state dict of one by itself.")
     for key, value in items.items():
         if not isinstance(value, torch.Tensor) and key.endswith((*needed, "weight", "bias", "proj", "embedding")):
-            raise WeightsError(
-                f"{path}: {printable(where + key)} is {short(value)}, not a tensor; save the model's state dict again."
-            )
+            what = f"{printable(where + key)} is {short(value)}, not a tensor"
+            raise WeightsError(f"{path}: {what}; save the model's state dict again.")
     return {k: v for k, v in items.items() if isinstance(v, torch.Tensor)}
 
 
@@ -73,21 +66,17 @@ def is_torchscript(path: Path) -> bool:
 
 def check_weights(model: torch.nn.Module, name: str) -> float:
     """Return what cosines are multiplied by; refuse it, and weights as they are computed with, if not finite."""
-    for key, tensor in model.state_dict().items():
+    tensors, damaged = model.state_dict(), "the weights are damaged, use another file"
+    for key, tensor in tensors.items():
         is_suspect = tensor.is_floating_point() and not tensor.sum(dtype=torch.float32).isfinite()  # fast, a hint only
         if is_suspect and (bad := int((~tensor.isfinite()).sum())):
-            raise WeightsError(
-                f"{name}: {bad} of the {tensor.numel()} numbers of {key} are not finite (NaN, infinite, or beyond half "
-                "precision); the weights are damaged, use another file."
-            )
-    tensors = model.state_dict()
+            found = f"{bad} of the {tensor.numel()} numbers of {key} are not finite"
+            raise WeightsError(f"{name}: {found} (NaN, infinite, or beyond half precision); {damaged}.")
     key = "logit_scale" if "logit_scale" in tensors else "temperature"  # ALIGN and TIPS divide by it
     learned: torch.Tensor = tensors[key].float()
     scale = learned.exp() if key == "logit_scale" else 1 / learned
     if learned.numel() != 1 or not 0 < scale.item() < math.inf:
-        raise WeightsError(
-            f"{name}: {key} {short(learned.tolist())} makes no finite scale above 0; the weights are damaged."
-        )
+        raise WeightsError(f"{name}: {key} {short(learned.tolist())} makes no finite scale above 0; {damaged}.")
     return scale.item()
 
 

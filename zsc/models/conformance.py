@@ -5,7 +5,6 @@ And beside what has been published of it: OpenAI's cosines of ViT-B/32, and logi
 
 from __future__ import annotations
 
-import importlib
 import importlib.resources
 import re
 from collections.abc import Iterator, Sequence
@@ -50,21 +49,17 @@ VIT_B_32 = "openai/clip-vit-base-patch32"
 COCO = "http://images.cocodataset.org/val2017/000000039769.jpg"
 _PUBLISHED_AS = {"ViT-B/32": VIT_B_32, "open_clip:ViT-B-32-quickgelu/openai": VIT_B_32}
 _ROW = {"what": "", "beside": "", "n": 0, "largest": np.nan, "limit": np.nan, "verdict": ""}
-Answers = tuple[str, dict[str, np.ndarray]]  # which code; under the keys of LIMITS what it computes, unit rows
+Answers = tuple[str, Any, Any, Any, Any, Any]  # which code; and in the order of LIMITS what it computes, unit rows
 
 
 @dataclass(frozen=True, eq=False)
 class Conformance:
-    """The card of a model: what was compared, and what is known of it.
-
-    `table` has one row per comparison: `what`, `beside` what, `n` numbers, the `largest` difference, its `limit`, and
-    a `verdict`: "agrees", "differs", or why there was no comparison. `known` holds licence, source, training data,
-    whether its makers' consent was asked for, and the published accuracy with its source.
-    """
+    """The card of a model: what was compared, and what is known of it."""
 
     info: EncoderInfo
-    table: pd.DataFrame
-    known: dict[str, str]
+    # one row per comparison: `what`, `beside` what, `n` numbers, the `largest` difference, its `limit`, a `verdict`:
+    table: pd.DataFrame  # "agrees", "differs", or why there was no comparison
+    known: dict[str, str]  # licence, source, training data, consent, published accuracy
 
     @property
     def verdict(self) -> str:
@@ -91,9 +86,9 @@ def check(model: Encoder | str, *, coco: str | Path | None = None, checkpoint: s
     """Lay a model beside its publisher's own code, and beside what has been published of it.
 
     Eight drawings of odd sizes and eight odd texts go through both. An encoder takes the publisher's pixels, so that a
-    difference is told where it arises. Most published logits are about COCO's picture 000000039769 (two cats, two
-    remote controls): `coco` is its path or URL, which is fetched only where it is given. `checkpoint` is the name under
-    which numbers of this model were published, such as "openai/clip-vit-base-patch32", where its own name does not say.
+    difference is told where it arises. Most published logits are about COCO's picture 000000039769: `coco` is its path
+    or URL; without, they are left out. `checkpoint` is the name under which numbers of this model were published, such
+    as "openai/clip-vit-base-patch32", where its own name does not say.
     """
     encoder = as_encoder(model)
     pictures = [draw(("faces", "animals")[i % 2], i).picture.resize(shape) for i, shape in enumerate(SHAPES)]
@@ -110,7 +105,8 @@ def _row(what: str, beside: str, ours: Any, theirs: Any, limit: float) -> dict[s
 
 def _beside_publisher(encoder: Encoder, pictures: list[Image.Image]) -> Iterator[dict[str, Any]]:
     """Compare all that an encoder computes with its publisher's code."""
-    by, theirs = publishers_own(encoder.info, pictures)
+    info = encoder.info
+    by, theirs = publishers_own(info, pictures)
     tokens = encoder.tokenizer(TEXTS)
     ids = np.asarray(tokens if isinstance(tokens, torch.Tensor) else tokens["input_ids"])
     padded = np.full_like(theirs["token ids"], theirs["token ids"][0, -1])  # ours may end with the longest text
@@ -121,26 +117,26 @@ def _beside_publisher(encoder: Encoder, pictures: list[Image.Image]) -> Iterator
         "token ids": padded,
         "image embeddings": encoder.encode_pixels(theirs["pixels"]),
         "text embeddings": texts,
-        "probabilities": _proba(encoder.logit_scale * images @ texts.T, encoder.info.logit_bias),
+        "probabilities": _proba(encoder.logit_scale * images @ texts.T, info.logit_bias),
     }
-    info = encoder.info
     for what, limit in LIMITS.items():
         is_exact = what in ("pixels", "token ids") or (what == "text embeddings" and info.engine == "openvino")
         wider = 1 if is_exact else WIDER.get(info.precision, 1)
         yield _row(what, by, ours[what], theirs[what], limit * wider)
 
 
-def _proba(logits: np.ndarray, bias: float | None) -> np.ndarray:
-    tensor = torch.from_numpy(np.asarray(logits, np.float32))
-    return (tensor.softmax(dim=1) if bias is None else (tensor + bias).sigmoid()).numpy()
+def _proba(logits: Any, bias: Any) -> np.ndarray:
+    logits = torch.as_tensor(logits, dtype=torch.float32)
+    return (logits.softmax(dim=1) if bias is None else (logits + bias).sigmoid()).numpy()
 
 
-def publishers_own(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
-    """Compute the same through the publisher's own code, on the CPU in float32."""
+def publishers_own(info: EncoderInfo, pictures: Sequence[Image.Image]) -> tuple[str, dict[str, np.ndarray]]:
+    """Compute the same through the publisher's own code, on the CPU in float32: which code, and its numbers."""
     own = {"open_clip:": _open_clip, "hf:": _transformers, "conse": _conse}
     route = "".join(info.name.partition(":")[:2])
     with torch.inference_mode(), quiet(offline=True):  # it has just been loaded from here
-        return own.get(route, _openai)(info, pictures)
+        by, *computed = own.get(route, _openai)(info, pictures)
+        return by, {what: np.asarray(values) for what, values in zip(LIMITS, computed, strict=True)}
 
 
 def _openai(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
@@ -170,13 +166,8 @@ def _open_clip(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
 def _two_towers(by: str, model: Any, compose: Any, tokens: Any, pictures: Sequence[Image.Image]) -> Answers:
     pixels, model = torch.stack([compose(picture) for picture in pictures]), model.eval()
     images, texts = (torch.nn.functional.normalize(e) for e in (model.encode_image(pixels), model.encode_text(tokens)))
-    bias = getattr(model, "logit_bias", None)
-    proba = _proba((model.logit_scale.exp() * images @ texts.T).numpy(), None if bias is None else bias.item())
-    return _answers(f"{by} itself", pixels, tokens, images, texts, proba)
-
-
-def _answers(by: str, *computed: Any) -> Answers:
-    return by, {what: np.asarray(values) for what, values in zip(LIMITS, computed, strict=True)}
+    proba = _proba(model.logit_scale.exp() * images @ texts.T, getattr(model, "logit_bias", None))
+    return f"{by} itself", pixels, tokens, images, texts, proba
 
 
 def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
@@ -189,31 +180,28 @@ def _transformers(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers
     pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
     out = model.eval()(input_ids=inputs["input_ids"], pixel_values=pixels, **mask)
     images, texts = (torch.nn.functional.normalize(e) for e in (out.image_embeds, out.text_embeds))
-    logits = out.logits_per_image
-    proba = logits.sigmoid() if hasattr(model, "logit_bias") else logits.softmax(dim=1)
-    return _answers("transformers itself", pixels, inputs["input_ids"], images, texts, proba)
+    proba = _proba(out.logits_per_image, 0.0 if hasattr(model, "logit_bias") else None)
+    return "transformers itself", pixels, inputs["input_ids"], images, texts, proba
 
 
 def _conse(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:
     """Compute ConSE from its two packages by torchvision's transforms and a plain mean over the tokens of a text."""
     parts: Any = load_conse(device="cpu")
-    compose = transforms.Compose(
-        [transforms.Resize(292, Image.Resampling.BICUBIC), transforms.CenterCrop(260), transforms.PILToTensor()]
-    )
+    resize = transforms.Resize(292, Image.Resampling.BICUBIC)
+    compose = transforms.Compose([resize, transforms.CenterCrop(260), transforms.PILToTensor()])
     pixels = torch.stack([(compose(picture).float() - 127) / 128 for picture in pictures])
 
     def embed(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         tokens = parts.tokenizer.tokenizer(texts, padding=True, return_tensors="pt")
-        states = parts.language_model(**tokens).last_hidden_state
+        states = parts.text_encoder(**tokens).last_hidden_state
         means = [state[mask.bool()].mean(dim=0) for state, mask in zip(states, tokens["attention_mask"], strict=True)]
         return torch.nn.functional.normalize(torch.stack(means)), tokens["input_ids"]
 
     classes = embed([TEMPLATE.format(name) for name in imagenet_names()])[0]
-    best = parts.classifier(pixels).softmax(dim=1).topk(TOP_CLASSES, dim=1)
+    best = parts.image_encoder(pixels).softmax(dim=1).topk(TOP_CLASSES, dim=1)
     images = torch.stack([proba @ classes[index] for proba, index in zip(best.values, best.indices, strict=True)])
     images, (texts, tokens) = torch.nn.functional.normalize(images), embed(TEXTS)
-    proba = _proba((LOGIT_SCALE * images @ texts.T).numpy(), None)
-    return _answers("its two packages", pixels, tokens, images, texts, proba)
+    return "its two packages", pixels, tokens, images, texts, _proba(LOGIT_SCALE * images @ texts.T, None)
 
 
 def _beside_published(encoder: Encoder, checkpoint: str, coco: str | Path | None) -> Iterator[dict[str, Any]]:
@@ -233,18 +221,15 @@ def _beside_published(encoder: Encoder, checkpoint: str, coco: str | Path | None
         yield _beside_logits(encoder, rows, head, f"{source.partition(';')[0]}, {what.partition(',')[0]}", coco)
 
 
-def _beside_logits(
-    encoder: Encoder, rows: pd.DataFrame, head: str, beside: str, coco: str | Path | None
-) -> dict[str, Any]:
+def _beside_logits(encoder: Encoder, rows: pd.DataFrame, head: str, beside: str, coco: Any) -> dict[str, Any]:
     kind = "logits" if rows["probability"].isna().all() else "probabilities"
-    picture: Any = coco
     if size := re.match(r"drawn: red (\d+) x (\d+)", rows["picture"].iloc[0]):
-        picture = _disc(*map(int, size.groups()))
-    elif coco is None:
+        coco = _disc(*map(int, size.groups()))
+    if coco is None:
         return _ROW | {"what": kind, "beside": beside, "verdict": f"not compared: pass the picture, {COCO}"}
     template = "This is a photo of {}." if "template" in rows["source"].iloc[0] else "{}"
     texts = encoder.encode_texts([template.format(text) for text in rows["text"]])
-    ours = encoder.logit_scale * encoder.encode_images([picture]) @ texts.T + (encoder.info.logit_bias or 0)
+    ours = encoder.logit_scale * encoder.encode_images([coco]) @ texts.T + (encoder.info.logit_bias or 0)
     if kind == "logits":
         return _row(kind, beside, ours[0], rows["logit"], 0.05)
     return _row(kind, beside, _proba(ours, None if head == "softmax" else 0.0)[0], rows["probability"], 0.005)

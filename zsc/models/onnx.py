@@ -1,7 +1,4 @@
-"""A model as a folder of ONNX graphs, which onnxruntime computes without torch; `zsc.models.export` writes it.
-
-The folder holds both encoders, the tokens, and `model.json` with preprocessing, record and a sha256 of each file.
-"""
+"""A model as a folder, which onnxruntime computes without torch: two graphs, tokens, and a record with all digests."""
 
 from __future__ import annotations
 
@@ -16,12 +13,11 @@ import numpy as np
 from zsc.checks import check_choice, short
 from zsc.files import digest_of, expanded, printable
 from zsc.models.base import Encoder, EncoderInfo, finite
-from zsc.models.tokens import CLEANING, BytePairTokenizer
+from zsc.models.tokens import CLEANING, BytePairTokenizer, Tokenizer
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import WeightsError
 
 FORMAT = 1
-STEP = 32  # pictures that go through the image encoder at once
 
 
 class Graph:
@@ -48,7 +44,7 @@ class OnnxEncoder(Encoder):
 
     def encode_pixels(self, pixels: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Embed pictures that went through `transform`, (N, 3, S, S), as one batch (N, D), unit rows."""
-        parts = [np.stack(list(pixels[i : i + STEP])) for i in range(0, len(pixels), STEP)]
+        parts = [np.stack(list(pixels[i : i + self.step])) for i in range(0, len(pixels), self.step)]
         return self._collect([self._unit_rows(self.image_encoder(pixels=part)) for part in parts])  # type: ignore[call-arg]
 
     def encode_tokens(self, tokens: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -59,17 +55,21 @@ class OnnxEncoder(Encoder):
         return finite(rows / np.linalg.norm(rows, axis=1, keepdims=True), self.name)
 
 
-class GraphTokenizer:
-    """The tokens of an exported model, by the package tokenizers where they are no byte pairs of CLIP's."""
+class GraphPairs(BytePairTokenizer):
+    """CLIP's tokens, as the graphs take them."""
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """Tokenize M texts to ids (M, limit)."""
+        return {"input_ids": self.padded(texts)}
+
+
+class GraphTokenizer(Tokenizer):
+    """The tokens of an exported model that are no byte pairs of CLIP's, by the package tokenizers."""
 
     def __init__(self, kept: dict[str, Any], described: str) -> None:
-        self.record, self.described, self.limit = kept, described, int(kept["limit"])
-        self.pairs: BytePairTokenizer | None = None
-        if "merges" in kept:
-            self.pairs = BytePairTokenizer(kept["merges"], self.limit, kept["cleaning"], kept["literals"])
-            return
         from tokenizers import Tokenizer
 
+        self.record, self.described, self.limit = kept, described, int(kept["limit"])
         self.whole, self.cut = Tokenizer.from_str(kept["tokenizer"]), Tokenizer.from_str(kept["tokenizer"])
         self.whole.no_padding()
         self.whole.no_truncation()
@@ -79,27 +79,16 @@ class GraphTokenizer:
     def __repr__(self) -> str:
         return self.described
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return GraphTokenizer, (self.record, self.described)
-
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize M texts as they are, start and end included: not padded, and not cut at the limit."""
-        return self.pairs.ids(texts) if self.pairs else [each.ids for each in self._encoded(self.whole, texts)]
-
-    def count(self, text: str) -> int:
-        """Count the tokens of a text, start and end included."""
-        return len(self.ids([text])[0])
+        return [each.ids for each in self._encoded(self.whole, texts)]
 
     def kept(self, text: str) -> str:
         """Return the beginning of a text that fits the limit."""
-        if self.pairs:
-            return self.pairs.kept(text)
         return str(self.cut.decode(self._encoded(self.cut, [text])[0].ids, skip_special_tokens=True)).strip()
 
     def __call__(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Tokenize M texts: arrays (M, length) by the names of the graph's inputs."""
-        if self.pairs:
-            return {"input_ids": self.pairs.padded(texts)}
         found = self._encoded(self.cut, texts)
         fields = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
         return {name: np.array([getattr(each, field) for each in found], np.int64) for name, field in fields.items()}
@@ -115,21 +104,19 @@ def load_onnx(folder: str | Path, *, device: str = "auto", precision: str = "aut
         kept = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         files, info = kept["files"], EncoderInfo(**kept["info"])
         if kept["format"] != FORMAT:
-            raise WeightsError(
-                f"{printable(folder)} is of format {kept['format']}, this zsc reads {FORMAT}; export again."
-            )
+            raise WeightsError(f"{printable(folder)} is of format {kept['format']}, not {FORMAT}; export it again.")
         for file, digest in files.items():
             if digest_of(folder / file) != digest:
                 raise WeightsError(f"{printable(folder / file)} is not what was exported; export or copy it again.")
         tokens = json.loads((folder / "tokens.json").read_text(encoding="utf-8"))
+    except WeightsError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(
-            f"{name} is no folder that 'zsc models export' wrote ({short(error)}); give the folder of one."
-        ) from error
+        why = f"is no folder that 'zsc models export' wrote ({short(error)}); give the folder of one."
+        raise WeightsError(f"{name} {why}") from error
     check_choice(str(device), ("auto", "cpu"), "device of a model in ONNX")
     check_choice(precision, ("auto", info.precision), "precision of this folder")
     graphs, info = [Graph(folder / file) for file in ("image.onnx", "text.onnx")], replace(info, name=name)
     numbers: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept["transform"].items()}
-    return OnnxEncoder(info, ImageTransform(**numbers), GraphTokenizer(tokens, info.text), *graphs)  # type: ignore[arg-type]
+    tokenizer = GraphPairs(**tokens) if "merges" in tokens else GraphTokenizer(tokens, info.text)
+    return OnnxEncoder(info, ImageTransform(**numbers), tokenizer, *graphs)  # type: ignore[arg-type]

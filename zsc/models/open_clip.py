@@ -1,8 +1,7 @@
 """Models of open_clip: LAION's, DataComp's, SigLIP, MobileCLIP, MetaCLIP and others, each as it was trained.
 
 "open_clip:ARCH/TAG" is one of open_clip's published weights, "open_clip:ARCH/FILE" a weights file, and
-"open_clip:ARCH/TAG/FILE" a file that is preprocessed as TAG is; "open_clip:hf-hub:ID" and
-"open_clip:local-dir:FOLDER" bring their own configuration.
+"open_clip:ARCH/TAG/FILE" one that is preprocessed as TAG; "hf-hub:ID" and "local-dir:FOLDER" bring their configuration.
 Whether GELU or QuickGELU is computed, ARCH says: a TAG that was trained with the other is refused. A file gets the
 preprocessing of its ARCH's tags, and is refused where these differ. OpenAI's own files load by their path alone.
 """
@@ -29,28 +28,26 @@ from zsc.models.transforms import ImageTransform, LibraryTransform
 from zsc.models.weights import WeightsError, cached_first
 
 SCHEMAS = ("hf-hub:", "local-dir:")
-_PRECISIONS = {"float32": "fp32", "float16": "fp16"}  # open_clip's words
 _TOKENIZER_OPTIONS = {"clean", "language", "strip_sep_token"}  # others would reach code that runs what it is told
 
 
 def load_open_clip(name: str, *, device: str, precision: str, engine: str = "torch") -> Encoder:
     """Load "ARCH/TAG", "ARCH/FILE", "ARCH/TAG/FILE", "hf-hub:ID" or "local-dir:FOLDER" through open_clip."""
-    options = {"device": device, "precision": _PRECISIONS[precision]}
+    named, options = f"open_clip:{name}", {"device": device, "precision": "fp16" if precision == "float16" else "fp32"}
+    is_folder, file = name.startswith("local-dir:"), ""
     if name.startswith(SCHEMAS):
-        arch, is_local, way_on = name, name.startswith("local-dir:"), "give a folder as 'open_clip:local-dir:FOLDER'"
+        arch, way_on = name, "give a folder as 'open_clip:local-dir:FOLDER'"
         load = partial(open_clip.create_model_from_pretrained, name, weights_only=True, **options)  # never random ones
         way_to_read = way_on
     else:
         arch, tag, file = parse_name(name)
-        is_local, way_on = bool(file), f"give a weights file as 'open_clip:{arch}/PATH'"
+        way_on = f"give a weights file as 'open_clip:{arch}/PATH'"
         tokens = open_clip.get_model_config(arch)["text_cfg"].get("hf_tokenizer_name")
         way_to_read = f"copy its tokenizer, the hub's {tokens}, into the Hugging Face cache of this machine"
         tagged = partial(open_clip.create_model_from_pretrained, arch, tag, **options)
         load = partial(_from_file, arch, file, preprocessing(arch, tag), options) if file else tagged
-    named = f"open_clip:{name}"
-    is_folder = name.startswith("local-dir:")
     tokenizer = cached_first(partial(_tokenizer, arch), named, is_local=is_folder, way_on=way_to_read)
-    model, compose = cached_first(load, named, is_local=is_local, way_on=way_on)
+    model, compose = cached_first(load, named, is_local=is_folder or bool(file), way_on=way_on)
     config, bias = open_clip.get_model_config(arch), getattr(model.eval().requires_grad_(False), "logit_bias", None)
     transform = _as_transform(open_clip.get_model_preprocess_cfg(model), compose)
     info = EncoderInfo(
@@ -84,11 +81,9 @@ def parse_name(name: str) -> tuple[str, str, str]:
     tags = open_clip.list_pretrained_tags_by_model(arch)
     right = [tag for tag in tags if not _twin(arch, tag)]
     if first in tags and first not in right:
-        openais = ", or OpenAI's own as load_model('ViT-B/32')" if first == "openai" else ""
-        raise ValueError(
-            f"open_clip:{name}: {first} was trained with another activation than {arch} computes; load "
-            f"'open_clip:{_twin(arch, first)}/{rest}'{openais}."
-        )
+        way_on = f"load 'open_clip:{_twin(arch, first)}/{rest}'"
+        way_on += ", or OpenAI's own as load_model('ViT-B/32')" if first == "openai" else ""
+        raise ValueError(f"open_clip:{name}: {first} was trained with another activation than {arch} has; {way_on}.")
     if first in tags:
         return arch, first, file
     if not rest:
@@ -109,19 +104,14 @@ def _twin(arch: str, tag: str) -> str:
 
 
 def preprocessing(arch: str, tag: str = "") -> dict[str, Any]:
-    """Return how pictures are prepared for a tag, but for their size; without a tag, as all of the architecture's are.
-
-    A ValueError says that its tags differ, so that weights without a tag could be of either.
-    """
+    """Return how pictures are prepared for a tag, but for their size; without one for all, a ValueError if not one."""
     tags = [tag] if tag else [t for t in open_clip.list_pretrained_tags_by_model(arch) if not _twin(arch, t)]
     default = {key: value for key, value in vars(PreprocessCfg()).items() if key != "size"}  # that is the model's
     ways = {t: merge_preprocess_dict(default, open_clip.get_pretrained_cfg(arch, t)) for t in tags}
     first = next(iter(ways.values()), default)
     if any(way != first for way in ways.values()):
-        raise ValueError(
-            f"the weights of {arch} were trained with different preprocessing; say which yours are like: "
-            f"'open_clip:{arch}/TAG/FILE' with the TAG {', '.join(ways)}."
-        )
+        way_on = f"say which yours are like: 'open_clip:{arch}/TAG/FILE' with the TAG {', '.join(ways)}"
+        raise ValueError(f"the weights of {arch} were trained with different preprocessing; {way_on}.")
     return dict(first)
 
 
@@ -146,9 +136,7 @@ def _tokenizer(arch: str) -> BytePairTokenizer | LibraryTokenizer:
     """Load the tokenizer that an architecture, or a folder's configuration, names, with its own length of a text."""
     config = open_clip.get_model_config(arch)
     if odd := set(config["text_cfg"].get("tokenizer_kwargs", {})) - _TOKENIZER_OPTIONS:
-        raise WeightsError(
-            f"open_clip:{arch}: the configuration asks for {', '.join(sorted(odd))}, which zsc does not do."
-        )
+        raise WeightsError(f"open_clip:{arch}: its config asks for {', '.join(sorted(odd))}, which zsc does not do.")
     tokenizer = open_clip.get_tokenizer(arch)
     return as_byte_pairs(tokenizer) if hasattr(tokenizer, "encoder") else _OpenClipTokenizer(tokenizer)
 

@@ -1,8 +1,7 @@
 """OpenAI's CLIP: the published checkpoints by name, and any checkpoint in their format by path.
 
-The architecture is OpenAI's `clip` where that is installed, else open_clip's; the weights are the same file either
-way, texts are read by one and the same tokenizer, and the two agree to 1e-5 in float32 (tested). Which one it was
-stands in `Encoder.info.library`.
+The architecture is OpenAI's `clip` where that is installed, else open_clip's (`Encoder.info.library` tells); the
+weights are the same file either way, and the two agree to 1e-5 in float32 (tested).
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from open_clip.tokenizer import SimpleTokenizer
 
 from zsc.files import digest_of
 from zsc.models.base import Encoder, EncoderInfo
 from zsc.models.checkpoints import check_weights, read_state_dict
-from zsc.models.fast import fast_towers
-from zsc.models.tokens import openai_tokenizer
+from zsc.models.fast import TextTower, lightened
+from zsc.models.tokens import LITERALS, as_byte_pairs
 from zsc.models.transforms import ImageTransform
 from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights
 
@@ -31,10 +31,9 @@ NEEDED = ("logit_scale", "positional_embedding", "text_projection", "token_embed
 def load_openai(name: str, *, device: str, precision: str, library: str = "auto", engine: str = "torch") -> Encoder:
     """Load one of OpenAI's checkpoints, downloading it where it is missing; the toy; or a file in the same format.
 
-    Such a file is a TorchScript archive or a state dict; none of its code is run. As OpenAI's own loader does, weights
-    are rounded to float16 on the way, also where the file holds float32. A file does not say which activation it was
-    trained with: OpenAI's QuickGELU and heads of 64 are computed. Files of open_clip have the same keys; those load as
-    'open_clip:ARCH/PATH'.
+    Such a file is a TorchScript archive or a state dict; none of its code is run. As in OpenAI's own loader, weights
+    are rounded to float16 on the way. No file says its activation: QuickGELU and heads of 64 are computed. Files of
+    open_clip have the same keys; those load as 'open_clip:ARCH/PATH'.
     """
     model, image_size, path, library = build(name, library)
     info = EncoderInfo(
@@ -50,17 +49,17 @@ def load_openai(name: str, *, device: str, precision: str, library: str = "auto"
         architecture="heads of 64",
         activation="QuickGELU",
     )
-    model = model.to(device).requires_grad_(False)  # fp16 weights so far, as OpenAI's loader leaves them
+    model = model.to(device).eval().requires_grad_(False)  # fp16 weights so far, as OpenAI's loader leaves them
     model = model.float() if precision == "float32" else model
-    towers = fast_towers(model, engine=engine, precision=precision)
-    return Encoder(info, ImageTransform(image_size), openai_tokenizer(info.context_length), *towers)
+    towers = model.visual, model.encode_text
+    if precision == "float32" and engine != "onnx":
+        towers = lightened(model.visual) if engine == "torch" else model.visual, TextTower(model)
+    tokenizer = as_byte_pairs(SimpleTokenizer(context_length=info.context_length), LITERALS)  # with OpenAI's merges
+    return Encoder(info, ImageTransform(image_size), tokenizer, *towers)
 
 
 def choose_library(library: str = "auto") -> str:
-    """Choose the package that holds the architecture: OpenAI's `clip` where it works, else open_clip.
-
-    An ImportError says what is wrong with `clip` where it is asked for by name.
-    """
+    """Choose the package that holds the architecture: OpenAI's `clip` where it works or is asked for, or open_clip."""
     if library == "open_clip":
         return library
     try:
@@ -92,8 +91,6 @@ def build(name: str, library: str = "auto") -> tuple[Any, int, Path, str]:
         model = build_model_from_openai_state_dict(dict(state_dict), cast_dtype=torch.float16)
         return model, int(np.max(model.visual.image_size)), path, library  # a number, or two equal ones
     except Exception as error:  # both work out the sizes from the tensors, and fail in many ways
-        lacks = "it lacks " if isinstance(error, KeyError) else ""
-        said = " ".join(str(error).split()).removeprefix("Error(s) in loading state_dict for CLIP: ")
-        raise WeightsError(
-            f"{path} does not hold exactly the tensors of a CLIP in OpenAI's format: {lacks}{said[:400]}"
-        ) from error
+        said = " ".join(str(error).split()).removeprefix("Error(s) in loading state_dict for CLIP: ")[:400]
+        why = f"it lacks {said}" if isinstance(error, KeyError) else said
+        raise WeightsError(f"{path} does not hold exactly the tensors of a CLIP in OpenAI's format: {why}") from error

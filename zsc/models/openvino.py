@@ -49,44 +49,36 @@ def check_possible(precision: str, device: str, calibrate: Any) -> None:
         raise ValueError(f"OpenVINO computes on the CPU, in {possible}, not in {precision} on {device}; pass those.")
     if calibrate is not None and precision == "float32":
         raise ValueError("calibrate is for precision='int8' and 'bfloat16'; leave it out.")
-    needs = {"openvino": "engine='openvino'"} | ({"nncf": "precision='int8'"} if precision == "int8" else {})
-    for package, what in needs.items():
+    for package in ("openvino", "nncf") if precision == "int8" else ("openvino",):
         if importlib.util.find_spec(package) is None:
-            raise ImportError(f"{what} needs the package {package}: pip install 'zsc-clip[openvino]'.")
+            raise ImportError(f"OpenVINO in {precision} needs the package {package}: pip install 'zsc-clip[openvino]'.")
     if (needed := NEEDS.get(precision)) and not cpu_flags().intersection(needed):
-        raise ValueError(
-            f"precision={precision!r} needs a processor with {' or '.join(needed)}, which this one does not report; "
-            "use precision='float32'."
-        )
+        why = f"a processor with {' or '.join(needed)}, which this one does not report; use precision='float32'"
+        raise ValueError(f"precision={precision!r} needs {why}.")
     if precision == "int8" and calibrate is None:
-        raise ValueError(
-            "precision='int8' is calibrated on pictures; pass calibrate=dataset.paths, those that will be embedded."
-        )
+        raise ValueError("precision='int8' is calibrated on pictures; pass calibrate=dataset.paths, those to embed.")
 
 
 def cpu_flags() -> frozenset[str]:
     """Read what the processor can do; nothing where the system does not say."""
-    try:
-        flags = re.search("^flags.*", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        flags = None
-    return frozenset(flags[0].split() if flags else ())
+    with contextlib.suppress(OSError):
+        if flags := re.search("^flags.*", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE):
+            return frozenset(flags[0].split())
+    return frozenset()
 
 
 def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encoder:
-    """Let OpenVINO compute the image encoder of `encoder`, which is changed; measure what that costs.
-
-    A ValueError says that the mean centred cosine to float32 is below .99, or there are too few pictures to calibrate.
-    """
+    """Let OpenVINO compute the image encoder of `encoder`, which is changed; a ValueError if that costs too much."""
     core()  # before nncf makes one of its own
-    own, graph, calibration, what = encoder.info, None, "", "drawings" if calibrate is None else "pictures"
+    own, calibration, what = encoder.info, "", "drawings" if calibrate is None else "pictures"
     if precision != "float32":
         pixels = pixels_to_judge_by(encoder, calibrate)  # every second one calibrates
         exact = encoder.encode_pixels(pixels[1::2])
     if precision == "int8":
         calibration = hashlib.sha256(pixels[::2].tobytes()).hexdigest()[:16]
         graph = quantised(encoder, pixels[::2], calibration)
-    graph = converted(encoder.image_encoder, encoder.image_size) if graph is None else graph
+    else:
+        graph = converted(encoder.image_encoder, encoder.image_size)
     encoder.image_encoder, encoder.step = OpenVinoEncoder(graph, precision), 32
     encoder.info = replace(own, engine="openvino", precision=precision, calibration=calibration)
     if precision == "float32":
@@ -100,10 +92,9 @@ def through_openvino(encoder: Encoder, precision: str, calibrate: Any) -> Encode
     )
     logging.getLogger("zsc").info("%s in %s: %s.", own.name, precision, loss)
     if not centred.mean() >= LIMIT:  # nor where it is no number
-        raise ValueError(
-            f"{own.name} loses too much in {precision} ({loss}; the mean centred one must be {LIMIT} or more); "
-            f"use precision='float32'{', or other calibration pictures' if calibration else ''}."
-        )
+        why = f"({loss}; the mean centred one must be {LIMIT} or more); use precision='float32'"
+        more = ", or other calibration pictures" if calibration else ""
+        raise ValueError(f"{own.name} loses too much in {precision} {why}{more}.")
     encoder.info = replace(encoder.info, loss=loss)
     return encoder
 
@@ -119,12 +110,10 @@ def pixels_to_judge_by(encoder: Encoder, calibrate: Any) -> np.ndarray:
 
 
 def compared(exact: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the cosines of two encoders' embeddings, row by row, as they are and without the mean of the exact ones.
-
-    All embeddings of a model point in nearly the same direction, so that the plain cosine flatters.
-    """
+    """Compute the cosines of two encoders' embeddings, row by row, as they are and without the exact ones' mean."""
     exact, found = exact.astype(np.float64), found.astype(np.float64)
-    pairs = (exact, found), (exact - exact.mean(axis=0), found - exact.mean(axis=0))
+    mean = exact.mean(axis=0)  # in nearly this direction all embeddings point, so that the plain cosine flatters
+    pairs = (exact, found), (exact - mean, found - mean)
     plain, centred = ((a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)) for a, b in pairs)
     return plain, centred
 
@@ -151,9 +140,8 @@ def converted(tower: Tower, image_size: int) -> Any:
 
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are constant here
-        module = tower if isinstance(tower, nn.Module) else AsModule(tower)
         example = torch.zeros(2, 3, image_size, image_size)
-        return openvino.convert_model(module, example_input=example, input=[-1, 3, image_size, image_size])
+        return openvino.convert_model(AsModule(tower), example_input=example, input=[-1, 3, image_size, image_size])
 
 
 def quantised(encoder: Encoder, pixels: np.ndarray, calibration: str) -> Any:
@@ -212,16 +200,15 @@ def core() -> Any:
 class OpenVinoEncoder:
     """An image encoder as a graph, or the bytes of a compiled one, for the CPU with as many threads as torch.
 
-    May be called from several threads. A copy, or one that is sent to another process, is compiled again there.
+    May be called from several threads. One that is sent to another process is compiled again there.
     """
 
     def __init__(self, graph: Any, precision: str = "float32") -> None:
         self.precision = precision
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        if isinstance(graph, bytes):
-            self.compiled = core().import_model(io.BytesIO(graph), "CPU", settings)
-        else:
-            self.compiled = core().compile_model(graph, "CPU", settings)
+        is_compiled = isinstance(graph, bytes)
+        make = core().import_model if is_compiled else core().compile_model
+        self.compiled = make(io.BytesIO(graph) if is_compiled else graph, "CPU", settings)
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pixels (N, 3, S, S) as (N, D)."""

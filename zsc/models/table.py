@@ -30,20 +30,19 @@ _SHOWN = {"params_m": "params_m", "gflops": "gflops", "imagenet": "imagenet_publ
 
 
 def model_table(*, everything: bool = False) -> pd.DataFrame:
-    """Tabulate the models by name: D, pixels per side, where the weights are, published ImageNet accuracy.
+    """Tabulate the models by name: D, pixels per side, where the weights are, accuracy on ImageNet (open_clip's).
 
-    With `everything` also those that open_clip publishes with measurements, sorted by that accuracy, and the columns
-    params_m (millions of parameters), gflops (per picture and text), mean_38_published (mean accuracy over open_clip's
-    38 data sets), images_per_s (on this machine, once `zsc models compare` has run it) and training_data. Accuracies
-    were measured by open_clip's authors.
+    With `everything` also those that open_clip measured, sorted by that accuracy, and the columns params_m (millions of
+    parameters), gflops (per picture and text), mean_38_published (accuracy, mean of 38 data sets), images_per_s (here,
+    once `zsc models compare` has run it) and training_data.
     """
-    numbers = _published_by_name()
-    rows = [(n, w.embed_dim, w.image_size, _place(weights_are_here(n))) for n, w in OPENAI_WEIGHTS.items()]
+    numbers, place = _published_by_name(), {True: "on this machine", False: "to download"}
+    rows = [(n, w.embed_dim, w.image_size, place[weights_are_here(n)]) for n, w in OPENAI_WEIGHTS.items()]
     rows += [(name, *size, "installed") for name, size in EMBEDDED.items()]
     if everything:
         others = [name for name in numbers.index if name.startswith("open_clip:")]
         here = _in_the_hubs_cache(others)
-        rows += [(name, *_config(name), _place(name in here)) for name in others]
+        rows += [(name, *_config(name), place[name in here]) for name in others]
     table = pd.DataFrame(rows, columns=["model", "embed_dim", "image_size", "weights"])
     if not everything:
         return table.assign(imagenet_published=table["model"].map(numbers["imagenet_published"]))
@@ -53,17 +52,9 @@ def model_table(*, everything: bool = False) -> pd.DataFrame:
     return table.sort_values("imagenet_published", ascending=False, kind="stable", ignore_index=True)
 
 
-def _place(is_here: bool) -> str:
-    return "on this machine" if is_here else "to download"
-
-
 @cache
 def _published_by_name() -> pd.DataFrame:
-    """Index what open_clip measured by the names of `load_model`.
-
-    Some weights stand there twice, also under an architecture that lacks their activation: .602 on ImageNet instead of
-    .629 for ViT-B/32 on LAION-400M. The row of the right one is taken.
-    """
+    """Index what open_clip measured by the names of `load_model`, of twins the one with the right activation."""
 
     def named(arch: str, tag: str) -> str:
         if tag == "openai":

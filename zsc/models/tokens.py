@@ -11,14 +11,11 @@ import string
 import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ftfy
 import numpy as np
 import regex
-
-if TYPE_CHECKING:
-    import torch
 
 MULTILINGUAL = 100_000  # tokens: a vocabulary of one language has a third of them (CLIP 49,408), of many twice as many
 ONE_AT_A_TIME = threading.Lock()  # a fast tokenizer of transformers keeps padding and truncation as its own state
@@ -41,7 +38,18 @@ CLEANING: dict[str, Callable[[str], str]] = {  # what is done to a text before i
 }
 
 
-class BytePairTokenizer:
+class Tokenizer:
+    """What every tokenizer has: `limit` tokens of a text at most, `ids`, `kept`, and a call that makes tokens."""
+
+    limit: int
+    ids: Callable[[Sequence[str]], list[list[int]]]
+
+    def count(self, text: str) -> int:
+        """Count the tokens of a text, start and end included."""
+        return len(self.ids([text])[0])
+
+
+class BytePairTokenizer(Tokenizer):
     """CLIP's byte-pair tokens (openai/CLIP): start, text, end, zeros up to the limit (77 in every published CLIP).
 
     `merges` are pairs of parts "a b" that become one, the most frequent first; the ids follow from them. `literals` are
@@ -52,9 +60,8 @@ class BytePairTokenizer:
         self.merges, self.limit, self.cleaning, self.literals = list(merges), limit, cleaning, tuple(literals)
         self.ranks = {tuple(pair.split(" ")): rank for rank, pair in enumerate(self.merges)}
         shown = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that stand for themselves
-        letters = shown + [256 + i for i in range(256 - len(shown))]
-        order = shown + sorted(set(range(256)) - set(shown))
-        self.letters = {byte: chr(letter) for byte, letter in zip(order, letters, strict=True)}
+        others = sorted(set(range(256)) - set(shown))
+        self.letters = {b: chr(b) for b in shown} | {b: chr(256 + i) for i, b in enumerate(others)}
         parts = [part + end for end in ("", "</w>") for part in self.letters.values()]
         self.names = [*parts, *("".join(pair) for pair in self.ranks), *self.literals]
         self.numbers = {name: number for number, name in enumerate(self.names)}
@@ -87,18 +94,12 @@ class BytePairTokenizer:
         letters = [self.letters[byte] for byte in word.encode()]
         parts = [*letters[:-1], letters[-1] + "</w>"]
         while known := [pair for pair in pairwise(parts) if pair in self.ranks]:
-            best, merged = min(known, key=self.ranks.__getitem__), list[str]()
-            for part in parts:
-                if merged and (merged[-1], part) == best:
-                    merged[-1] += part
-                else:
-                    merged.append(part)
-            parts = merged
+            best, i = min(known, key=self.ranks.__getitem__), 0
+            while i < len(parts) - 1:
+                if (parts[i], parts[i + 1]) == best:
+                    parts[i : i + 2] = ["".join(best)]
+                i += 1
         return parts
-
-    def count(self, text: str) -> int:
-        """Count the tokens of a text, start and end included."""
-        return len(self._encoded(text)) + 2
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, a blank after each word."""
@@ -117,18 +118,11 @@ class BytePairTokenizer:
             row[: len(ids)] = ids
         return tokens
 
-    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Tokenize M texts to ids (M, limit)."""
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """Tokenize M texts to a tensor of ids (M, limit)."""
         import torch
 
         return torch.from_numpy(self.padded(texts))
-
-
-def openai_tokenizer(limit: int) -> BytePairTokenizer:
-    """Build OpenAI's tokenizer, from the copy of its merges that open_clip carries."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    return as_byte_pairs(SimpleTokenizer(context_length=limit), LITERALS)
 
 
 def as_byte_pairs(codec: Any, literals: Sequence[str] = ("<start_of_text>", "<end_of_text>")) -> BytePairTokenizer:
@@ -137,11 +131,8 @@ def as_byte_pairs(codec: Any, literals: Sequence[str] = ("<start_of_text>", "<en
     return BytePairTokenizer([" ".join(pair) for pair in codec.bpe_ranks], codec.context_length, cleaning, literals)
 
 
-class LibraryTokenizer:
-    """A tokenizer of transformers; a text is cleaned (a name in `CLEANING`) before the tokenizer sees it.
-
-    Texts are padded to the longest of the batch, or all to the limit (`pad_to_limit`), as SigLIP was trained.
-    """
+class LibraryTokenizer(Tokenizer):
+    """A tokenizer of transformers, after a cleaning of `CLEANING`; pads to the longest text, or all to the limit."""
 
     def __init__(self, tokenizer: Any, limit: int, *, pad_to_limit: bool = False, cleaning: str = "") -> None:
         self.tokenizer, self.limit, self.cleaning = tokenizer, limit, cleaning
@@ -156,10 +147,6 @@ class LibraryTokenizer:
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize M texts as they are, start and end included: not padded, and not cut at the limit."""
         return list(self._tokens(texts, truncation=False, verbose=False)["input_ids"]) if len(texts) else []
-
-    def count(self, text: str) -> int:
-        """Count the tokens of a text, start and end included."""
-        return len(self.ids([text])[0])
 
     def kept(self, text: str) -> str:
         """Return the beginning of a text that fits the limit."""

@@ -27,20 +27,15 @@ _THINNEST = 100  # sides of a picture that a library's own transform may still g
 
 @dataclass(frozen=True)
 class ImageTransform:
-    """Resize, crop the centre, scale, normalise.
+    """Resize, crop the centre, scale, normalise."""
 
-    The result has `size` pixels per side. With the mode "shortest" the short side becomes `resize` (or `size`) first,
-    and the centre is cropped; with "squash" both sides become `size`. The interpolation is "bicubic" or "bilinear". The
-    8-bit values are divided by `divisor`; then each channel's mean is subtracted, and its std divided by.
-    """
-
-    size: int
-    resize: int | None = None
-    mode: str = "shortest"
-    interpolation: str = "bicubic"
-    mean: tuple[float, float, float] = CLIP_MEAN
+    size: int  # pixels per side of the result
+    resize: int | None = None  # of the short side before the crop; None: `size`
+    mode: str = "shortest"  # side becomes `resize`, and the centre is cropped; or "squash": both become `size`
+    interpolation: str = "bicubic"  # or "bilinear"
+    mean: tuple[float, float, float] = CLIP_MEAN  # of each channel, subtracted after the division by `divisor`
     std: tuple[float, float, float] = CLIP_STD
-    divisor: float = 255.0
+    divisor: float = 255.0  # of the 8-bit values
 
     def __post_init__(self) -> None:
         check_choice(self.mode, ("shortest", "squash"), "mode")
@@ -54,8 +49,11 @@ class ImageTransform:
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resize and crop an RGB picture to (S, S, 3) uint8."""
-        width, height = self._resized_size(*image.size)
         kind, bound = _FILTERS[self.interpolation], max(_DIRECT, image.width * image.height)
+        width = height = self.size
+        if self.mode == "shortest":  # torchvision cuts the long side's fraction off
+            short, side = self.resize or self.size, min(image.size)
+            width, height = int(short * image.width / side), int(short * image.height / side)
         if width * height > bound and self.mode == "shortest":
             image = self._resize_thin(image.convert("RGB"), width, height)
         else:
@@ -64,14 +62,6 @@ class ImageTransform:
             image = image.resize((width, height), kind)
         left, top = round((image.width - self.size) / 2), round((image.height - self.size) / 2)  # half to even
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)).convert("RGB"))
-
-    def _resized_size(self, width: int, height: int) -> tuple[int, int]:
-        if self.mode == "squash":
-            return self.size, self.size
-        short = self.resize or self.size
-        if width <= height:
-            return short, int(short * height / width)  # torchvision cuts the long side's fraction off
-        return int(short * width / height), short
 
     def _resize_thin(self, image: Image.Image, width: int, height: int) -> Image.Image:
         """Enlarge a thin picture to (width, height), only the centre of the long side: Pillow's to the last bit."""
@@ -117,8 +107,6 @@ class LibraryTransform:
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Transform an RGB picture into (3, S, S) float32; a very thin one is refused, since its cost has no bound."""
         if max(image.size) > _THINNEST * min(image.size):
-            raise ImageError(
-                f"a picture of {image.width} x {image.height} pixels is too thin for this model's own preprocessing, "
-                f"which takes up to {_THINNEST} to 1; crop it first."
-            )
+            limit = f"too thin for this model's own preprocessing, which takes up to {_THINNEST} to 1; crop it first"
+            raise ImageError(f"a picture of {image.width} x {image.height} pixels is {limit}.")
         return np.asarray(self.function(image), dtype=np.float32)

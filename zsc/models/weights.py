@@ -1,8 +1,8 @@
 """Where weights come from: OpenAI's published files, checked; models of the Hugging Face hub, the cache first.
 
-OpenAI's are kept where its own `clip` keeps them (`~/.cache/clip`), so that one download serves both. `ZSC_WEIGHTS`
-names another folder, `ZSC_CLIP_URL` another address with the same paths. Of the hub, what is on this machine asks no
-network, and the rest asks it once: no question reaches the terminal, no code of a repository is run.
+OpenAI's are kept where its own `clip` keeps them (`~/.cache/clip`): one download serves both. `ZSC_WEIGHTS` names
+another folder, `ZSC_CLIP_URL` another address with the same paths. The hub is asked only for what is not here, and
+once: no question reaches the terminal, no code of a repository is run.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import requests
 from zsc.files import DownloadError, digest_of, expanded, fetch, printable, shown
 
 BASE_URL = "https://openaipublic.azureedge.net/clip/models"
+NO_DOWNLOAD = "use load_model('conse'), which needs no download"
 PATIENCE = 3.0  # seconds that an absent network may cost
 _LOADING = threading.RLock()  # the libraries' switches are those of the whole process
 _T = TypeVar("_T")
@@ -34,30 +35,24 @@ class WeightsError(OSError):
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """One of OpenAI's nine checkpoints: file, checksum (also the folder on the server), D, pixels per side.
-
-    `imagenet` is the zero-shot accuracy on ImageNet with the 80 templates, measured by LAION's open_clip: neither by
-    this project nor as in OpenAI's paper.
-    """
+    """One of OpenAI's nine checkpoints: file, checksum (also the folder on the server), D, pixels per side."""
 
     file: str
     sha256: str
     embed_dim: int
     image_size: int
-    imagenet: float
 
 
-# openai/CLIP, clip/clip.py (checksums); mlfoundations/open_clip, docs/openclip_results.csv, rows "openai" (accuracies)
-_PUBLISHED = {
-    "RN50": ("afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762", 1024, 224, 0.5982),
-    "RN101": ("8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599", 512, 224, 0.6228),
-    "RN50x4": ("7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd", 640, 288, 0.6627),
-    "RN50x16": ("52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa", 768, 384, 0.7072),
-    "RN50x64": ("be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c", 1024, 448, 0.7391),
-    "ViT-B/32": ("40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af", 512, 224, 0.6332),
-    "ViT-B/16": ("5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f", 512, 224, 0.6834),
-    "ViT-L/14": ("b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836", 768, 224, 0.7554),
-    "ViT-L/14@336px": ("3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02", 768, 336, 0.7656),
+_PUBLISHED = {  # openai/CLIP, clip/clip.py
+    "RN50": ("afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762", 1024, 224),
+    "RN101": ("8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599", 512, 224),
+    "RN50x4": ("7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd", 640, 288),
+    "RN50x16": ("52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa", 768, 384),
+    "RN50x64": ("be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c", 1024, 448),
+    "ViT-B/32": ("40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af", 512, 224),
+    "ViT-B/16": ("5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f", 512, 224),
+    "ViT-L/14": ("b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836", 768, 224),
+    "ViT-L/14@336px": ("3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02", 768, 336),
 }
 OPENAI_WEIGHTS = {name: PublishedWeights(f"{re.sub('[/@]', '-', name)}.pt", *row) for name, row in _PUBLISHED.items()}
 EMBEDDED = {"conse": (384, 260), "toy": (128, 64)}  # the models that need no download: D, pixels per side
@@ -80,58 +75,45 @@ def weights_url(name: str) -> str:
 
 
 def get_weights(name: str) -> Path:
-    """Return the checked weights file of one of OpenAI's checkpoints; download it where it is missing.
-
-    A WeightsError says what to do where the file is not OpenAI's, or is missing and cannot be downloaded.
-    """
+    """Return the file of one of OpenAI's checkpoints, checked, fetched where missing; WeightsErrors say what to do."""
     path, url, published = weights_path(name), weights_url(name), OPENAI_WEIGHTS[name]
+    absent = f"the weights of {name} are not on this machine"
     if path.parts[0].startswith("~"):
-        raise WeightsError(
-            f"the weights of {name} are not on this machine, and it has no home directory to keep them in "
-            f"({printable(path.parent)}); set ZSC_WEIGHTS to a folder that you can write to."
-        )
+        way_on = f"({printable(path.parent)}); set ZSC_WEIGHTS to a folder that you can write to."
+        raise WeightsError(f"{absent}, and it has no home directory to keep them in {way_on}")
     if not weights_are_here(name):
         try:
             return fetch(url, path, checksum=f"sha256:{published.sha256}")
         except DownloadError as error:
-            raise WeightsError(
-                f"the weights of {name} are not on this machine: {error} Two ways on: fetch {shown(url)} elsewhere and "
-                f"put it at {printable(path)} (ZSC_WEIGHTS names another folder); or use load_model('conse'), which "
-                "needs no download."
-            ) from error
+            by_hand = f"fetch {shown(url)} elsewhere and put it at {printable(path)} (ZSC_WEIGHTS names another folder)"
+            raise WeightsError(f"{absent}: {error} Two ways on: {by_hand}; or {NO_DOWNLOAD}.") from error
     if (found := digest_of(path)) != published.sha256:
         raise WeightsError(
             f"{printable(path)}: {path.stat().st_size:,} bytes with sha256 {found}, but OpenAI's file has "
-            f"{published.sha256}; it is cut short or another file. Remove it from {printable(path.parent)} and it is "
-            f"fetched again from {shown(url)}."
+            f"{published.sha256}; remove it from {printable(path.parent)}, and it is fetched from {shown(url)}."
         )
     return path
 
 
-def cached_first(load: Callable[[], _T], name: str, *, is_local: bool, way_on: str) -> _T:
+def cached_first(load: Callable[[], _T], name: str, *, is_local: bool, way_on: str, offline: bool = True) -> _T:
     """Load a model from this machine's cache; only where that fails, and the hub answers, from the hub.
 
     For a file or folder (`is_local`) no network would help. Where nothing helps, a WeightsError says in one sentence
     why, and how to have the model `name` without the hub (`way_on`).
     """
-    problem: str | None = None
     try:
-        try:
-            with quiet(offline=True):
-                return load()
-        except Exception as error:  # each library and version has its own
-            if isinstance(error, WeightsError) or is_local or (problem := _unreachable()):
-                raise
-        with quiet():
+        with quiet(offline=offline):
             return load()
     except WeightsError:
         raise
-    except Exception as error:
-        said = " ".join(printable(error).split())[:200].rstrip(". ")
-        why = f"not on this machine as a whole ({said}), and {problem}" if problem else f"could not be loaded ({said})"
-        raise WeightsError(
-            f"{name}: {why}. Two ways on: {way_on}; or use load_model('conse'), which needs no download."
-        ) from error
+    except Exception as error:  # each library and version has its own
+        problem = _unreachable() if offline and not is_local else ""
+        if problem is not None:
+            said = " ".join(printable(error).split())[:200].rstrip(". ")
+            fault = f"could not be loaded ({said})"
+            why = f"not on this machine as a whole ({said}), and {problem}" if problem else fault
+            raise WeightsError(f"{name}: {why}. Two ways on: {way_on}; or {NO_DOWNLOAD}.") from error
+    return cached_first(load, name, is_local=is_local, way_on=way_on, offline=False)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,9 @@ def contrastive_loss(
 ) -> torch.Tensor:
     """Compute CLIP's symmetric cross-entropy over a batch of N pairs (Radford et al., 2021, figure 3).
 
-    Each picture must find its caption among all N, and each caption its picture; the loss is the mean of the two
-    cross-entropies. Guessing gives log N. The same loss for two views is the multi-class N-pair loss of Sohn (2016),
-    or InfoNCE of van den Oord et al. (2018).
-
-    The embeddings are unit rows, (N, D); row i of one belongs to row i of the other. `logit_scale` is what the cosines
-    are multiplied by: one over the temperature.
+    Each picture must find its caption among all N, and each caption its picture; guessing gives log N. It is the
+    multi-class N-pair loss of Sohn (2016), InfoNCE of van den Oord et al. (2018). The embeddings are unit rows (N, D),
+    row i of one belongs to row i of the other; `logit_scale`, one over the temperature, multiplies their cosines.
     """
     logits = logit_scale * image_embeddings @ text_embeddings.T  # (N, N): rows are pictures, columns are captions
     targets = torch.arange(len(logits), device=logits.device)  # the pairs lie on the diagonal
@@ -84,11 +82,7 @@ def embed_images(model: CLIP, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def embed_texts(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
-    """Embed token ids (N, L) as unit rows (N, D).
-
-    L may be shorter than the model's 77: a token sees only those before it, and the text's row is read at its end
-    token, so that what comes after changes nothing.
-    """
+    """Embed token ids (N, L) as unit rows (N, D); L may be below 77, as what comes after the end changes nothing."""
     length = tokens.shape[1]
     x = model.token_embedding(tokens) + model.positional_embedding[:length]  # (N, L, width)
     x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
@@ -115,20 +109,10 @@ def train(
 ) -> tuple[CLIP, list[dict[str, float]]]:
     """Train a CLIP from scratch; the same recipe on the same machine gives the same losses.
 
-    Parameters
-    ----------
-    checkpoint, every
-        A file that keeps the state every so many steps; if it exists, training continues from it.
-    workers
-        Processes that draw ahead; 0 draws in this one.
-    watch
-        Called after each step with its number and the model.
-
-    Returns
-    -------
-    tuple
-        The model, in evaluation mode; and the log, one row per step: step, loss, accuracy (the share of pictures whose
-        own caption is the nearest of the batch), logit_scale, seconds.
+    Returns the model, in evaluation mode, and the log, one row per step: step, loss, accuracy (the share of pictures
+    whose own caption is the nearest of the batch), logit_scale, seconds. `checkpoint` is a file that keeps the state
+    `every` so many steps; if it exists, training continues from it. `workers` processes draw ahead; 0 draws in this
+    one. `watch` is called after each step with its number and the model.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build_model(recipe).to(device).train()
@@ -137,13 +121,15 @@ def train(
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)  # gains, biases and temperature do not decay
     log = _resume(checkpoint, recipe, model, optimizer)
     steps: Any = range(len(log), recipe.steps)
-    batches: Any = torch.utils.data.DataLoader(_Batches(recipe), batch_size=None, sampler=steps, num_workers=workers)
+    draw_step = partial(draw_batch, size=recipe.batch_size, split="train", seed=recipe.seed)
+    batches: Any = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=workers, collate_fn=draw_step)
     start = time.perf_counter() - (log[-1]["seconds"] if log else 0.0)
     with tqdm(total=recipe.steps, initial=len(log), unit="step", disable=not progress) as bar:
-        for step, (pixels, tokens) in enumerate(batches, start=len(log)):
+        for step, drawn in enumerate(batches, start=len(log)):
+            pixels, tokens = (torch.from_numpy(each).to(device) for each in drawn)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(step, recipe)
-            images, texts = embed_images(model, pixels.to(device)), embed_texts(model, tokens.to(device))
+            images, texts = embed_images(model, pixels), embed_texts(model, tokens)
             loss = contrastive_loss(images, texts, model.logit_scale.exp())
             optimizer.zero_grad()
             loss.backward()
@@ -183,17 +169,6 @@ def embed_drawings(model: CLIP, pixels: np.ndarray, tokens: np.ndarray) -> tuple
     return images.cpu().numpy(), texts.cpu().numpy()
 
 
-@dataclass
-class _Batches(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """The batches of a run by their step, so that worker processes can draw ahead."""
-
-    recipe: Recipe
-
-    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        pixels, tokens = draw_batch(step, self.recipe.batch_size, split="train", seed=self.recipe.seed)
-        return torch.from_numpy(pixels), torch.from_numpy(tokens)
-
-
 def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> list[dict[str, float]]:
     """Put a kept state into model and optimizer and return its log, which is empty if nothing was kept."""
     if path is None or not path.is_file():
@@ -209,9 +184,7 @@ def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> l
             raise ValueError("the log has gaps")
         other = short(state["recipe"])
     except Exception as error:  # whatever a damaged or foreign file makes of pickle and torch
-        raise ValueError(
-            f"{path} is damaged, or not the state of a training run; remove it, or name another."
-        ) from error
+        raise ValueError(f"{path} is damaged, or not the state of a training run; use another name.") from error
     raise ValueError(f"{path} belongs to another recipe or version ({other}); remove it, or name another file.")
 
 
