@@ -211,6 +211,26 @@ class ExplorerSession:
         other |= {"tries": len(self._tried), "looks": self.looks}
         return replace(found, made_by=replace(found.made_by, part=f"sealed: {found.n} pictures", other=other))
 
+    def export(
+        self,
+        path: str | Path,
+        answer: Answer | None = None,
+        *,
+        runtime: str | Path | None = None,
+        progress: bool = True,
+    ) -> Path:
+        """Write the session as one HTML page that answers by itself, offline, when it is opened by double click.
+
+        It begins with the prompts of `answer` (None: the first ones) and holds small copies of all pictures, also of
+        the sealed ones. `runtime` is the folder of onnxruntime-web, where it is neither in the package nor in the
+        folder node_modules. A ValueError says why a model cannot be put into a page: it is too large, or has other
+        tokens than CLIP's.
+        """
+        from zsc.explorer.page import export_page
+
+        answer = answer or self.ask(*self.start, self.first.pooling)
+        return export_page(self, path, answer, runtime=runtime, progress=progress)
+
     def rename(self, old: str, new: str) -> None:
         """Let a class be called otherwise; ValueError where another one is called so."""
         if self.labels.get(new, self.labels.get(old)) != self.labels.get(old):
