@@ -222,14 +222,13 @@ class ExplorerSession:
         """Write the session as one HTML page that answers by itself, offline, when it is opened by double click.
 
         It begins with the prompts of `answer` (None: the first ones) and holds small copies of all pictures, also of
-        the sealed ones. `runtime` is the folder of onnxruntime-web, where it is neither in the package nor in the
-        folder node_modules. A ValueError says why a model cannot be put into a page: it is too large, or has other
-        tokens than CLIP's.
+        the sealed ones. `runtime` is the folder of onnxruntime-web, where it is neither in the package nor under
+        node_modules in this folder. A ValueError says why a page cannot hold the model.
         """
         from zsc.explorer.page import export_page
 
         answer = answer or self.ask(*self.start, self.first.pooling)
-        return export_page(self, path, answer, runtime=runtime, progress=progress)
+        return export_page(self, path, answer, runtime, progress)
 
     def rename(self, old: str, new: str) -> None:
         """Let a class be called otherwise; ValueError where another one is called so."""
