@@ -217,9 +217,8 @@ async function openEncoder() {
 
 class Lesson {
   constructor(content, rows, session) {
-    Object.assign(this, content, { session, known: new Map(), running: Promise.resolve() });
-    this.labels = new Map(content.labels);
-    this.tokenizer = new Tokenizer(content.tokens);
+    const labels = new Map(content.labels), tokenizer = new Tokenizer(content.tokens);
+    Object.assign(this, content, { labels, tokenizer, session, known: new Map(), running: Promise.resolve() });
     let from = 0;
     this.parts = content.parts.map((labels) => {
       const [start, end] = [from, (from += labels.length)], { width, pictures } = content;
@@ -279,7 +278,7 @@ function el(tag, attributes = {}, ...children) {
 const three = (value) => value.toFixed(3);
 const range = ([low, high]) => `${three(low)} to ${three(high)}`;
 const total = (row) => row.reduce((sum, one) => sum + one, 0);
-const named = (name, tag = "bdi") => el(tag, { class: "name" }, name);
+const named = (name) => el("bdi", { class: "name" }, name);
 const pair = (a, b) => [named(a), " → ", named(b)];
 
 const right = ({ accuracy, correct, n }) => `accuracy ${three(accuracy)} (${correct} of ${n})`;
@@ -394,7 +393,8 @@ class Panel {
 
   recall({ names, confusion, counts, n, hasLabels }) {
     if (!hasLabels) {
-      const rows = names.map((name, k) => [this.button([named(name)], ANY, k, `said to be ${name}`), bar(counts[k] / n), String(counts[k])]);
+      const button = (name, k) => this.button([named(name)], ANY, k, `said to be ${name}`);
+      const rows = names.map((name, k) => [button(name, k), bar(counts[k] / n), String(counts[k])]);
       return table("pictures given to each class", [], rows);
     }
     const order = names.map((_, k) => [k, confusion[k][k], total(confusion[k])]);
@@ -420,8 +420,7 @@ class Panel {
       cell.style.setProperty("--share", `${((60 * count) / (total(row) || 1)).toFixed(0)}%`);
       return cell;
     })]);
-    const caption = "confusion; rows: true, columns: predicted, framed: right";
-    const found = table(caption, ["", ...names.map((name) => named(name, "span"))], rows);
+    const found = table("confusion; framed: right", ["true ↓ predicted →", ...names.map((name) => named(name))], rows);
     found.classList.add("matrix");
     return found;
   }
@@ -457,7 +456,7 @@ class Panel {
     const key = ({ prompts, pooling }) => JSON.stringify([prompts, pooling]);
     if (this.error || this.tried.some((one) => key(one) === key(this.answer))) return;
     this.tried.push(this.answer);
-    const { hasLabels } = this.answer, n = this.tried.length;
+    const { hasLabels } = this.answer;
     const rows = this.tried.map((one, k) => {
       const words = one.prompts.map(([name, own]) => `${name}: ${own.join(", ")}`).join(" | ");
       const numbers = hasLabels ? [three(one.accuracy), range(one.interval)] : [];
@@ -465,16 +464,15 @@ class Panel {
       return [String(k + 1), ...numbers, String(one.n), one.pooling, cell];
     });
     const heads = ["try", ...(hasLabels ? ["accuracy", "95 % interval"] : []), "pictures", "pooling", "prompts"];
-    const caption = `tried so far: ${n}${n > 8 ? ", of which the last 8" : ""}`;
-    at("tries").replaceChildren(table(caption, heads, rows.slice(-8).reverse()));
+    at("tries").replaceChildren(table(`tried so far: ${rows.length}`, heads, rows.reverse()));
     at("warning").hidden = !hasLabels;
   }
 
   /** Judge the newest answer on the sealed pictures, and count the looks. */
   async unseal() {
     this.remember();
-    const { answer, lesson } = this;
-    const sealed = await lesson.ask(answer.texts, answer.templates, answer.pooling, { part: 1 });
+    const { answer } = this, { texts, templates, pooling } = answer;
+    const sealed = await this.lesson.ask(texts, templates, pooling, { part: 1 });
     const gap = answer.accuracy - sealed.accuracy, words = `on the open pictures ${three(answer.accuracy)}`;
     const times = `optimism ${gap < 0 ? "" : "+"}${three(gap)}; ${this.tried.length} tries, look ${++this.looks}`;
     at("sealed").textContent = `sealed: ${inShort(sealed)}; ${words}, ${times}`;
