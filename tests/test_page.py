@@ -289,7 +289,7 @@ class TestTheFile:
         packed = dict(re.findall(r'<script type="text/plain" id="(\w+)">([^<]*)<', path.read_text(encoding="utf-8")))
         carried = {name: gzip.decompress(base64.b64decode(data)) for name, data in packed.items()}
         content = json.loads(carried["lesson"])
-        rows = np.frombuffer(carried["rows"], "<f4").reshape(-1, content["width"])
+        rows = np.frombuffer(carried["rows"], "<f4").reshape(len(content["pictures"]), -1)
         assert np.array_equal(rows, session.embeddings.values)
         assert content["parts"] == [session.embeddings.labels.tolist()] and content["labels"][0] == [HOSTILE[0], 0]
         assert (content["templates"], content["pooling"]) == ("{}", "max")
@@ -340,11 +340,14 @@ class TestWhatIsNeeded:
         model = zsc.load_model(f"onnx:{folder}")
         graph, tokens = page._text_encoder(model, ("a cat",))
         assert graph == (folder / "text.onnx").read_bytes() and len(tokens["merges"]) == 48_894
-        monkeypatch.setattr(model, "encode_texts", lambda texts, **_: np.eye(128, dtype=np.float32)[: len(texts)])
-        other = zsc.load_model(f"onnx:{folder}")
+        monkeypatch.setattr(export, "export_model", lambda name, _: folder)
+        other = zsc.load_model("toy")
+        monkeypatch.setattr(other, "encode_texts", lambda texts, **_: np.eye(128, dtype=np.float32)[: len(texts)])
+        with pytest.raises(ValueError, match="off the session's model, and 0.0001 is allowed; embed the pictures"):
+            page._text_encoder(other, ("a cat",))
         monkeypatch.setattr(page, "LARGEST", 6_000_000)
         with pytest.raises(ValueError, match="has 7 MB, and a page takes 6; take a smaller model"):
-            page._text_encoder(other, ("a cat",))
+            page._text_encoder(model, ("a cat",))
 
 
 class TestItsLooks:

@@ -221,7 +221,7 @@ class Lesson {
     Object.assign(this, content, { labels, tokenizer, session, known: new Map(), running: Promise.resolve() });
     let from = 0;
     this.parts = content.parts.map((labels) => {
-      const [start, end] = [from, (from += labels.length)], { width, pictures } = content;
+      const [start, end] = [from, (from += labels.length)], { pictures } = content, width = rows.length / pictures.length;
       return { labels, width, pictures: pictures.slice(start, end), rows: rows.subarray(start * width, end * width) };
     });
   }

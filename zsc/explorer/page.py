@@ -57,7 +57,6 @@ def export_page(
         "pooling": answer.classifier.pooling,
         "poolings": POOLINGS,
         "scale": session.model.logit_scale,
-        "width": session.embeddings.values.shape[1],
         "parts": [part.labels.tolist() for part in parts],
         "pictures": pictures,
         "looks": session.looks,
@@ -65,6 +64,7 @@ def export_page(
     rows = np.concatenate([part.values for part in parts]).astype("<f4").tobytes()
     runs, glue, wasm = ((program / name).read_bytes() for name in FILES)
     carried = {"lesson": json.dumps(content).encode(), "rows": rows, "graph": graph, "glue": glue, "wasm": wasm}
+    bar = tqdm(carried.items(), "packing", disable=not progress)
     scripts = [runs.decode(), Path(__file__).with_name("lesson.js").read_text(encoding="utf-8")]
     name = session.model.name.removeprefix("onnx:")
     page = PAGES.get_template("explorer/lesson.html.j2").render(
@@ -75,7 +75,7 @@ def export_page(
         pictures=len(images),
         sealed=len(session.sealed or ()),
         digests=[b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
-        carried={key: b64encode(gzip.compress(data, 9, mtime=0)).decode() for key, data in carried.items()},
+        carried={key: b64encode(gzip.compress(data, mtime=0)).decode() for key, data in bar},
         scripts=[Markup(script) for script in scripts],
         TONES=TONES,
     )
@@ -111,14 +111,14 @@ def _text_encoder(model: Encoder, texts: tuple[str, ...]) -> tuple[bytes, dict[s
             from zsc.models.export import export_model
 
             found = load_onnx(export_model(model.name, Path(place) / "model"))
-        encoder: Any = found.text_encoder
-        graph = encoder.path.read_bytes()
+        graph = found.text_encoder.path.read_bytes()  # type: ignore[attr-defined]
         off = np.abs(found.encode_texts(texts, truncate=True) - model.encode_texts(texts, truncate=True)).max()
     if len(graph) > LARGEST:
         told = f"the text encoder of {model.name} has {len(graph) / 1e6:.0f} MB"
         raise ValueError(f"{told}, and a page takes {LARGEST / 1e6:.0f}; take a smaller model, such as toy.")
     if not off < TOLERANCE:
-        raise ValueError(f"{model.name} is now another model than the session's; embed the pictures again.")
+        told = f"{model.name} in ONNX is {off:.1g} off the session's model, and {TOLERANCE:g} is allowed"
+        raise ValueError(f"{told}; embed the pictures again, with precision='float32'.")
     return graph, {
         **{key: getattr(pairs, key) for key in ("merges", "limit", "literals")},
         "entities": html5,  # with which Python and ftfy mend a text

@@ -223,12 +223,11 @@ class ExplorerSession:
 
         It begins with the prompts of `answer` (None: the first ones) and holds small copies of all pictures, also of
         the sealed ones. `runtime` is the folder of onnxruntime-web, where it is neither in the package nor under
-        node_modules in this folder. A ValueError says why a page cannot hold the model.
+        node_modules in this folder. A ValueError says why no page can hold the model.
         """
         from zsc.explorer.page import export_page
 
-        answer = answer or self.ask(*self.start, self.first.pooling)
-        return export_page(self, path, answer, runtime, progress)
+        return export_page(self, path, answer or self.ask(*self.start, self.first.pooling), runtime, progress)
 
     def rename(self, old: str, new: str) -> None:
         """Let a class be called otherwise; ValueError where another one is called so."""
