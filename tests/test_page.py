@@ -20,7 +20,7 @@ from ftfy.badness import is_bad
 from test_browser import CHROMIUM, FLAGS, HOSTILE, NEEDS_BROWSER
 
 import zsc
-from zsc.explorer import ExplorerSession, page
+from zsc.explorer import ExplorerSession, PromptExplorer, page
 from zsc.models import export
 from zsc.prompts.templates import packaged
 from zsc.report import TONES
@@ -273,6 +273,11 @@ def hostile_session(colours, colour_dataset):
     return ExplorerSession(embeddings, colours, dict(zip(names, colour_dataset.class_names, strict=True)))
 
 
+def carried(path):
+    packed = re.findall(r'<script type="text/plain" id="(\w+)">([^<]*)<', path.read_text(encoding="utf-8"))
+    return {name: gzip.decompress(base64.b64decode(data)) for name, data in packed}
+
+
 class TestTheFile:
     def test_no_name_is_markup(self, colours, colour_dataset, empty_program):
         session = hostile_session(colours, colour_dataset)
@@ -286,14 +291,22 @@ class TestTheFile:
         session = hostile_session(colours, colour_dataset)
         answer = session.ask(session.start[0], "{}", "max")
         path = session.export(empty_program / "new.html", answer, runtime=empty_program, progress=False)
-        packed = dict(re.findall(r'<script type="text/plain" id="(\w+)">([^<]*)<', path.read_text(encoding="utf-8")))
-        carried = {name: gzip.decompress(base64.b64decode(data)) for name, data in packed.items()}
-        content = json.loads(carried["lesson"])
-        rows = np.frombuffer(carried["rows"], "<f4").reshape(len(content["pictures"]), -1)
+        found = carried(path)
+        content = json.loads(found["lesson"])
+        rows = np.frombuffer(found["rows"], "<f4").reshape(len(content["pictures"]), -1)
         assert np.array_equal(rows, session.embeddings.values)
         assert content["parts"] == [session.embeddings.labels.tolist()] and content["labels"][0] == [HOSTILE[0], 0]
         assert (content["templates"], content["pooling"]) == ("{}", "max")
         assert all(uri.startswith("data:image/jpeg") for uri in content["pictures"])
+
+    def test_a_panel_gives_what_is_typed(self, colours, colour_dataset, empty_program):
+        pytest.importorskip("ipywidgets")
+        session = hostile_session(colours, colour_dataset)
+        panel = PromptExplorer(session.embeddings, colours, session.first)
+        panel.boxes[HOSTILE[1]].value = "grey"
+        path = panel.export(empty_program / "new.html", runtime=empty_program, progress=False)
+        content = carried(path)["lesson"]
+        assert json.loads(content)["start"][1] == [HOSTILE[1], "grey"]
 
     def test_the_path_of_a_model_stays_here(self, colours, colour_dataset, empty_program):
         session = hostile_session(colours, colour_dataset)

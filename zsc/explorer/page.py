@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 from tqdm import tqdm
 
 from zsc.evaluation import environment
@@ -76,7 +75,7 @@ def export_page(
         sealed=len(session.sealed or ()),
         digests=[b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
         carried={key: b64encode(gzip.compress(data, mtime=0)).decode() for key, data in bar},
-        scripts=[Markup(script) for script in scripts],
+        scripts=scripts,
         TONES=TONES,
     )
     return write_whole(path, page)
