@@ -21,6 +21,7 @@ from test_browser import CHROMIUM, FLAGS, HOSTILE, NEEDS_BROWSER
 
 import zsc
 from zsc.explorer import ExplorerSession, PromptExplorer, page
+from zsc.explorer import panel as panel_file
 from zsc.models import export
 from zsc.prompts.templates import packaged
 from zsc.report import TONES
@@ -299,8 +300,9 @@ class TestTheFile:
         assert (content["templates"], content["pooling"]) == ("{}", "max")
         assert all(uri.startswith("data:image/jpeg") for uri in content["pictures"])
 
-    def test_a_panel_gives_what_is_typed(self, colours, colour_dataset, empty_program):
+    def test_a_panel_gives_what_is_typed(self, colours, colour_dataset, empty_program, monkeypatch):
         pytest.importorskip("ipywidgets")
+        monkeypatch.setattr(panel_file, "_loop", lambda: None)  # the browser of other tests has one
         session = hostile_session(colours, colour_dataset)
         panel = PromptExplorer(session.embeddings, colours, session.first)
         panel.boxes[HOSTILE[1]].value = "grey"
