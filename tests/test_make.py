@@ -208,7 +208,8 @@ def test_clean_removes_what_was_built_and_nothing_else(tmp_path):
     built = (
         "build/x", "dist/x", ".ruff_cache/x", ".mypy_cache/x", ".hypothesis/x", "tests/.cache/x", "zsc-demo.png",
         "benchmark.json", "benchmark-part.json", "explorer-benchmark.json", "reproduced/x", "toy-again/x",
-        ".venv/.installed", "zsc/__pycache__/x", "notebooks/.ipynb_checkpoints/x", "tests/a/__pycache__/x",
+        ".venv/.installed", "zsc/explorer/runtime/x", "zsc/toy/onnx/x",
+        "zsc/__pycache__/x", "notebooks/.ipynb_checkpoints/x", "tests/a/__pycache__/x",
     )  # fmt: skip
     others = (
         "data/afhq/1.jpg", "data/__pycache__/x", "myenv/pyvenv.cfg", "myenv/lib/__pycache__/x", "benchmarks/x.py",

@@ -274,6 +274,7 @@ SAID = {
     "labels.md": "accuracy 0.529, 95 % interval 0.529 to 0.529, from 17 labels of 17 pictures",
     "README.md": "accuracy 0.529 (9 of 17), 95 % interval 0.310 to 0.738",
     "models.md": "mean average precision 0.586",
+    "explorer-page.md": "15 open pictures, 15 sealed ones",
     "your-folder.md": "a photo of an animal",
     "scikit-learn.md": "best of the search",
     "prompts.md": "521 pictures tell .89 from .94",

@@ -172,6 +172,10 @@ class PromptExplorer:
         self.session.rename(name, new)
         self._set_classes({new if one == name else one: text for one, text in self._typed().items()})
 
+    def export(self, path: str | Path, **options: Any) -> Path:
+        """Write the panel as one HTML page that begins with the newest answer; see `ExplorerSession.export`."""
+        return self.session.export(path, self.answer, **options)
+
     def _typed(self) -> dict[str, str]:
         return {name: box.value for name, box in self.boxes.items()}
 

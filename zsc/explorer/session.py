@@ -211,6 +211,24 @@ class ExplorerSession:
         other |= {"tries": len(self._tried), "looks": self.looks}
         return replace(found, made_by=replace(found.made_by, part=f"sealed: {found.n} pictures", other=other))
 
+    def export(
+        self,
+        path: str | Path,
+        answer: Answer | None = None,
+        *,
+        runtime: str | Path | None = None,
+        progress: bool = True,
+    ) -> Path:
+        """Write the session as one HTML page that answers by itself, offline, when it is opened by double click.
+
+        It begins with the prompts of `answer` (None: the first ones) and holds small copies of all pictures, also of
+        the sealed ones. `runtime` is the folder of onnxruntime-web, where it is neither in the package nor under
+        node_modules in this folder. A ValueError says why no page can hold the model.
+        """
+        from zsc.explorer.page import export_page
+
+        return export_page(self, path, answer or self.ask(*self.start, self.first.pooling), runtime, progress)
+
     def rename(self, old: str, new: str) -> None:
         """Let a class be called otherwise; ValueError where another one is called so."""
         if self.labels.get(new, self.labels.get(old)) != self.labels.get(old):
