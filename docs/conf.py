@@ -64,3 +64,18 @@ html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 html_additional_pages = {"index": "home.html"}
 templates_path = ["site"]
+
+# the explorer's page, live where `make docs` could write it
+LIVE = ROOT / "docs/site/live"
+html_extra_path = [str(LIVE)] if LIVE.is_dir() else []
+
+
+def setup(app):
+    """Lead from the page about the explorer's page to a live one, where there is one."""
+    app.connect("source-read", _lead_to_the_live_one)
+
+
+def _lead_to_the_live_one(_app, name, source):
+    if name == "docs/explorer-page" and LIVE.is_dir():
+        head, _, rest = source[0].partition("\n## ")
+        source[0] = f'{head}\n<p><a href="../lesson.html"><strong>Try it here</strong></a> (14 MB)</p>\n\n## {rest}'

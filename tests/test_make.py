@@ -137,7 +137,7 @@ def test_a_target_asks_for_what_it_needs(tmp_path):
     assert make(folder, "setup") == (0, "") and make(folder, "demo") == (0, "['demo']\n")
     stamp.write_text(stamp.read_text().partition(" ")[0])  # an earlier stamp: everything
     assert make(folder, "demo") == (0, "['demo']\n")
-    assert "for dev,docs,notebooks: " in make(folder, "docs")[1]  # which tests and notebooks do without
+    assert "for dev,docs,models,notebooks,onnx: " in make(folder, "docs")[1]  # which tests and notebooks do without
 
 
 def test_a_moved_checkout_is_told(project, tmp_path):
