@@ -111,8 +111,6 @@ EMBEDDED = (  # a data set, and what embeds it
     output("--store", "store", "keep the embeddings in this folder, or take them from it"),
     on_error(),
 )
-
-
 KEPT = (  # of a folder of one's own
     output("--store", "store", "keep the embeddings here; left out: in this user's cache, for a folder"),
     option("--no-store", action="store_true", help="keep no embedding of a folder"),
@@ -120,11 +118,13 @@ KEPT = (  # of a folder of one's own
 
 
 def kept_in(arguments: Namespace, *words: str | Path) -> Path | None:
-    """Return where embeddings are kept, by default those of a folder, and remember it for whoever stops the command."""
-    if arguments.store is None and not arguments.no_store and any(local_path(word).is_dir() for word in words):
+    """Set and return where embeddings are kept, by default those of a folder: whoever stops the command is told."""
+    if arguments.no_store:
+        arguments.store = None
+    elif arguments.store is None and any(local_path(word).is_dir() for word in words):
         cache = os.environ.get("XDG_CACHE_HOME") or expanded("~/.cache")
         arguments.store = Path(cache) / "zsc" / "embeddings"
-    return None if arguments.no_store else arguments.store
+    return arguments.store
 
 
 def kept_line(store: Path | None) -> list[str]:
@@ -188,6 +188,12 @@ def chosen_pictures(words: Sequence[str]) -> list[ImageSource]:
         else:
             pictures.append(source)
     return pictures
+
+
+def unlabelled(arguments: Namespace) -> ImageDataset:
+    """Take the pictures that were typed as a data set without labels, and choose where their embeddings are kept."""
+    kept_in(arguments, *arguments.images)
+    return ImageDataset(chosen_pictures(arguments.images), None, [], name="pictures")  # type: ignore[arg-type]
 
 
 def chosen_prompts(arguments: Namespace) -> ClassPrompts | None:
