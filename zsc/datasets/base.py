@@ -40,20 +40,15 @@ class ImageDataset:
 
     Attributes
     ----------
-    paths
-        N picture sources: paths, URLs, PIL images or whatever else `open_image` opens.
+    paths, class_names
+        N picture sources, whatever `open_image` opens; and K different names, without white space around them.
     labels
         Index into `class_names` for each picture, shape (N,), int64; -1 for no label. None: no picture has one. Or,
         where a picture may have several classes or none, shape (N, K), int8: 1 for each that applies, 0 for the others.
-    class_names
-        K different names, without white space around them.
-    name, split_name
-        Such as "afhq", and the published split that the pictures come from, such as "val"; the latter may be empty.
-    notes
-        What is known about the data: source, licence, label errors, what was passed over.
+    name, split_name, notes
+        Such as "afhq"; the published split, such as "val", or ""; and source, licence, label errors, what was passed over.
 
-    TypeError or ValueError says that pictures, labels or names are of another type or have no order, that their numbers
-    differ, that a label is out of range, or that two names are one.
+    TypeError or ValueError says what is of another type, number, range or order, or that two names are one.
     """
 
     paths: Sequence[Any]
@@ -110,10 +105,7 @@ class ImageDataset:
         return f"ImageDataset({self.name}{split}: {len(self)} pictures, {len(self.class_names)} classes)"
 
     def select(self, indices: Sequence[int] | np.ndarray | slice) -> ImageDataset:
-        """Keep the pictures at `indices`, in that order; the class names stay.
-
-        Indices are whole numbers, of which negative ones count from the end; a mask of N bools; or a slice.
-        """
+        """Keep the pictures at `indices` (see `as_indices`), in that order; the class names stay."""
         rows = as_indices(indices, len(self))
         return replace(self, paths=[self.paths[i] for i in rows], labels=self.labels[rows])
 
@@ -150,22 +142,17 @@ class ImageDataset:
         """Load a folder with one sub-folder per class; the notes say what was passed over, and why.
 
         The sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
-        them, and links are followed. Folders whose names differ in what cannot be seen are one class. The data set is
-        called as the folder unless it has a `name`.
+        them, and links are followed. The data set is called as the folder unless it has a `name`.
 
-        FileNotFoundError or ValueError says that the folder is missing or has no sub-folders, that pictures lie beside
-        them, that one of them holds no picture, or that links put a picture into two classes.
+        FileNotFoundError or ValueError says that there is no such folder, sub-folder or picture in one of them, that
+        pictures lie beside them, or that links put a picture into two classes.
         """
         folder = local_path(folder)
         return cls._of(read_folder(folder), name or fold(folder.resolve().name))
 
     @classmethod
     def from_pictures(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
-        """Load all pictures of a folder and of those below it, without labels; the notes say what was passed over.
-
-        The data set is called as the folder unless it has a `name`. An error says that the folder is missing, cannot be
-        read, or holds no picture.
-        """
+        """Load all pictures of a folder and of those below it, without labels; else as `from_folder`."""
         folder = local_path(folder)
         return cls._of(read_pictures(folder), name or fold(folder.resolve().name))
 
@@ -185,16 +172,15 @@ class ImageDataset:
         """Load pictures and labels listed in a CSV file, after which the data set is called unless it has a `name`.
 
         The file has a header line, and comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
-        says; white space around names and labels does not count. The picture of a row is the value in `image_column`,
-        put into `image_pattern`: a path from the file's folder, such as ``"faces/face-{}.png"``, or a URL. Its class is
-        the value in `label_column` (None: no labels), a class name or an index into `class_names`, which may also be a
-        mapping of the values in the file to names. Names that are not given are the sorted values.
+        says. The picture of a row is the value in `image_column`, put into `image_pattern`: a path from the file's
+        folder, such as ``"faces/face-{}.png"``, or a URL. Its class is the value in `label_column` (None: no labels), a
+        class name or an index into `class_names`, which may also be a mapping of the values in the file to names.
+        Names that are not given are the sorted values.
 
         A picture may have several classes, or none: `label_columns` names one column per class, of 1 and 0 (or true and
         false); or `label_separator` stands between the values in `label_column`, as ";" in "cat;dog" (empty: none).
 
-        FileNotFoundError or ValueError names the line, and says that the CSV file, a column or a picture is missing, a
-        column stands twice, a row is too long or too short, a label is unknown or empty, or a picture has two labels.
+        FileNotFoundError or ValueError names the line, and what in it is missing, unknown, empty or there twice.
         """
         csv = local_path(csv)
         if (label_column == "") == (not label_columns):
@@ -207,11 +193,7 @@ class ImageDataset:
     def from_huggingface(
         cls, hf_dataset: Any, *, image_column: str = "image", label_column: str = "label", name: str = "huggingface"
     ) -> ImageDataset:
-        """Take the pictures of one split of a ``datasets.Dataset``; each is read, undecoded, when it is opened.
-
-        The labels are a ``ClassLabel`` column, in which None becomes -1. A stream, several splits, a missing column and
-        labels without names are refused.
-        """
+        """Take one split of a ``datasets.Dataset``: pictures are read when they are opened; a ``ClassLabel`` column."""
         return cls._of(read_huggingface(hf_dataset, image_column, label_column), name)
 
     @classmethod
