@@ -158,9 +158,8 @@ class LabelSession:
         kinds, found, of = [row[2] for row in self.rows], self.estimate, self.answer.n
         text = f"{len(kinds) - kinds.count('skip')} labels; the first interval comes after {FIRST}"
         if found:
-            text = (
-                "accuracy {:.3f}, 95 % interval {:.3f} to {:.3f}, from {} labels of ".format(*found) + f"{of} pictures"
-            )
+            told = "accuracy {:.3f}, 95 % interval {:.3f} to {:.3f}, from {} labels".format(*found)
+            text = f"{told} of {of} pictures"
         return f"{text}; {kinds.count('none')} of none of these classes, {kinds.count('skip')} skipped."
 
     def widget(self) -> Any:

@@ -46,7 +46,7 @@ class ImageDataset:
         Index into `class_names` for each picture, shape (N,), int64; -1 for no label. None: no picture has one. Or,
         where a picture may have several classes or none, shape (N, K), int8: 1 for each that applies, 0 for the others.
     name, split_name, notes
-        Such as "afhq"; the published split, such as "val", or ""; and source, licence, label errors, what was passed over.
+        Such as "afhq"; the published split, such as "val"; and source, licence, label errors, what was passed over.
 
     TypeError or ValueError says what is of another type, number, range or order, or that two names are one.
     """
