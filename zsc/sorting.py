@@ -85,7 +85,7 @@ def sort_folder(
     asked = {"folder": str(one), "how": how, "margin": margin, "share": share, "model": clf.model.fingerprint,
              "prompts": {name: list(texts) for name, texts in clf.prompts.texts.items()}}  # fmt: skip
     is_begun = (into / PLAN).exists()
-    plan = _read_plan(into) if is_begun else {"format": FORMAT, "asked": asked}
+    plan: dict[str, Any] = _read_plan(into) if is_begun else {"format": FORMAT, "asked": asked}
     if plan["asked"] != asked:
         told = "holds another sorting; undo it (zsc sort --undo), or name another folder."
         raise ValueError(f"{printable(into)} {told}")

@@ -28,7 +28,7 @@ def run(arguments: Namespace) -> Outcome:
     say(", ".join(f"{k} {name}" for k, name in enumerate(session.answer.class_names, 1)) + ", n none of these, s skip,")
     say("u undo, q quit; Enter takes the class that is proposed.")
     while (row := session.row) is not None and (not (e := session.estimate) or e.high - e.low > arguments.width):
-        say(session.summary(), f"{session.names[row]}: {session.proposed[row]}?")
+        say(session.summary(), session.question(row))
         try:
             if (key := input("> ").strip()) == "q":
                 break

@@ -6,6 +6,7 @@ picture has no label. Where classes do not exclude each other, labels are a matr
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -28,8 +29,9 @@ from zsc.checks import (
     frozen,
     short,
 )
-from zsc.datasets.listing import Listed, fold, look_alikes, read_csv, read_folder, read_huggingface, read_pictures
-from zsc.images import local_path
+from zsc.datasets import listing
+from zsc.files import printable
+from zsc.images import local_path, name_of
 
 UNLABELLED = -1
 
@@ -60,8 +62,9 @@ class ImageDataset:
 
     def __post_init__(self) -> None:
         paths, given = as_list(self.paths, "paths", "pictures"), as_list(self.class_names, "class_names", "names")
-        readable = [isinstance(name, (str, int, np.integer)) and not isinstance(name, bool) for name in given]
-        names = check_texts([fold(n) if ok else n for n, ok in zip(given, readable, strict=True)], "class_names")
+        is_name = [isinstance(n, (str, int, np.integer)) and not isinstance(n, bool) for n in given]
+        read = [listing.fold(n) if ok else n for n, ok in zip(given, is_name, strict=True)]
+        names = check_texts(read, "class_names")
         check_unique(names, "class_names")
         labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
         labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
@@ -72,7 +75,7 @@ class ImageDataset:
                 raise TypeError(f"{what}={short(value)}; {what} must be a text.")
         if not isinstance(self.notes, Mapping):
             raise TypeError(f"notes is a {type(self.notes).__name__}; pass a mapping of texts.")
-        notes = {what: note for what, note in {**self.notes, "class names": look_alikes(names)}.items() if note}
+        notes = {what: note for what, note in {**self.notes, "class names": listing.look_alikes(names)}.items() if note}
         checked = {"paths": FrozenList(paths), "labels": frozen(labels), "class_names": FrozenList(names)}
         for attribute, final in (checked | {"notes": FrozenDict(notes)}).items():
             object.__setattr__(self, attribute, final)
@@ -131,6 +134,37 @@ class ImageDataset:
         chosen[order] = np.diff(steps) > 0
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
+    def corrected(self, csv: str | Path) -> ImageDataset:
+        """Apply a CSV file of corrections: columns image, as in `to_frame` (in memory "picture 17"), and label.
+
+        The label is a class name; an empty one takes the label away. Of several rows of a picture the last one counts.
+        ValueError names the line of an unknown picture or class. No picture is changed, and no row moves.
+        """
+        lines, (images, classes) = listing.read_columns(local_path(csv), ["image", "label"])
+        labels, rows = np.array(self.labels), defaultdict[str, list[int]](list)
+        for row, path in enumerate(self.paths):
+            rows[name_of(path, row).strip()].append(row)
+        places = {name: k for k, name in enumerate(["", *self.class_names], UNLABELLED)}
+        for line, image, name in zip(lines, images, map(listing.fold, classes), strict=True):
+            if image not in rows or name not in places or labels.ndim == 2:
+                told = f"{printable(csv)}: line {line} gives {short(image)} the class {short(name)}"
+                raise ValueError(f"{told}; name a picture of {self.name!r}, and one of {short(self.class_names)}.")
+            labels[rows[image]] = places[name]
+        note = {f"corrected by {Path(csv).name}": f"{(labels != self.labels).sum()} of {len(self)} labels"}
+        return replace(self, labels=labels, notes={**self.notes, **note})
+
+    def merge_classes(self, groups: Mapping[str, Sequence[str]]) -> ImageDataset:
+        """Make one class of several, as in {"wild": ["lion", "tiger"]}, in the place of the first; the others stay."""
+        olds = [old for group in groups.values() for old in as_list(group, "groups", "class names")]
+        new = {old: name for name, group in groups.items() for old in group}
+        merged = [new.get(name, name) for name in self.class_names]
+        clash = {*groups} & ({*self.class_names} - {*olds})
+        if len(new) < len(olds) or clash or not {*olds} <= {*self.class_names} or self.labels.ndim == 2:
+            told = f"groups={short(groups)} must name classes of {short(self.class_names)}, each once"
+            raise ValueError(f"{told}, and no other class as the new one; a picture must have one label.")
+        names = list(dict.fromkeys(merged))
+        return replace(self, labels=np.array([*map(names.index, merged), UNLABELLED])[self.labels], class_names=names)
+
     def to_frame(self) -> pd.DataFrame:
         """Return a table with one row per picture: image, label (unless it may have several) and class_name."""
         labels = {"label": self.labels} if self.labels.ndim == 1 else {}
@@ -148,13 +182,13 @@ class ImageDataset:
         pictures lie beside them, or that links put a picture into two classes.
         """
         folder = local_path(folder)
-        return cls._of(read_folder(folder), name or fold(folder.resolve().name))
+        return cls._of(listing.read_folder(folder), name or listing.fold(folder.resolve().name))
 
     @classmethod
     def from_pictures(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
         """Load all pictures of a folder and of those below it, without labels; else as `from_folder`."""
         folder = local_path(folder)
-        return cls._of(read_pictures(folder), name or fold(folder.resolve().name))
+        return cls._of(listing.read_pictures(folder), name or listing.fold(folder.resolve().name))
 
     @classmethod
     def from_csv(
@@ -186,18 +220,18 @@ class ImageDataset:
         if (label_column == "") == (not label_columns):
             raise TypeError("pass label_column or label_columns, or label_column=None for pictures without labels.")
         columns = check_texts(label_columns, "label_columns") if label_columns else label_column
-        listed = read_csv(csv, image_column, columns, image_pattern, class_names, separator=label_separator)
-        return cls._of(listed, name or fold(csv.stem))
+        listed = listing.read_csv(csv, image_column, columns, image_pattern, class_names, separator=label_separator)
+        return cls._of(listed, name or listing.fold(csv.stem))
 
     @classmethod
     def from_huggingface(
         cls, hf_dataset: Any, *, image_column: str = "image", label_column: str = "label", name: str = "huggingface"
     ) -> ImageDataset:
         """Take one split of a ``datasets.Dataset``: pictures are read when they are opened; a ``ClassLabel`` column."""
-        return cls._of(read_huggingface(hf_dataset, image_column, label_column), name)
+        return cls._of(listing.read_huggingface(hf_dataset, image_column, label_column), name)
 
     @classmethod
-    def _of(cls, listed: Listed, name: str) -> ImageDataset:
+    def _of(cls, listed: listing.Listed, name: str) -> ImageDataset:
         return cls(listed.paths, listed.labels, listed.class_names, name=name, notes=listed.notes)  # type: ignore[arg-type]
 
 
