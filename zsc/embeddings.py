@@ -274,7 +274,6 @@ def embed_images(
     check_choice(on_error, ON_ERROR, "on_error")
     check_count(batch_size, "batch_size")
     workers = check_count(workers or 0, "workers", low=0) or min(os.cpu_count() or 1, 8)
-    _check_store(store)
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
     job = _Job(as_encoder(model), dataset, store)
@@ -309,7 +308,6 @@ def embed_texts(
     texts that are too long for the model, instead of a TextTooLongError; `progress` shows a bar after three seconds
     (None: on a terminal).
     """
-    _check_store(store)
     asked = check_texts([texts] if isinstance(texts, str) else texts, "texts")
     encoder = as_encoder(model)
     memory = _TEXTS_OF.setdefault(encoder, {})
@@ -339,11 +337,6 @@ def embed_texts(
     for key in list(memory)[: -(REMEMBERED // (4 * encoder.embed_dim))]:
         memory.pop(key, None)
     return np.stack([rows[text] for text in asked]) if asked else np.empty((0, encoder.embed_dim), np.float32)
-
-
-def _check_store(store: Any) -> None:
-    if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
-        raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
 
 
 class _Job:

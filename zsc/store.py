@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from zsc.checks import check_embeddings
+from zsc.checks import check_embeddings, short
 from zsc.files import TEMPORARY, printable, sweep, write_whole
 from zsc.images import is_url, local_path
 
@@ -80,6 +80,8 @@ class EmbeddingStore:
     """
 
     def __init__(self, folder: str | Path, fingerprint: str, dim: int, about: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(folder, (str, Path)) or not str(folder).strip():
+            raise TypeError(f"store={short(folder)}; pass a folder, or None to keep nothing.")
         if Path(folder).is_file():
             raise NotADirectoryError(f"{printable(folder)} is a file; pass a folder that keeps embeddings.")
         self.folder = Path(folder) / fingerprint

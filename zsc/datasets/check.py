@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tqdm.auto import tqdm
@@ -48,12 +47,6 @@ class DatasetCheck:
                 found.append(f"{len(twice)} pictures are {what}, such as {' and '.join(twice[0][:2])}")
         return found
 
-    def to_dict(self) -> dict[str, Any]:
-        """Turn the result into plain values that JSON can hold."""
-        tables = {name: getattr(self, name).to_dict("records") for name in ("counts", "unreadable", "duplicates")}
-        plain = {"folder": str(self.folder), "bytes": self.bytes, "missing": self.missing, "problems": self.problems}
-        return plain | {"pictures": int(self.counts["found"].sum())} | tables
-
 
 def check_published(form: Published, root: Path, *, progress: bool = True) -> DatasetCheck:
     """Look through a published data set on disk; see `zsc.datasets.check_dataset`."""
@@ -68,6 +61,7 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
     files["path"] = files["path"].map(str)
     files[["bytes", "digest", "error"]] = pd.DataFrame(found, columns=["bytes", "digest", "error"], dtype=object)
     unreadable = files.loc[files["error"].notna(), ["path", "error"]].reset_index(drop=True)
+    unreadable = unreadable.rename(columns={"path": "image"})
     duplicates = [
         (sorted(set(equal["split"])), sorted(set(equal["class"])), list(equal["path"]))
         for _, equal in files.groupby("digest", sort=False)
@@ -80,7 +74,6 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
         for name, published in classes.items()
     ]
     equal_files = pd.DataFrame(duplicates, columns=["splits", "classes", "images"])
-    unreadable = unreadable.rename(columns={"path": "image"})
     return DatasetCheck(folder, pd.DataFrame(counts), missing, unreadable, equal_files, int(files["bytes"].sum()))
 
 
