@@ -382,9 +382,9 @@ def test_a_button_and_a_key_label_a_picture(tmp_path):
         said = page.locator("[role=status]", has_text="labels;").first
         said.wait_for()
         page.locator(".jp-OutputArea img").first.wait_for()
-        page.locator("button", has_text="3 wild animal").click()
+        page.locator("button", has_text="3 wild animal").first.click()
         page.locator("[role=status]", has_text="1 labels;").first.wait_for()
-        box = page.locator("input[placeholder^=number]")
+        box = page.locator("input[placeholder^=number]").first
         for number, key in enumerate(("2", "n", ""), 2):
             box.fill(key)
             box.press("Enter")

@@ -328,9 +328,9 @@ class TestCorrections:
         for key in ("", "s", "n", "u", "n", str(truth[5] + 1), "s"):
             session.press(key)
         again = CorrectionSession(evaluation, tmp_path / "c.csv", rows=[3, 1, 7, 5, 40, 0])
-        assert again.row == 0 and again.question(0) == (
-            f"a b.png: labelled {dataset.class_names[dataset.labels[0]]}, predicted {dataset.class_names[truth[0]]}?"
-        )
+        given, said = (dataset.class_names[labels[0]] for labels in (dataset.labels, truth))
+        assert again.row == 0
+        assert again.question(0) == f"a b.png: labelled {given} (Enter keeps it), predicted {said}"
         expected = np.array(dataset.labels)
         expected[[7, 5]] = -1, truth[5]
         assert dataset.corrected(tmp_path / "c.csv").labels.tolist() == expected.tolist()
@@ -399,7 +399,10 @@ class TestCorrections:
         session = CorrectionSession(evaluation, tmp_path / "c.csv")
         shown, buttons, _, said = session.widget().children
         row = session.row
-        assert f"labelled {session.proposed[row]}, predicted {evaluation.class_names[truth[row]]}?" in shown.value
+        assert (
+            f"labelled {session.proposed[row]} (Enter keeps it), predicted {evaluation.class_names[truth[row]]}"
+            in shown.value
+        )
         buttons.children[truth[row]].click()
         assert session.rows[0][1] == evaluation.class_names[truth[row]] and "1 changed" in said.value
 

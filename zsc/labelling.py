@@ -228,7 +228,7 @@ class CorrectionSession(LabelSession):
     def question(self, row: int) -> str:
         """Say which picture is asked for, its label, and what the model says."""
         said = self.answer.class_names[self.answer.y_pred[row]]
-        return f"{printable(self.names[row])}: labelled {self.proposed[row]}, predicted {said}?"
+        return f"{printable(self.names[row])}: labelled {self.proposed[row]} (Enter keeps it), predicted {said}"
 
     def summary(self) -> str:
         """Say how many labels were looked at and changed."""

@@ -32,11 +32,8 @@ class DatasetCheck:
     @property
     def problems(self) -> list[str]:
         """What is wrong, one sentence each; equal files within a split and class are no problem."""
-        found = [
-            f"{row['split']} {row['class']}: {row['found']} of {row['published']} pictures"
-            for row in self.counts.to_dict("records")
-            if row["found"] < row["published"]
-        ]
+        rows = self.counts.itertuples(index=False)
+        found = [f"{split} {name}: {n} of {published} pictures" for split, name, n, published in rows if n < published]
         if self.missing:
             found.append(f"{len(self.missing)} files are named but missing, such as {self.missing[0]}")
         if len(self.unreadable):
