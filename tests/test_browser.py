@@ -358,6 +358,14 @@ clf = zsc.ZeroShotClassifier({"cat": "a cat", "dog": "a dog", "wild animal": "a 
 session = LabelSession(clf.answer(drawn), "labels.csv")
 session.widget()
 """
+CORRECTING = """\
+from zsc.labelling import CorrectionSession
+few, files = drawn.head(3), ["a.png", "b.png", "c.png"]
+for picture, file in zip(few.paths, files):
+    picture.save(file)
+dataset = zsc.ImageDataset(files, [1, 1, 2], ["cat", "dog", "wild animal"])
+CorrectionSession(clf.evaluate(dataset), "corrections.csv", rows=[0, 1, 2]).widget()
+"""
 
 
 @NEEDS_BROWSER
@@ -366,7 +374,7 @@ def test_a_button_and_a_key_label_a_picture(tmp_path):
     served = tmp_path / "notebooks"
     served.mkdir()
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    cells = [nbformat.v4.new_code_cell(LABELLING)]
+    cells = [nbformat.v4.new_code_cell(source) for source in (LABELLING, CORRECTING)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), served / "label.ipynb")
     with jupyter(tmp_path, served) as (address, token), browser_page(tmp_path) as page:
         page.goto(f"{address}/lab/tree/label.ipynb?token={token}")
@@ -374,16 +382,27 @@ def test_a_button_and_a_key_label_a_picture(tmp_path):
         said = page.locator("[role=status]", has_text="labels;").first
         said.wait_for()
         page.locator(".jp-OutputArea img").first.wait_for()
-        page.locator("button", has_text="3 wild animal").click()
+        page.locator("button", has_text="3 wild animal").first.click()
         page.locator("[role=status]", has_text="1 labels;").first.wait_for()
-        box = page.locator("input[placeholder^=number]")
+        box = page.locator("input[placeholder^=number]").first
         for number, key in enumerate(("2", "n", ""), 2):
             box.fill(key)
             box.press("Enter")
             page.locator("[role=status]", has_text=f"{number} labels;").first.wait_for()
-        page.locator(".jp-OutputArea-output .widget-vbox, .jp-OutputArea-output").last.screenshot(
-            path=screenshot_path(tmp_path)
-        )
+        panels = page.locator(".jp-OutputArea-output")
+        panels.first.screenshot(path=screenshot_path(tmp_path))
+        panels.last.locator("button", has_text="1 cat").click()
+        for number, key in enumerate(("", "n"), 2):
+            panels.last.locator("[role=status]", has_text=f"{number - 1} of 3 labels").wait_for()
+            panels.last.locator("input").fill(key)
+            panels.last.locator("input").press("Enter")
+        panels.last.locator("[role=status]", has_text="3 of 3 labels looked at, 2 changed").wait_for()
+        panels.last.locator("button", has_text="undo").click()
+        panels.last.locator("[role=status]", has_text="2 of 3 labels looked at, 1 changed").wait_for()
+        panels.last.screenshot(path=tmp_path / "corrections.png")
+    assert (served / "corrections.csv").read_text(encoding="utf-8").splitlines()[1:] == [
+        "a.png,cat,class,dog", "b.png,dog,class,dog"
+    ]  # fmt: skip
     rows = (served / "labels.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[1:3] for row in rows[1:4]] == [["wild animal", "class"], ["dog", "class"], ["", "none"]]
     assert len(rows) == 5

@@ -11,7 +11,7 @@ from scipy.special import softmax
 import zsc
 from zsc import cli, labelling
 from zsc.evaluation import Evaluation
-from zsc.labelling import FIRST, STEP, LabelSession, Sample
+from zsc.labelling import FIRST, STEP, CorrectionSession, LabelSession, Sample
 from zsc.statistics import wilson_interval
 
 ODD = ["a b.png", 'q"uote.png', "new\nline.png", "=1+1.png", "comma,.png", "\N{GRINNING FACE}.png", " space .png"]
@@ -291,3 +291,151 @@ class TestCommand:
         code, out, _ = self.run(monkeypatch, capsys, [*words, "--json", "--width", "0"], [""] * 34)
         found = json.loads(out)
         assert code == 0 and found["labels"] == 34 and found["estimate"]["accuracy"] == 1
+
+
+class TestCorrections:
+    """What a person corrects is in the data set, nothing else moves, and all of it can be undone."""
+
+    def doubted(self, n=60, wrong=(2, 9, 30)):
+        """Label N pictures, some wrongly, and judge them with a model that is sure of the truth of these."""
+        proba, truth = drawn(n, strength=9)
+        labels = proba.argmax(axis=1)
+        labels[list(wrong)] = (labels[list(wrong)] + 1) % 3
+        dataset = zsc.ImageDataset([*ODD, *(f"{i}.png" for i in range(len(ODD), n))], labels, ["cat", "n", "two dogs"])
+        return dataset, Evaluation(labels, proba, dataset.class_names, images=dataset.paths), proba.argmax(axis=1)
+
+    def test_labels_are_put_right_and_all_else_stays(self, tmp_path):
+        dataset, evaluation, truth = self.doubted()
+        session = CorrectionSession(evaluation, tmp_path / "c.csv")
+        assert sorted(session.order) == [2, 9, 30] and session.estimate is None
+        quality = evaluation.proba[session.order, truth[session.order]]
+        assert list(quality) == sorted(quality, reverse=True)  # where the model is surest of another class
+        label(session, truth, 3)
+        assert session.row is None and session.summary() == "3 of 3 labels looked at, 3 changed."
+        found = dataset.corrected(tmp_path / "c.csv")
+        assert found.labels.tolist() == truth.tolist() != dataset.labels.tolist()
+        assert list(found.paths) == list(dataset.paths) and found.class_names == dataset.class_names
+        assert found.notes["corrected by c.csv"] == "3 of 60 labels" and not dataset.notes
+        after = Evaluation(found.labels, evaluation.proba, found.class_names, images=found.paths)
+        assert (evaluation.accuracy, after.accuracy) == (57 / 60, 1.0)
+        kept = (tmp_path / "c.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+        (tmp_path / "c.csv").write_text("".join(kept[:-1]), encoding="utf-8")  # one is taken out by hand
+        assert (dataset.corrected(tmp_path / "c.csv").labels != truth).sum() == 1
+
+    def test_keys(self, tmp_path):
+        dataset, evaluation, truth = self.doubted(wrong=range(8))
+        session = CorrectionSession(evaluation, tmp_path / "c.csv", rows=[3, 1, 7, 5, 40, 0])
+        for key in ("", "s", "n", "u", "n", str(truth[5] + 1), "s"):
+            session.press(key)
+        again = CorrectionSession(evaluation, tmp_path / "c.csv", rows=[3, 1, 7, 5, 40, 0])
+        given, said = (dataset.class_names[labels[0]] for labels in (dataset.labels, truth))
+        assert again.row == 0
+        assert again.question(0) == f"a b.png: labelled {given} (Enter keeps it), predicted {said}"
+        expected = np.array(dataset.labels)
+        expected[[7, 5]] = -1, truth[5]
+        assert dataset.corrected(tmp_path / "c.csv").labels.tolist() == expected.tolist()
+        assert again.summary() == "5 of 6 labels looked at, 2 changed."
+        for _ in range(5):
+            again.press("u")
+        with pytest.raises(ValueError, match="no rows below the header"):  # nothing to apply, and said
+            dataset.corrected(tmp_path / "c.csv")
+
+    def test_a_write_that_fails_loses_nothing(self, tmp_path, monkeypatch):
+        dataset, evaluation, truth = self.doubted()
+        session = CorrectionSession(evaluation, tmp_path / "c.csv")
+        label(session, truth, 1)
+        written = (tmp_path / "c.csv").read_bytes()
+        with monkeypatch.context() as broken:
+            broken.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            with pytest.raises(OSError, match="could not be written"):
+                label(session, truth, 1)
+        assert (tmp_path / "c.csv").read_bytes() == written and len(session.rows) == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["c.csv"]
+        label(session, truth, 2)
+        assert dataset.corrected(tmp_path / "c.csv").labels.tolist() == truth.tolist()
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("image,label\n9.png,cat\nx.png,cat\n", "line 3 gives 'x.png' the class 'cat'; name a picture of 'images'"),
+            ("image,label\n9.png,dog\n", r"line 2 gives '9\.png' the class 'dog'; .* and one of \['cat', 'n', 'two d"),
+            ("image,class\n9.png,cat\n", "no column label"),
+        ],
+    )
+    def test_an_unknown_picture_or_class_is_one_sentence(self, tmp_path, text, told):
+        (tmp_path / "c.csv").write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=told) as caught:
+            self.doubted()[0].corrected(tmp_path / "c.csv")
+        assert str(caught.value).count("\n") == 0
+
+    def test_by_hand(self, tmp_path):
+        (tmp_path / "c.csv").write_text("label;image\nn;8.png\n two  dogs ;8.png\n;7.png\n", encoding="utf-8")
+        dataset, *_ = self.doubted()
+        found = dataset.corrected(tmp_path / "c.csv").labels
+        assert found[8] == 2 and found[7] == -1  # of two rows the last counts
+        assert np.delete(found, [7, 8]).tolist() == np.delete(dataset.labels, [7, 8]).tolist()
+        memory = zsc.load_dataset("drawn-animals", n=4)
+        (tmp_path / "c.csv").write_text("image,label\npicture 2,wild\n", encoding="utf-8")
+        assert memory.corrected(tmp_path / "c.csv").labels.tolist() == [*memory.labels[:2], 2, memory.labels[3]]
+        several = zsc.load_dataset("drawn-animals", n=4, attributes=True)
+        with pytest.raises(ValueError, match="line 2 gives 'picture 2'"):
+            several.corrected(tmp_path / "c.csv")
+
+    def test_what_cannot_be_corrected(self, tmp_path):
+        _, evaluation, _ = self.doubted(wrong=())
+        proba, names = evaluation.proba, evaluation.class_names
+        bare = Evaluation(np.full(60, -1), proba, names, images=evaluation.images)
+        for made, rows in ((evaluation, None), (bare, None), (bare, [1])):
+            with pytest.raises(ValueError, match="there is no label to correct"):
+                CorrectionSession(made, tmp_path / "c.csv", rows=rows)
+        memory = Evaluation(evaluation.y_true, proba, names, images=[Image.new("RGB", (8, 8))] * 60)
+        with pytest.raises(ValueError, match="in memory has no name that a file could keep"):
+            CorrectionSession(memory, tmp_path / "c.csv", rows=[4])
+        assert not (tmp_path / "c.csv").exists()
+
+    def test_the_panel(self, tmp_path, recwarn):
+        pytest.importorskip("ipywidgets")
+        _, evaluation, truth = self.doubted()
+        session = CorrectionSession(evaluation, tmp_path / "c.csv")
+        shown, buttons, _, said = session.widget().children
+        row = session.row
+        assert (
+            f"labelled {session.proposed[row]} (Enter keeps it), predicted {evaluation.class_names[truth[row]]}"
+            in shown.value
+        )
+        buttons.children[truth[row]].click()
+        assert session.rows[0][1] == evaluation.class_names[truth[row]] and "1 changed" in said.value
+
+    def test_pictures_are_untouched_and_embedded_once(self, tmp_path, colours, monkeypatch):
+        for i, colour in enumerate(("red", "green", "blue")):
+            Image.new("RGB", (8, 8), colour).save(tmp_path / f"{i}.png")
+        before = {path.name: path.read_bytes() for path in tmp_path.glob("*.png")}
+        dataset = zsc.ImageDataset([tmp_path / name for name in before], [0, 1, 0], ["warm", "cold"])
+        first = zsc.embed_images(colours, dataset, tmp_path / "store", progress=False)
+        (tmp_path / "c.csv").write_text(f"image,label\n{dataset.paths[1]},warm\n", encoding="utf-8")
+        monkeypatch.setattr(type(colours), "encode_pixels", lambda *_: pytest.fail("embedded again"))
+        again = zsc.embed_images(colours, dataset.corrected(tmp_path / "c.csv"), tmp_path / "store", progress=False)
+        assert again.digests == first.digests and np.array_equal(again.values, first.values)
+        assert (first.labels.tolist(), again.labels.tolist()) == ([0, 1, 0], [0, 0, 0])
+        assert {path.name: path.read_bytes() for path in tmp_path.glob("*.png")} == before
+
+
+class TestMergeClasses:
+    def test_two_questions_of_one_folder(self):
+        dataset = zsc.ImageDataset(list("abcde"), [0, 1, 2, 3, -1], ["lion", "cat", "tiger", "dog"])
+        merged = dataset.merge_classes({"wild": ["tiger", "lion"], "pet": ["cat", "dog"]})
+        assert merged.class_names == ["wild", "pet"] and merged.labels.tolist() == [0, 1, 0, 1, -1]
+        assert list(merged.paths) == list("abcde") and dataset.class_names[2] == "tiger"
+        kept = dataset.merge_classes({"lion": ["lion", "tiger"]})
+        assert kept.class_names == ["lion", "cat", "dog"] and kept.labels.tolist() == [0, 1, 0, 2, -1]
+
+    @pytest.mark.parametrize(
+        "groups",
+        [{"wild": ["lion", "wolf"]}, {"a": ["lion"], "b": ["lion"]}, {"cat": ["lion"]}, {"a": ["lion", "lion"]}],
+    )
+    def test_what_cannot_be_merged(self, groups):
+        dataset = zsc.ImageDataset(["a"], [0], ["lion", "cat", "tiger"])
+        with pytest.raises(ValueError, match="must name classes of .* each once"):
+            dataset.merge_classes(groups)
+        with pytest.raises(TypeError, match="groups is the one text 'cat'"):
+            dataset.merge_classes({"pet": "cat"})

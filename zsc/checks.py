@@ -75,10 +75,7 @@ def check_choice(value: Any, choices: Sequence[str], name: str) -> str:
 
 
 def as_list(values: Any, name: str, what: str = "items") -> list[Any]:
-    """Return a sequence in which order decides as a new list; Series by place, generators unrolled.
-
-    Raises TypeError for one text or value, a mapping, or something without a fixed order (a set).
-    """
+    """Return a sequence in which order decides as a new list; TypeError for one text or value, a mapping or a set."""
     if isinstance(values, (str, bytes, bytearray)):
         raise TypeError(f"{name} is the one text {short(values)}; pass a list of {what}.")
     if isinstance(values, Mapping) or (isinstance(values, Collection) and not hasattr(values, "__getitem__")):
@@ -90,10 +87,7 @@ def as_list(values: Any, name: str, what: str = "items") -> list[Any]:
 
 
 def as_indices(indices: Any, n: int, name: str = "indices") -> Indices:
-    """Return indices of N rows, shape (M,): of whole numbers from -N to N - 1, or a mask of N bools, or a slice.
-
-    Raises TypeError for other values, and ValueError if a mask has another length, or an index is out of range.
-    """
+    """Return indices of N rows, shape (M,): of whole numbers from -N to N - 1, or a mask of N bools, or a slice."""
     if isinstance(indices, slice):
         return np.arange(n)[indices]
     array = _as_array(indices if isinstance(indices, np.ndarray) else as_list(indices, name, "whole numbers"), name)
@@ -110,7 +104,7 @@ def as_indices(indices: Any, n: int, name: str = "indices") -> Indices:
     low, high = int(array.min()), int(array.max())
     if low < -n or high >= n:
         raise ValueError(f"{name} runs from {low} to {high}; with {n} rows it must lie in {-n} to {n - 1}.")
-    return np.where(array < 0, array.astype(np.int64) + n, array.astype(np.int64))
+    return np.arange(n)[array]
 
 
 def check_same_length(**arrays: Any) -> int:
@@ -158,10 +152,7 @@ def check_class_names(
 
 
 def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true", *, partial: bool = False) -> Indices:
-    """Check labels: whole numbers of shape (N,), N of at least 1, from 0 to K - 1 where `n_classes` is given.
-
-    `partial` allows -1 (no label), and N of 0.
-    """
+    """Check labels: shape (N,), N of at least 1, from 0 to K - 1; `partial` allows -1 (no label), and N of 0."""
     labels = _as_array(y, name)
     if labels.ndim != 1 or not (len(labels) or partial):
         raise ValueError(f"{name} has shape {labels.shape}; pass one label per picture, shape (N,), N of at least 1.")
@@ -178,10 +169,7 @@ def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true", *, 
 
 
 def check_dataset_labels(y: Any, n_classes: int, name: str = "labels") -> NDArray[Any]:
-    """Check the labels of a data set: those of `check_labels`, or where a picture may have several classes a matrix.
-
-    Its shape is (N, K), int8: 1 where the class applies, 0 where it does not, -1 where that is not known.
-    """
+    """Check labels (N,), or (N, K), int8: 1 where the class applies, 0 where it does not, -1 where nobody knows."""
     labels = _as_array(y, name)
     if labels.ndim != 2:
         return check_labels(labels, n_classes, name, partial=True)
@@ -208,9 +196,9 @@ def check_every_class(y: NDArray[np.int64], n_classes: int, name: str = "y_true"
 
 
 def check_scores(scores: Any, n_classes: int | None = None, name: str = "scores", *, partial: bool = False) -> Floats:
-    """Check scores: finite numbers of shape (N, K), N of at least 1, K of at least 2 (or `n_classes`); float64 out.
+    """Check scores: finite, shape (N, K), K of at least 2 or `n_classes`; float64 out.
 
-    `partial` allows rows that are NaN throughout (no answer), and N of 0.
+    N is 1 or more; `partial` allows rows that are NaN throughout (no answer), and N of 0.
     """
     values = _as_numbers(scores, name)
     if values.ndim != 2 or not (len(values) or partial) or values.shape[1] < min(n_classes or 2, 2):
@@ -300,10 +288,9 @@ def _check_finite(values: NDArray[Any], name: str, *, partial: bool = False) -> 
 
 def frozen(array: NDArray[Any] | None) -> Any:
     """Copy an array into one that nobody can change; None stays None."""
-    if array is None:
-        return None
-    copy = np.array(array, copy=True)
-    copy.flags.writeable = False
+    copy = None if array is None else np.array(array, copy=True)
+    if copy is not None:
+        copy.flags.writeable = False
     return copy
 
 
@@ -332,10 +319,7 @@ class FrozenDict(dict[str, Any]):
 
 
 def frozen_json(value: Any, name: str) -> Any:
-    """Copy texts, numbers, lists and mappings into what JSON can hold and nobody can change; paths become texts.
-
-    Raises TypeError if a key is no text or a value is something else, and ValueError if a number is not finite.
-    """
+    """Copy texts, numbers, lists and mappings into what JSON can hold and nobody can change; paths become texts."""
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
@@ -369,10 +353,10 @@ def from_json(text: str) -> Any:
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"{short(Counter(key for key, _ in pairs).most_common(1)[0][0])} is given twice")
-    return found
+    key, times = next(iter(Counter(key for key, _ in pairs).most_common(1)), ("", 0))
+    if times > 1:
+        raise ValueError(f"{short(key)} is given twice")
+    return dict(pairs)
 
 
 def _no_number(text: str) -> NoReturn:

@@ -39,12 +39,11 @@ def embed_on_cluster(
 ) -> ImageEmbeddings:
     """Embed pictures on a Ray cluster: one row each in the order of the paths, no labels, and failures recorded.
 
-    `source` is a folder, a list of files, or a Parquet table with a column of image bytes ("bytes", or "image" as
-    Hugging Face writes it) and one of paths ("path"); local, or any URI that pyarrow reads (``s3://...``,
-    ``gs://...``). `model` is a name for `load_model`, or a function that makes an encoder, called once in each actor.
-    `output` is the store's folder, on a file system that every actor sees; `address` is that of a running cluster, and
-    None starts one on this machine or joins the one that is running. `actors` encoders work side by side, each on
-    `batch_size` pictures at once and on `gpus_per_actor` GPUs.
+    `source` is a folder, a list of files, or a Parquet table with the columns "bytes" (or "image", as Hugging Face
+    writes it) and "path"; local, or any URI that pyarrow reads (``s3://...``). `model` is a name for `load_model`, or a
+    function that makes one. `output` is the store's folder, which every actor sees; `address` is that of a running
+    cluster (None: start or join one here). `actors` encoders work side by side, each on `batch_size` pictures at once
+    and on `gpus_per_actor` GPUs.
     """
     ray_data = _start(address)
     output = Path(output).resolve()

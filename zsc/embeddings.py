@@ -74,19 +74,15 @@ class ImageEmbeddings:
 
     Attributes
     ----------
-    values
-        Shape (N, D), float32, unit rows; all NaN in the row of a picture that failed and was recorded.
-    paths, labels, class_names
-        As in the data set; labels have shape (N,), -1 for no label, or (N, K).
+    values, paths, labels, class_names
+        Shape (N, D), float32, unit rows, all NaN in that of a picture that failed; and as in the data set.
     model, fingerprint, dataset
         Name and fingerprint of the encoder; name and split of the data set.
-    failures
-        Pictures that could not be embedded: index in the data set, image, error; empty where none failed.
-    digests
-        sha256 of each picture's content, None where it failed; or None where they are not known.
+    failures, digests
+        Pictures that could not be embedded, one row each: index in the data set, image, error; and the sha256 of each
+        picture's content, None where it failed, or None where they are not known.
 
-    TypeError or ValueError says that something is of another kind, rows are not unit vectors, labels index no class, or
-    numbers differ.
+    TypeError or ValueError says what is of another kind, no unit vector, no class, or of another number.
     """
 
     values: np.ndarray
@@ -179,10 +175,9 @@ class ImageEmbeddings:
 
     @classmethod
     def load(cls, path: str | Path) -> ImageEmbeddings:
-        """Read what `save` wrote, or the output folder of `embed_on_cluster`.
+        """Read what `save` wrote, or the output folder of `embed_on_cluster`; ValueError says why it cannot be read.
 
         Paths come back as paths, URLs and other texts as texts, and pictures that were in memory as `PictureName`.
-        ValueError names the file, and says that it is missing, damaged, of a newer version or something else.
         """
         path = Path(path)
         if path.is_dir():
@@ -262,10 +257,9 @@ def embed_images(
 
     Parameters
     ----------
-    model, dataset
-        The encoder, or its name for `load_model`; and N pictures, of which two batches are open at any time.
-    store
-        A folder, such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing.
+    model, dataset, store
+        The encoder, or its name for `load_model`; N pictures, of which two batches are open at any time; and a folder,
+        such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing.
     batch_size, workers, progress
         Pictures that go through the encoder at once; threads that open pictures beside it, None or 0 chooses; and
         whether to show a bar with the rate and the time left.
@@ -273,15 +267,13 @@ def embed_images(
         What a picture that cannot be opened or embedded does, whatever it raises: "raise" ends the run (what was
         embedded is kept), "skip" leaves its row out, "record" keeps its row as NaN. The last two list it in `failures`.
 
-    ImageError names a picture that cannot be embedded where `on_error` is "raise"; OSError says that the store cannot
-    be written to, and not all pictures are in it.
+    ImageError names a picture that cannot be embedded; OSError says that the store cannot be written to.
     """
     if not isinstance(dataset, ImageDataset):
         raise TypeError(f"dataset is a {type(dataset).__name__}; pass an ImageDataset, or use model.encode_images.")
     check_choice(on_error, ON_ERROR, "on_error")
     check_count(batch_size, "batch_size")
     workers = check_count(workers or 0, "workers", low=0) or min(os.cpu_count() or 1, 8)
-    _check_store(store)
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
     job = _Job(as_encoder(model), dataset, store)
@@ -310,20 +302,12 @@ def embed_texts(
 ) -> np.ndarray:
     """Embed M texts as (M, D), float32, unit rows; no text twice, and none that was embedded before.
 
-    Texts that the model reads as the same tokens are the same. Rows differ from those of `Encoder.encode_texts` by what
-    float32 leaves open (about 1e-7), as texts of similar length go through the encoder together.
-
-    Parameters
-    ----------
-    model, store
-        As in `embed_images`, except that a store that cannot be written to is only told, and that embeddings are also
-        kept in memory as long as the encoder lives, which is all where `store` is None.
-    texts, truncate
-        M texts, or one; and whether to cut those that are too long for the model, instead of a TextTooLongError.
-    progress
-        Whether to show a bar with the rate and the time left, after three seconds; None: on a terminal.
+    Rows differ from those of `Encoder.encode_texts` by what float32 leaves open (about 1e-7): texts of similar length
+    go through the encoder together. Model and store are as in `embed_images`, except that a store that cannot be
+    written to is only told, and that embeddings are also kept in memory as long as the encoder lives. `truncate` cuts
+    texts that are too long for the model, instead of a TextTooLongError; `progress` shows a bar after three seconds
+    (None: on a terminal).
     """
-    _check_store(store)
     asked = check_texts([texts] if isinstance(texts, str) else texts, "texts")
     encoder = as_encoder(model)
     memory = _TEXTS_OF.setdefault(encoder, {})
@@ -353,11 +337,6 @@ def embed_texts(
     for key in list(memory)[: -(REMEMBERED // (4 * encoder.embed_dim))]:
         memory.pop(key, None)
     return np.stack([rows[text] for text in asked]) if asked else np.empty((0, encoder.embed_dim), np.float32)
-
-
-def _check_store(store: Any) -> None:
-    if store is not None and (not isinstance(store, (str, Path)) or not str(store).strip()):
-        raise TypeError(f"store={short(store)}; pass a folder, or None to keep nothing.")
 
 
 class _Job:
@@ -401,6 +380,7 @@ class _Job:
     def take(self, pictures: list[Picture], *, raise_errors: bool) -> None:
         """Put embeddings into their rows, and onto disk when enough have come."""
         pictures = self._with_kept(pictures)
+        failed = [picture for picture in pictures if picture.error is not None]
         for picture in pictures:
             if picture.embedding is not None and picture.error is None:
                 self.digests[picture.index], self.values[picture.index] = picture.digest, picture.embedding
@@ -410,11 +390,9 @@ class _Job:
                     self.pending[picture.digest] = picture.embedding
                 if picture.key is not None:
                     self.seen.append((picture.key, picture.digest))
-        for picture in pictures:
-            if picture.error is not None:
-                if raise_errors:
-                    raise picture.error
-                self.failures.append((picture.index, picture.name, str(picture.error)))
+        if failed and raise_errors:
+            raise failed[0].error  # type: ignore[misc]
+        self.failures += [(picture.index, picture.name, str(picture.error)) for picture in failed]
         if len(self.pending) >= PART_ROWS or len(self.seen) >= 8 * PART_ROWS:
             self.flush()
 
@@ -478,10 +456,7 @@ def _give_way() -> None:
 
 
 def prepare(index: int, source: Any, transform: Transform, known: Container[bytes]) -> Picture:
-    """Read, digest and transform one picture; one that raises anything comes back with its error.
-
-    What has a `known` digest needs no embedding, and is not decoded.
-    """
+    """Read, digest and transform one picture, unless its digest is known; what is raised comes back as its error."""
     picture = Picture(index, name_of(source))
     try:
         picture.key = file_key(source)
@@ -531,8 +506,8 @@ def read_content(source: Any) -> tuple[bytes | Image.Image, bytes]:
 def encode(model: Encoder, pictures: list[Picture]) -> list[Picture]:
     """Embed those pictures of a block that have pixels together; equal ones once.
 
-    Where the encoder fails, each picture goes through it alone, and those that fail again get their error. Where all
-    do, for another reason than embeddings that are not numbers, it is the encoder that fails: its error is raised.
+    Where the encoder fails, each picture goes through it alone, and those that fail again get their error; where all
+    do, it is the encoder that fails: its error is raised, unless embeddings are not numbers.
     """
     new = {p.digest: p.pixels for p in pictures if p.pixels is not None}
     errors: dict[bytes, Exception] = {}

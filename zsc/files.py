@@ -69,10 +69,8 @@ def write_whole(path: str | Path, content: bytes | str | Callable[[BinaryIO], ob
     """Write a file whole or not at all: an old file stays as it was until its successor is on the disk.
 
     `content` is bytes; a text, which becomes UTF-8; or a function that writes to the open binary file it is given. A
-    link is followed; what is no regular file, such as ``/dev/stdout``, is written to directly.
-
-    ValueError says that a text cannot be UTF-8, before anything is opened. OSError names the file and says why it could
-    not be written; nothing of it stays then.
+    link is followed; what is no regular file, such as ``/dev/stdout``, is written to directly. ValueError says that a
+    text cannot be UTF-8, before anything is opened, and OSError why a file could not be written.
     """
     path = Path(path)
     data = _encoded(path, content) if isinstance(content, str) else content
@@ -176,7 +174,6 @@ def locked(path: str | Path, *, report: Callable[[str], object] | None = None, p
 
     The lock is ``.NAME.lock`` beside it while somebody holds it, with rights that let every user of the folder take it.
     `report` is called with one line if another process holds it for more than `patience` seconds; None logs a warning.
-    OSError says that there can be no lock, since the folder is missing or cannot be written to.
     """
     path = Path(os.path.realpath(path))
     lock = FileLock(_beside(path, ".lock"), mode=0o666)
@@ -207,6 +204,13 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def wrong_digest(path: Path, checksum: str | None) -> str:
+    """Compute the digest of a file that is not the published one; empty where it is, or none was published."""
+    algorithm, _, expected = (checksum or "").partition(":")
+    found = digest_of(path, algorithm) if algorithm else ""
+    return "" if found == expected.lower() else found
 
 
 def expanded(path: str | Path) -> Path:
@@ -285,10 +289,8 @@ def refuse_full_disk(folder: Path, size: int, what: str) -> None:
     """Refuse to write where less than `RESERVE` would stay free: OSError, with both sizes."""
     free = shutil.disk_usage(folder).free
     if size + RESERVE > free:
-        raise OSError(
-            f"{what} {size / 1e9:.2f} GB, and {printable(folder)} has {free / 1e9:.2f} GB free; make room, or choose "
-            "another folder."
-        )
+        told = f"{what} {size / 1e9:.2f} GB, and {printable(folder)} has {free / 1e9:.2f} GB free"
+        raise OSError(f"{told}; make room, or choose another folder.")
 
 
 def fetch(
@@ -306,14 +308,11 @@ def fetch(
 ) -> Path:
     """Fetch an http(s) address into a file, going on from an earlier try of the same file where there is one.
 
-    The folder is made, and one process at a time fetches a file; `report` is told of waiting, as in `locked`.
-    `checksum` is what was published, as "sha256:..." or "md5:...". A login, `auth`, goes to the address itself and not
-    to where it redirects. `timeout` has the seconds to wait for a connection, and for each further block; a connection
-    that breaks off is taken up again, `attempts` times in all; a body of more than `limit` bytes is not kept.
-    With `keep_note`, another call asks whether the file has changed instead of fetching it again; see `forget`.
-
-    DownloadError says why a file could not be fetched whole. What has come stays in ``NAME.part``, and the next call
-    goes on there, provided that the server or the checksum can tell that it is still the same file.
+    One process at a time fetches a file; `report` is told of waiting, as in `locked`. `checksum` is what was published,
+    as "sha256:..." or "md5:...". A login, `auth`, does not go to where the address redirects. `timeout` has the seconds
+    to wait for a connection, and for each further block; a connection that breaks off is taken up again, `attempts`
+    times in all; a body of more than `limit` bytes is not kept. With `keep_note`, another call asks whether the file
+    has changed instead of fetching it again; see `forget`. DownloadError says why a file could not be fetched whole.
     """
     path = Path(path)
     transfer = _Transfer(url, path, checksum, limit)
@@ -325,7 +324,7 @@ def fetch(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path, report=report), quiet_session(auth) as session:
-            if not path.exists() or (transfer.wrong_digest(path) if checksum else was_there):
+            if not path.exists() or (wrong_digest(path, checksum) if checksum else was_there):
                 transfer.get_whole(session, attempts, timeout=timeout, progress=progress)
             if not keep_note:
                 transfer.note.unlink(missing_ok=True)
@@ -376,19 +375,12 @@ class _Transfer:
             self.path.replace(self.part)
         for _ in range(2 if self.part.exists() else 1):  # an old beginning may have been another file's
             self._try_often(session, attempts, options)
-            wrong = self.wrong_digest(self.part)
-            if not wrong:
+            if not (wrong := wrong_digest(self.part, self.checksum)):
                 self.part.replace(self.path)
                 return
             self.drop()
         algorithm, _, expected = str(self.checksum).partition(":")
         raise self.error(f"arrived with {algorithm} {wrong}, expected {expected}; it was thrown away, try again.")
-
-    def wrong_digest(self, path: Path) -> str:
-        """Compute the digest of a file that is not the published one; empty where it is, or none was published."""
-        algorithm, _, expected = (self.checksum or "").partition(":")
-        found = digest_of(path, algorithm) if algorithm else ""
-        return "" if found == expected.lower() else found
 
     def drop(self) -> None:
         self.part.unlink(missing_ok=True)
@@ -396,10 +388,10 @@ class _Transfer:
 
     def disk_full(self) -> DownloadError:
         """Say that the disk is full; what could not be gone on from is removed."""
-        keep = self.part.exists() and self._can_tell()
-        if not keep:
+        then = f"it goes on from {self.part.name} there"
+        if not (self.part.exists() and self._can_tell()):
             self.drop()
-        then = f"it goes on from {self.part.name} there" if keep else f"{self.part.name} there was removed"
+            then = f"{self.part.name} there was removed"
         error = self.error(f"the disk of {printable(self.path.parent)} is full; make room and run it again, {then}.")
         error.errno = errno.ENOSPC
         return error
@@ -457,10 +449,8 @@ class _Transfer:
         rest = 0 if packed else int(reply.headers.get("Content-Length", 0))
         total, name = start + rest if rest else None, printable(self.path.name)
         if packed not in ("", "gzip", "x-gzip", "deflate"):
-            raise self.error(
-                f"the server sent {name} packed as {printable(packed)}, which was not asked for and cannot be read "
-                "here; use another source."
-            )
+            told = f"the server sent {name} packed as {printable(packed)}, which was not asked for and cannot be read"
+            raise self.error(f"{told} here; use another source.")
         if start + rest > self.limit:
             raise self._too_large()
         if start and (packed or not reply.headers.get("Content-Range", "").startswith(f"bytes {start}-")):
@@ -490,10 +480,8 @@ class _Transfer:
 
     def _too_large(self) -> DownloadError:
         self.drop()
-        return self.error(
-            f"has more than {self.limit:,} bytes, the most that it can have; it is another file, and what had come, "
-            f"{self.part.name}, was removed."
-        )
+        told = f"has more than {self.limit:,} bytes, the most that it can have; it is another file, and what had come"
+        return self.error(f"{told}, {self.part.name}, was removed.")
 
 
 def _validator(reply: requests.Response) -> str:

@@ -13,7 +13,7 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent import futures
 from functools import cache
 from pathlib import Path
@@ -57,12 +57,9 @@ def open_image(
 
     `source` is a path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path``
     (as Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
-    without arguments that returns one of these. `background` is the colour that shows through transparent pixels, as
-    Pillow names colours; `timeout` the seconds that fetching a URL may take in all; and `name` what messages call the
-    picture (None: its path, URL or kind).
-
-    ImageError says that the picture is missing, damaged, too large or no picture; nothing else is raised, whatever a
-    decoder does.
+    without arguments that returns one of these. `background` is the colour that shows through transparent pixels,
+    `timeout` the seconds that fetching a URL may take in all, and `name` what messages call the picture. ImageError
+    says what is wrong with it; nothing else is raised, whatever a decoder does.
     """
     try:
         ImageColor.getrgb(background)
@@ -77,10 +74,7 @@ def open_image(
 
 
 def read_source(source: ImageSource, *, timeout: float = 30.0) -> ImageSource:
-    """Read the bytes of a path, URL, open file or mapping; bytes, PIL images and arrays pass through.
-
-    ImageError says what is missing, a folder, a device, empty, too large, cannot be fetched, or is no picture at all.
-    """
+    """Read the bytes of a path, URL, open file or mapping, or raise ImageError; what is in memory passes through."""
     try:
         return _read(source, timeout)
     except Exception as error:
@@ -259,10 +253,7 @@ def _download(url: str, timeout: float) -> bytes:
 
 
 def _decoded(content: Any) -> tuple[Image.Image, int]:
-    """Decode the first frame, apart from what was read, and find how it must be turned.
-
-    What fails is tried once more without metadata, and without warnings that are errors by the caller's choice.
-    """
+    """Decode the first frame and find how it must be turned; what fails is tried again without metadata or warnings."""
     try:
         return _decoded_once(content)
     except (_Problem, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -298,32 +289,24 @@ def _without_metadata(content: Any) -> Any:
     """Drop a PNG's or JPEG's texts, profiles and previews; Pillow refuses a whole picture for one it cannot read."""
     if isinstance(content, (Image.Image, np.ndarray)):
         return content
-    data = bytes(content)
+    data, needed = bytes(content), bytearray()
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        needed = (c for c in _png_chunks(data) if c[4:5].isupper() or c[4:8] in (b"tRNS", b"eXIf"))
-        return data[:8] + b"".join(needed)
+        place = 8
+        while place + 8 <= len(data):  # chunk by chunk
+            end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+            if data[place + 4 : place + 5].isupper() or data[place + 4 : place + 8] in (b"tRNS", b"eXIf"):
+                needed += data[place:end]
+            place = end
+        return data[:8] + needed
     if data.startswith(b"\xff\xd8"):
-        needed = (s for s in _jpeg_segments(data) if s[1] not in _JPEG_METADATA or s[4:10] == b"Exif\0\0")
-        return data[:2] + b"".join(needed)
+        place = 2
+        while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:  # up to the first scan
+            end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+            if data[place + 1] not in _JPEG_METADATA or data[place + 4 : place + 10] == b"Exif\0\0":
+                needed += data[place:end]
+            place = end
+        return data[:2] + needed + data[place:]
     return data
-
-
-def _png_chunks(data: bytes) -> Iterator[bytes]:
-    place = 8
-    while place + 8 <= len(data):
-        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
-        yield data[place:end]
-        place = end
-
-
-def _jpeg_segments(data: bytes) -> Iterator[bytes]:
-    """Cut a JPEG file into segments; the last one holds all from the first scan on."""
-    place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
-        end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-        yield data[place:end]
-        place = end
-    yield data[place:]
 
 
 def _orientation(image: Image.Image) -> int:
@@ -357,18 +340,17 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if image.mode == "F" and low >= 0 and high <= 1:
-        factor, divisor = 255.0, 1.0
+        divisor = 1 / 255
     elif image.mode.startswith("I;16") or (low >= 0 and 255 < high <= 65535):
-        factor, divisor = 1.0, 257.0
+        divisor = 257.0
     elif low >= 0 and high <= 255:
-        factor, divisor = 1.0, 1.0
+        divisor = 1.0
     else:  # NaN, too
         ways = "save it with 8 bits, 16 bits or floats from 0 to 1"
         raise _Problem(f"grey values from {low:g} to {high:g} have no agreed brightness; {ways}.")
     grey = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), 256):  # in blocks of rows: eight bytes per pixel for all of them would be much
-        rows = values[start : start + 256].astype(np.float64)
-        grey[start : start + 256] = np.round(rows * factor / divisor)
+        grey[start : start + 256] = np.round(values[start : start + 256].astype(np.float64) / divisor)
     return Image.fromarray(grey)
 
 

@@ -17,9 +17,10 @@ import numpy as np
 from markupsafe import escape
 from numpy.typing import ArrayLike, NDArray
 
-from zsc.checks import as_list, check_count, check_labels, check_proba, check_same_length, short
+from zsc.checks import as_indices, as_list, check_count, check_labels, check_proba, check_same_length, short
 from zsc.evaluation import Evaluation
 from zsc.files import expanded, printable, write_whole
+from zsc.labels import suspect_labels
 from zsc.report import picture_uri
 
 FIRST, STEP = 30, 10  # labels before the first interval, and between two
@@ -102,21 +103,27 @@ class LabelSession:
     key; where it is there, it is gone on with, or ValueError says that it is of other pictures, prompts or seed.
     """
 
+    keeps_skipped = False
+
     def __init__(self, answer: Evaluation, path: str | Path, *, seed: int = 0) -> None:
         answer.check_one_label()
         self.answer, self.path = answer.select(~answer.failed), expanded(path)
         if not self.answer.n:
             raise ValueError("there are no pictures to label; pass an answer with one or more that can be opened.")
         self.sample = Sample(self.answer.proba, seed=seed)
+        self._begin(self.sample.order, self.answer.y_pred)
+
+    def _begin(self, order: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
+        """Take the rows (M,) that are asked for, in their order, and the labels (N,) that are proposed."""
         cells = enumerate(self.answer.table["image"])
         self.names = [one if isinstance(one, str) else f"picture {row}" for row, one in cells]
-        self.proposed = [str(self.answer.class_names[k]) for k in self.answer.y_pred]
+        self.order, self.proposed = order, [str(self.answer.class_names[k]) for k in labels]
         self.rows = self._read()
 
     def _read(self) -> list[list[str]]:
         text = self.path.read_bytes().decode(errors="replace") if self.path.exists() else ",".join(COLUMNS)
         first, *rows = csv.reader(io.StringIO(text or "\n", newline=""))
-        ours = [[self.names[row], self.proposed[row]] for row in self.sample.order[: len(rows)]]
+        ours = [[self.names[row], self.proposed[row]] for row in self.order[: len(rows)]]
         labels = ("", *self.answer.class_names)
         if first != COLUMNS or [r[::3] for r in rows] != ours or any(len(r) != 4 or r[1] not in labels for r in rows):
             told = f"{printable(self.path)}: holds labels of another sample, or something else"
@@ -126,14 +133,19 @@ class LabelSession:
     @property
     def row(self) -> int | None:
         """The row of the picture that is asked for; None where all have been."""
-        return int(self.sample.order[len(self.rows)]) if len(self.rows) < len(self.sample.order) else None
+        return int(self.order[len(self.rows)]) if len(self.rows) < len(self.order) else None
+
+    def question(self, row: int) -> str:
+        """Say which picture is asked for, and which class is proposed."""
+        return f"{printable(self.names[row])}: {self.proposed[row]}?"
 
     def press(self, key: str) -> None:
         """Take a class's number (from 1) or name, nothing for the proposed one, n (none), s (skip), u (undo)."""
         key, names, row, rows = key.strip(), self.answer.class_names, self.row, self.rows[:-1]
         if key != "u" or not self.rows:
             labels = dict(zip(names, names, strict=True)) | {str(k): name for k, name in enumerate(names, 1)}
-            labels |= {"": "" if row is None else self.proposed[row], "n": "", "s": ""}
+            proposed = "" if row is None else self.proposed[row]
+            labels |= {"": proposed, "n": "", "s": proposed if self.keeps_skipped else ""}
             if row is None or key not in labels:
                 ways = f"type a number from 1 to {len(names)}, n, s or u; nothing takes the class that is proposed"
                 raise ValueError(f"{short(key)}: {ways}." if row is not None else "all are labelled; u takes one back.")
@@ -151,16 +163,15 @@ class LabelSession:
         n = len(told) if self.row is None else len(told) - (len(told) - FIRST) % STEP
         if not told or (n < FIRST and self.row is not None):
             return None
-        return self.sample.estimate(self.sample.order[[k for k, _ in told[:n]]], [right for _, right in told[:n]])
+        return self.sample.estimate(self.order[[k for k, _ in told[:n]]], [right for _, right in told[:n]])
 
     def summary(self) -> str:
         """Say how accurate the model is on these pictures, how sure that is, and what was skipped."""
         kinds, found, of = [row[2] for row in self.rows], self.estimate, self.answer.n
         text = f"{len(kinds) - kinds.count('skip')} labels; the first interval comes after {FIRST}"
         if found:
-            text = (
-                "accuracy {:.3f}, 95 % interval {:.3f} to {:.3f}, from {} labels of ".format(*found) + f"{of} pictures"
-            )
+            told = "accuracy {:.3f}, 95 % interval {:.3f} to {:.3f}, from {} labels".format(*found)
+            text = f"{told} of {of} pictures"
         return f"{text}; {kinds.count('none')} of none of these classes, {kinds.count('skip')} skipped."
 
     def widget(self) -> Any:
@@ -176,7 +187,7 @@ class LabelSession:
                 text = str(error)
             box.value, row = "", self.row
             uri = None if row is None or not self.answer.images else picture_uri(self.answer.images[row], 320)
-            words = "all are labelled" if row is None else f"{printable(self.names[row])}: {self.proposed[row]}?"
+            words = "all are labelled" if row is None else self.question(row)
             shown.value = f'<img src="{uri or ""}" alt=""><div>{escape(words)}</div>'
             said.value = f'<div role="status">{escape(text or self.summary())}</div>'
 
@@ -188,3 +199,38 @@ class LabelSession:
         box.on_submit(lambda _: press(box.value))
         press()
         return w.VBox([shown, w.HBox(buttons, layout={"flex_flow": "row wrap"}), box, said])
+
+
+class CorrectionSession(LabelSession):
+    """Ask about the labels of an evaluation that look wrong, the most doubtful first; Enter and s leave one as it is.
+
+    Those are the suspects of `suspect_labels`, or the `rows` of the evaluation that are given. `ImageDataset.corrected`
+    takes the CSV file, which is as that of a `LabelSession`; u takes a correction back.
+    """
+
+    keeps_skipped = True
+    estimate = None  # they are no sample
+
+    def __init__(self, evaluation: Evaluation, path: str | Path, *, rows: ArrayLike | None = None) -> None:
+        evaluation.check_one_label()
+        known = ~evaluation.failed & (evaluation.y_true >= 0)
+        chosen = np.arange(evaluation.n) if rows is None else as_indices(rows, evaluation.n, "rows")
+        if rows is None and known.any():
+            ranking = suspect_labels(evaluation.select(known))
+            chosen = np.flatnonzero(known)[ranking.loc[ranking["suspect"], "index"]]
+        if not len(chosen) or not known[chosen].all():
+            raise ValueError("there is no label to correct; pass rows of pictures that have a label and can be opened.")
+        if not evaluation.table["image"][chosen].map(type).eq(str).all():
+            raise ValueError("a picture in memory has no name that a file could keep; save it as a file first.")
+        self.answer, self.path = evaluation, expanded(path)
+        self._begin(chosen, evaluation.y_true)
+
+    def question(self, row: int) -> str:
+        """Say which picture is asked for, its label, and what the model says."""
+        said = self.answer.class_names[self.answer.y_pred[row]]
+        return f"{printable(self.names[row])}: labelled {self.proposed[row]} (Enter keeps it), predicted {said}"
+
+    def summary(self) -> str:
+        """Say how many labels were looked at and changed."""
+        changed = sum(label != given for _, label, _, given in self.rows)
+        return f"{len(self.rows)} of {len(self.order)} labels looked at, {changed} changed."

@@ -64,17 +64,13 @@ def sort_folder(
 
     Parameters
     ----------
-    folder, prompts, model, store
-        The pictures; what `ZeroShotClassifier` takes; and a folder that keeps the embeddings.
-    into
-        The new folder: not inside `folder`, nor around it.
-    how
-        "link" makes links to the pictures, "copy" copies, "move" moves them.
+    folder, into, prompts, model, store
+        The pictures; the new folder, not inside that one, nor around it; and as for `ZeroShotClassifier.predict`.
+    how, dry_run
+        "link" makes links to the pictures, "copy" copies, "move" moves them; or only say what would be done.
     margin, share
         Pictures whose two highest probabilities differ by less than `margin`, and the `share` of the pictures with the
         smallest difference, go into the folder "not sure".
-    dry_run
-        Whether to do nothing, and only return what would be done.
 
     ValueError says that a folder cannot be used, or that another sorting into it was begun; OSError what the system
     refused, and then nothing is lost.
@@ -88,32 +84,29 @@ def sort_folder(
     clf, options = ZeroShotClassifier(prompts, model), {"store": store, "progress": progress}
     asked = {"folder": str(one), "how": how, "margin": margin, "share": share, "model": clf.model.fingerprint,
              "prompts": {name: list(texts) for name, texts in clf.prompts.texts.items()}}  # fmt: skip
-    if (into / PLAN).exists():
-        plan = _read_plan(into)
-        if plan["asked"] != asked:
-            raise ValueError(
-                f"{printable(into)} holds another sorting; undo it (zsc sort --undo), or name another folder."
-            )
-    else:
-        plan = {"format": FORMAT, "asked": asked, **_planned(folder, into, clf, asked, options)}
+    is_begun = (into / PLAN).exists()
+    plan: dict[str, Any] = _read_plan(into) if is_begun else {"format": FORMAT, "asked": asked}
+    if plan["asked"] != asked:
+        told = "holds another sorting; undo it (zsc sort --undo), or name another folder."
+        raise ValueError(f"{printable(into)} {told}")
+    if not is_begun:
+        plan |= _planned(folder, into, clf, asked, options)
     table = pd.DataFrame(plan["rows"], dtype=object).astype({"probability": float, "margin": float})
     if not dry_run:
         into.mkdir(parents=True, exist_ok=True)
-        if not (into / PLAN).exists():
+        if not is_begun:
             write_whole(into / PLAN, json.dumps(plan, indent=1))
         for row in tqdm(_moved(plan), unit="images", disable=not progress):
             _put(Path(row["source"]), into / row["target"], how)
         for name, page in plan["pages"].items():
-            rows = [row for row in _moved(plan) if row["folder"] == name]
-            _write_page(into, name, page, rows)
+            _write_page(into, name, page, [row for row in _moved(plan) if row["folder"] == name])
     return table
 
 
 def undo_sort(into: str | Path, *, progress: bool = True) -> list[str]:
     """Undo `sort_folder`: pictures go back, links, copies, pages and folders that it made are removed; nothing else.
 
-    Returns one sentence for each file that stays, since it is not as it was left: the plan stays, too, then. ValueError
-    says that nothing was sorted into this folder.
+    Returns one sentence for each file that stays, since it is not as it was left: the plan stays, too, then.
     """
     into = expanded(into)
     plan, stays = _read_plan(into), []
@@ -174,9 +167,8 @@ def _read_plan(into: Path) -> dict[str, Any]:
         if plan["format"] != FORMAT:
             raise ValueError(f"{printable(into / PLAN)} was written by another version of zsc ({plan['format']}).")
     except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{printable(into)}: nothing was sorted into this folder, or its {PLAN} is damaged."
-        ) from error
+        told = f"nothing was sorted into this folder, or its {PLAN} is damaged"
+        raise ValueError(f"{printable(into)}: {told}.") from error
     return plan
 
 

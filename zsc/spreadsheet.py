@@ -22,8 +22,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 def answer_table(answer: Evaluation, reasons: Mapping[int, str] | None = None) -> pd.DataFrame:
     """List N answers: path, class (a name), prompt, probability, margin (to the second), second; and the error.
 
-    A picture without an answer has the reason of its row, or "cannot be opened", as its error, and nothing else. Names
-    that are no UTF-8 are shown with escapes.
+    A picture without an answer has the reason of its row, or "cannot be opened", as its error, and nothing else.
     """
     answer.check_one_label()
     names = np.array([*answer.class_names, None], dtype=object)
@@ -53,9 +52,8 @@ def write_answers(
 ) -> Path:
     """Write `answer_table` to a .csv or .parquet file, whole or not at all.
 
-    CSV is UTF-8 with a mark that spreadsheets look for. `sep` stands between columns, `decimal` before the fraction:
-    ";" and "," where numbers are written so. A text that a spreadsheet would take for a formula gets an apostrophe
-    before it, a path "./".
+    CSV is UTF-8 with a mark that spreadsheets look for; `sep` stands between columns, `decimal` before the fraction. A
+    text that a spreadsheet would take for a formula gets an apostrophe before it, a path "./".
     """
     path = check_path(path, ENDINGS, "a table")
     table = answer_table(answer, reasons)
@@ -63,9 +61,8 @@ def write_answers(
         return write_whole(path, lambda file: table.to_parquet(file, index=False))
     check_choice(sep, (",", ";", "\t", "|"), "sep")
     if decimal not in (".", ",") or decimal == sep:
-        raise ValueError(
-            f"decimal={decimal!r} with sep={sep!r}; decimal must be '.' or ',', and another sign than sep."
-        )
+        told = f"decimal={decimal!r} with sep={sep!r}"
+        raise ValueError(f"{told}; decimal must be '.' or ',', and another sign than sep.")
     for column in ("path", "class", "prompt", "second", "error"):
         table[column] = _harmless(table[column], "./" if column == "path" else "'")
     options: Any = {"sep": sep, "decimal": decimal, "index": False, "encoding": "utf-8-sig", "lineterminator": "\r\n"}

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from zsc.checks import check_embeddings
+from zsc.checks import check_embeddings, short
 from zsc.files import TEMPORARY, printable, sweep, write_whole
 from zsc.images import is_url, local_path
 
@@ -76,11 +76,12 @@ class EmbeddingStore:
     """The kept embeddings of one model: vectors with `dim` numbers, found by the digest of their picture or text.
 
     `folder`, such as ``data/embeddings``, is that of all models, and is made when something is added; `fingerprint` is
-    `Encoder.fingerprint`, in which everything is that changes an embedding; `about` says what the model is, and is
-    written beside the parts for people, and for `stores`.
+    `Encoder.fingerprint`; `about` says what the model is, and is written beside the parts.
     """
 
     def __init__(self, folder: str | Path, fingerprint: str, dim: int, about: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(folder, (str, Path)) or not str(folder).strip():
+            raise TypeError(f"store={short(folder)}; pass a folder, or None to keep nothing.")
         if Path(folder).is_file():
             raise NotADirectoryError(f"{printable(folder)} is a file; pass a folder that keeps embeddings.")
         self.folder = Path(folder) / fingerprint
@@ -179,15 +180,12 @@ class EmbeddingStore:
 
 
 class FileKey(NamedTuple):
-    """What changes with a file: absolute path, size in bytes, the times of change in nanoseconds, inode.
-
-    A time of modification can be set by anybody; that of the inode (`ctime`) moves with every write.
-    """
+    """What changes with a file: absolute path, size in bytes, the times of change in nanoseconds, inode."""
 
     path: bytes
     size: int
-    mtime: int
-    ctime: int
+    mtime: int  # which anybody can set
+    ctime: int  # which moves with every write
     inode: int
 
 
@@ -262,10 +260,7 @@ class Parts:
         return write_whole(self.folder / _name_of(data), data)
 
     def read(self, part: Path, names: Sequence[str] | None = None, *, check: bool = True) -> pa.Table | None:
-        """Read a part as `open` does; None, with a warning that names it, for one that cannot be used.
-
-        A damaged part is set aside, so that nothing reads it again; what is not ours, or newer, is left as it is.
-        """
+        """Read a part as `open` does; None, with a warning, for one that cannot be used: set aside if it is damaged."""
         try:
             return self.open(part, names, check=check)
         except ForeignError as error:
@@ -284,10 +279,9 @@ class Parts:
         return None
 
     def open(self, part: Path, names: Sequence[str] | None = None, *, check: bool = True) -> pa.Table:
-        """Read the columns `names` of a part, or all.
+        """Read the columns `names` of a part, or all; `check` that bytes fit its name, and rows are unit.
 
-        With `check`, its bytes are compared with its name, and its vectors must have length 1. DamagedError,
-        ForeignError (also for what may not be read) and FileNotFoundError say why a part cannot be used.
+        DamagedError, ForeignError (what may not be read, too) and FileNotFoundError say why it cannot be used.
         """
         if not _PART.fullmatch(part.name):
             raise ForeignError("has a name that no part of a store has")
@@ -382,10 +376,7 @@ def _json_of(source: Path | bytes) -> Any:
 
 
 def stores(folder: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """List the models' folders under a store's folder, with what `model.json` says of each.
-
-    A folder whose `model.json` is not of a store, or newer, is passed over with a `ForeignPartWarning` that names it.
-    """
+    """List the models' folders under a store's folder, with their `model.json`; others with a `ForeignPartWarning`."""
     for path in sorted(Path(folder).glob(f"*/{DESCRIPTION}")):
         try:
             yield path.parent, _description(path)
@@ -423,10 +414,7 @@ class Cleared:
 
 
 def clear(folder: str | Path, fingerprint: str | None = None) -> Cleared:
-    """Remove the kept embeddings of one model, or with None of every model, and the index of paths.
-
-    What nothing proves to be written by zsc is left, and so is what is newer or in use.
-    """
+    """Remove what zsc has provably kept of one model, or with None of every model, and the index of paths."""
     done, index = Cleared(), Parts(Path(folder) / "paths", "paths", *_PATHS)
     for path in sorted(Path(folder).glob(f"*/{DESCRIPTION}")):
         if fingerprint in (None, path.parent.name):

@@ -55,8 +55,7 @@ def option(*flags: str, group: str = "", writes: str = "", **settings: Any) -> O
 def output(flag: str, kind: str, text: str, default: Path | None = None) -> Option:
     """Describe an option that names what a command writes, so that it is looked at before any work.
 
-    Its kind is "file", "picture" or "page" (their suffixes are looked at), "folder", or "store": a folder that may also
-    be read only, where all that is asked for is in it.
+    Its kind is "file", "picture", "page", "table", "folder", or "store": a folder that may also be read only.
     """
     metavar = "FOLDER" if kind in ("folder", "store") else "FILE"
     return option(flag, writes=kind, type=Path, metavar=metavar, default=default, help=text)
@@ -111,8 +110,6 @@ EMBEDDED = (  # a data set, and what embeds it
     output("--store", "store", "keep the embeddings in this folder, or take them from it"),
     on_error(),
 )
-
-
 KEPT = (  # of a folder of one's own
     output("--store", "store", "keep the embeddings here; left out: in this user's cache, for a folder"),
     option("--no-store", action="store_true", help="keep no embedding of a folder"),
@@ -120,11 +117,13 @@ KEPT = (  # of a folder of one's own
 
 
 def kept_in(arguments: Namespace, *words: str | Path) -> Path | None:
-    """Return where embeddings are kept, by default those of a folder, and remember it for whoever stops the command."""
-    if arguments.store is None and not arguments.no_store and any(local_path(word).is_dir() for word in words):
+    """Set and return where embeddings are kept, by default those of a folder: whoever stops the command is told."""
+    if arguments.no_store:
+        arguments.store = None
+    elif arguments.store is None and any(local_path(word).is_dir() for word in words):
         cache = os.environ.get("XDG_CACHE_HOME") or expanded("~/.cache")
         arguments.store = Path(cache) / "zsc" / "embeddings"
-    return None if arguments.no_store else arguments.store
+    return arguments.store
 
 
 def kept_line(store: Path | None) -> list[str]:
@@ -153,7 +152,7 @@ def chosen_dataset(arguments: Namespace) -> ImageDataset:
     else:
         options = form_options(arguments) | ({"drop_suspects": True} if arguments.drop_suspects else {})
         dataset = load_dataset(arguments.dataset, arguments.data_root, arguments.split, **options)
-    say(*(labelled(key.capitalize(), text) for key, text in dataset.notes.items() if key not in CARD))
+    say_notes(dataset)
     return dataset.head(arguments.limit) if arguments.limit else dataset
 
 
@@ -179,15 +178,21 @@ def chosen_pictures(words: Sequence[str]) -> list[ImageSource]:
         sources += map(Path, sorted(found, key=natural_key))
     if all(isinstance(source, Path) and not source.exists() for source in sources):
         raise ImageError(f"{sources[0]}: no such file; check the path and its spelling.")
-    pictures: list[ImageSource] = []
-    for source in sources:
-        if isinstance(source, Path) and source.is_dir():
-            dataset = ImageDataset.from_pictures(source)
-            say(*(labelled(key.capitalize(), text) for key, text in dataset.notes.items()))
-            pictures += dataset.paths
-        else:
-            pictures.append(source)
-    return pictures
+    folders = {s: ImageDataset.from_pictures(s) for s in sources if isinstance(s, Path) and s.is_dir()}
+    for dataset in folders.values():
+        say_notes(dataset)
+    return [picture for s in sources for picture in (folders[s].paths if s in folders else [s])]
+
+
+def say_notes(dataset: ImageDataset) -> None:
+    """Tell the notes of a data set that are news to the user."""
+    say(*(labelled(key.capitalize(), text) for key, text in dataset.notes.items() if key not in CARD))
+
+
+def unlabelled(arguments: Namespace) -> ImageDataset:
+    """Take the pictures that were typed as a data set without labels, and choose where their embeddings are kept."""
+    kept_in(arguments, *arguments.images)
+    return ImageDataset(chosen_pictures(arguments.images), None, [], name="pictures")  # type: ignore[arg-type]
 
 
 def chosen_prompts(arguments: Namespace) -> ClassPrompts | None:

@@ -9,9 +9,6 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._options import option
 from zsc.cli._printing import Outcome, labelled, plain, prediction_lines, table_lines
-from zsc.datasets import ImageDataset
-from zsc.datasets.base import UNLABELLED
-from zsc.embeddings import embed_images
 from zsc.spreadsheet import write_answers
 
 MOST = 40  # pictures that get a line each; of more, each class gets one
@@ -27,19 +24,12 @@ OPTIONS = (
 
 def run(arguments: Namespace) -> Outcome:
     """Classify pictures with the given prompts."""
-    prompts = _options.given_prompts(arguments)
-    sources = _options.chosen_pictures(arguments.images)
-    store = _options.kept_in(arguments, *arguments.images)
-    on_error = arguments.on_error or ("raise" if len(sources) == 1 else "record")
+    prompts, pictures = _options.given_prompts(arguments), _options.unlabelled(arguments)
+    arguments.on_error = arguments.on_error or ("raise" if len(pictures) == 1 else "record")
     clf = ZeroShotClassifier(prompts, _options.chosen_model(arguments), pooling=arguments.pooling)
-    pictures = ImageDataset(sources, np.full(len(sources), UNLABELLED), [], name="pictures")
-    progress = _options.show_progress(arguments)
-    embeddings = embed_images(clf.model, pictures, store, on_error=on_error, progress=progress)
-    failures = embeddings.failures
-    if len(failures) == len(sources):
-        raise ValueError(f"none of the {len(sources)} pictures can be opened; first: {failures['error'][0]}")
-    answer = clf.answer(embeddings)
-    reasons = dict(zip(failures["index"], failures["error"], strict=True)) if on_error == "record" else {}
+    embeddings = _options.embedded(arguments, clf.model, pictures)
+    answer, failures = clf.answer(embeddings), embeddings.failures
+    reasons = dict(zip(failures["index"], failures["error"], strict=True)) if arguments.on_error == "record" else {}
     if answer.n <= MOST:
         lines = prediction_lines(answer, reasons)
     else:
@@ -50,14 +40,12 @@ def run(arguments: Namespace) -> Outcome:
         f"Model     {clf.model.name} ({clf.model.info.library})",
         *lines,
         "Probabilities are relative to these prompts: they sum to 1 whatever a picture shows.",
-        *_options.kept_line(store),
+        *_options.kept_line(arguments.store),
+        *([f"{len(reasons)} of {answer.n} pictures cannot be opened."] if reasons else []),
     ]
-    if reasons:
-        text.append(f"{len(reasons)} of {answer.n} pictures cannot be opened.")
     about = {key: value for key, value in answer.made_by.to_dict().items() if key != "prompts"}
     rows = [{**row, "error": reasons.get(i)} for i, row in enumerate(plain(answer.table))] if arguments.json else []
     data = {**about, "class_names": answer.class_names, "results": rows, "failures": failures}
-    skipped = None if reasons else failures
     form = arguments.sep.replace("\\t", "\t"), arguments.decimal
     writers = {"csv": lambda path: write_answers(answer, path, *form, reasons)}
-    return Outcome(data, text, 1 if reasons else 0, sources, skipped, clf.advice, writers)
+    return Outcome(data, text, 1 if reasons else 0, pictures.paths, None if reasons else failures, clf.advice, writers)

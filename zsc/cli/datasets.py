@@ -49,8 +49,9 @@ def _check(arguments: Namespace) -> Outcome:
         raise ValueError("no data set named; write 'zsc datasets check glasses' (or afhq, or imagenette).")
     progress, options = _options.show_progress(arguments), _options.form_options(arguments)
     found = check_dataset(arguments.name, arguments.data_root, progress=progress, **options)
+    data = {**vars(found), "problems": found.problems, "pictures": int(found.counts["found"].sum())}
     text = [
-        f"{found.folder}: {int(found.counts['found'].sum())} pictures, {found.bytes / 1e6:.1f} MB",
+        f"{found.folder}: {data['pictures']} pictures, {found.bytes / 1e6:.1f} MB",
         *table_lines(found.counts, index=False),
         "",
         *(f"unreadable: {error}" for error in found.unreadable["error"].head(10)),
@@ -58,4 +59,4 @@ def _check(arguments: Namespace) -> Outcome:
         *([] if found.problems else ["Nothing is missing, damaged or shared between splits."]),
         *(f"problem: {problem}" for problem in found.problems),
     ]
-    return Outcome(found.to_dict(), text, 1 if found.problems else 0)
+    return Outcome(data, text, 1 if found.problems else 0)

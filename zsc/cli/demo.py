@@ -44,14 +44,12 @@ def run(arguments: Namespace) -> Outcome:
         "",
         f"Next      {program} classify PICTURE --prompts 'a cat' 'a dog'  (your own picture)",
         f"          {notebooks}",
-        "",
     ]
     if model.name == "conse":
-        text[-1:] = [
+        text += [
             f"          {program} demo --model ViT-B/32  (real CLIP; its weights are fetched once)",
             "Note      conse is the method of the years before CLIP: it sees what ImageNet has classes for.",
-            "",
         ]
     evaluations = {template: one.to_dict() for template, one in found.items()}
     data = {"model": model.name, "why": why, "evaluations": evaluations, "picture": arguments.output}
-    return Outcome(data, text, writers={"output": lambda path: plots.save(plots.gallery(shown), path)})
+    return Outcome(data, [*text, ""], writers={"output": lambda path: plots.save(plots.gallery(shown), path)})

@@ -3,13 +3,9 @@
 from argparse import Namespace
 from pathlib import Path
 
-import numpy as np
-
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._printing import Outcome, complain, say
-from zsc.datasets import ImageDataset
-from zsc.datasets.base import UNLABELLED
 from zsc.labelling import LabelSession
 
 KEEPS = "the labels are kept, run the same command again to go on."
@@ -25,16 +21,14 @@ OPTIONS = (
 
 def run(arguments: Namespace) -> Outcome:
     """Label a few pictures by hand, and learn how accurate the model is on all of them."""
-    prompts, found = _options.given_prompts(arguments), _options.chosen_pictures(arguments.images)
-    arguments.store = _options.kept_in(arguments, *arguments.images)
+    prompts, dataset = _options.given_prompts(arguments), _options.unlabelled(arguments)
     clf = ZeroShotClassifier(prompts, _options.chosen_model(arguments), pooling=arguments.pooling)
-    dataset = ImageDataset(found, np.full(len(found), UNLABELLED), [], name="pictures")
     embeddings = _options.embedded(arguments, clf.model, dataset)
     session = LabelSession(clf.answer(embeddings), arguments.labels, seed=arguments.seed)
     say(", ".join(f"{k} {name}" for k, name in enumerate(session.answer.class_names, 1)) + ", n none of these, s skip,")
     say("u undo, q quit; Enter takes the class that is proposed.")
     while (row := session.row) is not None and (not (e := session.estimate) or e.high - e.low > arguments.width):
-        say(session.summary(), f"{session.names[row]}: {session.proposed[row]}?")
+        say(session.summary(), session.question(row))
         try:
             if (key := input("> ").strip()) == "q":
                 break

@@ -42,12 +42,8 @@ def load_dataset(
 
     Parameters
     ----------
-    name
-        "samples" (photographs that scikit-image and scikit-learn carry; needs no files), "glasses", "afhq",
-        "imagenette", or "drawn-glasses" and "drawn-animals" (drawn on the spot; no files either).
-    root, download
-        The folder that holds the data sets, each in its published layout; and whether to fetch the data set first where
-        it is missing (see `download_dataset`).
+    name, root, download
+        One of `dataset_names`; the folder that holds the published data sets; and whether to fetch one that is missing.
     split, options
         As published; None takes the split that is evaluated, which is named first. glasses: "train", "test";
         ``drop_suspects``. afhq: "val" (version 2: "test"), "train"; ``version`` 1 or 2. imagenette: "val", "train";
@@ -102,18 +98,14 @@ def download_dataset(
     `source` is the only one to try (None: all, in their order), and `from_file` an archive that was fetched by hand.
     `report` is called with a line for each attempt, and if another process is at it; None logs them.
 
-    DownloadError says that no source gave it whole or that it cannot be written: what was tried, and three ways on.
-    ArchiveError says what is wrong with `from_file`.
+    DownloadError says what was tried, and three ways on; ArchiveError what is wrong with `from_file`.
     """
     form = find_published(name, **options)
     return download_published(form, local_path(root), source, from_file, report=report, progress=progress)
 
 
 def check_dataset(name: str, root: str | Path = "data", *, progress: bool = True, **options: Any) -> DatasetCheck:
-    """Look through a published data set on disk: how many pictures there are, which do not open, which are equal.
-
-    Name, root and options are those of `load_dataset`. FileNotFoundError says how to get it where it is not there.
-    """
+    """Look through a published data set on disk: how many pictures there are, which do not open, which are equal."""
     return check_published(find_published(name, **options), local_path(root), progress=progress)
 
 

@@ -38,10 +38,9 @@ class _Member(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], None], progress: bool = True) -> Path:
-    """Unpack a zip, or a tar of any compression, so that `folder` is the highest folder in it that holds `marker`.
+    """Unpack a zip, or a tar of any compression: the highest folder in it that holds `marker` becomes `folder`.
 
-    `folder` must not exist yet. `check` is called with the unpacked folder before it is put in place, and raises where
-    the data set is not complete. ArchiveError says what is wrong with the archive, OSError that the disk is full.
+    `check` is called with that before, and raises where the data set is not complete; ArchiveError says what is wrong.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _opened(archive) as (members, _):
@@ -50,8 +49,7 @@ def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], 
             if path.is_absolute() or ".." in path.parts:
                 raise _refused(archive, member, "would leave the folder")
             if ":" in member.name:
-                fault = "has a colon, which names a drive on Windows and would leave the folder there"
-                raise _refused(archive, member, fault)
+                raise _refused(archive, member, "has a colon, which names a drive on Windows: would leave the folder")
             if not member.is_plain:
                 raise _refused(archive, member, "is a link or a device")
         if archive.suffix in (".tgz", ".gz"):

@@ -6,6 +6,7 @@ picture has no label. Where classes do not exclude each other, labels are a matr
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -28,8 +29,9 @@ from zsc.checks import (
     frozen,
     short,
 )
-from zsc.datasets.listing import Listed, fold, look_alikes, read_csv, read_folder, read_huggingface, read_pictures
-from zsc.images import local_path
+from zsc.datasets import listing
+from zsc.files import printable
+from zsc.images import local_path, name_of
 
 UNLABELLED = -1
 
@@ -40,20 +42,15 @@ class ImageDataset:
 
     Attributes
     ----------
-    paths
-        N picture sources: paths, URLs, PIL images or whatever else `open_image` opens.
+    paths, class_names
+        N picture sources, whatever `open_image` opens; and K different names, without white space around them.
     labels
         Index into `class_names` for each picture, shape (N,), int64; -1 for no label. None: no picture has one. Or,
         where a picture may have several classes or none, shape (N, K), int8: 1 for each that applies, 0 for the others.
-    class_names
-        K different names, without white space around them.
-    name, split_name
-        Such as "afhq", and the published split that the pictures come from, such as "val"; the latter may be empty.
-    notes
-        What is known about the data: source, licence, label errors, what was passed over.
+    name, split_name, notes
+        Such as "afhq"; the published split, such as "val"; and source, licence, label errors, what was passed over.
 
-    TypeError or ValueError says that pictures, labels or names are of another type or have no order, that their numbers
-    differ, that a label is out of range, or that two names are one.
+    TypeError or ValueError says what is of another type, number, range or order, or that two names are one.
     """
 
     paths: Sequence[Any]
@@ -65,8 +62,9 @@ class ImageDataset:
 
     def __post_init__(self) -> None:
         paths, given = as_list(self.paths, "paths", "pictures"), as_list(self.class_names, "class_names", "names")
-        readable = [isinstance(name, (str, int, np.integer)) and not isinstance(name, bool) for name in given]
-        names = check_texts([fold(n) if ok else n for n, ok in zip(given, readable, strict=True)], "class_names")
+        is_name = [isinstance(n, (str, int, np.integer)) and not isinstance(n, bool) for n in given]
+        read = [listing.fold(n) if ok else n for n, ok in zip(given, is_name, strict=True)]
+        names = check_texts(read, "class_names")
         check_unique(names, "class_names")
         labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
         labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
@@ -77,7 +75,7 @@ class ImageDataset:
                 raise TypeError(f"{what}={short(value)}; {what} must be a text.")
         if not isinstance(self.notes, Mapping):
             raise TypeError(f"notes is a {type(self.notes).__name__}; pass a mapping of texts.")
-        notes = {what: note for what, note in {**self.notes, "class names": look_alikes(names)}.items() if note}
+        notes = {what: note for what, note in {**self.notes, "class names": listing.look_alikes(names)}.items() if note}
         checked = {"paths": FrozenList(paths), "labels": frozen(labels), "class_names": FrozenList(names)}
         for attribute, final in (checked | {"notes": FrozenDict(notes)}).items():
             object.__setattr__(self, attribute, final)
@@ -110,10 +108,7 @@ class ImageDataset:
         return f"ImageDataset({self.name}{split}: {len(self)} pictures, {len(self.class_names)} classes)"
 
     def select(self, indices: Sequence[int] | np.ndarray | slice) -> ImageDataset:
-        """Keep the pictures at `indices`, in that order; the class names stay.
-
-        Indices are whole numbers, of which negative ones count from the end; a mask of N bools; or a slice.
-        """
+        """Keep the pictures at `indices` (see `as_indices`), in that order; the class names stay."""
         rows = as_indices(indices, len(self))
         return replace(self, paths=[self.paths[i] for i in rows], labels=self.labels[rows])
 
@@ -139,6 +134,37 @@ class ImageDataset:
         chosen[order] = np.diff(steps) > 0
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
+    def corrected(self, csv: str | Path) -> ImageDataset:
+        """Apply a CSV file of corrections: columns image, as in `to_frame` (in memory "picture 17"), and label.
+
+        The label is a class name; an empty one takes the label away. Of several rows of a picture the last one counts.
+        ValueError names the line of an unknown picture or class. No picture is changed, and no row moves.
+        """
+        lines, (images, classes) = listing.read_columns(local_path(csv), ["image", "label"])
+        labels, rows = np.array(self.labels), defaultdict[str, list[int]](list)
+        for row, path in enumerate(self.paths):
+            rows[name_of(path, row).strip()].append(row)
+        places = {name: k for k, name in enumerate(["", *self.class_names], UNLABELLED)}
+        for line, image, name in zip(lines, images, map(listing.fold, classes), strict=True):
+            if image not in rows or name not in places or labels.ndim == 2:
+                told = f"{printable(csv)}: line {line} gives {short(image)} the class {short(name)}"
+                raise ValueError(f"{told}; name a picture of {self.name!r}, and one of {short(self.class_names)}.")
+            labels[rows[image]] = places[name]
+        note = {f"corrected by {Path(csv).name}": f"{(labels != self.labels).sum()} of {len(self)} labels"}
+        return replace(self, labels=labels, notes={**self.notes, **note})
+
+    def merge_classes(self, groups: Mapping[str, Sequence[str]]) -> ImageDataset:
+        """Make one class of several, as in {"wild": ["lion", "tiger"]}, in the place of the first; the others stay."""
+        olds = [old for group in groups.values() for old in as_list(group, "groups", "class names")]
+        new = {old: name for name, group in groups.items() for old in group}
+        merged = [new.get(name, name) for name in self.class_names]
+        clash = {*groups} & ({*self.class_names} - {*olds})
+        if len(new) < len(olds) or clash or not {*olds} <= {*self.class_names} or self.labels.ndim == 2:
+            told = f"groups={short(groups)} must name classes of {short(self.class_names)}, each once"
+            raise ValueError(f"{told}, and no other class as the new one; a picture must have one label.")
+        names = list(dict.fromkeys(merged))
+        return replace(self, labels=np.array([*map(names.index, merged), UNLABELLED])[self.labels], class_names=names)
+
     def to_frame(self) -> pd.DataFrame:
         """Return a table with one row per picture: image, label (unless it may have several) and class_name."""
         labels = {"label": self.labels} if self.labels.ndim == 1 else {}
@@ -150,24 +176,19 @@ class ImageDataset:
         """Load a folder with one sub-folder per class; the notes say what was passed over, and why.
 
         The sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
-        them, and links are followed. Folders whose names differ in what cannot be seen are one class. The data set is
-        called as the folder unless it has a `name`.
+        them, and links are followed. The data set is called as the folder unless it has a `name`.
 
-        FileNotFoundError or ValueError says that the folder is missing or has no sub-folders, that pictures lie beside
-        them, that one of them holds no picture, or that links put a picture into two classes.
+        FileNotFoundError or ValueError says that there is no such folder, sub-folder or picture in one of them, that
+        pictures lie beside them, or that links put a picture into two classes.
         """
         folder = local_path(folder)
-        return cls._of(read_folder(folder), name or fold(folder.resolve().name))
+        return cls._of(listing.read_folder(folder), name or listing.fold(folder.resolve().name))
 
     @classmethod
     def from_pictures(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
-        """Load all pictures of a folder and of those below it, without labels; the notes say what was passed over.
-
-        The data set is called as the folder unless it has a `name`. An error says that the folder is missing, cannot be
-        read, or holds no picture.
-        """
+        """Load all pictures of a folder and of those below it, without labels; else as `from_folder`."""
         folder = local_path(folder)
-        return cls._of(read_pictures(folder), name or fold(folder.resolve().name))
+        return cls._of(listing.read_pictures(folder), name or listing.fold(folder.resolve().name))
 
     @classmethod
     def from_csv(
@@ -185,37 +206,32 @@ class ImageDataset:
         """Load pictures and labels listed in a CSV file, after which the data set is called unless it has a `name`.
 
         The file has a header line, and comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
-        says; white space around names and labels does not count. The picture of a row is the value in `image_column`,
-        put into `image_pattern`: a path from the file's folder, such as ``"faces/face-{}.png"``, or a URL. Its class is
-        the value in `label_column` (None: no labels), a class name or an index into `class_names`, which may also be a
-        mapping of the values in the file to names. Names that are not given are the sorted values.
+        says. The picture of a row is the value in `image_column`, put into `image_pattern`: a path from the file's
+        folder, such as ``"faces/face-{}.png"``, or a URL. Its class is the value in `label_column` (None: no labels), a
+        class name or an index into `class_names`, which may also be a mapping of the values in the file to names.
+        Names that are not given are the sorted values.
 
         A picture may have several classes, or none: `label_columns` names one column per class, of 1 and 0 (or true and
         false); or `label_separator` stands between the values in `label_column`, as ";" in "cat;dog" (empty: none).
 
-        FileNotFoundError or ValueError names the line, and says that the CSV file, a column or a picture is missing, a
-        column stands twice, a row is too long or too short, a label is unknown or empty, or a picture has two labels.
+        FileNotFoundError or ValueError names the line, and what in it is missing, unknown, empty or there twice.
         """
         csv = local_path(csv)
         if (label_column == "") == (not label_columns):
             raise TypeError("pass label_column or label_columns, or label_column=None for pictures without labels.")
         columns = check_texts(label_columns, "label_columns") if label_columns else label_column
-        listed = read_csv(csv, image_column, columns, image_pattern, class_names, separator=label_separator)
-        return cls._of(listed, name or fold(csv.stem))
+        listed = listing.read_csv(csv, image_column, columns, image_pattern, class_names, separator=label_separator)
+        return cls._of(listed, name or listing.fold(csv.stem))
 
     @classmethod
     def from_huggingface(
         cls, hf_dataset: Any, *, image_column: str = "image", label_column: str = "label", name: str = "huggingface"
     ) -> ImageDataset:
-        """Take the pictures of one split of a ``datasets.Dataset``; each is read, undecoded, when it is opened.
-
-        The labels are a ``ClassLabel`` column, in which None becomes -1. A stream, several splits, a missing column and
-        labels without names are refused.
-        """
-        return cls._of(read_huggingface(hf_dataset, image_column, label_column), name)
+        """Take one split of a ``datasets.Dataset``: pictures are read when they are opened; a ``ClassLabel`` column."""
+        return cls._of(listing.read_huggingface(hf_dataset, image_column, label_column), name)
 
     @classmethod
-    def _of(cls, listed: Listed, name: str) -> ImageDataset:
+    def _of(cls, listed: listing.Listed, name: str) -> ImageDataset:
         return cls(listed.paths, listed.labels, listed.class_names, name=name, notes=listed.notes)  # type: ignore[arg-type]
 
 

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tqdm.auto import tqdm
@@ -33,11 +32,8 @@ class DatasetCheck:
     @property
     def problems(self) -> list[str]:
         """What is wrong, one sentence each; equal files within a split and class are no problem."""
-        found = [
-            f"{row['split']} {row['class']}: {row['found']} of {row['published']} pictures"
-            for row in self.counts.to_dict("records")
-            if row["found"] < row["published"]
-        ]
+        rows = self.counts.itertuples(index=False)
+        found = [f"{split} {name}: {n} of {published} pictures" for split, name, n, published in rows if n < published]
         if self.missing:
             found.append(f"{len(self.missing)} files are named but missing, such as {self.missing[0]}")
         if len(self.unreadable):
@@ -47,12 +43,6 @@ class DatasetCheck:
             if twice:
                 found.append(f"{len(twice)} pictures are {what}, such as {' and '.join(twice[0][:2])}")
         return found
-
-    def to_dict(self) -> dict[str, Any]:
-        """Turn the result into plain values that JSON can hold."""
-        tables = {name: getattr(self, name).to_dict("records") for name in ("counts", "unreadable", "duplicates")}
-        plain = {"folder": str(self.folder), "bytes": self.bytes, "missing": self.missing, "problems": self.problems}
-        return plain | {"pictures": int(self.counts["found"].sum())} | tables
 
 
 def check_published(form: Published, root: Path, *, progress: bool = True) -> DatasetCheck:
@@ -68,6 +58,7 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
     files["path"] = files["path"].map(str)
     files[["bytes", "digest", "error"]] = pd.DataFrame(found, columns=["bytes", "digest", "error"], dtype=object)
     unreadable = files.loc[files["error"].notna(), ["path", "error"]].reset_index(drop=True)
+    unreadable = unreadable.rename(columns={"path": "image"})
     duplicates = [
         (sorted(set(equal["split"])), sorted(set(equal["class"])), list(equal["path"]))
         for _, equal in files.groupby("digest", sort=False)
@@ -80,7 +71,6 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
         for name, published in classes.items()
     ]
     equal_files = pd.DataFrame(duplicates, columns=["splits", "classes", "images"])
-    unreadable = unreadable.rename(columns={"path": "image"})
     return DatasetCheck(folder, pd.DataFrame(counts), missing, unreadable, equal_files, int(files["bytes"].sum()))
 
 

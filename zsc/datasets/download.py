@@ -27,7 +27,7 @@ from zsc.checks import check_choice
 from zsc.datasets.archives import ArchiveError, unpack
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.listing import Passed, list_classes, tell
-from zsc.files import FULL, DownloadError, digest_of, expanded, fetch, forget, locked, printable, shown
+from zsc.files import FULL, DownloadError, expanded, fetch, forget, locked, printable, shown, wrong_digest
 
 Report = Callable[[str], object]
 KAGGLE = ("ZSC_KAGGLE_URL", "https://www.kaggle.com/api/v1/datasets/download")
@@ -114,11 +114,8 @@ class Published:
 
     def look(self, folder: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
         """List split, class and path of each picture that is there, and what is named by a table and not there."""
-        rows = []
-        for split in self.counts:
-            for name, paths in list_classes(folder / split, list(self.class_names), []).items():
-                rows += [(split, self.class_names[name], path) for path in paths]
-        return rows, []
+        found = ((split, list_classes(folder / split, list(self.class_names), [])) for split in self.counts)
+        return [(s, self.class_names[n], path) for s, listed in found for n in listed for path in listed[n]], []
 
     def dataset_of(self, paths: list[Path], labels: np.ndarray, split: str, notes: Mapping[str, str]) -> ImageDataset:
         """Make the data set of a split, with what was published about it."""
@@ -217,9 +214,8 @@ def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: 
 def _unpack_own(archive: Path, form: Published, folder: Path, report: Report, progress: bool) -> Path:
     """Unpack an archive that the user fetched, if it is the published one."""
     report(f"{form.dataset}: unpacking {printable(archive)}.")
-    algorithm, _, expected = (form.checksum or "").partition(":")
-    if expected and archive.is_file() and digest_of(archive, algorithm) != expected:
-        why = f"its {algorithm} is not {expected}, that of the published archive"
+    if archive.is_file() and wrong_digest(archive, form.checksum):
+        why = f"its {str(form.checksum).replace(':', ' is not ', 1)}, that of the published archive"
         raise ArchiveError(f"{printable(archive)}: {why}; fetch it again.")
     return _unpack(archive, form, folder, progress)
 

@@ -93,11 +93,8 @@ def look_alikes(names: Iterable[str]) -> str:
 
 def read_folder(folder: Path) -> Listed:
     """List a folder with one sub-folder per class; see `ImageDataset.from_folder`."""
-    where = printable(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{where}: no such folder; pass a folder with one sub-folder of pictures per class.")
     passed: list[Passed] = []
-    folders, loose = _look_at_top(folder, passed)
+    where, (folders, loose) = printable(folder), _look_at_top(folder, passed)
     lie = "1 picture lies" if len(loose) == 1 else f"{len(loose) or 'no'} pictures lie"
     if not folders:
         ways = "put the pictures of each class into a folder named as the class"
@@ -128,15 +125,13 @@ def read_folder(folder: Path) -> Listed:
 
 def read_pictures(folder: Path) -> Listed:
     """List all pictures of a folder and of those below it; see `ImageDataset.from_pictures`."""
-    where, passed = printable(folder), list[Passed]()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{where}: no such folder; pass a folder of pictures.")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise PermissionError(f"{where}: the folder cannot be read; check its rights.")
+    _check_folder(folder)
+    passed: list[Passed] = []
     paths = [Path(path) for path, _ in list_pictures(folder, passed)]
     told = tell(passed, folder)
     if not paths:
-        raise ValueError(f"{where}: no pictures{f' ({told})' if told else ''}; name a folder that holds some.")
+        where = f"{printable(folder)}: no pictures{f' ({told})' if told else ''}"
+        raise ValueError(f"{where}; name a folder that holds some.")
     return Listed(paths, None, [], {"passed over": told})
 
 
@@ -264,11 +259,11 @@ def _to_labels(
 def _to_flags(values: Sequence[str], lines: Sequence[int], where: str) -> np.ndarray:
     """Turn a column that says whether a class applies into 1 and 0, shape (N,)."""
     known = {"1": 1, "true": 1, "1.0": 1, "0": 0, "false": 0, "0.0": 0}
-    for value, line in zip(values, lines, strict=True):
-        if value.lower() not in known:
-            told = f"{where} holds {printable(repr(value))} in line {line}"
-            raise ValueError(f"{told}; write 1 where the class applies and 0 where it does not.")
-    return np.array([known[value.lower()] for value in values], dtype=np.int8)
+    flags = [known.get(value.lower(), -1) for value in values]
+    if -1 in flags:
+        told = f"{where} holds {printable(repr(values[flags.index(-1)]))} in line {lines[flags.index(-1)]}"
+        raise ValueError(f"{told}; write 1 where the class applies and 0 where it does not.")
+    return np.array(flags, dtype=np.int8)
 
 
 def _to_matrix(
@@ -349,10 +344,7 @@ class HuggingFacePicture:
 
 
 def list_classes(folder: Path, names: Sequence[str], passed: list[Passed]) -> dict[str, list[Path]]:
-    """List the pictures of published class folders, whatever the case of their names, each sorted by name as text.
-
-    A folder that is missing is left out; `passed` gets what is passed over. ValueError names two folders of one class.
-    """
+    """List the pictures of published class folders, in any case, each sorted by name as text; a missing one is none."""
     folders, loose = _look_at_top(folder, passed) if folder.is_dir() else ([], [])
     passed += [("loose picture", "in none of the class folders", str(picture)) for picture in loose]
     wanted, present = {name.lower(): name for name in names}, dict[str, Path]()
@@ -372,8 +364,7 @@ def list_pictures(
 ) -> list[tuple[str, str]]:
     """List the pictures in a folder and the folders below it: the path of each, and where it really lies.
 
-    Links are followed, but not into `base` or where one has been already, and a picture that links lead to as well is
-    listed once. `passed` gets what is passed over.
+    Links are followed, but not into `base` or where one has been already, and a picture is listed once.
     """
     seen = {os.path.realpath(base)} if base else set()
     waiting, linked = deque([str(folder)]), deque[str]()
@@ -397,10 +388,16 @@ def list_pictures(
     return sorted(((path, real) for real, path in found.items()), key=lambda two: (order(two[0]), two))
 
 
-def _look_at_top(folder: Path, passed: list[Passed]) -> tuple[list[Path], list[Path]]:
-    """List the sub-folders of a folder and the pictures that lie in it directly, both sorted by name."""
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{printable(folder)}: no such folder; pass one of pictures, or of a folder per class.")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise PermissionError(f"{printable(folder)}: the folder cannot be read; check its rights.")
+
+
+def _look_at_top(folder: Path, passed: list[Passed]) -> tuple[list[Path], list[Path]]:
+    """List the sub-folders of a folder and the pictures that lie in it directly, both sorted by name."""
+    _check_folder(folder)
     folders, files = _look_into(str(folder), passed)
     return [Path(e.path) for e in folders], [Path(e.path) for e in files]
 
