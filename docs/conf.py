@@ -6,6 +6,7 @@ The reference is read from the docstrings without importing anything. No page as
 
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,12 +71,12 @@ LIVE = ROOT / "docs/site/live"
 html_extra_path = [str(LIVE)] if LIVE.is_dir() else []
 
 
-def setup(app):
+def setup(app: Any) -> None:
     """Lead from the page about the explorer's page to a live one, where there is one."""
     app.connect("source-read", _lead_to_the_live_one)
 
 
-def _lead_to_the_live_one(_app, name, source):
+def _lead_to_the_live_one(_app: Any, name: str, source: list[str]) -> None:
     if name == "docs/explorer-page" and LIVE.is_dir():
         head, _, rest = source[0].partition("\n## ")
         source[0] = f'{head}\n<p><a href="../lesson.html"><strong>Try it here</strong></a> (14 MB)</p>\n\n## {rest}'

@@ -199,7 +199,7 @@ def run_notebook(tutorial: Tutorial, root: Path, output: Path, *, progress: bool
     RuntimeError
         If a cell fails; the message names the error, and the notebook is saved up to that cell.
     """
-    import nbformat
+    import nbformat  # type: ignore[import-untyped, unused-ignore]
     import papermill
 
     output.mkdir(parents=True, exist_ok=True)
@@ -208,10 +208,11 @@ def run_notebook(tutorial: Tutorial, root: Path, output: Path, *, progress: bool
             (output / result.file).with_suffix(suffix).unlink(missing_ok=True)
     executed = output / tutorial.notebook.name
     values = (tutorial.model, tutorial.dataset, str(root), str(root / "embeddings"), None)
-    notebook = nbformat.read(tutorial.notebook, as_version=4)
+    notebook = nbformat.read(tutorial.notebook, as_version=4)  # type: ignore[no-untyped-call]
     saving = f"for name, evaluation in results.items():\n    evaluation.save({str(output)!r} + f'/{{name}}.json')"
-    notebook.cells.append(nbformat.v4.new_code_cell(saving))  # no reader of the lesson needs it
-    nbformat.write(notebook, executed)
+    cell = nbformat.v4.new_code_cell(saving)  # type: ignore[no-untyped-call]
+    notebook.cells.append(cell)  # no reader of the lesson needs it
+    nbformat.write(notebook, executed)  # type: ignore[no-untyped-call]
     try:
         papermill.execute_notebook(
             str(executed),

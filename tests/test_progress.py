@@ -1,6 +1,7 @@
 """A person sees a bar, a log gets a line now and then, a function is told, and short work says nothing in a log."""
 
 import io
+import subprocess
 import time
 
 import pytest
@@ -56,3 +57,33 @@ def test_an_error_and_an_interrupt_pass_through():
     with pytest.raises(ZeroDivisionError):
         for _ in progress.each(range(3), lambda done, total: 1 / (done - 2), "images"):
             pass
+
+
+def test_the_commands_show_it_unless_they_are_told_to_be_quiet(monkeypatch, tmp_path, capsys):
+    """The bar of the terminal, the lines of a log and nothing at all are chosen in one place."""
+    from zsc import cli
+
+    seen = []
+    real = progress.bar
+    monkeypatch.setattr("zsc.embeddings.bar", lambda shown, *a, **k: seen.append(shown) or real(shown, *a, **k))
+    words = ["embed", "--dataset", "drawn-glasses", "--limit", "3", "--model", "toy", "--store", str(tmp_path)]
+    for more, shown in (([], True), (["--quiet"], False), (["--json"], False)):
+        assert cli.main([*words, *more]) == 0
+        assert seen == [shown], more
+        seen.clear()
+    assert "%" not in capsys.readouterr().err  # three pictures take no ten seconds
+
+
+def test_the_shells_complete_commands_and_options(capsys, tmp_path):
+    from zsc import cli
+
+    for shell in ("bash", "zsh", "fish"):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["--print-completion", shell])
+        assert caught.value.code == 0
+        (tmp_path / shell).write_text(capsys.readouterr().out)
+    ask = 'COMP_WORDS=(zsc {0}); COMP_CWORD={1}; _shtab_zsc zsc {2} x; echo "${{COMPREPLY[@]}}"'
+    for words, place, last, found in (("cl", 1, "cl", "classify"), ("sort --un", 2, "--un", "--undo")):
+        script = f"source {tmp_path / 'bash'}; {ask.format(words, place, last)}"
+        said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+        assert said.split() == [found], said

@@ -34,6 +34,7 @@ from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_image
 from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
 from zsc.models import as_encoder
+from zsc.progress import Progress
 from zsc.prompts import ClassPrompts, advice_on, as_prompts, check_pooling
 from zsc.scoring import TIE, ClassMismatchError, Match, class_weights, match_by, score_classes, to_proba
 
@@ -139,7 +140,7 @@ class ZeroShotClassifier:
         return advice_on(self.prompts, self.model)
 
     def embed(
-        self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
+        self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: Progress = False
     ) -> ImageEmbeddings:
         """Embed pictures with the classifier's model; embeddings of the same model pass through.
 
@@ -198,7 +199,7 @@ class ZeroShotClassifier:
         return bias
 
     def answer(
-        self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
+        self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: Progress = False
     ) -> Evaluation:
         """Classify pictures, with or without labels; the arguments are those of `embed`.
 
@@ -290,7 +291,7 @@ class ZeroShotClassifier:
         return table if self.multi_label else table[list(COLUMNS)]
 
     def predict(
-        self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
+        self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: Progress = False
     ) -> pd.DataFrame:
         """Classify pictures, as `answer` does, and return its `table`: one row per picture.
 
@@ -310,7 +311,7 @@ class ZeroShotClassifier:
         return answer.select(~answer.failed).accuracy, answer.table
 
     def evaluate(
-        self, pictures: Labelled, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
+        self, pictures: Labelled, *, batch_size: int = 32, on_error: str = "raise", progress: Progress = False
     ) -> Evaluation:
         """Classify labelled pictures and judge the result.
 

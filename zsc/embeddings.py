@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm.auto import tqdm
 
 from zsc.checks import (
     FrozenList,
@@ -44,6 +43,7 @@ from zsc.datasets.base import class_texts
 from zsc.files import printable, shown
 from zsc.images import ImageError, describe, is_url, open_image, read_source
 from zsc.models import as_encoder
+from zsc.progress import Progress, bar
 from zsc.store import MANIFEST, EmbeddingStore, FileKey, ForeignError, PathIndex, file_key, read_table, write_table
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def embed_images(
     batch_size: int = 32,
     workers: int | None = None,
     on_error: str = "raise",
-    progress: bool = True,
+    progress: Progress = True,
 ) -> ImageEmbeddings:
     """Embed every picture of a data set: one row per picture, in its order.
 
@@ -277,12 +277,12 @@ def embed_images(
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
     job = _Job(as_encoder(model), dataset, store)
-    bar = tqdm(total=len(dataset), initial=int(job.found.sum()), unit="images", disable=not progress)
-    with bar, contextlib.closing(job.blocks(batch_size, workers)) as blocks:
+    shown = bar(progress, len(dataset), "images", initial=int(job.found.sum()))
+    with shown, contextlib.closing(job.blocks(batch_size, workers)) as blocks:
         try:
             for pictures in blocks:
                 job.take(pictures, raise_errors=on_error == "raise")
-                bar.update(len(pictures))
+                shown.update(len(pictures))
         finally:
             job.flush()
     embeddings = job.result()
@@ -298,7 +298,7 @@ def embed_texts(
     store: str | Path | None = None,
     *,
     truncate: bool = False,
-    progress: bool | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Embed M texts as (M, D), float32, unit rows; no text twice, and none that was embedded before.
 
@@ -322,14 +322,14 @@ def embed_texts(
         found = {digest: values[i] for i, digest in enumerate(digests) if is_there[i]}
     text_of = {digests[i]: new[i] for i in sorted(range(len(new)), key=lambda i: len(ids[i]))}  # for little padding
     missing = [digest for digest in text_of if digest not in found]
-    with tqdm(total=len(missing), unit="texts", disable=None if progress is None else not progress, delay=3) as bar:
+    with bar(sys.stderr.isatty() if progress is None else progress, len(missing), "texts", delay=3) as shown:
         for start in range(0, len(missing), PART_ROWS):
             part = missing[start : start + PART_ROWS]
             for first in range(0, len(part), TEXTS_AT_ONCE):
                 batch = part[first : first + TEXTS_AT_ONCE]
                 values = encoder.encode_texts([text_of[digest] for digest in batch], truncate=truncate)
                 found |= zip(batch, values, strict=True)
-                bar.update(len(batch))
+                shown.update(len(batch))
             if kept is not None:
                 kept.try_add(part, np.stack([found[digest] for digest in part]))
     rows |= {text: found[digest].copy() for text, digest in zip(new, digests, strict=True)}

@@ -18,8 +18,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import requests
 from filelock import FileLock, SoftFileLock, Timeout
@@ -32,6 +33,7 @@ from urllib3.util.url import Url
 _log = logging.getLogger("zsc")
 RESERVE = 64 * 2**20  # bytes that stay free
 LOOK = 8 * 2**20  # free space is looked at again whenever so many bytes have been written
+Bar: TypeAlias = "bool | Callable[..., Any]"
 LIMIT = 32 * 2**30  # no published file is larger: a body without an end is not what was asked for
 PAUSE = 0.5  # seconds before a second attempt, twice as many before each further one
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -300,7 +302,7 @@ def fetch(
     checksum: str | None = None,
     auth: AuthBase | None = None,
     timeout: tuple[float, float] = (3.05, 20.0),
-    progress: bool = True,
+    progress: Bar = True,
     attempts: int = 4,
     limit: int = LIMIT,
     report: Callable[[str], object] | None = None,
@@ -311,7 +313,8 @@ def fetch(
     One process at a time fetches a file; `report` is told of waiting, as in `locked`. `checksum` is what was published,
     as "sha256:..." or "md5:...". A login, `auth`, does not go to where the address redirects. `timeout` has the seconds
     to wait for a connection, and for each further block; a connection that breaks off is taken up again, `attempts`
-    times in all; a body of more than `limit` bytes is not kept. With `keep_note`, another call asks whether the file
+    times in all; a body of more than `limit` bytes is not kept. `progress` shows a bar, or
+    makes one (`zsc.progress.bar` with its first argument). With `keep_note`, another call asks whether the file
     has changed instead of fetching it again; see `forget`. DownloadError says why a file could not be fetched whole.
     """
     path = Path(path)
@@ -419,7 +422,7 @@ class _Transfer:
                     raise self.error(f"could not be fetched ({why}).") from None
                 time.sleep(PAUSE * 2 ** (attempt - 1))
 
-    def _ask(self, session: requests.Session, timeout: tuple[float, float], progress: bool) -> None:
+    def _ask(self, session: requests.Session, timeout: tuple[float, float], progress: Bar) -> None:
         """Ask for what is missing, and write it down as it comes."""
         if not self._can_tell():
             self.drop()
@@ -441,7 +444,7 @@ class _Transfer:
             self.drop()
             self._ask(session, timeout, progress)
 
-    def _receive(self, reply: requests.Response, start: int, progress: bool) -> None:
+    def _receive(self, reply: requests.Response, start: int, progress: Bar) -> None:
         """Write a body behind the `start` bytes that are there; a compression that was not asked for is undone."""
         if self.path.name.endswith((".gz", ".tgz")):  # a server may take the file's own compression for its own
             reply.raw.headers.pop("Content-Encoding", "")
@@ -462,13 +465,14 @@ class _Transfer:
             self.drop()
             known = {"format": 1, "url": self.url_digest, "validator": "" if packed else _validator(reply)}
             write_whole(self.note, json.dumps(known))
-        bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, disable=not progress, desc=name)
+        bar: Any = progress if callable(progress) else partial(tqdm, disable=not progress)
+        shown = bar(total=total, unit="B", initial=start, unit_scale=True, desc=name)
         have = looked = start
-        with bar, self.part.open("ab") as file:
+        with shown, self.part.open("ab") as file:
             for block in reply.iter_content(CHUNK):
                 file.write(block)
                 have += len(block)
-                bar.update(len(block))
+                shown.update(len(block))
                 if have > self.limit:
                     raise self._too_large()
                 if have - looked >= LOOK:

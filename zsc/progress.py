@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeAlias, TypeVar
 
 from tqdm import tqdm as _Plain
@@ -36,19 +36,22 @@ class _Told(_Plain):  # type: ignore[type-arg]
         self.tell(int(self.n), self.whole)
 
 
-def bar(progress: Progress, total: int | None, unit: str, *, initial: int = 0, **options: Any) -> Any:
-    """Return a context to `update`: a tqdm bar on standard error, or what calls `progress`."""
+def bar(
+    progress: Progress, total: int | None, unit: str, *, initial: int = 0, widget: bool = True, **options: Any
+) -> Any:
+    """Return a context to `update`: a bar on standard error (in a notebook a widget), or what calls `progress`."""
     if callable(progress):
         return _Told(progress, total, initial)
-    kind: Any = tqdm
-    if progress and not sys.stderr.isatty() and tqdm.__mro__[1] is _Plain:  # and no notebook, which has its own
+    kind: Any = tqdm if widget else _Plain
+    is_notebook = tqdm.__mro__[1] is not _Plain
+    if progress and not is_notebook and not sys.stderr.isatty():
         kind, options = _Lines, {"delay": EVERY, "mininterval": EVERY, "maxinterval": EVERY, "ncols": 0} | options
     return kind(total=total, initial=initial, unit=unit, disable=not progress, **options)
 
 
-def each(items: Sequence[_T], progress: Progress, unit: str, **options: Any) -> Iterator[_T]:
-    """Go through items, and show how far that is."""
-    with bar(progress, len(items), unit, **options) as shown:
+def each(items: Iterable[_T], progress: Progress, unit: str, total: int | None = None, **options: Any) -> Iterator[_T]:
+    """Go through items, and show how far that is; `total` is for those that do not know their number."""
+    with bar(progress, len(items) if isinstance(items, Sized) else total, unit, **options) as shown:
         for item in items:
             yield item
             shown.update(1)

@@ -34,6 +34,7 @@ from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_
 from zsc.evaluation import Evaluation
 from zsc.models import as_encoder, find_route
 from zsc.models.table import record_speed
+from zsc.progress import Progress
 from zsc.prompts import ClassPrompts, as_prompts
 from zsc.prompts.prompts import load_many
 from zsc.statistics import NO_BETTER, as_right, holm, mcnemar, paired_interval, wilson_interval
@@ -108,7 +109,7 @@ def compare_models(
     store: str | Path | None = None,
     pooling: str | None = None,
     on_error: str = "raise",
-    progress: bool = False,
+    progress: Progress = False,
 ) -> pd.DataFrame:
     """Judge models on the same labelled pictures and prompts: a leaderboard that admits ties.
 

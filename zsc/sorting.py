@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from zsc.checks import check_choice, check_fraction
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
 from zsc.embeddings import embed_images
 from zsc.files import expanded, printable, write_whole
+from zsc.progress import Progress, each
 from zsc.report import PAGES, picture_uri
 from zsc.spreadsheet import answer_table
 
@@ -54,7 +54,7 @@ def sort_folder(
     share: float = 0.0,
     store: str | Path | None = None,
     dry_run: bool = False,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> pd.DataFrame:
     """Sort the pictures of a folder, also of those below it, into one folder per class; return what was done.
 
@@ -96,21 +96,21 @@ def sort_folder(
         into.mkdir(parents=True, exist_ok=True)
         if not is_begun:
             write_whole(into / PLAN, json.dumps(plan, indent=1))
-        for row in tqdm(_moved(plan), unit="images", disable=not progress):
+        for row in each(_moved(plan), progress, "images"):
             _put(Path(row["source"]), into / row["target"], how)
         for name, page in plan["pages"].items():
             _write_page(into, name, page, [row for row in _moved(plan) if row["folder"] == name])
     return table
 
 
-def undo_sort(into: str | Path, *, progress: bool = True) -> list[str]:
+def undo_sort(into: str | Path, *, progress: Progress = True) -> list[str]:
     """Undo `sort_folder`: pictures go back, links, copies, pages and folders that it made are removed; nothing else.
 
     Returns one sentence for each file that stays, since it is not as it was left: the plan stays, too, then.
     """
     into = expanded(into)
     plan, stays = _read_plan(into), []
-    for row in tqdm(_moved(plan)[::-1], unit="images", disable=not progress):
+    for row in each(_moved(plan)[::-1], progress, "images"):
         source, target = Path(row["source"]), into / row["target"]
         if not _is_done(source, target, plan["asked"]["how"]):
             if os.path.lexists(target):

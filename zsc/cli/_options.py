@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pandas as pd
+import shtab
 
 from zsc.checks import check_class_names
 from zsc.cli._printing import labelled, say
@@ -44,6 +45,8 @@ class Parser(ArgumentParser):
                 groups[group] = self.add_mutually_exclusive_group(required=group == "pictures")
             added = groups[group].add_argument(*flags, **settings)
             outputs |= {added.dest: kind} if kind else {}
+            if kind or settings.get("type") is Path or added.dest == "images":
+                added.complete = shtab.DIRECTORY if kind in ("folder", "store") else shtab.FILE  # type: ignore[attr-defined]
         self.set_defaults(outputs=outputs)
 
 
@@ -223,8 +226,8 @@ def embedded(arguments: Namespace, model: Any, dataset: ImageDataset, **options:
 
 
 def show_progress(arguments: Namespace) -> bool:
-    """Tell whether a person is there to see a progress bar."""
-    return not arguments.json and sys.stderr.isatty()
+    """Tell whether how far the work is stands on standard error: a bar, or in a log a line now and then."""
+    return not arguments.json and not arguments.quiet
 
 
 def program() -> str:

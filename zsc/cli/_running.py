@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import shtab
+
 from zsc.cli._options import Parser
 from zsc.cli._printing import Outcome, ReaderLeftError, complain, labelled, open_streams, print_json, put, say
 from zsc.files import check_path
@@ -55,11 +57,13 @@ def parser() -> Parser:
     root = Parser(prog="zsc", description="Zero-shot image classification with CLIP.")
     root.add_argument("--version", action="version", version=f"zsc {version('zsc-clip')}")
     root.add_argument("--debug", action="store_true", help="show the traceback of what went wrong")
+    shtab.add_argument_to(root, "--print-completion", help="print what completes words in this shell, and end")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         line = str(command.run.__doc__).partition("\n")[0]
         one = commands.add_parser(command.__name__.rpartition(".")[2], help=line, description=line)
         one.add_argument("--json", action="store_true", help="print the result as JSON")
+        one.add_argument("--quiet", action="store_true", help="do not show how far the work is")
         one.add_argument("--debug", action="store_true", default=SUPPRESS, help=SUPPRESS)
         one.add_options(command.OPTIONS)
         one.set_defaults(run=command.run, keeps=getattr(command, "KEEPS", ""))

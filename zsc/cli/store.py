@@ -13,7 +13,7 @@ from zsc.store import EmbeddingStore, clear, stores
 
 ACTIONS = {"info": "list what is stored", "verify": "check every file", "clear": "delete it"}
 OPTIONS = (
-    option("action", choices=ACTIONS, help="; ".join(f"{name}: {text}" for name, text in ACTIONS.items())),
+    option("action", choices=tuple(ACTIONS), help="; ".join(f"{name}: {text}" for name, text in ACTIONS.items())),
     option("--store", type=Path, default=_options.STORE, metavar="FOLDER", help="the folder that keeps embeddings"),
     option("--fingerprint", help="only this model's"),
     option("--yes", action="store_true", help="clear: do not ask"),

@@ -15,6 +15,7 @@ from zsc.datasets.drawn import draw_dataset
 from zsc.datasets.listing import check_split
 from zsc.datasets.samples import load_samples
 from zsc.images import local_path
+from zsc.progress import Progress
 from zsc.published import published
 
 __all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset",
@@ -89,7 +90,7 @@ def download_dataset(
     source: str | None = None,
     from_file: str | Path | None = None,
     report: Report | None = None,
-    progress: bool = True,
+    progress: Progress = True,
     **options: Any,
 ) -> Path:
     """Download and unpack a published data set, unless it is there already; return its folder.
@@ -104,7 +105,7 @@ def download_dataset(
     return download_published(form, local_path(root), source, from_file, report=report, progress=progress)
 
 
-def check_dataset(name: str, root: str | Path = "data", *, progress: bool = True, **options: Any) -> DatasetCheck:
+def check_dataset(name: str, root: str | Path = "data", *, progress: Progress = True, **options: Any) -> DatasetCheck:
     """Look through a published data set on disk: how many pictures there are, which do not open, which are equal."""
     return check_published(find_published(name, **options), local_path(root), progress=progress)
 

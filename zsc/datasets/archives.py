@@ -17,9 +17,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from tqdm.auto import tqdm
-
 from zsc.files import printable, refuse_full_disk
+from zsc.progress import Progress, each
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 _NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
@@ -37,7 +36,9 @@ class _Member(NamedTuple):
     entry: Any
 
 
-def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], None], progress: bool = True) -> Path:
+def unpack(
+    archive: Path, folder: Path, marker: str, *, check: Callable[[Path], None], progress: Progress = True
+) -> Path:
     """Unpack a zip, or a tar of any compression: the highest folder in it that holds `marker` becomes `folder`.
 
     `check` is called with that before, and raises where the data set is not complete; ArchiveError says what is wrong.
@@ -60,7 +61,7 @@ def unpack(archive: Path, folder: Path, marker: str, *, check: Callable[[Path], 
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.unpacking-", dir=folder.parent))
     try:
         with _opened(archive) as (members, extract):  # both kinds of archive tell of a file that is not whole
-            for member in tqdm(members, desc="unpacking", unit="files", disable=not progress):
+            for member in each(members, progress, "files", desc="unpacking"):
                 try:
                     extract(member.entry, staging)
                 except OSError as error:

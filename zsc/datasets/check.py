@@ -11,11 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from zsc.datasets.download import Published
 from zsc.files import printable
 from zsc.images import ImageError, describe, open_image, read_source
+from zsc.progress import Progress, each
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class DatasetCheck:
         return found
 
 
-def check_published(form: Published, root: Path, *, progress: bool = True) -> DatasetCheck:
+def check_published(form: Published, root: Path, *, progress: Progress = True) -> DatasetCheck:
     """Look through a published data set on disk; see `zsc.datasets.check_dataset`."""
     folder = root / form.folder
     if not folder.is_dir():
@@ -54,7 +54,7 @@ def check_published(form: Published, root: Path, *, progress: bool = True) -> Da
     files = pd.DataFrame(rows, columns=["split", "class", "path"])
     with ThreadPoolExecutor(4) as pool:  # Pillow decodes without Python's lock
         answers = pool.map(_examine, files["path"])
-        found = list(tqdm(answers, "opening", len(files), unit="images", disable=not progress))
+        found = list(each(answers, progress, "images", len(files), desc="opening"))
     files["path"] = files["path"].map(str)
     files[["bytes", "digest", "error"]] = pd.DataFrame(found, columns=["bytes", "digest", "error"], dtype=object)
     unreadable = files.loc[files["error"].notna(), ["path", "error"]].reset_index(drop=True)

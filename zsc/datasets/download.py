@@ -15,6 +15,7 @@ import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from zsc.datasets.archives import ArchiveError, unpack
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.listing import Passed, list_classes, tell
 from zsc.files import FULL, DownloadError, expanded, fetch, forget, locked, printable, shown, wrong_digest
+from zsc.progress import Progress, bar
 
 Report = Callable[[str], object]
 KAGGLE = ("ZSC_KAGGLE_URL", "https://www.kaggle.com/api/v1/datasets/download")
@@ -130,7 +132,7 @@ def download_published(
     from_file: str | Path | None = None,
     *,
     report: Report | None = None,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> Path:
     """Download and unpack a published data set, unless it is there already; see `zsc.datasets.download_dataset`."""
     wait, report = report or _log.warning, report or _log.info
@@ -176,7 +178,7 @@ def _complete_folder(form: Published, root: Path, report: Report) -> Path | None
     return place
 
 
-def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: Report, progress: bool) -> Path:
+def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: Report, progress: Progress) -> Path:
     tried = []
     for source in sources:
         archive = folder.parent / ".download" / source.archive
@@ -189,7 +191,13 @@ def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: 
             report(f"{source.name}: {address}")
             # the note is kept, since unpacking may be stopped: then it is not fetched again
             fetch(
-                source.url, archive, checksum=form.checksum, auth=auth, progress=progress, report=report, keep_note=True
+                source.url,
+                archive,
+                checksum=form.checksum,
+                auth=auth,
+                progress=partial(bar, progress),
+                report=report,
+                keep_note=True,
             )
             _unpack(archive, form, folder, progress)
             forget(archive)
@@ -211,7 +219,7 @@ def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: 
     )
 
 
-def _unpack_own(archive: Path, form: Published, folder: Path, report: Report, progress: bool) -> Path:
+def _unpack_own(archive: Path, form: Published, folder: Path, report: Report, progress: Progress) -> Path:
     """Unpack an archive that the user fetched, if it is the published one."""
     report(f"{form.dataset}: unpacking {printable(archive)}.")
     if archive.is_file() and wrong_digest(archive, form.checksum):
@@ -220,7 +228,7 @@ def _unpack_own(archive: Path, form: Published, folder: Path, report: Report, pr
     return _unpack(archive, form, folder, progress)
 
 
-def _unpack(archive: Path, form: Published, folder: Path, progress: bool) -> Path:
+def _unpack(archive: Path, form: Published, folder: Path, progress: Progress) -> Path:
     def check(inside: Path) -> None:
         try:
             for split in form.counts:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from zsc.evaluation import environment
 from zsc.files import check_path, expanded, printable, write_whole
+from zsc.progress import Progress, each
 from zsc.prompts import POOLINGS
 from zsc.report import PAGES, TONES, picture_uri
 
@@ -38,7 +38,7 @@ PIXELS = 96  # a side of a picture
 
 
 def export_page(
-    session: ExplorerSession, path: str | Path, answer: Answer, runtime: str | Path | None, progress: bool
+    session: ExplorerSession, path: str | Path, answer: Answer, runtime: str | Path | None, progress: Progress
 ) -> Path:
     """Write a session as a page that begins with the prompts of `answer`; see `ExplorerSession.export`."""
     path, program = check_path(path, (".html", ".htm"), "a page"), find_runtime(runtime)
@@ -47,7 +47,7 @@ def export_page(
     images = [image for part in parts for image in part.paths]
     with ThreadPoolExecutor(4) as pool:
         uris = pool.map(partial(picture_uri, size=PIXELS), images)
-        pictures = list(tqdm(uris, "pictures", len(images), disable=not progress))
+        pictures = list(each(uris, progress, "images", len(images), desc="pictures", widget=False))
     content = {
         "tokens": tokens,
         "labels": list(session.labels.items()),
@@ -63,7 +63,7 @@ def export_page(
     rows = np.concatenate([part.values for part in parts]).astype("<f4").tobytes()
     runs, glue, wasm = ((program / name).read_bytes() for name in FILES)
     carried = {"lesson": json.dumps(content).encode(), "rows": rows, "graph": graph, "glue": glue, "wasm": wasm}
-    bar = tqdm(carried.items(), "packing", disable=not progress)
+    packed = each(carried.items(), progress, "parts", desc="packing", widget=False)
     scripts = [runs.decode(), Path(__file__).with_name("lesson.js").read_text(encoding="utf-8")]
     name = session.model.name.removeprefix("onnx:")
     page = PAGES.get_template("explorer/lesson.html.j2").render(
@@ -74,7 +74,7 @@ def export_page(
         pictures=len(images),
         sealed=len(session.sealed or ()),
         digests=[b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
-        carried={key: b64encode(gzip.compress(data, mtime=0)).decode() for key, data in bar},
+        carried={key: b64encode(gzip.compress(data, mtime=0)).decode() for key, data in packed},
         scripts=scripts,
         TONES=TONES,
     )

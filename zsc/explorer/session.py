@@ -26,6 +26,7 @@ from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
 from zsc.files import check_path, printable, write_whole
 from zsc.models import as_encoder
+from zsc.progress import Progress
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.scoring import match_by
 
@@ -217,7 +218,7 @@ class ExplorerSession:
         answer: Answer | None = None,
         *,
         runtime: str | Path | None = None,
-        progress: bool = True,
+        progress: Progress = True,
     ) -> Path:
         """Write the session as one HTML page that answers by itself, offline, when it is opened by double click.
 

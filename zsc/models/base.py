@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader  # type: ignore[import-untyped]
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
 from zsc.checks import as_list, check_choice, check_count, short
 from zsc.images import RULES, ImageSource, as_sources, open_image
+from zsc.progress import Progress, bar
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +128,7 @@ class Encoder:
         return hashlib.sha256(f"{record}\n{RULES}".encode()).hexdigest()[:16]
 
     def encode_images(
-        self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: bool = False
+        self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: Progress = False
     ) -> np.ndarray:
         """Embed N picture sources (or one), as `zsc.open_image` takes them, as (N, D), float32, unit rows.
 
@@ -148,7 +148,7 @@ class Encoder:
             return _unit_rows(torch.cat([self.embed_pixels(part) for part in batch.split(step)]), self.name)
 
     def encode_texts(
-        self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: bool = False
+        self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: Progress = False
     ) -> np.ndarray:
         """Embed M texts (or one) as (M, D), float32, unit rows; `batch_size` of them go through the encoder at once.
 
@@ -235,11 +235,11 @@ def digest_of_config(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _batches(items: Sequence[Any], size: int, what: str, progress: bool) -> Iterator[Sequence[Any]]:
-    with tqdm(total=len(items), unit=what, disable=not progress) as bar:
+def _batches(items: Sequence[Any], size: int, what: str, progress: Progress) -> Iterator[Sequence[Any]]:
+    with bar(progress, len(items), what) as shown:
         for start in range(0, len(items), check_count(size, "batch_size")):
             yield items[start : start + size]
-            bar.update(min(size, len(items) - start))
+            shown.update(min(size, len(items) - start))
 
 
 def _unit_rows(embeddings: torch.Tensor, name: str) -> np.ndarray:

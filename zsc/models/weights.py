@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import requests
 
 from zsc.files import DownloadError, digest_of, expanded, fetch, printable, shown
+from zsc.progress import bar
 
 BASE_URL = "https://openaipublic.azureedge.net/clip/models"
 NO_DOWNLOAD = "use load_model('conse'), which needs no download"
@@ -83,7 +84,7 @@ def get_weights(name: str) -> Path:
         raise WeightsError(f"{absent}, and it has no home directory to keep them in {way_on}")
     if not weights_are_here(name):
         try:
-            return fetch(url, path, checksum=f"sha256:{published.sha256}")
+            return fetch(url, path, checksum=f"sha256:{published.sha256}", progress=partial(bar, True))
         except DownloadError as error:
             by_hand = f"fetch {shown(url)} elsewhere and put it at {printable(path)} (ZSC_WEIGHTS names another folder)"
             raise WeightsError(f"{absent}: {error} Two ways on: {by_hand}; or {NO_DOWNLOAD}.") from error

@@ -21,11 +21,11 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from PIL import Image
 from torch.nn import functional
-from tqdm import tqdm  # a line of text, also in a notebook: it leaves no widget behind
 
 from zsc.checks import short
 from zsc.drawings import KINDS, Drawing, draw
 from zsc.files import write_whole
+from zsc.progress import Progress, bar
 
 FORMAT = 1  # of a kept training state
 IMAGE_SIZE = 64
@@ -104,7 +104,7 @@ def train(
     checkpoint: Path | None = None,
     every: int = 100,
     workers: int = 1,
-    progress: bool = True,
+    progress: Progress = True,
     watch: Callable[[int, CLIP], None] | None = None,
 ) -> tuple[CLIP, list[dict[str, float]]]:
     """Train a CLIP from scratch; the same recipe on the same machine gives the same losses.
@@ -124,7 +124,7 @@ def train(
     draw_step = partial(draw_batch, size=recipe.batch_size, split="train", seed=recipe.seed)
     batches: Any = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=workers, collate_fn=draw_step)
     start = time.perf_counter() - (log[-1]["seconds"] if log else 0.0)
-    with tqdm(total=recipe.steps, initial=len(log), unit="step", disable=not progress) as bar:
+    with bar(progress, recipe.steps, "step", initial=len(log), widget=False) as shown:
         for step, drawn in enumerate(batches, start=len(log)):
             pixels, tokens = (torch.from_numpy(each).to(device) for each in drawn)
             for group in optimizer.param_groups:
@@ -140,8 +140,8 @@ def train(
             accuracy = (found == torch.arange(len(found), device=device)).float().mean().item()
             now = {"logit_scale": model.logit_scale.exp().item(), "seconds": time.perf_counter() - start}
             log.append({"step": step, "loss": loss.item(), "accuracy": accuracy} | now)
-            bar.set_postfix(loss=f"{loss.item():.2f}", accuracy=f"{accuracy:.2f}", refresh=False)
-            bar.update()
+            shown.set_postfix(loss=f"{loss.item():.2f}", accuracy=f"{accuracy:.2f}", refresh=False)
+            shown.update()
             if watch:
                 watch(step, model)
             if checkpoint and (step + 1) % every == 0:
