@@ -1,7 +1,7 @@
 """reproduce: download what is missing, run the tutorials' notebooks on real models and data, compare the numbers.
 
-Nothing here computes a result: the notebooks do, with the same cells that a reader runs, and save evaluations. Cheap
-checks run before anything is downloaded; the table is written after each tutorial.
+Nothing here computes a result: the notebooks do, with the same cells that a reader runs, and leave evaluations in
+`results`, by name. Cheap checks run before anything is downloaded; the table is written after each tutorial.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from zsc.report import write_report
 
 Report = Callable[[str], None]
 KIND, FORMAT = "zsc reproduction", 1
-PARAMETERS = ("MODEL", "DATASET", "ROOT", "STORE", "LIMIT", "RESULTS")
+PARAMETERS = ("MODEL", "DATASET", "ROOT", "STORE", "LIMIT")
 ELSEWHERE = "move it away, or choose another --output."
 QUIET = ["--log-level=ERROR"]  # kernels warn that they listen on TCP without encryption; it is loopback
 _log = logging.getLogger("zsc")
@@ -192,13 +192,14 @@ def _keep(output: Path, tutorial: Tutorial, new: list[dict[str, Any]]) -> None:
 
 
 def run_notebook(tutorial: Tutorial, root: Path, output: Path, *, progress: bool = True) -> None:
-    """Run a tutorial's notebook with the real model and data set; save the executed notebook with its results.
+    """Run a tutorial's notebook with the real model and data set; save it, executed, and its `results`.
 
     Raises
     ------
     RuntimeError
         If a cell fails; the message names the error, and the notebook is saved up to that cell.
     """
+    import nbformat
     import papermill
 
     output.mkdir(parents=True, exist_ok=True)
@@ -206,10 +207,14 @@ def run_notebook(tutorial: Tutorial, root: Path, output: Path, *, progress: bool
         for suffix in (".json", ".html"):
             (output / result.file).with_suffix(suffix).unlink(missing_ok=True)
     executed = output / tutorial.notebook.name
-    values = (tutorial.model, tutorial.dataset, str(root), str(root / "embeddings"), None, str(output))
+    values = (tutorial.model, tutorial.dataset, str(root), str(root / "embeddings"), None)
+    notebook = nbformat.read(tutorial.notebook, as_version=4)
+    saving = f"for name, evaluation in results.items():\n    evaluation.save({str(output)!r} + f'/{{name}}.json')"
+    notebook.cells.append(nbformat.v4.new_code_cell(saving))  # no reader of the lesson needs it
+    nbformat.write(notebook, executed)
     try:
         papermill.execute_notebook(
-            str(tutorial.notebook),
+            str(executed),
             str(executed),
             parameters=dict(zip(PARAMETERS, values, strict=True)),
             kernel_name="python3",

@@ -239,3 +239,68 @@ def test_the_checks_of_the_four_tutorials_notice_an_altered_number(recall, tmp_p
     plt.close("all")
     with pytest.raises(AssertionError) if recall == "0.93" else contextlib.nullcontext():
         exec(code[-1].source, names)
+
+
+class TestRealClipInTheFirstLessons:
+    """Published numbers stand beside toy's; where weights and pictures are here, real CLIP's stand beside both."""
+
+    ASKS = {"03": ("RN50", "glasses", "drawn-glasses"), "04": ("ViT-B/32", "afhq", "drawn-animals")}
+
+    def run(self, number, monkeypatch, root, weights):
+        """Run the cells that ask for weights, on few drawings; toy stands in for the real model where it is here."""
+        real, dataset, drawn = self.ASKS[number]
+        load_model, load_dataset, asked = zsc.load_model, zsc.load_dataset, []
+
+        def model(name):
+            asked.append(name)
+            return load_model("toy")
+
+        def pictures(name, *place, **options):
+            return load_dataset(drawn, n=40, seed=7) if name == dataset else load_dataset(name, *place, **options)
+
+        monkeypatch.setattr("zsc.models.weights.weights_are_here", lambda name: weights and name == real)
+        monkeypatch.setattr(zsc, "load_model", model)
+        monkeypatch.setattr(zsc, "load_dataset", pictures)
+        (root / dataset).mkdir()
+        path = next(path for path in NOTEBOOKS if path.stem.startswith(number))
+        notebook = nbformat.read(path, as_version=4)
+        names = {}
+        for cell in (c for c in notebook.cells if c.cell_type == "code" and c not in tagged(notebook, "colab")):
+            exec(cell.source, names)
+            if cell in tagged(notebook, "parameters"):
+                names |= {"ROOT": str(root), "LIMIT": 60}
+            if "computed here" in cell.source:
+                break
+        plt.close("all")
+        return names, asked
+
+    @pytest.mark.parametrize("weights", [True, False], ids=["weights here", "no weights"])
+    def test_the_glasses(self, weights, tmp_path, monkeypatch, capsys):
+        names, asked = self.run("03", monkeypatch, tmp_path, weights)
+        table, pairs = names["table"], names["pairs"]
+        assert list(table["published, RN50"]) == [0.82, 0.89, 0.94] and asked == ["toy"] + ["RN50"] * weights
+        assert ("not computed, weights or faces are not on this machine" in capsys.readouterr().out) is not weights
+        assert ("RN50, computed here" in table) is weights
+        if weights:
+            faces = zsc.load_dataset("drawn-glasses", n=40, seed=7)
+            fresh = [zsc.ZeroShotClassifier(p, names["model"]).evaluate(faces).accuracy for p in pairs.values()]
+            assert list(table["RN50, computed here"]) == fresh
+
+    @pytest.mark.parametrize("weights", [True, False], ids=["weights here", "no weights"])
+    def test_the_animals(self, weights, tmp_path, monkeypatch, capsys):
+        names, asked = self.run("04", monkeypatch, tmp_path, weights)
+        report = names["reports"](names["a"], "afhq-a")
+        assert report["published, ViT-B/32"].loc["wild", "recall"] == 0.58 and asked == ["toy"] + ["ViT-B/32"] * weights
+        assert ("not computed, weights or pictures are not on this machine" in capsys.readouterr().out) is not weights
+        assert ("ViT-B/32, computed here" in report.columns.get_level_values(0)) is weights
+        if weights:
+            animals = zsc.load_dataset("drawn-animals", n=40, seed=7)
+            fresh = zsc.ZeroShotClassifier(zsc.prompts.prompt_set("afhq-a"), names["model"]).evaluate(animals).report
+            assert report["ViT-B/32, computed here"].equals(fresh.round(3))
+
+    def test_what_only_reproduce_needs_is_out_of_sight(self):
+        """The notebooks leave their evaluations in `results`; the saving is added by `zsc reproduce`."""
+        for path in NOTEBOOKS[:6]:
+            cells = [c.source for c in nbformat.read(path, as_version=4).cells]
+            assert not any("RESULTS" in source for source in cells)
+            assert any(re.search(r"^results = ", s, re.MULTILINE) for s in cells) is (path.stem[:2] in "03 04 05")
