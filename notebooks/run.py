@@ -37,7 +37,7 @@ ASKED = re.compile(r"\*\*(?:Question|Your prediction)|^#+ Exercises", re.MULTILI
 BLANK = "*Your answer:*"
 NUMBER = re.compile(r"(?<![\w.,/])(?:\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?|\.\d+)(?![\w/]|\.\d|-[A-Za-z])(?:\s?%|\spoints?)?")
 NO_RESULT = re.compile(  # code, links, numbers of questions, exercises and notebooks, years, references, model names
-    r"`[^`]*`|^# \d\d |\b95 % interval|\]\([^)]*\)|\*\*Question \d+|^\d+\. |\b[Nn]otebooks? \d\d(?: and \d\d)?|(?<![.\d])0\d\b|\b(?:19|20)\d\d\b|arXiv[: ][\d.]+|(?:section|Figure|Table)s? [\d.]+"
+    r"`[^`]*`|^# \d\d |\b95 % interval|\]\([^)]*\)|\*\*(?:Question|Step) \d+|^\d+\. |\b[Nn]otebooks? \d\d(?: and \d\d)?|(?<![.\d])0\d\b|\b(?:19|20)\d\d\b|arXiv[: ][\d.]+|(?:section|Figure|Table)s? [\d.]+"
     r"(?: and [\d.]+)?|\b[A-Z][A-Za-z]*[-/][A-Z]?/?\d+(?![\w.]*\s%)",
     re.MULTILINE,
 )
@@ -103,6 +103,8 @@ def _asserted(node: ast.AST) -> Iterator[Decimal]:
     """Yield the numbers of an expression, without positions (`x[3]`) and numbers of digits (`round(x, 3)`)."""
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         yield abs(Decimal(str(node.value)))
+    elif isinstance(node, ast.Constant):
+        yield from (_decimal(found[0]) for found in said_numbers(str(node.value)))
     rounding = isinstance(node, ast.Call) and "round" in (getattr(node.func, "attr", ""), getattr(node.func, "id", ""))
     for name, part in ast.iter_fields(node):
         if name != "slice" and not (rounding and name == "args"):

@@ -145,10 +145,7 @@ def test_lessons_are_written_whole_into_an_empty_folder_or_not_at_all(tmp_path, 
     assert code == 2 and "an answer is not closed" in said.err and not (tmp_path / "other").exists()
 
 
-ASSERTED = [path for path in NOTEBOOKS if path.name[:2] in ("07", "08", "09", "10", "11")]
-
-
-@pytest.mark.parametrize("path", ASSERTED, ids=lambda p: p.stem)
+@every
 def test_the_checks_assert_every_number_of_the_text_and_an_altered_one_is_noticed(path):
     """Alter the last digit of each number of the text in turn, as a slip of the pen would."""
     notebook = nbformat.read(path, as_version=4)
