@@ -238,14 +238,15 @@ def test_the_checks_of_the_four_tutorials_notice_an_altered_number(recall, tmp_p
         exec(code[-1].source, names)
 
 
+REAL = {"03": ("RN50", "glasses", "drawn-glasses"), "04": ("ViT-B/32", "afhq", "drawn-animals")}  # stand-in last
+
+
 class TestRealClipInTheFirstLessons:
     """Published numbers stand beside toy's; where weights and pictures are here, real CLIP's stand beside both."""
 
-    ASKS = {"03": ("RN50", "glasses", "drawn-glasses"), "04": ("ViT-B/32", "afhq", "drawn-animals")}
-
     def run(self, number, monkeypatch, root, weights):
         """Run the cells that ask for weights, on few drawings; toy stands in for the real model where it is here."""
-        real, dataset, drawn = self.ASKS[number]
+        real, dataset, drawn = REAL[number]
         load_model, load_dataset, asked = zsc.load_model, zsc.load_dataset, []
 
         def model(name):
@@ -301,3 +302,21 @@ class TestRealClipInTheFirstLessons:
             cells = [c.source for c in nbformat.read(path, as_version=4).cells]
             assert not any("RESULTS" in source for source in cells)
             assert any(re.search(r"^results = ", s, re.MULTILINE) for s in cells) is (path.stem[:2] in "03 04 05")
+
+
+TERMS = {  # of the field, each defined where it first occurs
+    "01": "CLIP, image encoder, text encoder, cosine, zero-shot, logit scale, logit, softmax, temperature, sigmoid, "
+    "prompt, accuracy, interval, Macro recall",
+    "02": "tokens, padding, attention, Preprocessing, narrow cone, polysemy, PCA, t-SNE, modality gap",
+    "03": "Wilson intervals, McNemar's exact test, p-value, ensembles",
+    "04": "Recall, Precision, max pooling, mean ensemble, margin",
+    "05": "calibrated, reliability diagram, log loss",
+    "06": "optimism, coverage, out-of-distribution",
+}
+
+
+@pytest.mark.parametrize("number", TERMS)
+def test_the_fields_words_are_defined(number):
+    path = next(path for path in NOTEBOOKS if path.stem.startswith(number))
+    prose = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown")
+    assert [term for term in TERMS[number].split(", ") if f"**{term}**" not in prose] == []
