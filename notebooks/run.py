@@ -69,7 +69,7 @@ def said_numbers(text: str) -> list[re.Match[str]]:
 
 def mark(notebook: nbformat.NotebookNode) -> str:
     """Sum up the numbers of the text in their order, so that none can be altered unnoticed."""
-    text = "\n".join(cell.source for cell in notebook.cells[:-2] if cell.cell_type == "markdown")
+    text = "\n".join(cell.source for cell in notebook.cells[:-1] if cell.cell_type == "markdown")
     numbers = [found[0] for found in said_numbers(text)]
     return f"{len(numbers)} numbers in the text, {zlib.crc32(' '.join(numbers).encode()):08x}"
 
@@ -78,12 +78,13 @@ def unasserted(notebook: nbformat.NotebookNode) -> list[str]:
     """Say which numbers of the text its `checks` cell does not assert, and whether any was altered.
 
     An assertion says a number if it stands there, rounded as in the text; that it is true, running the cell shows. Numbers
-    of others, which no cell computes, are listed in the text that announces the `checks`. A percentage or a number of
-    points may be asserted as a share. The cell also holds the `mark` of the numbers that its assertions were written for:
-    without it a number could be altered to another one that is asserted.
+    of others, which no cell computes, are listed in its comments. A percentage or a number of points may be asserted as a
+    share. The cell also holds the `mark` of the numbers that its assertions were written for: without it a number could
+    be altered to another one that is asserted.
     """
-    *lesson, announcement, checks = notebook.cells
-    known = {_decimal(found[0]) for found in said_numbers(announcement.source)}
+    *lesson, checks = notebook.cells
+    comments = "\n".join(line for line in checks.source.splitlines() if line.startswith("#") and "numbers in the text" not in line)
+    known = {_decimal(found[0]) for found in said_numbers(comments)}
     for statement in ast.walk(ast.parse(checks.source)):
         if isinstance(statement, ast.Assert):
             known |= set(_asserted(statement.test))
