@@ -1,8 +1,9 @@
 """Run the notebooks and save their outputs: `python notebooks/run.py [NAME ...]`.
 
 Each runs top to bottom in a fresh kernel. If a cell fails, such as a `checks` cell with a claim that does not hold, the
-exit code is 1. `--check` runs them without writing anything; `-p NAME=VALUE` sets a parameter. `--lessons FOLDER` runs
-nothing: it writes students' copies, without answers and outputs, and the teacher's key.
+exit code is 1; it is 1 too if the text says a number that its `checks` cell does not assert. `--check` runs them without
+writing anything; `-p NAME=VALUE` sets a parameter. `--lessons FOLDER` runs nothing: it writes students' copies, without
+answers and outputs, and the teacher's key.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import io
 import re
 import sys
 import time
+import zlib
+from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import nbformat
@@ -31,6 +35,12 @@ MAX_PNG = 150_000  # characters
 FOLDED = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 ASKED = re.compile(r"\*\*(?:Question|Your prediction)|^#+ Exercises", re.MULTILINE)
 BLANK = "*Your answer:*"
+NUMBER = re.compile(r"(?<![\w.,/])(?:\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?|\.\d+)(?![\w/]|\.\d|-[A-Za-z])(?:\s?%|\spoints?)?")
+NO_RESULT = re.compile(  # code, links, numbers of questions, exercises and notebooks, years, references, model names
+    r"`[^`]*`|^# \d\d |\b95 % interval|\]\([^)]*\)|\*\*(?:Question|Step) \d+|^\d+\. |\b[Nn]otebooks? \d\d(?: and \d\d)?|(?<![.\d])0\d\b|\b(?:19|20)\d\d\b|arXiv[: ][\d.]+|(?:section|Figure|Table)s? [\d.]+"
+    r"(?: and [\d.]+)?|\b[A-Z][A-Za-z]*[-/][A-Z]?/?\d+(?![\w.]*\s%)",
+    re.MULTILINE,
+)
 
 
 def execute(path: Path, parameters: dict[str, object] | None = None) -> nbformat.NotebookNode:
@@ -50,6 +60,62 @@ def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, object
     if unknown:
         raise ValueError(f"the notebook has no parameter {', '.join(unknown)}; it has:\n{cell.source}")
     cell.source += "".join(f"\n{name} = {value!r}" for name, value in parameters.items())
+
+
+def said_numbers(text: str) -> list[re.Match[str]]:
+    """Find the numbers in a text that are results, quotations or sizes: not years, names and numbers of notebooks."""
+    return list(NUMBER.finditer(NO_RESULT.sub(lambda found: "_" * len(found[0]), text)))
+
+
+def mark(notebook: nbformat.NotebookNode) -> str:
+    """Sum up the numbers of the text in their order, so that none can be altered unnoticed."""
+    text = "\n".join(cell.source for cell in notebook.cells[:-1] if cell.cell_type == "markdown")
+    numbers = [found[0] for found in said_numbers(text)]
+    return f"{len(numbers)} numbers in the text, {zlib.crc32(' '.join(numbers).encode()):08x}"
+
+
+def unasserted(notebook: nbformat.NotebookNode) -> list[str]:
+    """Say which numbers of the text its `checks` cell does not assert, and whether any was altered.
+
+    An assertion says a number if it stands there, rounded as in the text; that it is true, running the cell shows. Numbers
+    of others, which no cell computes, are listed in its comments. A percentage or a number of points may be asserted as a
+    share. The cell also holds the `mark` of the numbers that its assertions were written for: without it a number could
+    be altered to another one that is asserted.
+    """
+    *lesson, checks = notebook.cells
+    comments = "\n".join(line for line in checks.source.splitlines() if line.startswith("#") and "numbers in the text" not in line)
+    known = {_decimal(found[0]) for found in said_numbers(comments)}
+    for statement in ast.walk(ast.parse(checks.source)):
+        if isinstance(statement, ast.Assert):
+            known |= set(_asserted(statement.test))
+    wrong = []
+    for number, cell in enumerate(lesson):
+        for found in said_numbers(cell.source) if cell.cell_type == "markdown" else ():
+            value = _decimal(found[0])
+            share = value / 100 if re.search(r"%|points?$", found[0]) else value
+            if not known & {value, share}:
+                wrong.append(f"cell {number}: {found[0]} is not asserted")
+    if mark(notebook) not in checks.source:
+        wrong.append(f"the checks were written for other numbers; read them again, then put '# {mark(notebook)}' there")
+    return wrong
+
+
+def _asserted(node: ast.AST) -> Iterator[Decimal]:
+    """Yield the numbers of an expression, without positions (`x[3]`) and numbers of digits (`round(x, 3)`)."""
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield abs(Decimal(str(node.value)))
+    elif isinstance(node, ast.Constant):
+        yield from (_decimal(found[0]) for found in said_numbers(str(node.value)))
+    rounding = isinstance(node, ast.Call) and "round" in (getattr(node.func, "attr", ""), getattr(node.func, "id", ""))
+    for name, part in ast.iter_fields(node):
+        if name != "slice" and not (rounding and name == "args"):
+            for child in part if isinstance(part, list) else [part]:
+                if isinstance(child, ast.AST):
+                    yield from _asserted(child)
+
+
+def _decimal(text: str) -> Decimal:
+    return Decimal(re.sub(r"[^\d.]", "", text))
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -170,6 +236,10 @@ def main() -> int:
     failed = 0
     for path in chosen:
         start = time.perf_counter()
+        if wrong := unasserted(nbformat.read(path, as_version=4)):
+            failed += 1
+            print(f"{path.name}: failed, and was not run\n{'; '.join(wrong)}", file=sys.stderr)
+            continue
         try:
             notebook = execute(path, parameters)
         except CellExecutionError as error:
