@@ -100,15 +100,12 @@ class Answer:
         return self.show(self.rows(said=WRONG_CLASS if self.evaluation else ANY, unsure=not self.evaluation)[:12])
 
     def rows(self, true: int = ANY, said: int = ANY, *, unsure: bool = False) -> list[int]:
-        """Choose pictures by their true and their predicted class, the most (or the least) confident first.
-
-        Classes are indices into the class names; ANY stands for all, and WRONG_CLASS for a prediction that is wrong.
-        """
+        """Choose pictures by the indices of their true and predicted class, the most (or the least) confident first."""
         found, top = self.result, self.result.proba.max(axis=1)
         chosen = (found.y_true == true) | (true == ANY)
         chosen &= (found.y_pred != found.y_true) if said == WRONG_CLASS else (found.y_pred == said) | (said == ANY)
-        rows = np.flatnonzero(chosen)
-        return [int(i) for i in rows[np.argsort(top[rows] if unsure else -top[rows], kind="stable")]]
+        order = np.argsort(top if unsure else -top, kind="stable")
+        return order[chosen[order]].tolist()
 
     def show(self, rows: Sequence[int]) -> list[Card]:
         """Make a card of each of some pictures."""
@@ -237,13 +234,12 @@ class ExplorerSession:
         rows, tried = [], self.tried
         for before, answer in zip([None, *tried], tried, strict=False):
             texts, known = answer.prompts.texts, before.prompts.texts if before else {}
-            changed = {name: prompts for name, prompts in texts.items() if prompts != known.get(name)}
-            gone = "".join(f" | without {name}" for name in known if name not in texts)
-            words = f"{_in_words(changed)}{gone}".removeprefix(" | ") or "pooling"
+            changed = _in_words({name: prompts for name, prompts in texts.items() if prompts != known.get(name)})
+            words = " | ".join([changed] * bool(changed) + [f"without {name}" for name in known if name not in texts])
             old, new = (before or answer).given.align(answer.given, join="inner")
             moved = (old != new).sum() if before else float("nan")
-            numbers = (*answer.scores, answer.result.n, moved)
-            rows.append((*numbers, answer.classifier.pooling, words, _in_words(texts)))
+            told = (answer.classifier.pooling, words or "pooling", _in_words(texts))
+            rows.append((*answer.scores, answer.result.n, moved, *told))
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
         return table.astype(dict.fromkeys((*HISTORY_COLUMNS[:4], "moved"), float) | {"n": int})
@@ -345,11 +341,11 @@ def as_code(answer: Answer) -> str:
     """
     found, clf = answer.evaluation, answer.classifier
     about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {answer.in_short}" if found else ""
-    lines = [f"    {_literal(n)}: [{', '.join(map(_literal, texts))}],\n" for n, texts in answer.prompts.texts.items()]
+    texts = [f"    {_literal(n)}: [{', '.join(map(_literal, texts))}],\n" for n, texts in answer.prompts.texts.items()]
     cut = ", truncate=True" if (clf.advice["warning"] == "too long").any() else ""
-    head = "import zsc\n\n" + (f"# {printable(about)}\n" if about else "")
-    prompts = f"prompts = zsc.ClassPrompts.from_texts({{\n{''.join(lines)}}})\n"
+    head = "import zsc\n\n" + f"# {printable(about)}\n" * bool(found)
     options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}{cut}"
+    prompts = f"prompts = zsc.ClassPrompts.from_texts({{\n{''.join(texts)}}})\n"
     return f"{head}{prompts}clf = zsc.ZeroShotClassifier(prompts, {options})\n"
 
 
