@@ -173,9 +173,8 @@ def table_lines(
 ) -> list[str]:
     """Return a table as lines, with its row names or without; numbers have three decimals.
 
-    A pipe gets all of it. A terminal gets `most` rows; where it is narrow, texts in several lines; if that is not
-    enough, fewer columns: those named in `drop` go first, then from the right, or none if it is None. A last line says
-    what is missing.
+    A pipe gets all of it. A terminal gets `most` rows; where it is narrow, texts in several lines, then fewer columns:
+    first those in `drop`, then from the right; none if it is None. A last line says what is missing.
     """
     shown = with_names(table) if is_piped() else with_names(table).head(most)
     if "image" in shown:

@@ -117,8 +117,7 @@ class Answer:
 class ExplorerSession:
     """Ask what prompts do, again and again, on the same embeddings; the arguments are those of `PromptExplorer`.
 
-    Rows of pictures that failed are left out. Raises ValueError if the embeddings hold no picture, or have no class
-    names and no prompts are given.
+    Pictures that failed are left out. ValueError: no picture is left, or there are neither class names nor prompts.
     """
 
     def __init__(
@@ -167,9 +166,8 @@ class ExplorerSession:
     def ask(self, texts: Mapping[str, str], templates: str = "", pooling: str | None = None) -> Answer:
         """Judge prompts; `pooling` is that of `ZeroShotClassifier`.
 
-        `texts` holds for each class the text of its box, one prompt per line, as `as_lines` writes them; `templates`
-        one template per line, each with one ``{}`` that each line of the boxes goes into. Without templates lines are
-        prompts. Raises ValueError if a box is empty or a template has not exactly one ``{}``.
+        `texts` holds for each class its prompts, one per line, as `as_lines` writes them; `templates` one template per
+        line, with one ``{}`` for each line of the boxes; "": none. Raises ValueError for an empty box, a wrong template.
         """
         begin = time.perf_counter()
         prompts = fill(texts, templates)
@@ -228,8 +226,7 @@ class ExplorerSession:
     def history(self) -> pd.DataFrame:
         """One row per try, counted from 1; accuracy, low, high and macro_recall are NaN without labels.
 
-        `n` counts the pictures, `moved` those that the try before gave to another class (NaN for the first); `changed`
-        holds the prompts that the try before did not have.
+        `n` counts the pictures, `moved` those that the try before gave to another class, `changed` holds new prompts.
         """
         rows, tried = [], self.tried
         for before, answer in zip([None, *tried], tried, strict=False):
@@ -261,10 +258,7 @@ class ExplorerSession:
         return write_whole(path, to_json({"kind": KIND, "dataset": self.embeddings.dataset, "tries": kept}, 1) + "\n")
 
     def load(self, path: str | Path) -> Answer | None:
-        """Ask the tries of a file again, into the history; return the last one, None where there is no file.
-
-        ValueError says that the file holds something else, or prompts for other pictures.
-        """
+        """Ask the tries of a file again, and return the last one (None: no file); ValueError: they are of others."""
         answer, names = None, self.embeddings.class_names
         for one in read_tries(path, self.embeddings.dataset):
             try:
@@ -309,9 +303,7 @@ def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
 
 
 def as_lines(texts: Sequence[str]) -> str:
-    r"""Write texts one per line, so that `from_lines` gives back the same ones.
-
-    What would end a line, cannot be seen, or would be stripped is written as in Python: ``\n``, ``\x20``, ``\\``.
+    r"""Write texts one per line for `from_lines`; what ends a line, cannot be seen or is stripped, as Python does.
 
     Examples
     --------

@@ -27,8 +27,6 @@ _FEW, _SOME = 4, 10  # so many names of columns stand upright; so many cells are
 _LOOKS = [*zip(PALETTE * 5, MARKERS * 4, strict=True), (NEUTRAL, ".")]  # forty differ; the last is for no label
 _IMAGE: dict[str, Any] = {"s": 34, "alpha": 0.8, "edgecolors": "white", "linewidths": 0.4}
 _TEXT: dict[str, Any] = {"s": 190, "edgecolors": "black", "linewidths": 1.6, "zorder": 3}
-_MANY_TEXTS, _SMALLER = 50, {"s": 50, "linewidths": 1.0}  # so many, and they would cover the pictures
-_ISLANDS = 24  # classes that are named on the map itself
 _WORDS = {"image": "pictures", "text": "texts"}
 _KEYS = {"image": (5, "none", "small: picture"), "text": (12, "black", "large, dark edge: text")}
 
@@ -155,7 +153,7 @@ def embedding_map(
     found, first = np.unique(codes, return_index=True)
     n = len(found)
     ax = ax or style.new_axes(max(5.5, 1 + 0.23 * min(n, MOST)))
-    small = _SMALLER if (kinds == "text").sum() > _MANY_TEXTS else {}
+    small = {"s": 50, "linewidths": 1.0} if (kinds == "text").sum() > 50 else {}  # they would cover the pictures
     for look in np.unique(looks):
         colour, marker = _LOOKS[look]
         for kind, marks in (("image", _IMAGE), ("text", _TEXT | small)):
@@ -169,7 +167,7 @@ def embedding_map(
     shown = [(short(classes[k], 22), *_LOOKS[looks[i]]) for k, i in zip(found[:MOST], first, strict=False)]
     entries = [Line2D([], [], linestyle="", label=name, color=c, marker=m) for name, c, m in shown]
     for size, edge, words in (_KEYS[kind] for kind in sorted(set(kinds)) if "text" in kinds):
-        grey = {"color": "#BBBBBB", "marker": "o", "markersize": size, "markeredgecolor": edge}
+        grey: dict[str, Any] = {"color": "#BBBBBB", "marker": "o", "markersize": size, "markeredgecolor": edge}
         entries.append(Line2D([], [], linestyle="", label=words, **grey))
     style.legend_beside(ax, entries)
     ax.set(xticks=[], yticks=[])
@@ -179,7 +177,7 @@ def embedding_map(
         check_same_length(points=points, names=names)
         aside = np.where(points[:, 0] < points[:, 0].mean(), 12, -12)  # names of single points lead inwards
         written = [(p, style.cut(name, 34), s) for p, name, s in zip(points, names, aside, strict=True) if name]
-    for k in found if n <= _ISLANDS else ():
+    for k in found if n <= 24 else ():
         island = points[(codes == k) & (kinds == "image")][:1000]
         if len(island) > 1:
             nearest, _ = KDTree(island).query(island, k=min(len(island), 8))
@@ -219,7 +217,6 @@ def _codes(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str] | None
     names = [*map(str, class_names), "no label", *dict.fromkeys(text for text in labels if isinstance(text, str))]
     place |= {name: k for k, name in reversed([*enumerate(names)])}
     return np.array([place[label] for label in labels], dtype=np.int64), names, n
-
 
 
 def _heat(

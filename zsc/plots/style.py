@@ -66,10 +66,7 @@ _ABOUT: WeakKeyDictionary[Artist, dict[str, str]] = WeakKeyDictionary()  # a dra
 
 @contextmanager
 def _in_style() -> Iterator[None]:
-    """Draw in STYLE, and leave the caller's own as it was; of the rest nothing is put back.
-
-    matplotlib's `rc_context` would also undo what the first figure of a notebook turns on: that figures are shown.
-    """
+    """Draw in STYLE; `rc_context` would also undo what a notebook's first figure turns on: that figures are shown."""
     before = {key: mpl.rcParams[key] for key in STYLE}
     mpl.rcParams.update(STYLE)
     try:
@@ -157,6 +154,11 @@ def wilson(shares: Iterable[float], counts: Iterable[float]) -> np.ndarray:
     """Compute the 95 % interval of each share of a count: low and high, shape (2, N)."""
     pairs = zip(shares, counts, strict=True)
     return np.array([wilson_interval(round(share * n), int(n)) for share, n in pairs]).reshape(-1, 2).T
+
+
+def band(ax: Axes, x: Iterable[float], shares: Iterable[float], counts: Iterable[float]) -> None:
+    """Shade the 95 % interval of a line of shares."""
+    ax.fill_between(x, *wilson(shares, counts), color=RIGHT, alpha=0.18, linewidth=0)
 
 
 def text_on(colour: Any) -> str:
@@ -252,8 +254,8 @@ def share_axis(ax: Axes, axis: Literal["x", "y"], label: str, *, whole: bool = F
 def save(figure: Figure | Axes, path: str | Path, *, dpi: int = 110) -> Path:
     """Write a figure, or the figure of an Axes, as a picture (the suffix chooses the format), and close it.
 
-    The file appears whole or not at all, and the same figure gives the same bytes. In .png, .pdf and .svg it holds
-    title, model, data, software and what `describe` says. For print take `dpi=300`, or .pdf or .svg.
+    The same figure gives the same bytes. In .png, .pdf and .svg they hold title, model, data, software and what
+    `describe` says. For print take `dpi=300`, or .pdf or .svg.
     """
     path = check_picture_path(path)
     dpi = check_count(dpi, "dpi", low=20, high=600)
