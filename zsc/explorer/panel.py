@@ -26,10 +26,11 @@ from zsc.files import expanded, printable
 from zsc.images import describe, open_image
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG
-from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS, ClassPrompts
+from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS
 from zsc.report import PAGES, TONES, picture_uri
 
 if TYPE_CHECKING:
+    from zsc.explorer.session import AnyPrompts
     from zsc.models import Encoder
 
 ANSWER_AFTER, REMEMBER_AFTER = 0.2, 1.5  # seconds without a key
@@ -82,15 +83,9 @@ class PromptExplorer:
     """
 
     def __init__(
-        self,
-        embeddings: ImageEmbeddings,
-        model: Encoder | str,
-        prompts: ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None = None,
-        *,
-        pooling: str | None = None,
-        keep: str | Path | None = BESIDE,
-        sealed: float | None = None,
-    ) -> None:
+        self, embeddings: ImageEmbeddings, model: Encoder | str, prompts: AnyPrompts = None, *,
+        pooling: str | None = None, keep: str | Path | None = BESIDE, sealed: float | None = None,
+    ) -> None:  # fmt: skip
         self._w: Any = load_ipywidgets()
         self.session = ExplorerSession(embeddings, model, prompts, sealed=sealed)
         if is_offered := keep == BESIDE:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from zsc.scoring import match_by
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
+AnyPrompts: TypeAlias = "ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None"
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")
 KIND = "zsc tries"  # of a file
 SUFFIXES = (".yaml", ".yml", ".json")  # of files with prompts
@@ -121,13 +122,9 @@ class ExplorerSession:
     """
 
     def __init__(
-        self,
-        embeddings: ImageEmbeddings,
-        model: Encoder | str,
-        prompts: ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None = None,
-        *,
+        self, embeddings: ImageEmbeddings, model: Encoder | str, prompts: AnyPrompts = None, *,
         sealed: float | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.embeddings, self.sealed, self.looks = embeddings.without_failed(), None, 0
         if sealed is not None:  # divided by class, always in the same way
             labels, names = self.embeddings.labels, self.embeddings.class_names
@@ -167,7 +164,7 @@ class ExplorerSession:
         """Judge prompts; `pooling` is that of `ZeroShotClassifier`.
 
         `texts` holds for each class its prompts, one per line, as `as_lines` writes them; `templates` one template per
-        line, with one ``{}`` for each line of the boxes; "": none. Raises ValueError for an empty box, a wrong template.
+        line, with one ``{}`` for each line of the boxes; "": none. ValueError: an empty box, or a wrong template.
         """
         begin = time.perf_counter()
         prompts = fill(texts, templates)

@@ -156,7 +156,7 @@ def wilson(shares: Iterable[float], counts: Iterable[float]) -> np.ndarray:
     return np.array([wilson_interval(round(share * n), int(n)) for share, n in pairs]).reshape(-1, 2).T
 
 
-def band(ax: Axes, x: Iterable[float], shares: Iterable[float], counts: Iterable[float]) -> None:
+def band(ax: Axes, x: Any, shares: Iterable[float], counts: Iterable[float]) -> None:
     """Shade the 95 % interval of a line of shares."""
     ax.fill_between(x, *wilson(shares, counts), color=RIGHT, alpha=0.18, linewidth=0)
 
