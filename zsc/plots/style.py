@@ -85,10 +85,8 @@ def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame
     table: pd.DataFrame = result if isinstance(result, pd.DataFrame) else getattr(result, name)
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise ValueError(
-            f"{name}: the table lacks {', '.join(missing)} (it has {', '.join(map(str, table.columns))}); "
-            f"pass one with the columns {', '.join(columns)}."
-        )
+        lacks = f"the table lacks {', '.join(missing)} (it has {', '.join(map(str, table.columns))})"
+        raise ValueError(f"{name}: {lacks}; pass one with the columns {', '.join(columns)}.")
     if columns and table.empty:
         raise ValueError(f"{name}: the table is empty; pass at least one row.")
     return table
