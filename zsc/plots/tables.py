@@ -35,8 +35,8 @@ def before_after(
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
     check_unique(list(first.index), "before")
     if len(first) != len(second) or set(first.index) != set(second.index):
-        classes = f"before has the classes {short(list(first.index))}, after {short(list(second.index))}"
-        raise ValueError(f"{classes}; compare the same.")
+        told = f"before has the classes {short(list(first.index))}, after {short(list(second.index))}"
+        raise ValueError(f"{told}; compare the same.")
     change = (second[first.index] - first).abs().to_numpy()
     shown = np.sort(np.argsort(-change, kind="stable")[:MOST])  # in the order of the table
     classes = list(first.index[shown])
