@@ -20,6 +20,7 @@ from matplotlib.text import Text
 from nbconvert import HTMLExporter
 from PIL import Image, ImageFile
 from scipy.stats import binomtest, ttest_1samp
+from seaborn.utils import relative_luminance
 from skimage.color import rgb2lab
 
 import zsc
@@ -578,6 +579,12 @@ def seen_by(eyes, colour):
     return rgb2lab(np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055))
 
 
+def contrast(first, second):
+    """Compute the contrast of two colours as WCAG does: from 1 to 21; text asks for 4.5, a shape for 3."""
+    low, high = sorted(float(relative_luminance(colour)) for colour in (first, second))
+    return (high + 0.05) / (low + 0.05)
+
+
 class TestColours:
     @pytest.mark.parametrize("eyes", MACHADO)
     def test_the_palette_differs_for_all_eyes(self, eyes):
@@ -587,26 +594,26 @@ class TestColours:
         assert np.linalg.norm(seen_by(eyes, plots.RIGHT) - seen_by(eyes, plots.WRONG)) > 60
 
     def test_shapes_and_words_stand_out_from_white(self):
-        assert style.contrast("#767676", "white") == pytest.approx(4.54, abs=0.01)  # WCAG's own example
-        assert min(style.contrast(colour, "white") for colour in plots.PALETTE) >= 3
+        assert contrast("#767676", "white") == pytest.approx(4.54, abs=0.01)  # WCAG's own example
+        assert min(contrast(colour, "white") for colour in plots.PALETTE) >= 3
         for colour in (plots.RIGHT, plots.WRONG, plots.NEUTRAL):
-            assert style.contrast(style.TEXT_TONES.get(colour, colour), "white") >= 4.5
+            assert contrast(style.TEXT_TONES.get(colour, colour), "white") >= 4.5
 
     @pytest.mark.parametrize("colours", ["Blues", "cividis"])
     def test_numbers_can_be_read_on_every_cell(self, colours):
         cells = plt.get_cmap(colours)(np.linspace(0, 1, 256))
-        assert min(style.contrast(style.text_on(cell), cell) for cell in cells) >= 4.5
+        assert min(contrast(style.text_on(cell), cell) for cell in cells) >= 4.5
         values = np.linspace(0, 1, 25).reshape(5, 5)
         table = pd.DataFrame((100 * values).astype(int), list("abcde"), list("abcde"))
         for ax in (plots.confusion(table), plots.similarity(values, list("abcde"), list("vwxyz"))):
             drawn = zip(ax.texts, ax.collections[0].get_facecolors(), strict=True)
-            assert min(style.contrast(text.get_color(), face) for text, face in drawn) >= 4.5
+            assert min(contrast(text.get_color(), face) for text, face in drawn) >= 4.5
 
     def test_captions_of_a_gallery_can_be_read(self, results):
         for ax in plots.gallery(results).axes[:12]:
-            assert style.contrast(ax.xaxis.label.get_color(), "white") >= 4.5
+            assert contrast(ax.xaxis.label.get_color(), "white") >= 4.5
             (mark,) = ax.texts
-            assert style.contrast(mark.get_color(), mark.get_bbox_patch().get_facecolor()) >= 4.5
+            assert contrast(mark.get_color(), mark.get_bbox_patch().get_facecolor()) >= 4.5
 
     def test_the_style_is_for_our_figures_only(self, results):
         before = dict(plt.rcParams)

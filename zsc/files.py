@@ -243,6 +243,12 @@ def printable(text: object) -> str:
     return _UNPRINTABLE.sub(_escape, str(text))
 
 
+def in_cell(value: object) -> str:
+    """Show a value in a table: a number with three decimals, "-" where there is none."""
+    text = f"{value:.3f}" if isinstance(value, float) else printable(value)
+    return "-" if text in {"nan", "None", "<NA>"} and not isinstance(value, str) else text
+
+
 def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(found[0])[1:-1]

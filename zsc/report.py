@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, cast
 
@@ -24,7 +22,7 @@ from PIL import Image
 from zsc import plots
 from zsc.checks import check_count
 from zsc.evaluation import Evaluation, environment
-from zsc.files import check_path, printable, write_whole
+from zsc.files import check_path, in_cell, write_whole
 from zsc.images import is_url, name_of, thumbnail
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
@@ -56,6 +54,7 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
     """
     made_by = evaluation.made_by
     pairs, groups = _mistakes(evaluation, check_count(max_images, "max_images"))
+    forms = {tuple(text.replace(name, "{}") for text in texts) for name, texts in made_by.prompts.items()}
     return PAGES.get_template("report.html.j2").render(
         {"LISTED": LISTED, "PIXELS": PIXELS, "TONES": TONES, "SHADES": SHADES},
         evaluation=evaluation,
@@ -65,7 +64,7 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
         groups=groups,
         cards=[card for group in groups.values() for card in group],
         curves=list(_curves(evaluation)),
-        templates=_templates(made_by.prompts),
+        templates=forms.pop() if len(forms) == 1 else (),  # where the texts differ in the name only
         versions=made_by.versions or environment()["versions"],
     )
 
@@ -89,12 +88,6 @@ def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[Any
     return pairs, groups
 
 
-def _templates(prompts: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """Return the texts of all classes with {} for the name, where they differ in the name only; else none."""
-    forms = {tuple(text.replace(name, "{}") for text in texts) for name, texts in prompts.items()}
-    return forms.pop() if len(forms) == 1 else ()
-
-
 def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Draw how sure and how often right: name, picture, and the numbers that are told."""
     bins = evaluation.reliability.query("n > 0")[["confidence", "accuracy", "n"]]
@@ -104,29 +97,27 @@ def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, pd.DataFrame]]:
     for name, table, draw in (("Reliability", bins, plots.reliability), ("Coverage", few, plots.coverage)):
         figure = cast(Figure, draw(evaluation, title=name).figure)
         try:
-            yield name, _uri("png", partial(figure.savefig, dpi=110)), table
+            figure.savefig(buffer := io.BytesIO(), dpi=110)
         finally:
             plt.close(figure)
+        yield name, _uri("png", buffer), table
 
 
-def _uri(kind: str, write: Callable[[io.BytesIO], object]) -> str:
-    """Turn what is written into an address that holds it."""
-    write(buffer := io.BytesIO())
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _uri(kind: str, picture: io.BytesIO) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(picture.getvalue()).decode()}"
 
 
 def picture_uri(image: Any, size: int) -> str | None:
     """Make a small JPEG of a picture as a data URI; None where it cannot be opened."""
     if (pixels := thumbnail(image, size)) is None:
         return None
-    return _uri("jpeg", lambda file: Image.fromarray(pixels).save(file, "JPEG", quality=82))
+    Image.fromarray(pixels).save(buffer := io.BytesIO(), "JPEG", quality=82)
+    return _uri("jpeg", buffer)
 
 
 def _shown(value: Any) -> Any:
-    """Show a value on a page: three decimals, "-" for NaN; control characters, bytes that are no UTF-8 as escapes."""
-    if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:.3f}"
-    return value if hasattr(value, "__html__") else printable(value)  # what a macro made is markup already
+    """Show a value on a page; what a macro made is markup already."""
+    return value if hasattr(value, "__html__") else in_cell(value)
 
 
 PAGES = Environment(

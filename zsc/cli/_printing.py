@@ -23,7 +23,7 @@ import pandas as pd
 
 from zsc.datasets.base import class_texts
 from zsc.evaluation import Evaluation
-from zsc.files import printable
+from zsc.files import in_cell, printable
 from zsc.images import describe, name_of
 
 SHOWN = 3  # lines of advice, and of pictures that were left out
@@ -57,11 +57,10 @@ class Outcome:
             count = f"{len(self.failures)} of {len(self.dataset)} pictures cannot be opened"
             lines.append(labelled("Left out", f"{count} and are not in these numbers"))
             lines += [labelled("", reason) for reason in self.failures["error"].head(SHOWN)]
-        advice = [] if self.advice is None else self.advice.to_dict("records")
-        lines += [labelled("Advice", f"{row['prompt']!r}: {row['advice']}") for row in advice[:SHOWN]]
-        if len(advice) > SHOWN:
-            lines.append(labelled("", f"and {len(advice) - SHOWN} more of this kind (all of them: --json)"))
-        return lines
+        advice = [] if self.advice is None else [*self.advice.itertuples()]
+        lines += [labelled("Advice", f"{row.prompt!r}: {row.advice}") for row in advice[:SHOWN]]
+        more = f"and {len(advice) - SHOWN} more of this kind (all of them: --json)"
+        return lines + [labelled("", more)] * (len(advice) > SHOWN)
 
 
 class Row(str):
@@ -111,11 +110,8 @@ def wrapped(line: str) -> list[str]:
 
 def complain(line: str) -> None:
     """Print one line on standard error; where that is closed or full, nobody is there to be told."""
-    try:
-        sys.stderr.write(f"{printable(line)}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        _drop(sys.stderr)
+    with suppress(OSError, ValueError, ReaderLeftError):
+        put(f"{printable(line)}\n", sys.stderr)
 
 
 def put(text: str, stream: TextIO) -> None:
@@ -124,17 +120,12 @@ def put(text: str, stream: TextIO) -> None:
         stream.write(text)
         stream.flush()
     except OSError as error:
-        _drop(stream)
+        with suppress(OSError, ValueError):  # what is still in the stream's memory is written when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if isinstance(error, BrokenPipeError):
             raise ReaderLeftError from error
         text = f"the output cannot be written ({error.strerror}); make room, or choose another place."
         raise OSError(text) from error
-
-
-def _drop(stream: TextIO) -> None:
-    """Let nothing more fail: what is still in the stream's memory is written when Python ends."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_json(stream: TextIO, content: Any) -> None:
@@ -182,17 +173,16 @@ def table_lines(
 ) -> list[str]:
     """Return a table as lines, with its row names or without; numbers have three decimals.
 
-    A pipe gets all of it. A terminal gets `most` rows; where it is narrow, texts in several lines; if that is not
-    enough, fewer columns: those named in `drop` go first, then from the right, or none if it is None. A last line says
-    what is missing.
+    A pipe gets all of it. A terminal gets `most` rows; where it is narrow, texts in several lines, then fewer columns:
+    first those in `drop`, then from the right; none if it is None. A last line says what is missing.
     """
     shown = with_names(table) if is_piped() else with_names(table).head(most)
     if "image" in shown:
         shown = shown.assign(image=file_names(list(shown["image"])))
-    shown = shown if index else shown.drop(columns="index", errors="ignore")
-    heads = [str(shown.index.name or "")] * index + list(map(str, shown))
-    columns = [shown.index] * index + [shown.iloc[:, j] for j in range(shown.shape[1])]
-    cells = [[printable(head), *map(_cell, column)] for head, column in zip(heads, columns, strict=True)]
+    name = str(shown.index.name or "")
+    shown = shown.reset_index(names=name) if index else shown.drop(columns="index", errors="ignore")
+    heads, columns = list(map(str, shown)), [column for _, column in shown.items()]
+    cells = [[printable(head), *map(in_cell, column)] for head, column in zip(heads, columns, strict=True)]
     texts = {j for j, column in enumerate(columns) if any(isinstance(value, str) and value for value in column)}
     kept = {j: max(1, *map(len, column)) for j, column in enumerate(cells)}  # how wide each column is
     room = math.inf if drop is None or is_piped() else width() + 2
@@ -208,15 +198,9 @@ def table_lines(
     for row in zip(*(cells[j] for j in kept), strict=True):
         parts = zip_longest(*map(wrap, row, kept.values()), fillvalue="")
         lines += [Row(form.format(*line).rstrip()) for line in parts]
-    missing = [heads[j] for j in range(len(heads)) if j not in kept]
-    missing += [f"{len(table) - len(shown)} rows"] if len(shown) < len(table) else []
-    return [*lines, f"Not shown here: {', '.join(missing)}; a pipe or a file gets all."] if missing else lines
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:.3f}"
-    return "-" if value is None or value is pd.NA else printable(value)
+    missing = [head for j, head in enumerate(heads) if j not in kept]
+    missing += [f"{len(table) - len(shown)} rows"] * (len(shown) < len(table))
+    return lines + [f"Not shown here: {', '.join(missing)}; a pipe or a file gets all."] * bool(missing)
 
 
 def prediction_lines(answer: Evaluation, reasons: Mapping[int, str]) -> list[str]:

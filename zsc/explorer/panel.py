@@ -26,13 +26,14 @@ from zsc.files import expanded, printable
 from zsc.images import describe, open_image
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG
-from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS, ClassPrompts
+from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS
 from zsc.report import PAGES, TONES, picture_uri
 
 if TYPE_CHECKING:
+    from zsc.explorer.session import AnyPrompts
     from zsc.models import Encoder
 
-ANSWER_AFTER, REMEMBER_AFTER = 0.25, 1.5  # seconds without a key
+ANSWER_AFTER, REMEMBER_AFTER = 0.2, 1.5  # seconds without a key
 PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
 PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
@@ -48,14 +49,14 @@ def bars_of(answer: Answer) -> list[dict[str, Any]]:
     """List what the bars show of each class, its recall or its share; of many classes the most telling first."""
     places = {name: k for k, name in enumerate(answer.result.class_names)}
     if answer.evaluation is None:
-        counts = answer.counts if len(places) <= MANY else answer.counts.sort_values(ascending=False, kind="stable")
-        bars = [(name, n / answer.result.n, str(n)) for name, n in counts.items()]
+        counts = answer.counts.sort_values(ascending=False, kind="stable")
+        bars = [(places[name], name, n / answer.result.n, str(n)) for name, n in counts.items()]
     else:
         seen = answer.evaluation.by_class.loc[lambda table: table["n"] > 0]  # the lowest recall first
-        seen = seen.sort_index(key=lambda names: names.map(places.get)) if len(seen) <= MANY else seen
         words = "{0.recall:.3f} of {0.n}, {0.low:.3f} to {0.high:.3f}"
-        bars = [(row.Index, row.recall, words.format(row)) for row in seen.itertuples()]
-    return [{"k": places[name], "name": name, "share": share, "words": text} for name, share, text in bars]
+        bars = [(places[row.Index], row.Index, row.recall, words.format(row)) for row in seen.itertuples()]
+    bars = bars if len(bars) > MANY else sorted(bars)
+    return [dict(zip(("k", "name", "share", "words"), bar, strict=True)) for bar in bars]
 
 
 _KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY, "WRONG_CLASS": WRONG_CLASS}
@@ -72,11 +73,9 @@ class PromptExplorer:
     begin with; None takes that of the prompts, else "mean".
 
     `keep` is a file for the tries; those that it holds are asked again, and the boxes begin with the last one unless
-    prompts are given. By default, in a notebook, it is a file in its folder (named in the panel), whose tries a button
-    brings back; None keeps nothing.
-
-    `sealed` is the share of the pictures, such as 0.5, that judge only when a button is pressed; each look is counted,
-    and `sealed` then holds the `Evaluation` of the last one, to be saved or reported.
+    prompts are given. By default, in a notebook, a file in its folder, whose tries a button brings back; None keeps
+    nothing. `sealed` is the share of the pictures, such as 0.5, that judge only when a button is pressed; each look is
+    counted, and `sealed` then holds the `Evaluation` of the last one.
 
     `session.history` is a table of what was tried, `answer` the newest answer; `fault` says why what is typed has none:
     the class at fault (None: no box in particular, "": the templates) and a sentence. `boxes` (by class name),
@@ -84,15 +83,9 @@ class PromptExplorer:
     """
 
     def __init__(
-        self,
-        embeddings: ImageEmbeddings,
-        model: Encoder | str,
-        prompts: ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None = None,
-        *,
-        pooling: str | None = None,
-        keep: str | Path | None = BESIDE,
-        sealed: float | None = None,
-    ) -> None:
+        self, embeddings: ImageEmbeddings, model: Encoder | str, prompts: AnyPrompts = None, *,
+        pooling: str | None = None, keep: str | Path | None = BESIDE, sealed: float | None = None,
+    ) -> None:  # fmt: skip
         self._w: Any = load_ipywidgets()
         self.session = ExplorerSession(embeddings, model, prompts, sealed=sealed)
         if is_offered := keep == BESIDE:
@@ -131,8 +124,7 @@ class PromptExplorer:
     def update(self) -> None:
         """Ask for what stands in the boxes, and show the answer, or the sentence that says why it is missing."""
         try:
-            self.answer = self.session.ask(self._typed(), self.templates.value, self.pooling.value)
-            self.fault = None
+            self.answer, self.fault = self.session.ask(self._typed(), self.templates.value, self.pooling.value), None
         except Exception as error:  # whatever a model raises: the old answer must not stand for the new one
             self.fault = getattr(error, "box", None), _sentence(error)
         self._show()
@@ -222,8 +214,8 @@ class PromptExplorer:
         is_old = self.fault is not None
         problem = html.message(f"no answer: {sentence}", True, "accuracy")
         self._put("accuracy", problem if is_old else html.accuracy(answer))
-        for place in ("recall", "confusion"):
-            self._put(place, getattr(html, place)(answer, is_old))
+        self._put("recall", html.recall(answer, is_old))
+        self._put("confusion", html.confusion(answer, is_old))
         for name, box in {**self.boxes, "": self.templates}.items():
             is_wrong = is_old and name == at_fault
             notes = [sentence] if is_wrong else [] if is_old else answer.notes.get(name)
@@ -268,14 +260,12 @@ class PromptExplorer:
         self.templates = self._box("", "templates")
         self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
         self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **FIT)
-        self.reload = self._button(f"bring back {len(kept)} kept tries", self._bring_back)
-        self.reload.layout.display = "" if kept else "none"
+        self.reload = self._button(f"bring back {len(kept)} kept tries", self._bring_back, bool(kept))
         self.code = w.Textarea(rows=8, disabled=True, description="code", layout=WIDE).add_class("zsc-box")
         self.copy = w.HTML()
         self.file = w.Text(value="prompts.yaml", description="file", **FIT)
         self.save = self._button("export to YAML", self._on_save)
-        self.unseal = self._button("open the sealed pictures", self._on_unseal)
-        self.unseal.layout.display = "" if self.session.sealed else "none"
+        self.unseal = self._button("open the sealed pictures", self._on_unseal, bool(self.session.sealed))
         self.true = w.Dropdown(options=[("any class", ANY)], description="pictures of", **FIT).add_class("zsc-true")
         self.said = w.Dropdown(options=[("any class", ANY)], description="said to be", **FIT).add_class("zsc-said")
         orders = [("most sure first", False), ("least sure first", True)]
@@ -304,8 +294,8 @@ class PromptExplorer:
         parts = [w.HTML(str(html.style(self._hidden))), place["about"], tabs]
         self.widget = w.VBox(parts).add_class("zsc-panel")
 
-    def _button(self, words: str, call: Callable[[], None]) -> Any:
-        button = self._w.Button(description=words, layout={"width": "auto"})
+    def _button(self, words: str, call: Callable[[], None], is_shown: bool = True) -> Any:
+        button = self._w.Button(description=words, layout={"width": "auto", "display": "" if is_shown else "none"})
         button.on_click(lambda _: self._safely(call))
         return button
 
@@ -355,8 +345,7 @@ class PromptExplorer:
         self.remember()
         self.sealed = found = self.session.unseal(self.answer)
         words = "on the open pictures {open_accuracy:.3f}, optimism {optimism:+.3f}; {tries} tries, look {looks}"
-        said = f"sealed: {found.summary()} {words.format(**found.made_by.other)}"
-        self._put("message", html.message(said))
+        self._put("message", html.message(f"sealed: {found.summary()} {words.format(**found.made_by.other)}"))
 
     def _still(self) -> dict[str, str]:
         """Write down the newest answer as it stands, for where widgets do not live."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ from zsc.scoring import match_by
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
+AnyPrompts: TypeAlias = "ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None"
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")
 KIND = "zsc tries"  # of a file
 SUFFIXES = (".yaml", ".yml", ".json")  # of files with prompts
@@ -101,15 +102,12 @@ class Answer:
         return self.show(self.rows(said=WRONG_CLASS if self.evaluation else ANY, unsure=not self.evaluation)[:12])
 
     def rows(self, true: int = ANY, said: int = ANY, *, unsure: bool = False) -> list[int]:
-        """Choose pictures by their true and their predicted class, the most (or the least) confident first.
-
-        Classes are indices into the class names; ANY stands for all, and WRONG_CLASS for a prediction that is wrong.
-        """
+        """Choose pictures by the indices of their true and predicted class, the most (or the least) confident first."""
         found, top = self.result, self.result.proba.max(axis=1)
         chosen = (found.y_true == true) | (true == ANY)
         chosen &= (found.y_pred != found.y_true) if said == WRONG_CLASS else (found.y_pred == said) | (said == ANY)
-        rows = np.flatnonzero(chosen)
-        return [int(i) for i in rows[np.argsort(top[rows] if unsure else -top[rows], kind="stable")]]
+        order = np.argsort(top if unsure else -top, kind="stable")
+        return order[chosen[order]].tolist()
 
     def show(self, rows: Sequence[int]) -> list[Card]:
         """Make a card of each of some pictures."""
@@ -121,18 +119,13 @@ class Answer:
 class ExplorerSession:
     """Ask what prompts do, again and again, on the same embeddings; the arguments are those of `PromptExplorer`.
 
-    Rows of pictures that failed are left out. Raises ValueError if the embeddings hold no picture, or have no class
-    names and no prompts are given.
+    Pictures that failed are left out. ValueError: no picture is left, or there are neither class names nor prompts.
     """
 
     def __init__(
-        self,
-        embeddings: ImageEmbeddings,
-        model: Encoder | str,
-        prompts: ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None = None,
-        *,
+        self, embeddings: ImageEmbeddings, model: Encoder | str, prompts: AnyPrompts = None, *,
         sealed: float | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.embeddings, self.sealed, self.looks = embeddings.without_failed(), None, 0
         if sealed is not None:  # divided by class, always in the same way
             labels, names = self.embeddings.labels, self.embeddings.class_names
@@ -171,9 +164,8 @@ class ExplorerSession:
     def ask(self, texts: Mapping[str, str], templates: str = "", pooling: str | None = None) -> Answer:
         """Judge prompts; `pooling` is that of `ZeroShotClassifier`.
 
-        `texts` holds for each class the text of its box, one prompt per line, as `as_lines` writes them; `templates`
-        one template per line, each with one ``{}`` that each line of the boxes goes into. Without templates lines are
-        prompts. Raises ValueError if a box is empty or a template has not exactly one ``{}``.
+        `texts` holds for each class its prompts, one per line, as `as_lines` writes them; `templates` one template per
+        line, with one ``{}`` for each line of the boxes; "": none. ValueError: an empty box, or a wrong template.
         """
         begin = time.perf_counter()
         prompts = fill(texts, templates)
@@ -250,19 +242,17 @@ class ExplorerSession:
     def history(self) -> pd.DataFrame:
         """One row per try, counted from 1; accuracy, low, high and macro_recall are NaN without labels.
 
-        `n` counts the pictures, `moved` those that the try before gave to another class (NaN for the first); `changed`
-        holds the prompts that the try before did not have.
+        `n` counts the pictures, `moved` those that the try before gave to another class, `changed` holds new prompts.
         """
         rows, tried = [], self.tried
         for before, answer in zip([None, *tried], tried, strict=False):
             texts, known = answer.prompts.texts, before.prompts.texts if before else {}
-            changed = {name: prompts for name, prompts in texts.items() if prompts != known.get(name)}
-            gone = "".join(f" | without {name}" for name in known if name not in texts)
-            words = f"{_in_words(changed)}{gone}".removeprefix(" | ") or "pooling"
+            changed = _in_words({name: prompts for name, prompts in texts.items() if prompts != known.get(name)})
+            words = " | ".join([changed] * bool(changed) + [f"without {name}" for name in known if name not in texts])
             old, new = (before or answer).given.align(answer.given, join="inner")
             moved = (old != new).sum() if before else float("nan")
-            numbers = (*answer.scores, answer.result.n, moved)
-            rows.append((*numbers, answer.classifier.pooling, words, _in_words(texts)))
+            told = (answer.classifier.pooling, words or "pooling", _in_words(texts))
+            rows.append((*answer.scores, answer.result.n, moved, *told))
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
         return table.astype(dict.fromkeys((*HISTORY_COLUMNS[:4], "moved"), float) | {"n": int})
@@ -284,10 +274,7 @@ class ExplorerSession:
         return write_whole(path, to_json({"kind": KIND, "dataset": self.embeddings.dataset, "tries": kept}, 1) + "\n")
 
     def load(self, path: str | Path) -> Answer | None:
-        """Ask the tries of a file again, into the history; return the last one, None where there is no file.
-
-        ValueError says that the file holds something else, or prompts for other pictures.
-        """
+        """Ask the tries of a file again, and return the last one (None: no file); ValueError: they are of others."""
         answer, names = None, self.embeddings.class_names
         for one in read_tries(path, self.embeddings.dataset):
             try:
@@ -332,9 +319,7 @@ def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
 
 
 def as_lines(texts: Sequence[str]) -> str:
-    r"""Write texts one per line, so that `from_lines` gives back the same ones.
-
-    What would end a line, cannot be seen, or would be stripped is written as in Python: ``\n``, ``\x20``, ``\\``.
+    r"""Write texts one per line for `from_lines`; what ends a line, cannot be seen or is stripped, as Python does.
 
     Examples
     --------
@@ -364,11 +349,11 @@ def as_code(answer: Answer) -> str:
     """
     found, clf = answer.evaluation, answer.classifier
     about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {answer.in_short}" if found else ""
-    lines = [f"    {_literal(n)}: [{', '.join(map(_literal, texts))}],\n" for n, texts in answer.prompts.texts.items()]
+    texts = [f"    {_literal(n)}: [{', '.join(map(_literal, texts))}],\n" for n, texts in answer.prompts.texts.items()]
     cut = ", truncate=True" if (clf.advice["warning"] == "too long").any() else ""
-    head = "import zsc\n\n" + (f"# {printable(about)}\n" if about else "")
-    prompts = f"prompts = zsc.ClassPrompts.from_texts({{\n{''.join(lines)}}})\n"
+    head = "import zsc\n\n" + f"# {printable(about)}\n" * bool(found)
     options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}{cut}"
+    prompts = f"prompts = zsc.ClassPrompts.from_texts({{\n{''.join(texts)}}})\n"
     return f"{head}{prompts}clf = zsc.ZeroShotClassifier(prompts, {options})\n"
 
 

@@ -23,7 +23,6 @@ from zsc.plots.style import DASHES, MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, SMAL
 
 _BINS = ["confidence", "accuracy", "count"]
 _FEWEST = 10  # pictures of a bin that a line may lead to
-_POINTS = 200  # of a curve that get an interval
 _LABELLED = 10  # lines that are named at their ends; more have a legend
 
 
@@ -48,9 +47,8 @@ def reliability(result: Result, *, ax: Axes | None = None, title: str | None = N
             ax.scatter(x[which], y[which], s=sizes, facecolor=fill, edgecolor=RIGHT, zorder=3, label=words)
     for k in style.thin(len(x)):
         below = 0.08 < y[k] < x[k] or y[k] > 0.92  # away from the diagonal
-        spot: dict[str, Any] = {"ha": "left", "va": "top"} if below else {"ha": "right", "va": "bottom"}
-        spot["xytext"] = (5, -5) if below else (-5, 5)
-        ax.annotate(f"{counts[k]:.0f}", (x[k], y[k]), textcoords="offset points", **spot)
+        ha, va, away = ("left", "top", (5, -5)) if below else ("right", "bottom", (-5, 5))
+        ax.annotate(f"{counts[k]:.0f}", (x[k], y[k]), away, textcoords="offset points", ha=ha, va=va)
     style.share_axis(ax, "x", "confidence: probability of the predicted class")
     style.share_axis(ax, "y", "accuracy: share that is right, with its 95 % interval")
     ax.legend(loc="upper left")
@@ -70,13 +68,12 @@ def coverage(
     """
     table = style.view(result, "coverage", ["threshold", "coverage", "accuracy"])
     curve = table.dropna(subset=["coverage", "accuracy"]).sort_values("coverage", kind="stable")
-    counted = "n" in curve
-    ax = ax or style.new_axes(4.6)
+    ax, n, label = ax or style.new_axes(4.6), 0, "accuracy on those answered"
     ax.plot(curve["coverage"], curve["accuracy"], color=RIGHT)
-    if counted:
-        some = curve.iloc[np.unique(np.linspace(0, len(curve) - 1, _POINTS).astype(int))]
-        ends = style.wilson(some["accuracy"], some["n"])
-        ax.fill_between(some["coverage"], *ends, color=RIGHT, alpha=0.18, linewidth=0)
+    if "n" in curve:
+        some = curve.iloc[np.unique(np.linspace(0, len(curve) - 1, 200).astype(int))]
+        style.band(ax, some["coverage"], some["accuracy"], some["n"])
+        n, label = curve["n"].max(), f"{label}, with its 95 % interval"
     away = np.abs(curve["coverage"].to_numpy()[:, None] - [0.1, 0.25, 0.5, 0.75, 1.0])
     for row in curve.iloc[away.argmin(axis=0)[away.min(axis=0) < 0.1]].itertuples():  # in words, well apart
         ax.plot(row.coverage, row.accuracy, "o", color=RIGHT, markersize=7)
@@ -89,8 +86,8 @@ def coverage(
         ax.legend(loc="lower right")
         said += f"; {words}"
     style.share_axis(ax, "x", "coverage: share of pictures answered", whole=True)
-    style.share_axis(ax, "y", "accuracy on those answered" + (", with its 95 % interval" if counted else ""))
-    return style.finish(ax, title, "Accuracy against coverage", said, result, n=curve["n"].max() if counted else 0)
+    style.share_axis(ax, "y", label)
+    return style.finish(ax, title, "Accuracy against coverage", said, result, n=n)
 
 
 @style.styled
@@ -102,8 +99,8 @@ def few_shot(
 
     `table` has the columns shots, seed, accuracy; with a column method, one line per method is drawn. The band is the
     95 % interval of the mean over three seeds or more; it does not count that other pictures would judge otherwise.
-    `zero_shot`, the accuracy without any labelled picture, is a dotted line; None takes the table's column zero_shot,
-    if any. `lines` are further accuracies to compare with: name -> accuracy.
+    `zero_shot`, the accuracy without labels, is a dotted line; None takes the table's column zero_shot, if any. `lines`
+    are further accuracies to compare with: name -> accuracy.
     """
     style.view(table, "few_shot", ["shots", "seed", "accuracy"])
     methods = list(table.groupby("method", sort=False)) if "method" in table else [("few-shot, mean of seeds", table)]
@@ -119,15 +116,14 @@ def few_shot(
         label = style.cut(name, 34) if place < MOST else "_"  # Matplotlib's legends leave out what begins so
         ax.plot(means.index, means, markersize=7, linestyle=DASHES[place % len(DASHES)], label=label, **look)
         said.append(f"{name} {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}")
-    if zero_shot is None and "zero_shot" in table:
-        zero_shot = float(table["zero_shot"].iloc[0])
-    known = {} if zero_shot is None else {"zero-shot": zero_shot}
-    known |= {"majority class": float(table["baseline"].iloc[0])} if "baseline" in table else {}
-    for name, value in (known | dict(lines or {})).items():
+    columns = {"zero-shot": "zero_shot", "majority class": "baseline"}
+    known = {name: float(table[column].iloc[0]) for name, column in columns.items() if column in table}
+    known |= ({} if zero_shot is None else {"zero-shot": zero_shot}) | dict(lines or {})
+    for name, value in known.items():
         said.append(f"{style.cut(name, 28)}, {value:.3f}")
         ax.axhline(value, linestyle=":", color=NEUTRAL, zorder=2.5, label=said[-1])
-    every = sorted(table["shots"].unique())
-    shots = [every[k] for k in style.thin(len(every))]
+    every = np.unique(table["shots"])
+    shots = every[style.thin(len(every))]
     style.share_axis(ax, "y", "accuracy")
     ax.set_xscale("symlog" if shots[0] <= 0 else "log", base=2)
     ax.set_xticks(shots, [f"{s:g}" for s in shots])
@@ -175,8 +171,7 @@ def learning_curve(
             said.append(f"{column} from {known[column].iloc[0]:.3f} to {last:.3f}")
     if batch_size is not None:
         n = check_count(batch_size, "batch_size", low=2)
-        ends = style.wilson(known["accuracy"], [n] * len(known))
-        bottom.fill_between(known["step"], *ends, color=RIGHT, alpha=0.18, linewidth=0)
+        style.band(bottom, known["step"], known["accuracy"], [n] * len(known))
         for ax, value, words in ((top, math.log(n), f"log {n} = {math.log(n):.2f}"), (bottom, 1 / n, f"1 / {n}")):
             ax.axhline(value, linestyle=":", color=NEUTRAL, label=f"guessing: {words}")
             ax.legend()

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import seaborn
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -26,8 +27,7 @@ _FEW, _SOME = 4, 10  # so many names of columns stand upright; so many cells are
 _LOOKS = [*zip(PALETTE * 5, MARKERS * 4, strict=True), (NEUTRAL, ".")]  # forty differ; the last is for no label
 _IMAGE: dict[str, Any] = {"s": 34, "alpha": 0.8, "edgecolors": "white", "linewidths": 0.4}
 _TEXT: dict[str, Any] = {"s": 190, "edgecolors": "black", "linewidths": 1.6, "zorder": 3}
-_MANY_TEXTS, _SMALLER = 50, {"s": 50, "linewidths": 1.0}  # so many, and they would cover the pictures
-_ISLANDS = 24  # classes that are named on the map itself
+_WORDS = {"image": "pictures", "text": "texts"}
 _KEYS = {"image": (5, "none", "small: picture"), "text": (12, "black", "large, dark edge: text")}
 
 
@@ -39,9 +39,9 @@ def similarity(
 ) -> Axes:  # fmt: skip
     """Draw cosines as a heat map; up to 40 rows and 15 columns with numbers, and the highest of each row framed.
 
-    `values` has shape (rows, columns), such as pictures x prompts, with one label for each. Of a symmetric table the
-    lower half is drawn. `pictures` are one source per row, shown beside its label. `limits` are the ends of the
-    colours, to compare figures; None takes 0, or what is lower, and the highest. The title should name model and data.
+    `values` has shape (rows, columns), such as pictures x prompts; of a symmetric table the lower half is drawn.
+    `pictures` are one source per row, shown beside its label. `limits` are the ends of the colours; None takes 0, or
+    what is lower, and the highest. The title should name model and data.
     """
     values = np.asarray(values)
     check_same_length(rows=values, row_labels=row_labels)
@@ -50,10 +50,10 @@ def similarity(
     shown = np.where(np.tri(len(values)), values, np.nan) if twice else values
     low, high = np.nanmin(values), np.nanmax(values)
     cells = np.char.mod("%.2f", values) if len(values) <= MOST and len(values.T) <= MOST_CELLS else None
-    ends = limits or (min(0.0, low), high)
-    colours: dict[str, Any] = {"cmap": "cividis", "vmin": ends[0], "vmax": ends[1], "label": "cosine"}
     framed: Any = () if twice or len(values.T) == 1 else values.argmax(axis=1)
-    ax = _heat(shown, row_labels, column_labels, cells, ax, framed=framed, pictures=pictures, **colours)
+    ends = limits or (min(0.0, low), high)
+    colours: dict[str, Any] = {"label": "cosine", "cmap": "cividis", "vmin": ends[0], "vmax": ends[1]}
+    ax = _heat(shown, (row_labels, column_labels), cells, ax, framed=framed, pictures=pictures, **colours)
     size = f"{len(values)} x {len(values.T)} cosines"
     row, column = np.argwhere(values == high)[0]
     most = "" if twice else f", the highest of {row_labels[row]} and {column_labels[column]}"
@@ -68,16 +68,14 @@ def confusion(
     """Draw a confusion table: one row per true class, one column per predicted class; right predictions are framed.
 
     The colour is the share of the row, so that classes of different sizes can be compared. More than 15 classes are
-    drawn without texts in the cells, with some of their names, and the title names the pairs that are confused most;
-    `top` draws instead so many of these pairs as bars, which suits many classes better.
-    `result` is an `Evaluation`, or counts as in its `confusion`; `show` says what stands in the cells: "counts" (none
-    where it is 0), or "shares" of the row.
+    drawn without texts in the cells, and the title names the pairs that are confused most; `top` draws instead so many
+    of these pairs as bars. `result` is an `Evaluation`, or counts as in its `confusion`; `show` says what stands in the
+    cells: "counts" (none where it is 0), or "shares" of the row.
     """
     check_choice(show, ("counts", "shares"), "show")
-    table = style.view(result, "confusion")
+    table, pairs = style.view(result, "confusion"), confused_pairs(result)
     counts = table.to_numpy()
     totals = counts.sum(axis=1, keepdims=True)
-    pairs = confused_pairs(result)
     worst = [f"{style.cut(p.true)} → {style.cut(p.predicted)} ({p.pictures})" for p in pairs.head(3).itertuples()]
     words = "most confused: " if worst else "no mistakes"
     sentence = f"{np.trace(counts):,.0f} right of {counts.sum():,.0f} pictures of {len(table)} classes; {words}"
@@ -88,25 +86,23 @@ def confusion(
         what = f"The {len(shown)} most frequent of {len(pairs)} confusions"
     else:
         shares = counts / np.maximum(totals, 1)  # (K, K); a class without pictures keeps zeros
-        cells = None
-        if max(counts.shape) > MOST_CELLS:
-            note = "\n".join([f"{len(table)} classes; {words}", *worst])
-        elif show == "counts":
+        cells: Any = np.where(totals > 0, np.char.mod("%.2f", shares), "-")
+        if show == "counts":
             cells = np.where(counts > 0, counts.astype(int).astype(str), "")
-        else:
-            cells = np.where(totals > 0, np.char.mod("%.2f", shares), "-")
-        colours: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": shares.max() or 1}
-        colours |= {"label": "share of the true class", "framed": range(min(counts.shape))}
-        ax = _heat(shares, table.index, table.columns, cells, ax, **colours)
+        if max(counts.shape) > MOST_CELLS:
+            cells, note = None, "\n".join([f"{len(table)} classes; {words}", *worst])
+        colours: dict[str, Any] = {"label": "share of the true class", "cmap": "Blues", "vmin": 0}
+        colours |= {"vmax": shares.max() or 1, "framed": range(min(counts.shape))}
+        ax = _heat(shares, (table.index, table.columns), cells, ax, **colours)
         ax.set(xlabel="predicted class", ylabel="true class")
     return style.finish(ax, title, what, sentence + ", ".join(worst), result, note=note, n=counts.sum())
 
 
 def _pair_bars(pairs: pd.DataFrame, totals: dict[Any, Any], ax: Axes | None) -> Axes:
     """Draw confusions as bars, the most frequent on top, each with its number of how many."""
-    ax, places = style.rows_axes([f"{p.true} → {p.predicted}" for p in pairs.itertuples()], 34, ax)
-    bars = ax.barh(places, pairs["pictures"], height=0.6, color=WRONG)
-    ax.bar_label(bars, [f"{p.pictures:,} of {totals[p.true]:,.0f}" for p in pairs.itertuples()], padding=3)
+    names = [f"{p.true} → {p.predicted}" for p in pairs.itertuples()]
+    words = [f"{p.pictures:,} of {totals[p.true]:,.0f}" for p in pairs.itertuples()]
+    ax = style.bars(names, pairs["pictures"], words, 34, ax, height=0.6, color=WRONG)
     ax.margins(x=0.15)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="pictures", ylabel="true class → predicted class")
@@ -140,11 +136,10 @@ def embedding_map(
     """Draw embeddings in two dimensions: a colour and a shape per class, a large symbol with a dark edge for texts.
 
     Forty classes look different; of more, the legend names forty and the title says so. Up to 24 classes are named
-    where their pictures are densest too. `points` has shape (N, 2), as PCA or t-SNE returns it. `labels` are N names,
-    or indices (-1 for no label) into `class_names`, which is also the order of the legend. `modality` says for each
-    point "image" or "text"; None: all are pictures. `names` are N texts that stand beside their points, "" for none.
-    `pairs` are places of two points each, such as a picture and its caption, which a hair line joins. Names for which
-    there is no room are left out. The title should name model, data and method.
+    where their pictures are densest too. `points` has shape (N, 2). `labels` are N names, or indices (-1 for no label)
+    into `class_names`, which is also the order of the legend. `modality` says for each point "image" or "text"; None:
+    all are pictures. `names` are N texts beside their points, "" for none, left out where there is no room. `pairs` are
+    places of two points each, which a hair line joins. The title should name model, data and method.
     """
     points = np.asarray(points)
     if points.shape[1:] != (2,):
@@ -156,8 +151,9 @@ def embedding_map(
     codes, classes, n_classes = _codes(labels, class_names)
     looks = np.where(codes < n_classes, codes % 40, 40)  # of many, some share a look
     found, first = np.unique(codes, return_index=True)
-    ax = ax or style.new_axes(max(5.5, 1 + 0.23 * min(len(found), MOST)))
-    small = _SMALLER if (kinds == "text").sum() > _MANY_TEXTS else {}
+    n = len(found)
+    ax = ax or style.new_axes(max(5.5, 1 + 0.23 * min(n, MOST)))
+    small = {"s": 50, "linewidths": 1.0} if (kinds == "text").sum() > 50 else {}  # they would cover the pictures
     for look in np.unique(looks):
         colour, marker = _LOOKS[look]
         for kind, marks in (("image", _IMAGE), ("text", _TEXT | small)):
@@ -167,7 +163,13 @@ def embedding_map(
     if pairs is not None:
         ends = as_indices(np.asarray(pairs).reshape(-1), len(points), "pairs").reshape(-1, 2)
         ax.add_collection(LineCollection(list(points[ends]), colors=NEUTRAL, linewidths=0.4, alpha=0.6, zorder=0.5))
-    _legend(ax, [(classes[k], *_LOOKS[looks[i]]) for k, i in zip(found[:MOST], first, strict=False)], set(kinds))
+    short = style.wrap if n <= _SOME else style.cut
+    shown = [(short(classes[k], 22), *_LOOKS[looks[i]]) for k, i in zip(found[:MOST], first, strict=False)]
+    entries = [Line2D([], [], linestyle="", label=name, color=c, marker=m) for name, c, m in shown]
+    for size, edge, words in (_KEYS[kind] for kind in sorted(set(kinds)) if "text" in kinds):
+        grey: dict[str, Any] = {"color": "#BBBBBB", "marker": "o", "markersize": size, "markeredgecolor": edge}
+        entries.append(Line2D([], [], linestyle="", label=words, **grey))
+    style.legend_beside(ax, entries)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color="#BBBBBB")
     written: list[tuple[np.ndarray, str, int]] = []
@@ -175,17 +177,15 @@ def embedding_map(
         check_same_length(points=points, names=names)
         aside = np.where(points[:, 0] < points[:, 0].mean(), 12, -12)  # names of single points lead inwards
         written = [(p, style.cut(name, 34), s) for p, name, s in zip(points, names, aside, strict=True) if name]
-    for k in found if len(found) <= _ISLANDS else ():
+    for k in found if n <= 24 else ():
         island = points[(codes == k) & (kinds == "image")][:1000]
         if len(island) > 1:
             nearest, _ = KDTree(island).query(island, k=min(len(island), 8))
             written.append((island[nearest[:, -1].argmin()], style.cut(classes[k], 22), 0))
     _write_names(ax, written)
-    n = len(found)
     note = "" if n <= MOST else f"{n} classes, of which the legend names {MOST}; some share a look"
-    words = {"image": "pictures", "text": "texts"}
-    what = ", ".join(f"{(kinds == kind).sum():,} {words[kind]}" for kind in sorted(set(kinds)))
-    return style.finish(ax, title, "", f"{what} of {n} classes in two dimensions", note=note)
+    counted = [f"{(kinds == kind).sum():,} {words}" for kind, words in _WORDS.items() if kind in kinds]
+    return style.finish(ax, title, "", f"{', '.join(counted)} of {n} classes in two dimensions", note=note)
 
 
 def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None:
@@ -193,13 +193,12 @@ def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None
     cast(Figure, ax.figure).draw_without_rendering()
     taken: list[Any] = []
     for point, name, aside in names:
-        look: dict[str, Any] = {"ha": ("center", "left", "right")[np.sign(aside)], "va": "center"}
-        look |= {"fontweight": None if aside else "bold", "textcoords": "offset points"}
-        look |= {"path_effects": style.HALO, "zorder": 4}
+        look: dict[str, Any] = {"ha": ("center", "left", "right")[np.sign(aside)], "va": "center", "zorder": 4}
+        look |= {"weight": "normal" if aside else "bold", "textcoords": "offset points", "path_effects": style.HALO}
         for lift in (0, 13, -13, 26, -26):
             text = ax.annotate(name, tuple(point), (aside, lift), **look)
             box = text.get_window_extent()
-            if not any(box.overlaps(other) for other in taken):
+            if not box.count_overlaps(taken):
                 taken.append(box)
                 break
             text.remove()
@@ -209,75 +208,59 @@ def _codes(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str] | None
     """Turn the class of each point into a number; return the names too, and how many have a look of their own."""
     if class_names is None:
         labels = [str(label) for label in labels]
-    names = [*map(str, dict.fromkeys(labels) if class_names is None else class_names), "no label"]
-    n = len(names) - 1
-    place: dict[Any, int] = {-1: n, "no label": n} | {k: k for k in range(n)}
-    place |= {name: k for k, name in reversed(list(enumerate(names[:-1])))}
+        class_names = list(dict.fromkeys(labels))
+    n = len(class_names)
+    place: dict[Any, int] = {-1: n} | {k: k for k in range(n)}
     for label in labels:
         if label not in place and not isinstance(label, str):
             raise ValueError(f"labels hold {label}; with {n} class names they must lie in 0 to {n - 1}, or be -1.")
-        if label not in place:  # texts that are no class come after them
-            place[label] = len(names)
-            names.append(label)
+    names = [*map(str, class_names), "no label", *dict.fromkeys(text for text in labels if isinstance(text, str))]
+    place |= {name: k for k, name in reversed([*enumerate(names)])}
     return np.array([place[label] for label in labels], dtype=np.int64), names, n
 
 
-def _legend(ax: Axes, classes: Sequence[tuple[str, str, str]], kinds: set[str]) -> None:
-    short = style.wrap if len(classes) <= _SOME else style.cut
-    entries = [Line2D([], [], color=c, marker=m, linestyle="", label=short(name, 22)) for name, c, m in classes]
-    for size, edge, words in (_KEYS[kind] for kind in sorted(kinds) if "text" in kinds):
-        marks: dict[str, Any] = {"marker": "o", "markersize": size, "markeredgecolor": edge, "color": "#BBBBBB"}
-        entries.append(Line2D([], [], linestyle="", label=words, **marks))
-    style.legend_beside(ax, entries)
-
-
-def _put_pictures(ax: Axes, pictures: Sequence[Any], side: float) -> None:
-    """Show a picture of so many points at each row, between the row and its name."""
-    for row, source in enumerate(pictures):
-        pixels = thumbnail(source, 128)
-        pixels = np.full((8, 8, 3), 235, np.uint8) if pixels is None else pixels
-        spot: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "boxcoords": "offset points", "frameon": False}
-        spot |= {"xybox": (-5, 0), "box_alignment": (1, 0.5), "pad": 0, "annotation_clip": False}
-        ax.add_artist(AnnotationBbox(OffsetImage(pixels, zoom=side / len(pixels)), (0, row + 0.5), **spot))
-    ax.tick_params(axis="y", pad=side + 10, length=0)
-
-
 def _heat(
-    values: np.ndarray, row_names: Sequence[Any], column_names: Sequence[Any], cells: np.ndarray | None,
-    ax: Axes | None, *, label: str, framed: Iterable[int] = (), pictures: Sequence[Any] | None = None, **colours: Any,
+    values: np.ndarray, names: tuple[Sequence[Any], Sequence[Any]], cells: np.ndarray | None, ax: Axes | None, *,
+    label: str, framed: Iterable[int], pictures: Sequence[Any] | None = None, **colours: Any,
 ) -> Axes:  # fmt: skip
     """Draw a map: with texts and one framed cell per row; or, without cells, as one picture with some of the names."""
     if pictures is not None:
-        check_same_length(rows=row_names, pictures=pictures)
+        check_same_length(rows=names[0], pictures=pictures)
     if cells is None:
         ax = ax or style.new_axes(7.6)
         n_rows, n_columns = values.shape
         aspect: Any = "equal" if 0.5 <= n_rows / n_columns <= 2 else "auto"
         drawn = ax.imshow(values, aspect=aspect, extent=(0, n_columns, n_rows, 0), interpolation="nearest", **colours)
         ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.7)
-        for axis, names in ((ax.yaxis, row_names), (ax.xaxis, column_names)):
-            places = style.thin(len(names))
-            axis.set_ticks(places + 0.5, [style.cut(names[k]) for k in places], fontsize=7)
+        for axis, all_names in zip((ax.yaxis, ax.xaxis), names, strict=True):
+            places = style.thin(len(all_names))
+            axis.set_ticks(places + 0.5, [style.cut(all_names[k]) for k in places], fontsize=7)
         ax.tick_params(axis="x", rotation=90)
         return ax
-    few, some = len(column_names) <= _FEW, len(column_names) <= _SOME
-    rows, columns = style.wrap_names(row_names, 26), style.wrap_names(column_names, 14 if few else 40)
+    few, some = len(names[1]) <= _FEW, len(names[1]) <= _SOME
+    rows, columns = style.wrap_names(names[0], 26), style.wrap_names(names[1], 14 if few else 40)
     row = max(0.5 if len(rows) <= _SOME else 0.38, *(0.24 * (1 + name.count("\n")) for name in rows))
     row += 0 if pictures is None else 0.12
     width = 3.4 + (1.25 if few else 0.62 if some else 0.45) * len(columns) + (0 if pictures is None else row)
     ax = ax or style.new_axes((1.6 if few else 2.4) + row * len(rows), min(width, 16))
-    marks: dict[str, Any] = {"xticklabels": False, "yticklabels": rows, "cbar_kws": {"label": label}, "linewidths": 1}
+    marks: dict[str, Any] = {"xticklabels": columns, "yticklabels": rows, "cbar_kws": {"label": label}, "linewidths": 1}
     seaborn.heatmap(values, ax=ax, annot=cells, fmt="", **marks, **colours)
     faces = ax.collections[0].to_rgba(values)  # (rows, columns, 4)
     for text in ax.texts:  # seaborn's own choice may be as low as 2.3 : 1
         x, y = text.get_position()
         text.set_color(style.text_on(faces[int(y), int(x)]))
     for k, column in enumerate(framed):
-        box: dict[str, Any] = {"fill": False, "edgecolor": style.text_on(faces[k, column]), "linewidth": 1.5}
-        ax.add_patch(Rectangle((column + 0.05, k + 0.05), 0.9, 0.9, **box))
+        edge = style.text_on(faces[k, column])
+        ax.add_patch(Rectangle((column + 0.05, k + 0.05), 0.9, 0.9, fill=False, edgecolor=edge, linewidth=1.5))
     turned: dict[str, Any] = {} if few else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, **({"rotation": 0} | turned))
+    plt.setp(ax.get_xticklabels(), **({"rotation": 0} | turned))
     ax.tick_params(axis="y", rotation=0)
-    if pictures is not None:
-        _put_pictures(ax, pictures, 72 * (row - 0.06))
+    side = 72 * (row - 0.06)  # of a picture between the row and its name, in points
+    for k, source in enumerate(() if pictures is None else pictures):
+        pixels = thumbnail(source, 128)
+        pixels = style.LOST if pixels is None else pixels
+        spot: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "boxcoords": "offset points", "frameon": False}
+        spot |= {"xybox": (-5, 0), "box_alignment": (1, 0.5), "pad": 0, "annotation_clip": False}
+        ax.add_artist(AnnotationBbox(OffsetImage(pixels, zoom=side / len(pixels)), (0, k + 0.5), **spot))
+        ax.tick_params(axis="y", pad=side + 10, length=0)
     return ax

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,8 +52,8 @@ def sample_grid(
         looks[place] = (f"the query: {texts[place]}", QUERY)
     name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
     name = name or f"{getattr(dataset, 'name', 'pictures')} {getattr(dataset, 'split_name', '')}".strip()
-    title = title or f"{name}: {n if n == len(dataset) else f'{n} of {len(dataset)}'} pictures"
-    return _grid(dataset.paths[:n], looks, columns, title)
+    shown = f"{n} pictures" if n == len(dataset) else f"{n} of {len(dataset)} pictures"
+    return _grid(dataset.paths[:n], looks, columns, title or f"{name}: {shown}")
 
 
 @style.styled
@@ -69,27 +70,23 @@ def gallery(
     """
     if only is not None:
         check_choice(only, ("errors", "correct", "unsure"), "only")
-    most = min(check_count(max_images, "max_images"), MOST_PICTURES)
     table = style.view(results, "table")
     found = [c.removeprefix("proba_") for c in map(str, table.columns) if c.startswith("proba_")]
     names = found if class_names is None else list(class_names)
     if not names:
         raise ValueError("the table has no columns proba_<class> to name its classes; pass class_names=.")
-    chosen = table if only is None else table.dropna(subset="proba").sort_values("proba", kind="stable")
-    if only in ("errors", "correct"):
-        judged = table.dropna(subset=["y_true", "y_pred"])
-        right = (judged["y_true"] == judged["y_pred"]).astype(bool)
-        judged = judged[right if only == "correct" else ~right]
-        chosen = judged.sort_values("proba", ascending=False, kind="stable")
-    rows = [row for _, row in chosen.head(most).iterrows()]
-    n, many = len(table), len(chosen)
-    words = {"errors": f"{many} wrong of {n}", "correct": f"{many} right of {n}"}.get(only or "", f"{n} pictures")
-    words += ", least sure first" if only == "unsure" else ""
-    words += f"; the first {len(rows)} are shown" if len(rows) < many else ""
-    dataset, model = style.made_by(results)
-    whose = ", ".join([dataset] * bool(dataset) + [f"classified by {model}"] * bool(model)) or "pictures"
-    title = title or f"{whose}: {words}"
+    chosen, words = table, f"{len(table)} pictures"
+    if only == "unsure":
+        chosen, words = table.dropna(subset="proba").sort_values("proba", kind="stable"), f"{words}, least sure first"
+    elif only is not None:
+        judged = table.dropna(subset=["y_true", "y_pred"]).sort_values("proba", ascending=False, kind="stable")
+        chosen = judged[(judged["y_true"] == judged["y_pred"]).astype(bool) == (only == "correct")]
+        words = f"{len(chosen)} {'right' if only == 'correct' else 'wrong'} of {len(table)}"
+    rows = [row for _, row in chosen.head(min(check_count(max_images, "max_images"), MOST_PICTURES)).iterrows()]
+    words += f"; the first {len(rows)} are shown" if len(rows) < len(chosen) else ""
     captions = [caption(row, names, prompt=prompts) for row in rows]
+    dataset, model = style.made_by(results)
+    title = title or f"{dataset or 'pictures'}{f', classified by {model}' * bool(model)}: {words}"
     figure = _grid([row["image"] for row in rows], captions, columns, title, results)
     if chosen.empty:
         figure.axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
@@ -103,19 +100,18 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     `scores` maps class names or prompts to probabilities; of more than 40 the highest are drawn, and the title says so.
     With `ax` the bars alone are drawn there. The title should name the model.
     """
-    shown = sorted(scores.items(), key=lambda item: -item[1])[:MOST]
+    shown = dict(sorted(scores.items(), key=lambda item: -item[1])[:MOST])
     if is_new := ax is None:
-        figure, (left, ax) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=[1, 1.8])
+        _, (left, ax) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=[1, 1.8])
         left.axis("off")
         _show(left, image)
-    ax, places = style.rows_axes((name for name, _ in shown), 28, ax)
+    words = ["< 0.01" if 0 < p < 0.005 else f"{p:.2f}" for p in shown.values()]
+    ax = style.bars(shown, list(shown.values()), words, 28, ax, color=RIGHT)
     if is_new:
-        figure.set_figheight(max(3.2, 1.3 + 0.34 * ax.get_ylim()[0]))
-    bars = ax.barh(places, [p for _, p in shown], color=RIGHT)
-    ax.bar_label(bars, ["< 0.01" if 0 < p < 0.005 else f"{p:.2f}" for _, p in shown], padding=3)
+        cast(Figure, ax.figure).set_figheight(max(3.2, 1.3 + 0.34 * ax.get_ylim()[0]))
     ax.set(xlim=(0, 1.14), xlabel="probability, relative to these prompts", xticks=np.arange(6) / 5)
     note = "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}"
-    likeliest = ", ".join(f"{name} {p:.2f}" for name, p in shown[:5])
+    likeliest = ", ".join(f"{name} {p:.2f}" for name, p in [*shown.items()][:5])
     return style.finish(ax, title, "", f"probabilities: {likeliest}", note=note)
 
 
@@ -128,19 +124,19 @@ def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tu
         return "cannot be opened", NEUTRAL
     k = int(row["y_pred"])
     words, colour = names[k], NEUTRAL
-    if pd.notna(row["y_true"]):
-        right = row["y_true"] == k
+    if pd.notna(row["y_true"]) and row["y_true"] == k:
+        words, colour = f"right: {names[k]}", RIGHT
+    elif pd.notna(row["y_true"]):
         said = names[k].replace(" ", "\xa0") if len(names[k]) < CAPTION_WIDTH - 1 else names[k]  # breaks at the arrow
-        words = f"right: {names[k]}" if right else f"wrong: {names[int(row['y_true'])]} →\xa0{said}"
-        colour = RIGHT if right else WRONG
-    lines = [wrap(words, CAPTION_WIDTH), f"p = {row['proba']:.2f}"]
-    others = {name: row[f"proba_{name}"] for j, name in enumerate(names) if f"proba_{name}" in row and j != k}
+        words, colour = f"wrong: {names[int(row['y_true'])]} →\xa0{said}", WRONG
+    lines = [words, f"p = {row['proba']:.2f}"]
+    others = [(row[f"proba_{name}"], name) for j, name in enumerate(names) if f"proba_{name}" in row and j != k]
     if others:
-        second = max(others, key=lambda name: others[name])
-        lines.append(wrap(f"then {second},\xa0{others[second]:.2f}", CAPTION_WIDTH))
+        proba, second = max(others, key=itemgetter(0))
+        lines.append(f"then {second},\xa0{proba:.2f}")
     if prompt and isinstance(row.get("y_pred_token"), str):
-        lines.append(wrap(f"by “{row['y_pred_token']}”", CAPTION_WIDTH))
-    return "\n".join(lines), colour
+        lines.append(f"by “{row['y_pred_token']}”")
+    return "\n".join(wrap(line, CAPTION_WIDTH) for line in lines), colour
 
 
 def _grid(
@@ -149,9 +145,8 @@ def _grid(
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
-    height = (CELL + LINE * lines) * rows + 0.5
-    size = (min(CELL * columns, style.HIGHEST), min(height, style.HIGHEST))
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + 0.5), style.HIGHEST)
+    figure, axes = plt.subplots(rows, columns, figsize=tuple(size), squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
     for ax, image, (text, colour) in zip(axes.flat, images, captions, strict=False):
@@ -173,5 +168,4 @@ def _show(ax: Axes, image: Any) -> None:
     pixels = thumbnail(image)
     if pixels is None:
         ax.text(0.5, 0.5, "cannot be opened", ha="center", va="center", transform=ax.transAxes)
-        pixels = np.full((8, 8, 3), 235, np.uint8)
-    ax.imshow(pixels)
+    ax.imshow(style.LOST if pixels is None else pixels)

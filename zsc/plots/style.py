@@ -1,8 +1,7 @@
 """What all figures share: `STYLE`, colours, sizes, titles, intervals, and texts that are never read as formulas.
 
-However much there is, the size of a figure and the number of its texts are bounded here, and a line under the title
-says what was left out. A figure knows a sentence about itself, which `save` writes into the file and a notebook into
-the metadata of the picture, where `nbconvert --template classic` takes its alternative text.
+However much there is, the size of a figure and the number of its texts are bounded here. A figure knows a sentence
+about itself, which `save` writes into the file, and a notebook beside the picture as its alternative text.
 """
 
 from __future__ import annotations
@@ -61,15 +60,13 @@ STYLE: dict[Any, Any] = {
 }  # fmt: skip
 _LINES, _LONGEST = 120, 12  # lines of names down a figure; lines of one name
 HIGHEST = 40.0  # inches
+LOST = np.full((8, 8, 3), 235, np.uint8)  # in place of a picture that cannot be opened
 _ABOUT: WeakKeyDictionary[Artist, dict[str, str]] = WeakKeyDictionary()  # a drawing -> what is said of it
 
 
 @contextmanager
 def _in_style() -> Iterator[None]:
-    """Draw in STYLE, and leave the caller's own as it was; of the rest nothing is put back.
-
-    matplotlib's `rc_context` would also undo what the first figure of a notebook turns on: that figures are shown.
-    """
+    """Draw in STYLE; `rc_context` would also undo what a notebook's first figure turns on: that figures are shown."""
     before = {key: mpl.rcParams[key] for key in STYLE}
     mpl.rcParams.update(STYLE)
     try:
@@ -88,30 +85,28 @@ def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame
     table: pd.DataFrame = result if isinstance(result, pd.DataFrame) else getattr(result, name)
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise ValueError(
-            f"{name}: the table lacks {', '.join(missing)} (it has {', '.join(map(str, table.columns))}); "
-            f"pass one with the columns {', '.join(columns)}."
-        )
+        lacks = f"the table lacks {', '.join(missing)} (it has {', '.join(map(str, table.columns))})"
+        raise ValueError(f"{name}: {lacks}; pass one with the columns {', '.join(columns)}.")
     if columns and table.empty:
         raise ValueError(f"{name}: the table is empty; pass at least one row.")
     return table
 
 
-def made_by(result: Result) -> tuple[str, str]:
+def made_by(result: Result | None) -> list[str]:
     """Return data and model of an `Evaluation`, or of a table with the columns dataset and model; "" if not known."""
-    if not isinstance(result, pd.DataFrame):
-        return result.made_by.dataset or "", result.made_by.model or ""
-    found = [result[key].dropna().unique() if key in result else () for key in ("dataset", "model")]
-    return " and ".join(map(str, found[0])), " and ".join(map(str, found[1]))
+    if isinstance(result, pd.DataFrame):
+        found = [result[key].dropna().unique() if key in result else () for key in ("dataset", "model")]
+        return [" and ".join(map(str, names)) for names in found]
+    return [result.made_by.dataset, result.made_by.model] if result else ["", ""]
 
 
 def finish(
     drawn: Drawn, title: str | None, what: str, said: str, result: Result | None = None, *, note: str = "", n: float = 0
 ) -> Drawn:
     """Set the title (None: what is drawn, of which data, by which model), n behind it; keep what `describe` says."""
-    dataset, model = ("", "") if result is None else made_by(result)
+    dataset, model = made_by(result)
     if title is None:
-        title = what + (f", {dataset}" if dataset else "") + (f", classified by {model}" if model else "")
+        title = what + f", {dataset}" * bool(dataset) + f", classified by {model}" * bool(model)
     title += f", n\xa0=\xa0{n:,.0f}" if n and title and "n =" not in title else ""
     lines = [text for text in (title, *note.split("\n")) if text]
     words = "\n".join(map(_one_line, lines)).replace("$", r"\$")
@@ -159,15 +154,14 @@ def wilson(shares: Iterable[float], counts: Iterable[float]) -> np.ndarray:
     return np.array([wilson_interval(round(share * n), int(n)) for share, n in pairs]).reshape(-1, 2).T
 
 
-def contrast(first: Any, second: Any) -> float:
-    """Compute the contrast of two colours as WCAG does: from 1 to 21; text asks for 4.5, a shape for 3."""
-    low, high = sorted(float(relative_luminance(colour)) for colour in (first, second))
-    return (high + 0.05) / (low + 0.05)
+def band(ax: Axes, x: Any, shares: Iterable[float], counts: Iterable[float]) -> None:
+    """Shade the 95 % interval of a line of shares."""
+    ax.fill_between(x, *wilson(shares, counts), color=RIGHT, alpha=0.18, linewidth=0)
 
 
 def text_on(colour: Any) -> str:
-    """Choose black or white for what is written on a colour: the better of the two is never under 4.5."""
-    return max(("black", "white"), key=lambda tone: contrast(tone, colour))
+    """Choose black or white for what is written on a colour: WCAG's contrast of the better one is never under 4.5."""
+    return "white" if (relative_luminance(colour) + 0.05) ** 2 < 1.05 * 0.05 else "black"
 
 
 def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axes, np.ndarray]:
@@ -179,6 +173,13 @@ def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axe
     ax.set_yticks(places, labels)
     ax.set_ylim(height - 0.5, -0.5)
     return ax, places
+
+
+def bars(names: Iterable[object], values: Any, words: list[str], width: int, ax: Axes | None, **look: Any) -> Axes:
+    """Draw one bar per name, the first on top, with its words at the end."""
+    ax, places = rows_axes(names, width, ax)
+    ax.bar_label(ax.barh(places, values, **look), words, padding=3)
+    return ax
 
 
 def write_beside(ax: Axes, y: float, text: str, **look: Any) -> None:
@@ -204,8 +205,7 @@ def wrap_evenly(text: str, width: int) -> str:
 def wrap_names(names: Iterable[object], width: int) -> list[str]:
     """Break the names of a list into lines: the more names, the fewer lines each, so that the figure stays bounded."""
     names = list(names)
-    lines = min(_LONGEST, max(1, _LINES // max(1, len(names))))
-    return [wrap(name, width, lines) for name in names]
+    return [wrap(name, width, min(_LONGEST, max(1, _LINES // len(names)))) for name in names]
 
 
 def cut(text: object, width: int = 24) -> str:
@@ -252,8 +252,8 @@ def share_axis(ax: Axes, axis: Literal["x", "y"], label: str, *, whole: bool = F
 def save(figure: Figure | Axes, path: str | Path, *, dpi: int = 110) -> Path:
     """Write a figure, or the figure of an Axes, as a picture (the suffix chooses the format), and close it.
 
-    The file appears whole or not at all, and the same figure gives the same bytes. In .png, .pdf and .svg it holds
-    title, model, data, software and what `describe` says. For print take `dpi=300`, or .pdf or .svg.
+    The same figure gives the same bytes. In .png, .pdf and .svg they hold title, model, data, software and what
+    `describe` says. For print take `dpi=300`, or .pdf or .svg.
     """
     path = check_picture_path(path)
     dpi = check_count(dpi, "dpi", low=20, high=600)

@@ -27,18 +27,16 @@ def before_after(
 ) -> Axes:  # fmt: skip
     """Draw a dumb-bell for each class: an open circle before, a full one after, and the change in words.
 
-    `before` and `after` are two evaluations, or their `report` tables, of the same classes; `names` tells them apart.
-    The metric is "recall", "precision" or "f1". Of more than 40 classes, those that change most are drawn. "better" and
-    "worse" are said of two evaluations, where an exact test tells: McNemar's on the same pictures, else Fisher's; of f1
-    and of tables, which nothing is tested on, "higher" and "lower".
+    `before` and `after` are two evaluations, or their `report` tables, of the same classes. The metric is "recall",
+    "precision" or "f1". Of more than 40 classes, those that change most are drawn. "better" and "worse" are said where
+    an exact test tells: McNemar's on the same pictures, else Fisher's; of f1 and of tables "higher" and "lower".
     """
     check_choice(metric, ("recall", "precision", "f1"), "metric")
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
     check_unique(list(first.index), "before")
     if len(first) != len(second) or set(first.index) != set(second.index):
-        raise ValueError(
-            f"before has the classes {short(list(first.index))}, after {short(list(second.index))}; compare the same."
-        )
+        told = f"before has the classes {short(list(first.index))}, after {short(list(second.index))}"
+        raise ValueError(f"{told}; compare the same.")
     change = (second[first.index] - first).abs().to_numpy()
     shown = np.sort(np.argsort(-change, kind="stable")[:MOST])  # in the order of the table
     classes = list(first.index[shown])
@@ -91,8 +89,8 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
     """Draw candidates, the most accurate on top, each with an interval and its numbers; of more than 40, the best.
 
     `table` has one row per candidate, its name in the index, and columns accuracy, low, high, as of `compare_prompts`.
-    Where it has difference, difference_low, difference_high too, what is drawn is each one's paired difference to the
-    reference: intervals of accuracies on the same pictures may overlap and still be apart. "better" and "worse" go by
+    Where it has difference, difference_low, difference_high too, each one's paired difference to the reference is
+    drawn: intervals of accuracies on the same pictures may overlap and still be apart. "better" and "worse" go by
     p_adjusted, where it is given; where that overrules the interval, the words say so.
     """
     style.view(table, "ranking", ["accuracy", "low", "high"])
