@@ -6,17 +6,18 @@ The adjusted p-value, which the verdict goes by, also counts how many were compa
 
 from __future__ import annotations
 
-import importlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
+from tqdm import tqdm
 
 from zsc.checks import (
     as_list,
@@ -44,13 +45,8 @@ if TYPE_CHECKING:
 load_candidates = load_many
 Candidate = ClassPrompts | Mapping[str, str | Sequence[str]] | str | Sequence[str]
 ALPHA = 0.05
+_WORD = re.compile(r"[^\W\d_]+")
 _AGAINST = ("difference", "difference_low", "difference_high", "won", "lost", "p_value")
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("greedy_templates", "random_words_control"):  # public names of an earlier version
-        return getattr(importlib.import_module("zsc.prompt_search"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def compare_prompts(
@@ -351,6 +347,41 @@ def evaluations(
         for (name, prompts), values in zip(asked.items(), known, strict=True)
     }
     return {name: clf.evaluate(embeddings) for name, clf in clfs.items()}
+
+
+def descriptions_control(
+    embeddings: ImageEmbeddings, prompts: ClassPrompts, *, model: Encoder | str, pooling: str | None = None,
+    draws: int = 99, seed: int = 0, progress: bool = False,
+) -> list[float]:  # fmt: skip
+    """Judge descriptions beside random words of equal number and length: what the words themselves add.
+
+    In each draw every word but class names, and words that all prompts share, is replaced by one of as many letters,
+    drawn from all the words of these prompts. Returned are the accuracies, the descriptions' own first.
+    """
+    encoder, rng = as_encoder(model), np.random.default_rng(check_count(seed, "seed", low=0))
+    draws, names = check_count(draws, "draws"), [f"({re.escape(prompts.class_names[k])})" for k in prompts.owners]
+    parts = [re.split(name, text, flags=re.IGNORECASE) for name, text in zip(names, prompts.prompts, strict=True)]
+    words = [_WORD.findall(" ".join(each[::2])) for each in parts]  # class names stand at odd places
+    shared = set.intersection(*map(set, words))
+    pool = pd.Series([*chain(*words)], dtype=object)
+    same = {length: list(group) for length, group in pool.groupby(pool.str.len())}
+
+    def other(word: re.Match[str]) -> str:
+        return word[0] if word[0] in shared else str(rng.choice(same[len(word[0])]))
+
+    found = []
+    for draw in tqdm(range(draws + 1), "random words", unit="draw", disable=not progress, leave=False):
+        texts = ["".join(_WORD.sub(other, x) if i % 2 == 0 and draw else x for i, x in enumerate(p)) for p in parts]
+        clf = ZeroShotClassifier(replace(prompts, prompts=tuple(texts)), encoder, pooling=pooling, truncate=draw > 0)
+        found.append(clf.evaluate(embeddings).accuracy)
+    return found
+
+
+def random_words_verdict(accuracy: Sequence[float]) -> tuple[float, str]:
+    """Return p = (1 + b) / (1 + B), b of B draws no worse than the descriptions, the first, and the verdict."""
+    own, drawn, p = accuracy[0], accuracy[1:], float(np.mean(np.array(accuracy) >= accuracy[0]))  # itself is the 1 +
+    ends = f"p = {p:.2g} ({own:.3f}; {len(drawn)} draws: mean {np.mean(drawn):.3f}, best {max(drawn):.3f})"
+    return p, f"{'beats' if p < ALPHA else 'does not beat'} random words of equal number and length, {ends}"
 
 
 def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str]) -> dict[str, ClassPrompts]:
