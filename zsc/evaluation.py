@@ -56,7 +56,6 @@ from zsc.statistics import (
     holm,
     images_needed,
     mcnemar,
-    paired_bootstrap,
     paired_interval,
     shares,
     wilson_interval,
@@ -64,7 +63,7 @@ from zsc.statistics import (
 from zsc.store import record_of
 
 __all__ = ["Evaluation", "Provenance", "environment", "evaluate", "holm", "images_needed", "mcnemar",
-           "paired_bootstrap", "paired_interval", "wilson_interval"]  # fmt: skip
+           "paired_interval", "wilson_interval"]  # fmt: skip
 
 COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
 KIND = "zsc evaluation"

@@ -190,19 +190,6 @@ class Match:
             _log.warning("%s", self.note)
 
 
-def match_classes(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> NDArray[np.int64]:
-    """Find the classifier's index of each class of a data set, shape (K,); see `match_by`.
-
-    Examples
-    --------
-    >>> match_classes(["gas_pump", "golf_ball"], ["a golf ball", "a gas pump"])
-    array([1, 0])
-    >>> match_classes(["no glasses", "glasses"], ["face with glasses", "face without glasses"])
-    array([1, 0])
-    """
-    return match_by(dataset_names, classifier_names).index.copy()
-
-
 def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> Match:
     """Match classes by what they name, however it is written.
 
@@ -215,6 +202,11 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
 
     Raises ClassMismatchError if names are missing, if only some are equal, or if texts name other classes than those in
     their place.
+
+    Examples
+    --------
+    >>> match_by(["no glasses", "glasses"], ["face with glasses", "face without glasses"]).index
+    array([1, 0])
     """
     ours, theirs = as_list(dataset_names, "dataset_names", "names"), as_list(classifier_names, "classifier_names")
     sides = [[_words(name) for name in names] for names in (ours, theirs)]

@@ -56,7 +56,6 @@ def compare_prompts(
     model: Encoder | str,
     reference: str | None = None,
     pooling: str | None = None,
-    seed: int = 0,
     store: str | Path | None = None,
 ) -> pd.DataFrame:
     """Judge candidate prompts on the same pictures, and test each against a reference.
@@ -82,11 +81,9 @@ def compare_prompts(
         The candidate that the others are tested against; None takes the first.
     pooling, store
         One rule for all (None: each candidate's own, else "mean"); and a folder that keeps the prompts' embeddings.
-    seed
-        Without effect; it stays so that older calls go on working.
     """
     judged = evaluations(embeddings, candidates, model, pooling, store)
-    table = compare_right({name: e.right for name, e in judged.items()}, reference=reference, seed=seed)
+    table = compare_right({name: e.right for name, e in judged.items()}, reference=reference)
     table.insert(5, "macro_recall", [e.macro_recall for e in judged.values()])
     table.insert(6, "baseline", [e.majority_baseline for e in judged.values()])
     columns = zip(table["verdict"], table["low"], table["baseline"], strict=True)
@@ -153,13 +150,12 @@ def compare_models(
     return table.rename_axis("model")
 
 
-def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None, seed: int = 0) -> pd.DataFrame:
+def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None) -> pd.DataFrame:
     """Compare classifiers of any kind by which of the same N pictures they get right.
 
-    `right` holds N bools under each name, for the same pictures in the same order. The other arguments are those of
-    `compare_prompts`, whose table is returned up to the column reference, without macro_recall and baseline.
+    `right` holds N bools under each name, for the same pictures in the same order. The table is that of
+    `compare_prompts` up to the column reference, without macro_recall and baseline.
     """
-    check_count(seed, "seed", low=0)
     arrays = _as_rights(right)
     base = next(iter(arrays)) if reference is None else check_choice(reference, list(arrays), "reference")
     table = pd.DataFrame([_row(name, array, arrays[base], name == base) for name, array in arrays.items()])

@@ -55,16 +55,15 @@ def shares(right: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.float6
 def next_right(correct: int, n: int) -> tuple[int, int]:
     """Predict how many of the next hundred pictures are right after `correct` of n: the fewest and the most.
 
-    The central 95 % interval of the beta-binomial distribution under Jeffreys' prior. It is wider than the Wilson
-    interval, which is of the share in the long run: a hundred pictures vary by themselves.
+    The central 95 % interval of the beta-binomial distribution under Jeffreys' prior: wider than Wilson's, which is of
+    the share in the long run.
 
     Examples
     --------
     >>> next_right(89, 100)
     (79, 96)
     """
-    n = check_count(n, "n")
-    correct = check_count(correct, "correct", low=0, high=n)
+    correct = check_count(correct, "correct", low=0, high=check_count(n, "n"))
     low, high = betabinom(100, correct + 0.5, n - correct + 0.5).interval(CONFIDENCE)
     return int(low), int(high)
 
@@ -81,11 +80,9 @@ def mcnemar(first: Right, second: Right) -> float:
 def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Compute the interval of the difference of two accuracies, first minus second: low and high, in [-1, 1].
 
-    Tango's score interval, which holds the true difference about as often as stated from 10 pictures on, and is never
-    empty: two classifiers that agree on all of 17 pictures may still differ by .18. It never contradicts `mcnemar`:
-    where the exact p is not below 1 - confidence, the interval is extended to 0 if it would end short of it. See Tango,
-    Equivalence test and confidence interval for the difference in proportions for the paired-sample design, Statistics
-    in Medicine 1998.
+    Tango's score interval (Statistics in Medicine 1998), which holds the true difference about as often as stated from
+    10 pictures on (the bootstrap in 18 to 87 % instead of 95 %), and is never empty. It never contradicts `mcnemar`:
+    where the exact p is not below 1 - confidence, the interval is extended to 0 if it would end short of it.
 
     Examples
     --------
@@ -101,24 +98,6 @@ def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDEN
         return min(low, 0.0), max(high, 0.0)
     just_off = float(np.nextafter(0, 1))  # beyond a confidence of .999 the score test may be the stricter one
     return (max(low, just_off), high) if won > lost else (low, min(high, -just_off))
-
-
-def paired_bootstrap(
-    first: Right, second: Right, *, draws: int = 10_000, confidence: float = CONFIDENCE, seed: int = 0
-) -> tuple[float, float]:
-    """Compute the bootstrap interval of the difference of two accuracies, from `draws` samples with replacement.
-
-    `paired_interval` is the better one and needs no draws. By itself the bootstrap holds the true difference far too
-    seldom where few pictures are right with just one of the two (18 to 87 % instead of 95 % at 10 pictures): it cannot
-    draw what it has not seen. It is therefore never narrower than `paired_interval`.
-    """
-    won, lost, n = _discordant(first, second)
-    rng = np.random.default_rng(check_count(seed, "seed", low=0))
-    low, high = paired_interval(first, second, confidence=confidence)
-    counts = rng.multinomial(n, [won / n, lost / n, (n - won - lost) / n], size=check_count(draws, "draws"))
-    tail = (1 - confidence) / 2
-    ends = np.quantile((counts[:, 0] - counts[:, 1]) / n, [tail, 1 - tail])
-    return min(low, float(ends[0])), max(high, float(ends[1]))
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -151,8 +130,8 @@ def images_needed(
     first, second
         The two accuracies, in [0, 1].
     disagreement
-        The share of pictures that just one of the two gets right; at least the difference. None assumes independent
-        errors, which is conservative: similar prompts err together and need fewer pictures.
+        The share of pictures that just one of the two gets right. None assumes independent errors, which is
+        conservative: similar prompts err together and need fewer pictures.
     power, alpha
         How often the test should see the difference, and how often it may see one that is not there.
 

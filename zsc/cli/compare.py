@@ -42,8 +42,7 @@ def run(arguments: Namespace) -> Outcome:
         match_by(dataset.class_names, prompts.class_names)  # before the model is loaded
     model = _options.chosen_model(arguments)
     embeddings = _options.embedded(arguments, model, dataset)
-    options: dict[str, Any] = {key: getattr(arguments, key) for key in ("pooling", "seed", "store")}
-    options["model"] = model
+    options: dict[str, Any] = {"model": model, "pooling": arguments.pooling, "store": arguments.store}
     table = compare_prompts(embeddings, candidates, reference=arguments.reference, **options)
     once, by_position = table.iloc[0], list(table.index[table["matched_by"] == "position"])
     text = [
@@ -60,14 +59,13 @@ def run(arguments: Namespace) -> Outcome:
     ]
     data = {**once[list(ONCE)], "comparison": table.drop(columns=list(ONCE)).reset_index()}
     if described:
-        control = {key: getattr(arguments, key) for key in ("draws", "pooling", "seed")}
-        control |= {"model": model, "progress": _options.show_progress(arguments)}
-        accuracy = descriptions_control(embeddings, described, **control)
+        control = {"draws": arguments.draws, "seed": arguments.seed, "progress": _options.show_progress(arguments)}
+        accuracy = descriptions_control(embeddings, described, model=model, pooling=arguments.pooling, **control)
         p_value, verdict = random_words_verdict(accuracy)
         data["random_words"] = {"p_value": p_value, "verdict": verdict, "accuracy": accuracy[1:]}
         text += [f"{described.name!r} {verdict}", ""]
     if arguments.choose:
-        choice = choose_prompts(embeddings, candidates, **options)
+        choice = choose_prompts(embeddings, candidates, seed=arguments.seed, **options)
         data |= {"chosen": choice.name, "splits": choice.splits}
         text.append(f"Choice    {choice.summary()}")
     else:
