@@ -33,9 +33,8 @@ Labels = Sequence[int] | NDArray[np.int64]
 def fit_temperature(scores: Any, y_true: Labels) -> float:
     """Fit the temperature T with which softmax(scores / T) has the lowest log loss.
 
-    T is above 0; `zsc.scoring.to_proba(scores, 1 / T)` applies it, and the predicted classes stay the same. Raises
-    ValueError if no T is best: every label has the highest score, or scores say no more of the labels than chance. See
-    Guo et al., On calibration of modern neural networks, ICML 2017.
+    `zsc.scoring.to_proba(scores, 1 / T)` applies it; the predicted classes stay the same (Guo et al., ICML 2017).
+    Raises ValueError if no T is best: every label has the highest score, or scores say no more of them than chance.
 
     Parameters
     ----------
@@ -140,8 +139,7 @@ def conformal_sets(
 
     That holds on average over pictures and over draws of the calibration part, for whatever probabilities: wrong ones
     make large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere. See Sadinle et
-    al., Least ambiguous set-valued classifiers with bounded error levels, JASA 2019 (LAC), and Romano et al.,
-    Classification with valid and adaptive coverage, NeurIPS 2020 (APS).
+    al., JASA 2019 (LAC), and Romano et al., NeurIPS 2020 (APS).
 
     Parameters
     ----------
@@ -153,8 +151,8 @@ def conformal_sets(
         "lac": classes whose probability is high enough; the smallest sets on average, some may be empty. "aps": the
         most probable classes until enough probability has gone before; larger sets for harder pictures.
     seed
-        For "aps". None: every set holds the most probable class, and the coverage may be above the stated one. A
-        number draws how much of a class's own probability counts, so that the coverage is just as stated.
+        For "aps". None: every set holds the most probable class, and may cover more than stated. A number draws how
+        much of a class's own probability counts, so that the coverage is just as stated.
     """
     check_choice(method, ("lac", "aps"), "method")
     check_fraction(coverage, "coverage")

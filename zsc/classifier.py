@@ -61,8 +61,7 @@ class ZeroShotClassifier:
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
     text_embeddings, store
-        Shape (M, D), one row per prompt, where they are known already (the attribute of this name is read-only); and a
-        folder that keeps them, as in `zsc.embed_texts`.
+        Shape (M, D), one row per prompt, where they are known already; and a folder that keeps them.
     multi_label
         Whether a picture may show several of the classes, or none: each is a yes or a no by itself, also a class alone.
     thresholds
@@ -143,17 +142,8 @@ class ZeroShotClassifier:
     ) -> ImageEmbeddings:
         """Embed pictures with the classifier's model; embeddings of the same model pass through.
 
-        Parameters
-        ----------
-        pictures
-            A data set, embeddings, or any pictures that `zsc.open_image` opens.
-        batch_size
-            How many pictures go through the encoder at once.
-        on_error
-            What to do with a picture that cannot be opened: "raise" ends the run, "skip" leaves it out, "record" keeps
-            its row, without an answer. The result says how many there are.
-        progress
-            Show a bar with the rate and the time left.
+        `pictures` is a data set, embeddings, or a list of what `zsc.open_image` opens; the other arguments are those of
+        `zsc.embed_images`.
         """
         check_choice(on_error, ON_ERROR, "on_error")
         if not isinstance(pictures, ImageEmbeddings):
@@ -179,8 +169,8 @@ class ZeroShotClassifier:
     def predict_proba(self, pictures: Pictures, kind: str | None = None) -> NDArray[np.float64]:
         """Compute probabilities, shape (N, K).
 
-        "softmax": relative to these prompts, rows sum to 1. "sigmoid": of each class by itself, with the model's own
-        scale and bias; a model that was not trained so is refused. None: "sigmoid" with `multi_label`, else "softmax".
+        "softmax": relative to these prompts, rows sum to 1. "sigmoid": of each class by itself; a model that was not
+        trained so is refused. None: "sigmoid" with `multi_label`, else "softmax".
         """
         kind = check_choice(kind or ("sigmoid" if self.multi_label else "softmax"), ("softmax", "sigmoid"), "kind")
         if kind == "softmax":
@@ -292,19 +282,15 @@ class ZeroShotClassifier:
     def predict(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
     ) -> pd.DataFrame:
-        """Classify pictures, as `answer` does, and return its `table`: one row per picture.
-
-        Columns image, y_true, y_pred, y_pred_token, proba, and proba_<class> for each class; see `Evaluation.table`.
-        """
+        """Classify pictures, as `answer` does, and return its `Evaluation.table`: one row per picture."""
         return self.answer(pictures, batch_size=batch_size, on_error=on_error, progress=progress).table
 
     def validate(
         self, dataset: Labelled, max_images: int | None = None, *, batch_size: int = 32, on_error: str = "raise"
     ) -> tuple[float, pd.DataFrame]:
-        """Classify the first pictures of a labelled data set, with a progress bar, as the Glasses tutorial does.
+        """Classify the first `max_images` labelled pictures, or all, with a bar, as the Glasses tutorial does.
 
-        Returns the accuracy, in [0, 1], of those pictures that could be opened, and the table of `predict`. The
-        pictures are those of `evaluate`, all where `max_images` is None; the other arguments are those of `embed`.
+        Returns the accuracy, in [0, 1], of those that could be opened, and the table of `predict`.
         """
         answer = self._answer_labelled(dataset, max_images, batch_size=batch_size, on_error=on_error, progress=True)
         return answer.select(~answer.failed).accuracy, answer.table
@@ -315,8 +301,7 @@ class ZeroShotClassifier:
         """Classify labelled pictures and judge the result.
 
         The class names of the pictures must be the classifier's, in any order and spelling, or stand for them one by
-        one. The other arguments are those of `embed`; "skip" and "record" both leave out the pictures that cannot be
-        opened, and `made_by` and `summary` of the result say how many.
+        one. With `on_error` "skip" or "record" those that cannot be opened are left out, and the result says how many.
 
         Raises ClassMismatchError if it is not clear which class is which, and ValueError if a picture has no label, or
         no picture can be opened.
@@ -325,7 +310,7 @@ class ZeroShotClassifier:
         return answer.select(~answer.failed)
 
     def _answer_labelled(self, pictures: Any, max_images: int | None = None, **options: Any) -> Evaluation:
-        self._check_thresholds()
+        self._check_thresholds()  # before the work
         return self.answer(self._labelled(pictures, max_images, **options))
 
     def _labelled(self, pictures: Any, max_images: int | None = None, **options: Any) -> ImageEmbeddings:

@@ -27,6 +27,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, precision
 
 from zsc.calibration import expected_calibration_error, reliability_table
 from zsc.checks import (
+    FrozenDict,
     FrozenList,
     as_indices,
     as_list,
@@ -130,12 +131,12 @@ class Evaluation:
 
     `y_true`, shape (N,), holds -1 where a picture has no label; `proba`, shape (N, K), rows of NaN for pictures that
     could not be opened. `images` are N sources, `tokens` the prompts that decided, shape (N,); either may be None. A
-    mapping as `made_by` becomes a `Provenance`. The metrics need a label and an answer for every picture, and raise one
-    sentence otherwise; `table` does not.
+    mapping as `made_by` becomes a `Provenance`. The metrics, unlike `table`, need a label and an answer for every
+    picture, and raise one sentence otherwise.
 
     Where classes do not exclude each other, `thresholds`, shape (K,), say from which score on the answer is yes, and
-    `proba` holds the scores, cosines or sigmoid probabilities. `y_true` and `y_pred` are then of shape (N, K), 1 for
-    yes, 0 for no, -1 for not known, and judged by `report`, `mean_average_precision`, `macro_recall` and `summary`.
+    `proba` holds cosines or sigmoid probabilities. `y_true` and `y_pred` are then of shape (N, K), 1 for yes, 0 for no,
+    -1 for not known, and judged by `report`, `mean_average_precision`, `macro_recall` and `summary`.
     """
 
     y_true: NDArray[np.int64]
@@ -412,8 +413,8 @@ class Evaluation:
     def abstain(self, threshold: float) -> Evaluation:
         """Keep only the predictions whose probability is at least `threshold`; ValueError if there are none.
 
-        The probability is relative to the prompts: a picture of none of the classes can pass. `made_by.other` holds
-        the threshold and the coverage, the share of pictures that are left.
+        A picture of none of the classes can pass: see `zsc.calibration.strangers`. `made_by.other` holds the threshold
+        and the coverage, the share of pictures that are left.
         """
         self.check_one_label()
         top = np.where(self.failed, -1, self.proba.max(axis=1))
@@ -428,19 +429,16 @@ class Evaluation:
         """Say the result in a few sentences: accuracy, how sure, against what, and `weakest`."""
         if self.thresholds is not None:
             return self._yes_summary()
-        low, high = self.interval
-        baseline, made_by = self.majority_baseline, self.made_by
-        text = (
+        (low, high), baseline, left_out = self.interval, self.majority_baseline, self.made_by.left_out
+        said = (
             f"accuracy {self.accuracy:.3f} ({self.correct} of {self.n}), 95 % interval {low:.3f} to {high:.3f}, "
-            f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives {baseline:.3f}."
+            f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives {baseline:.3f}.",
+            f"This is {NO_BETTER}." if low <= baseline else "",
+            self.weakest,
+            f"Left out, as they cannot be opened: {left_out} pictures." if left_out else "",
+            "Classes were matched by position." if self.made_by.matched_by == "position" else "",
         )
-        if low <= baseline:
-            text += f" This is {NO_BETTER}."
-        if weakest := self.weakest:
-            text += f" {weakest}"
-        if made_by.left_out:
-            text += f" Left out, as they cannot be opened: {made_by.left_out} pictures."
-        return text + " Classes were matched by position." * (made_by.matched_by == "position")
+        return " ".join(filter(None, said))
 
     def _yes_summary(self) -> str:
         seen, chance = self._seen, (self._seen["support"] / self.n).mean()
@@ -602,8 +600,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_head(content: Any) -> dict[str, Any]:
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        kind = content.get("kind") if isinstance(content, dict) else content
+    if (kind := content.get("kind") if isinstance(content, dict) else content) != KIND:
         raise ValueError(f"kind is {short(kind)}, not {KIND!r}")
     written = content.get("format", FORMAT)
     if type(written) is not int or written > FORMAT:
@@ -624,7 +621,5 @@ def environment() -> Mapping[str, Any]:
     processor = platform.processor()
     with suppress(OSError, IndexError):
         processor = re.findall(r"(?m)^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[0]
-    hardware: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "processor": processor}
-    hardware["cores"] = os.cpu_count()
-    found: Mapping[str, Any] = frozen_json({"versions": versions, "hardware": hardware}, "environment")
-    return found
+    hardware = {"machine": platform.machine(), "system": platform.system(), "processor": processor}
+    return FrozenDict(versions=FrozenDict(versions), hardware=FrozenDict(hardware, cores=os.cpu_count()))

@@ -48,9 +48,8 @@ def suspect_labels(
         Shape (N, K), rows that sum to 1; and N picture sources. None takes those that `y_true` brings.
     method
         "margin": the label's probability minus the highest other one. "confident": confident learning (Northcutt et
-        al., JAIR 2021) by the package cleanlab, which asks how sure the model usually is of each class:
-        the suspects it would remove come first, and each probability is measured against the class's mean; every class
-        must have a label.
+        al., JAIR 2021) by cleanlab: the suspects it would remove come first, and each probability is measured against
+        the class's mean; every class must have a label.
     """
     check_choice(method, ("margin", "confident"), "method")
     if isinstance(y_true, Evaluation):
@@ -86,8 +85,8 @@ def _labels_and_proba(table: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
     if "y_true" not in table or not columns:
         has = f"the table has the columns {short(list(table.columns))}"
         raise ValueError(f"{has}; expected y_true, and one proba_<class> per class.")
-    if table["y_true"].isna().any():
-        raise ValueError(f"y_true lacks {int(table['y_true'].isna().sum())} labels; leave out pictures without one.")
+    if missing := int(table["y_true"].isna().sum()):
+        raise ValueError(f"y_true lacks {missing} labels; leave out pictures without one.")
     return table["y_true"], table[columns]
 
 
@@ -120,13 +119,11 @@ def match_known(
     ranking
         From `suspect_labels`.
     known_ids
-        The list, in any order, such as `zsc.datasets.glasses.suspect_ids()`; ids of pictures that the ranking lacks do
-        not count, but at least one must be in it.
+        The list, in any order, such as `zsc.datasets.glasses.suspect_ids()`; at least one must be in the ranking.
     at
         How far down the ranking one looks, one or several numbers; None: as many as `known_ids` has in the ranking.
     ids
-        The id of each picture, in the order of the labels that `suspect_labels` was given (of a Series: by place); None
-        says that the id is the index. For Glasses: the numbers in the file names.
+        The id of each picture, in the order of the labels that `suspect_labels` was given; None: the id is the index.
     """
     names = None if ids is None else as_list(ids, "ids", "ids, one for each picture")
     index = _ranked(ranking, names)

@@ -38,8 +38,7 @@ def search(
     """Find the k pictures nearest to a text, to a picture, or to one of their own.
 
     The table has the nearest first, equal ones by index, and the columns index, image, class (where there is a label),
-    cosine. A cosine of a text and a picture is small even for a good match (the modality gap): compare, do not take it
-    for a probability.
+    cosine, which between a text and a picture is small even for a good match (the modality gap).
 
     Parameters
     ----------

@@ -48,10 +48,9 @@ def score_classes(
         Which of the M prompts belong to which of the K classes.
     pooling
         "mean": cosine to the class's mean text embedding, normalised again (CLIP's ensemble). "max": the largest
-        cosine of the class's prompts (arg-max over all prompts, then prompt -> class). "sum": the class's share of a
-        softmax over all prompts; a class with more prompts starts with more. "chils": the first prompt of a class
-        names the class, the others its sub-classes; the best sub-class counts, reweighted by its parent, as in CHiLS
-        (Novack et al., ICML 2023); a class with one prompt is its own sub-class.
+        cosine of the class's prompts. "sum": the class's share of a softmax over all prompts; a class with more prompts
+        starts with more. "chils": the first prompt of a class names the class, the others its sub-classes; the best
+        counts, reweighted by its parent (Novack et al., ICML 2023); a class with one prompt is its own sub-class.
     logit_scale
         The model's own; only "sum" depends on it.
     """

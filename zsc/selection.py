@@ -63,13 +63,11 @@ def compare_prompts(
     The p-values are for prompts that were fixed before these pictures were looked at; to choose the best one and
     report it, use `choose_prompts`.
 
-    The table has one row per candidate, in the given order, and the columns n, correct, accuracy, low and high (95 %
-    Wilson), macro_recall, baseline (the accuracy of always naming the most frequent class), difference (to the
-    reference) with its 95 % interval difference_low and difference_high (`paired_interval`), won and lost (pictures
+    The table has one row per candidate, in the given order: n, correct, accuracy, low and high (95 % Wilson),
+    macro_recall, baseline (the accuracy of always naming the most frequent class), difference (to the reference; NaN in
+    its own row) with its 95 % interval difference_low and difference_high (`paired_interval`), won and lost (pictures
     that only this one, only the reference gets right), p_value (exact McNemar), p_adjusted (Holm, over all), verdict in
-    words: against the reference, and against the baseline where `low` is not above it. NaN in the reference's own row.
-    Then what made the row: reference, model, fingerprint, dataset, left_out (pictures that could not be opened),
-    matched_by (how the classes were matched), pooling, prompts.
+    words, against the reference and the baseline; then, as in `Provenance`, what made the row.
 
     Parameters
     ----------
@@ -109,9 +107,9 @@ def compare_models(
     and `progress` are as in `zsc.embed_images`, `prompts` and `pooling` as in `ZeroShotClassifier`.
 
     One row per model, the highest accuracy first, with the columns of `compare_right` against that one; but p_adjusted
-    is Holm's over all pairs of models, so that the best may be chosen on these pictures. `is_tied` marks the group that
-    cannot be told from the best, itself among them. Then images_per_s, of opening, preparing and encoding up to 32 of
-    the pictures on this machine, and baseline, dataset, left_out and prompts as in `compare_prompts`.
+    is Holm's over all pairs of models, so that the best may be chosen on these pictures. `is_tied` marks those that
+    cannot be told from the best. Then images_per_s, of opening, preparing and encoding up to 32 of the pictures on this
+    machine, and baseline, dataset, left_out and prompts as in `compare_prompts`.
     """
     given = as_list(models, "models", "models")
     if len(given) < 2:
@@ -216,13 +214,12 @@ class Choice:
 
     def summary(self) -> str:
         """Describe the choice, its held-out accuracy and the optimism, and say where no evaluation is held out."""
-        n = len(self.splits)
+        n, how, interval, end = len(self.splits), "on one part", "", ""
         if self.evaluation is None:
-            how, interval = f"in {(self.splits['chosen'] == self.name).sum()} of {n} splits", ""
+            how = f"in {(self.splits['chosen'] == self.name).sum()} of {n} splits"
             end = f" Over {n} splits every picture had a say in the name, so no evaluation is held out."
         else:
-            low, high = self.evaluation.interval
-            how, interval, end = "on one part", f" (95 % interval {low:.3f} to {high:.3f})", ""
+            interval = " (95 % interval {:.3f} to {:.3f})".format(*self.evaluation.interval)
         return (
             f"chosen {how}: {self.name}; accuracy where it was chosen {self.chosen_accuracy:.3f}, on pictures that had "
             f"no say {self.held_out_accuracy:.3f}{interval}; optimism {self.optimism:+.3f}.{end}"
