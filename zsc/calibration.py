@@ -1,5 +1,6 @@
 """Calibration: do probabilities mean what they say? A temperature, a reliability table, sets and thresholds that hold.
 
+Also scores that tell strangers, pictures that show none of the classes, from known ones (`tell_strangers`).
 Everything here is fitted on one part of the pictures and holds for pictures drawn in the same way; on other pictures,
 or after prompts were chosen on the same part, nothing is promised.
 """
@@ -14,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
-from scipy.stats import binom
+from scipy.special import expit, log_softmax, logit, softmax
+from scipy.stats import binom, norm, rankdata
 
 from zsc.checks import (
     check_choice,
@@ -26,8 +27,10 @@ from zsc.checks import (
     check_same_length,
     check_scores,
 )
+from zsc.statistics import CONFIDENCE, shares
 
 Labels = Sequence[int] | NDArray[np.int64]
+FAMILIARITY = ("msp", "mcm", "cosine")
 
 
 def fit_temperature(scores: Any, y_true: Labels) -> float:
@@ -213,3 +216,80 @@ def choose_threshold(y_true: Labels, scores: Any, precision: float = 0.9, *, con
     ends = np.append(fails, len(ranks))[np.searchsorted(fails, starts)]  # the first failure from each start on
     lowest = ends[ends > starts].max(initial=0) - 1
     return float(np.nextafter(below[lowest], np.inf)) if lowest >= 0 else np.inf
+
+
+def familiarity(scores: Any, logit_scale: float) -> pd.DataFrame:
+    """Score how near each of N pictures is to any of the classes: low for strangers, which show none of them.
+
+    From pooled cosines (N, K), as `predict_scores` returns them, one column each: "msp", the maximum softmax
+    probability, of softmax(logit_scale x cosines) with the model's own scale (Hendrycks and Gimpel, ICLR 2017); "mcm",
+    maximum concept matching, of softmax(cosines) at temperature 1 (Ming et al., NeurIPS 2022); "cosine", the largest.
+    """
+    cosines = check_scores(scores, partial=True)
+    columns = (softmax(logit_scale * cosines, axis=1), softmax(cosines, axis=1), cosines)
+    return pd.DataFrame({name: values.max(axis=1) for name, values in zip(FAMILIARITY, columns, strict=True)})
+
+
+def threshold_keeping(known: Any, keep: float = 0.95) -> float:
+    """Return the highest threshold that at least the share `keep` of N known pictures reach with their scores."""
+    values = np.sort(check_scores(np.reshape(known, (-1, 1)), 1, "known")[:, 0])
+    return float(values[int((1 - check_fraction(keep, "keep")) * len(values) + 1e-9)])
+
+
+def tell_strangers(
+    known: Any, strangers: Any, logit_scale: float, *, keep: float = 0.95, share: float = 0.5, seed: int = 0
+) -> pd.DataFrame:
+    """Measure how well each score of `familiarity` tells known pictures from strangers: one row per score.
+
+    Columns auroc (how often a known picture has the higher score; ties count half) and fpr (the share of strangers that
+    reach the threshold which `keep` of all known pictures reach: FPR at 95 % TPR). Then a threshold which `keep` of a
+    random `share` of the known ones reach, and of the pictures that had no say in it the shares that do: kept, of the
+    other known ones, and let_in, of the strangers. Each has a 95 % interval, such as auroc_low and auroc_high: DeLong's
+    on the logit scale (Biometrics 1988), for fpr draws of the threshold and of the share beyond it, Wilson's for kept
+    and let_in. Near an auroc of 1 or with 30 known pictures those of auroc and fpr hold in 86 to 93 % of samples.
+
+    `known` and `strangers` are pooled cosines, shapes (N, K) and (M, K), by the same prompts and model.
+    """
+    first = familiarity(check_scores(known, name="known"), logit_scale)
+    other = familiarity(check_scores(strangers, np.shape(known)[1], "strangers"), logit_scale)
+    n, m = len(first), len(other)
+    if min(n, m) < 2:
+        raise ValueError(f"there are {n} known pictures and {m} strangers; pass two or more of each.")
+    rng = np.random.default_rng(check_count(seed, "seed", low=0))
+    has_say = np.isin(np.arange(n), rng.permutation(n)[: min(max(round(n * check_fraction(share, "share")), 1), n - 1)])
+    rows = []
+    for ours, theirs in ((first[name].to_numpy(), other[name].to_numpy()) for name in FAMILIARITY):
+        threshold = threshold_keeping(ours[has_say], keep)
+        reached = np.array([(ours[~has_say] >= threshold).sum(), (theirs >= threshold).sum()])
+        judged = shares(reached, np.array([(~has_say).sum(), m]))
+        rows.append((*_auroc(ours, theirs), *_fpr(ours, theirs, keep, rng), threshold, *judged.ravel()))
+    names = ["auroc", "fpr", "threshold", "kept", "let_in"]
+    columns = [f"{name}{end}" for name in names for end in ("", "_low", "_high")[: 1 if name == "threshold" else 3]]
+    return pd.DataFrame(rows, index=pd.Index(FAMILIARITY, name="score"), columns=columns)
+
+
+def _auroc(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Compute the area under the ROC curve and its 95 % interval, by the ranks of both groups."""
+    n, m, ranks = len(ours), len(theirs), rankdata([*ours, *theirs])
+    beats, is_beaten = (ranks[:n] - rankdata(ours)) / m, 1 - (ranks[n:] - rankdata(theirs)) / n
+    area, few = float(beats.mean()), min(n, m)
+    inner, variance = area, beats.var(ddof=1) / n + is_beaten.var(ddof=1) / m
+    if variance == 0:  # nothing overlaps: as if half of a picture did
+        inner = float(np.clip(area, 0.5 / few, 1 - 0.5 / few))
+        variance = inner * (1 - inner) / few
+    reach = norm.isf((1 - CONFIDENCE) / 2) * np.sqrt(variance) / (inner * (1 - inner))
+    low, high = expit(logit(inner) - reach), expit(logit(inner) + reach)
+    return area, min(float(low), area), max(float(high), area)
+
+
+def _fpr(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], keep: float, rng: np.random.Generator, draws: int = 4000
+) -> tuple[float, float, float]:
+    """Compute the share of strangers beyond the threshold and its 95 % interval, drawn without resampling pictures."""
+    n, m, ranked = len(ours), len(theirs), np.sort(theirs)
+    found = float((theirs >= threshold_keeping(ours, keep)).mean())
+    rank = int((1 - keep) * n + 1e-9)  # that of a resample is, in the original's ranks, beta-distributed
+    drawn = np.sort(ours)[(n * rng.beta(rank + 1, n - rank, draws)).astype(int)]
+    beyond = m - np.searchsorted(ranked, drawn)
+    low, high = np.quantile(rng.beta(beyond + 0.5, m - beyond + 0.5), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return found, min(float(low), found), max(float(high), found)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from zsc.calibration import choose_threshold
+from zsc.calibration import choose_threshold, familiarity
 from zsc.checks import (
     check_choice,
     check_class_names,
@@ -165,6 +165,15 @@ class ZeroShotClassifier:
     def predict_logits(self, pictures: Pictures) -> NDArray[np.float32]:
         """Score pictures: `predict_scores` times the model's logit scale, shape (N, K)."""
         return self.predict_scores(pictures) * np.float32(self.model.logit_scale)
+
+    def familiarity(self, pictures: Pictures) -> pd.DataFrame:
+        """Score how near pictures are to any of the classes, low for strangers: see `zsc.calibration.familiarity`."""
+        check_choice(self.pooling, ("mean", "max"), "pooling")  # the others give no cosines
+        return familiarity(self.predict_scores(pictures), self.model.logit_scale)
+
+    def is_strange(self, pictures: Pictures, limit: Sequence[Any] | None) -> NDArray[np.bool_]:
+        """Tell whose score of `familiarity` is below a limit, such as ("mcm", 0.35), shape (N,); nobody's without."""
+        return self.familiarity(pictures)[limit[0]].to_numpy() < limit[1] if limit else np.zeros(len(pictures), bool)
 
     def predict_proba(self, pictures: Pictures, kind: str | None = None) -> NDArray[np.float64]:
         """Compute probabilities, shape (N, K).

@@ -20,6 +20,7 @@ OPTIONS = (
     _options.output("--csv", "table", "write one row per picture, to a .csv or .parquet file"),
     option("--sep", default=",", help="between the columns of the CSV: , ; | or a tab"),
     option("--decimal", default=".", help="before the fraction of a number in the CSV: . or ,"),
+    _options.NONE_OF_THESE,
     *_options.KEPT,
     _options.on_error(default=None, note="; left out: it is named, the others go on, exit code 1"),
 )
@@ -40,10 +41,12 @@ def run(arguments: Namespace) -> Outcome:
         raise ValueError(f"none of the {len(sources)} pictures can be opened; first: {failures['error'][0]}")
     answer = clf.answer(embeddings)
     reasons = dict(zip(failures["index"], failures["error"], strict=True)) if on_error == "record" else {}
+    limit = _options.none_of_these(arguments, clf, store)
+    strange = clf.is_strange(embeddings, limit)
     if answer.n <= MOST:
-        lines = prediction_lines(answer, reasons)
+        lines = prediction_lines(answer, reasons, set(np.flatnonzero(strange)))
     else:
-        counts = np.bincount(answer.y_pred[~answer.failed], minlength=len(answer.class_names))
+        counts = np.bincount(answer.y_pred[~answer.failed & ~strange], minlength=len(answer.class_names))
         lines = table_lines(pd.DataFrame({"class": answer.class_names, "pictures": counts}), index=False)
         lines += [labelled("Left out", reason) for reason in reasons.values()]
     text = [
@@ -52,12 +55,16 @@ def run(arguments: Namespace) -> Outcome:
         "Probabilities are relative to these prompts: they sum to 1 whatever a picture shows.",
         *_options.kept_line(store),
     ]
+    if limit:
+        text.append(f"{strange.sum()} of {answer.n} pictures are none of these: {limit[0]} below {limit[1]:.6g}.")
     if reasons:
         text.append(f"{len(reasons)} of {answer.n} pictures cannot be opened.")
     about = {key: value for key, value in answer.made_by.to_dict().items() if key != "prompts"}
     rows = [{**row, "error": reasons.get(i)} for i, row in enumerate(plain(answer.table))] if arguments.json else []
+    if limit:
+        rows = [row | {"none_of_these": bool(strange[i])} for i, row in enumerate(rows)]
     data = {**about, "class_names": answer.class_names, "results": rows, "failures": failures}
     skipped = None if reasons else failures
     form = arguments.sep.replace("\\t", "\t"), arguments.decimal
-    writers = {"csv": lambda path: write_answers(answer, path, *form, reasons)}
+    writers = {"csv": lambda path: write_answers(answer, path, *form, reasons, strange=strange)}
     return Outcome(data, text, 1 if reasons else 0, sources, skipped, clf.advice, writers)
