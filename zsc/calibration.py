@@ -37,15 +37,9 @@ def fit_temperature(scores: Any, y_true: Labels) -> float:
     """Fit the temperature T with which softmax(scores / T) has the lowest log loss.
 
     `zsc.scoring.to_proba(scores, 1 / T)` applies it; the predicted classes stay the same (Guo et al., ICML 2017).
-    Raises ValueError if no T is best: every label has the highest score, or scores say no more of them than chance.
-
-    Parameters
-    ----------
-    scores
-        Shape (N, K), before the softmax. With cosines (`predict_scores`) 1 / T takes the place of the logit scale; with
-        logits (`predict_logits`) or log probabilities T is 1 where they are calibrated already.
-    y_true
-        N labels of pictures that are used for nothing else.
+    `scores`, shape (N, K), are cosines (`predict_scores`), where 1 / T takes the place of the logit scale, or logits
+    (`predict_logits`), where T is 1 if they are calibrated; their N pictures should be used for nothing else. Raises
+    ValueError if no T is best: every label has the highest score, or scores say no more of them than chance.
     """
     values = check_scores(scores)
     labels = check_labels(y_true, values.shape[1])
@@ -53,11 +47,9 @@ def fit_temperature(scores: Any, y_true: Labels) -> float:
     given = values[rows, labels]
     if (given - values.mean(axis=1)).mean() <= 0:
         accuracy = (values.argmax(axis=1) == labels).mean()
-        raise ValueError(
-            f"the scores know nothing of these labels (accuracy {accuracy:.3f} with {values.shape[1]} classes), so no "
-            "temperature beats chance; use another model, other prompts, or conformal_sets. If it should be high, "
-            "look whether scores and labels have the classes in the same order."
-        )
+        told = f"the scores know nothing of these labels (accuracy {accuracy:.3f} with {values.shape[1]} classes)"
+        ways = "use another model, other prompts, or conformal_sets; or put the classes of both in the same order"
+        raise ValueError(f"{told}, so no temperature beats chance; {ways}.")
     if (given >= values.max(axis=1)).all():
         told = "scores put the label of every picture first, so the log loss falls for ever with the temperature"
         raise ValueError(f"{told}; pass more pictures, some of them misclassified.")
@@ -91,24 +83,17 @@ def reliability_table(y_true: Labels, proba: Any, *, bins: int = 10) -> pd.DataF
 
 
 def expected_calibration_error(y_true: Labels, proba: Any, *, bins: int = 10) -> float:
-    """Average the gap between confidence and accuracy over the bins of `reliability_table`, weighted by their pictures.
-
-    It lies in [0, 1]. Chance alone keeps it above 0, and more so with few pictures and many bins.
-    """
+    """Average the gap of `reliability_table` over its pictures, in [0, 1]; chance alone keeps it above 0."""
     table = reliability_table(y_true, proba, bins=bins)
     return float((table["n"] * table["gap"].abs()).sum() / table["n"].sum())
 
 
 @dataclass(frozen=True, eq=False)
 class ConformalSets:
-    """A set of classes for each of N pictures. Made by `conformal_sets`.
-
-    `threshold` is the highest nonconformity a class may have; infinite if the calibration part is too small for
-    `coverage`: every set then holds all K classes.
-    """
+    """A set of classes for each of N pictures. Made by `conformal_sets`."""
 
     sets: NDArray[np.bool_]  # which classes are in the picture's set, shape (N, K)
-    threshold: float
+    threshold: float  # the highest nonconformity of a class; infinite (all classes) if too few pictures calibrate
     coverage: float  # as stated
     method: str  # "lac" or "aps"
     n_calibration: int  # how many pictures the threshold rests on
@@ -146,10 +131,8 @@ def conformal_sets(
 
     Parameters
     ----------
-    calibration_proba, y_cal
-        Probabilities (n, K) and labels of pictures that neither chose the prompts nor fitted anything.
-    proba, coverage
-        The pictures that sets are for, shape (N, K), and the share of sets that is to hold the label, in (0, 1).
+    calibration_proba, y_cal, proba
+        Probabilities (n, K) and labels of pictures that chose and fitted nothing; and (N, K) of those sets are for.
     method
         "lac": classes whose probability is high enough; the smallest sets on average, some may be empty. "aps": the
         most probable classes until enough probability has gone before; larger sets for harder pictures.
@@ -192,12 +175,8 @@ def choose_threshold(y_true: Labels, scores: Any, precision: float = 0.9, *, con
     risk (multi-start fixed-sequence testing: Angelopoulos et al., Learn then test, 2021). Infinite where none passes:
     too few pictures (for .9 at least 29 yeses, all right), or a model that does not tell the class.
 
-    Parameters
-    ----------
-    y_true, scores
-        N labels, 1 (or True) where the class applies and 0 where not, and N scores, on which nothing else was chosen.
-    precision, confidence
-        The wished share of yeses that are right, and how sure it is to be, each in (0, 1).
+    `y_true` holds N labels, 1 (or True) where the class applies and 0 where not, `scores` N scores, on which nothing
+    else was chosen; `precision` is the wished share of yeses that are right, in (0, 1).
     """
     labels = check_labels(np.asarray(y_true) + 0 if np.asarray(y_true).dtype == bool else y_true, 2)
     values = check_scores(np.reshape(scores, (-1, 1)), 1)[:, 0]
@@ -221,9 +200,9 @@ def choose_threshold(y_true: Labels, scores: Any, precision: float = 0.9, *, con
 def familiarity(scores: Any, logit_scale: float) -> pd.DataFrame:
     """Score how near each of N pictures is to any of the classes: low for strangers, which show none of them.
 
-    From pooled cosines (N, K), as `predict_scores` returns them, one column each: "msp", the maximum softmax
-    probability, of softmax(logit_scale x cosines) with the model's own scale (Hendrycks and Gimpel, ICLR 2017); "mcm",
-    maximum concept matching, of softmax(cosines) at temperature 1 (Ming et al., NeurIPS 2022); "cosine", the largest.
+    From pooled cosines (N, K), as `predict_scores` returns them: "msp", the maximum of softmax(logit_scale x cosines)
+    with the model's own scale (Hendrycks and Gimpel, ICLR 2017); "mcm", maximum concept matching, that of
+    softmax(cosines), so at temperature 1 (Ming et al., NeurIPS 2022); "cosine", the largest. One column each.
     """
     cosines = check_scores(scores, partial=True)
     columns = (softmax(logit_scale * cosines, axis=1), softmax(cosines, axis=1), cosines)

@@ -66,8 +66,7 @@ class ZeroShotClassifier:
         Whether a picture may show several of the classes, or none: each is a yes or a no by itself, also a class alone.
     thresholds
         With `multi_label`: the scores from which on the answer is yes; one number, or K, or what `fit_thresholds`
-        returned for this model and these prompts. Scores are a sigmoid head's probabilities (None: 0.5), else cosines
-        (None: call `fit_thresholds`).
+        returned. Scores are a sigmoid head's probabilities (None: 0.5), else cosines (None: call `fit_thresholds`).
 
     Examples
     --------
@@ -168,7 +167,7 @@ class ZeroShotClassifier:
 
     def familiarity(self, pictures: Pictures) -> pd.DataFrame:
         """Score how near pictures are to any of the classes, low for strangers: see `zsc.calibration.familiarity`."""
-        check_choice(self.pooling, ("mean", "max"), "pooling")  # the others give no cosines
+        self._check_cosines("familiarity")
         return familiarity(self.predict_scores(pictures), self.model.logit_scale)
 
     def is_strange(self, pictures: Pictures, limit: Sequence[Any] | None) -> NDArray[np.bool_]:
@@ -178,8 +177,8 @@ class ZeroShotClassifier:
     def predict_proba(self, pictures: Pictures, kind: str | None = None) -> NDArray[np.float64]:
         """Compute probabilities, shape (N, K).
 
-        "softmax": relative to these prompts, rows sum to 1. "sigmoid": of each class by itself; a model that was not
-        trained so is refused. None: "sigmoid" with `multi_label`, else "softmax".
+        "softmax": relative to these prompts. "sigmoid": of each class by itself; a model that was not trained so is
+        refused. None: "sigmoid" with `multi_label`, else "softmax".
         """
         kind = check_choice(kind or ("sigmoid" if self.multi_label else "softmax"), ("softmax", "sigmoid"), "kind")
         if kind == "softmax":
@@ -188,21 +187,23 @@ class ZeroShotClassifier:
         return to_proba(self.predict_scores(pictures), self.model.logit_scale, bias)
 
     def _logit_bias(self) -> float:
-        bias = self.model.info.logit_bias
-        if bias is None:
+        if self.model.info.logit_bias is None:
             ways = "use kind='softmax', or ZeroShotClassifier(..., multi_label=True) and fit_thresholds"
             raise ValueError(f"{self.model.name} was trained with a softmax, not with sigmoids; {ways}.")
+        self._check_cosines("a sigmoid")
+        return self.model.info.logit_bias
+
+    def _check_cosines(self, what: str) -> None:
         if self.pooling not in ("mean", "max"):
-            raise ValueError(f"pooling={self.pooling!r} gives no cosines for a sigmoid; use pooling='mean' or 'max'.")
-        return bias
+            raise ValueError(f"pooling={self.pooling!r} gives no cosines for {what}; use pooling='mean' or 'max'.")
 
     def answer(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: bool = False
     ) -> Evaluation:
         """Classify pictures, with or without labels; the arguments are those of `embed`.
 
-        The result has one row per picture. Labels are indices into this classifier's `class_names`, whatever order the
-        data set has them in, and -1 where it has other classes; `made_by.matched_by` says how they were matched.
+        Labels become indices into this classifier's `class_names`, whatever order the data set has them in, and -1
+        where it has other classes; `made_by.matched_by` says how they were matched.
         """
         self._check_thresholds()
         embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
@@ -279,10 +280,7 @@ class ZeroShotClassifier:
         return replace(judged, made_by=replace(judged.made_by, part=part, other=other))
 
     def classify(self, image: ImageSource, y_true: int | None = None, *, on_error: str = "raise") -> pd.DataFrame:
-        """Classify one picture, whose label is `y_true` if it is known.
-
-        The table has one row: image, y_true, y_pred (index of the class), y_pred_token (its best prompt), proba.
-        """
+        """Classify one picture, whose label may be known: a row of image, y_true, y_pred, y_pred_token, proba."""
         label = np.array([UNLABELLED if y_true is None else y_true])
         one = ImageDataset([image], label, self.class_names, name="picture")
         table = self.predict(one, on_error=on_error)
@@ -311,9 +309,7 @@ class ZeroShotClassifier:
 
         The class names of the pictures must be the classifier's, in any order and spelling, or stand for them one by
         one. With `on_error` "skip" or "record" those that cannot be opened are left out, and the result says how many.
-
-        Raises ClassMismatchError if it is not clear which class is which, and ValueError if a picture has no label, or
-        no picture can be opened.
+        ClassMismatchError says that it is not clear which class is which, ValueError that a picture has no label.
         """
         answer = self._answer_labelled(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
         return answer.select(~answer.failed)

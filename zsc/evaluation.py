@@ -232,8 +232,8 @@ class Evaluation:
     def check_one_label(self) -> None:
         """Refuse a result whose classes do not exclude each other, for what needs one label per picture."""
         if self.thresholds is not None:
-            instead = "report, mean_average_precision and summary()"
-            raise ValueError(f"the classes of this result do not exclude each other; read {instead} instead.")
+            told = "the classes of this result do not exclude each other"
+            raise ValueError(f"{told}; read report, mean_average_precision and summary() instead.")
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
@@ -292,8 +292,7 @@ class Evaluation:
     def coverage(self) -> pd.DataFrame:
         """What abstaining buys: one row per threshold that changes something, from the least strict on.
 
-        Columns threshold, coverage (the share of pictures whose highest probability reaches it), accuracy (among
-        these), n.
+        Columns threshold, coverage (the share of pictures whose probability reaches it), accuracy (among these), n.
         """
         top = self.proba.max(axis=1)
         order = np.argsort(-top, kind="stable")
@@ -413,8 +412,8 @@ class Evaluation:
     def abstain(self, threshold: float) -> Evaluation:
         """Keep only the predictions whose probability is at least `threshold`; ValueError if there are none.
 
-        A picture of none of the classes can pass: see `zsc.calibration.strangers`. `made_by.other` holds the threshold
-        and the coverage, the share of pictures that are left.
+        A picture of none of the classes can pass (see `zsc.calibration.tell_strangers`). `made_by.other` holds the
+        threshold and the coverage, the share of pictures that are left.
         """
         self.check_one_label()
         top = np.where(self.failed, -1, self.proba.max(axis=1))
@@ -473,9 +472,8 @@ class Evaluation:
     def save(self, path: str | Path) -> Path:
         """Write everything to a file that `load` reads, whole or not at all; an older file is replaced.
 
-        A path that ends in .parquet becomes one Parquet file: the columns of `table`, and the rest in its metadata. Any
-        other becomes a JSON file that people can read, with a Parquet file beside it where there are more than 500,000
-        probabilities; more than 10 million are kept to seven digits.
+        A path that ends in .parquet becomes one Parquet file, any other a JSON file that people can read, with a
+        Parquet file beside it for more than 500,000 probabilities; more than 10 million are kept to seven digits.
         """
         path = Path(path)
         head = {"kind": KIND, "format": FORMAT, "about": self.made_by.to_dict(), "class_names": self.class_names}
@@ -518,13 +516,11 @@ class Evaluation:
     def load(cls, path: str | Path) -> Evaluation:
         """Read what `save` wrote; pictures that were in memory are known by name only.
 
-        Raises FileNotFoundError if there is no such file, and ValueError if it holds something else, is damaged, or was
-        written by a newer version.
+        FileNotFoundError says that there is no such file, ValueError that it is something else, damaged, or newer.
         """
         path = Path(path)
         if not path.is_file():
-            ways = "write one with evaluation.save or 'zsc evaluate --save'"
-            raise FileNotFoundError(f"{path}: no such evaluation; {ways}.")
+            raise FileNotFoundError(f"{path}: no such evaluation; write one with evaluation.save or evaluate --save.")
         try:
             return cls(**(_read_parquet(path) if path.suffix == ".parquet" else _read_json(path)))
         except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
@@ -545,7 +541,7 @@ def evaluate(
 ) -> Evaluation:
     """Judge predictions from plain arrays, as in `Evaluation`; every picture must have a label and an answer.
 
-    `about` says what made the predictions: a `Provenance`; or a mapping of its fields and of what else JSON can hold.
+    `about` is a `Provenance`, or a mapping of its fields and of what else JSON can hold.
     """
     names = check_class_names(class_names)  # type: ignore[arg-type]
     labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))

@@ -40,16 +40,10 @@ def suspect_labels(
     y_true, y_pred, proba_given (the label's probability), margin (in [-1, 1]), quality (in [0, 1], low is doubtful),
     suspect (by "margin": another class is more probable; by "confident": cleanlab would remove it).
 
-    Parameters
-    ----------
-    y_true
-        An `Evaluation`; or a table of `ZeroShotClassifier.predict`, if every picture has a label; or N labels.
-    proba, images
-        Shape (N, K), rows that sum to 1; and N picture sources. None takes those that `y_true` brings.
-    method
-        "margin": the label's probability minus the highest other one. "confident": confident learning (Northcutt et
-        al., JAIR 2021) by cleanlab: the suspects it would remove come first, and each probability is measured against
-        the class's mean; every class must have a label.
+    `y_true` is an `Evaluation`, or a table of `ZeroShotClassifier.predict`, if every picture has a label; or N labels,
+    beside `proba`, shape (N, K), and perhaps N `images`. `method` "margin" is the label's probability minus the highest
+    other one; "confident" is confident learning (Northcutt et al., JAIR 2021) by cleanlab: the suspects it would remove
+    come first, and each probability is measured against the class's mean; every class must have a label.
     """
     check_choice(method, ("margin", "confident"), "method")
     if isinstance(y_true, Evaluation):
@@ -114,16 +108,10 @@ def match_known(
     chance (the precision of a random order), p_value (how often a random order finds as many or more), and
     average_precision (over the whole ranking, the same in every row).
 
-    Parameters
-    ----------
-    ranking
-        From `suspect_labels`.
-    known_ids
-        The list, in any order, such as `zsc.datasets.glasses.suspect_ids()`; at least one must be in the ranking.
-    at
-        How far down the ranking one looks, one or several numbers; None: as many as `known_ids` has in the ranking.
-    ids
-        The id of each picture, in the order of the labels that `suspect_labels` was given; None: the id is the index.
+    `ranking` is a table of `suspect_labels`, `known_ids` the list, in any order, such as that of
+    `zsc.datasets.glasses.suspect_ids()`; at least one must be in the ranking. `at` is how far down one looks, one or
+    several numbers; None: as many as `known_ids` has there. `ids` are those of the pictures, in the order of the labels
+    that `suspect_labels` was given; None: the id is the index.
     """
     names = None if ids is None else as_list(ids, "ids", "ids, one for each picture")
     index = _ranked(ranking, names)

@@ -34,19 +34,10 @@ def greedy_templates(
     The table has one row per step: template, accuracy (on the choosing part, with all templates so far), and
     held_out_accuracy where there is a held-out part. Of equal templates the first in order is taken.
 
-    Parameters
-    ----------
-    embeddings, model
-        Labelled pictures that choose, and the encoder that embedded them, or its name.
-    templates
-        T templates, or the name of a set such as "imagenet-80".
-    held_out
-        Other labelled pictures of the same classes, which have no say; the accuracy to quote is theirs. A warning says
-        where pictures are in both.
-    max_templates
-        How many steps; None takes all T. The table shows where to stop.
-    class_names
-        K names for the prompts, in the order of the data set's; None takes those.
+    `embeddings` are of labelled pictures that choose, by `model`; `templates` T templates, or the name of a set such as
+    "imagenet-80", of which `max_templates`, or all, are added. `held_out` are other labelled pictures of the same
+    classes, which have no say; the accuracy to quote is theirs, and a warning says where pictures are in both.
+    `class_names` are K names for the prompts, in the order of the data set's; None takes those.
     """
     names = class_names_of(embeddings)
     spoken = names if class_names is None else check_class_names(class_names, len(names))

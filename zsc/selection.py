@@ -69,16 +69,9 @@ def compare_prompts(
     that only this one, only the reference gets right), p_value (exact McNemar), p_adjusted (Holm, over all), verdict in
     words, against the reference and the baseline; then, as in `Provenance`, what made the row.
 
-    Parameters
-    ----------
-    embeddings, model
-        Labelled pictures, and the encoder that embedded them, or its name.
-    candidates
-        Name -> prompts in any form (see `zsc.selection.as_candidates`).
-    reference
-        The candidate that the others are tested against; None takes the first.
-    pooling, store
-        One rule for all (None: each candidate's own, else "mean"); and a folder that keeps the prompts' embeddings.
+    `embeddings` are of labelled pictures, by `model`, an encoder or its name; `candidates` maps names to prompts in any
+    form (see `as_candidates`), of which `reference`, or the first, is what the others are tested against. `pooling` is
+    one rule for all (None: each candidate's own, else "mean"), `store` a folder that keeps the prompts' embeddings.
     """
     judged = evaluations(embeddings, candidates, model, pooling, store)
     table = compare_right({name: e.right for name, e in judged.items()}, reference=reference)
@@ -187,9 +180,8 @@ def _verdict(row: pd.Series, base: str, tests: int) -> str:
 class Choice:
     """What was chosen, and how good it is on pictures that had no say.
 
-    `splits` has one row per split and choosing part: repeat, part (which half chose), chosen, chosen_accuracy (on the
-    part that chose), held_out_accuracy (of the same candidate on the other part), optimism (their difference),
-    n_chosen, n_held_out.
+    `splits` has one row per split and choosing part: repeat, part (which half chose), chosen, chosen_accuracy (there),
+    held_out_accuracy (on the other part), optimism (their difference), n_chosen, n_held_out.
     """
 
     name: str  # the best of the choosing part; of several splits, the one chosen most often
@@ -243,16 +235,9 @@ def choose_prompts(
 ) -> Choice:
     """Choose prompts on one part of the pictures and report them on the other.
 
-    Parameters
-    ----------
-    embeddings, candidates, model, pooling, store
-        As in `compare_prompts`.
-    share
-        The share of the pictures that chooses; the classes keep their shares in both parts.
-    repeats, seed
-        How many splits, and their seed; more than one tells how much the choice depends on the split.
-    cross_fit
-        Let each part of a split choose for the other; with `share` 0.5 every picture is held out once per split.
+    `share` of the pictures choose; the classes keep their shares in both parts. Several splits, `repeats`, tell how
+    much the choice depends on the split. `cross_fit` lets each part choose for the other; with `share` 0.5 every
+    picture is held out once per split. The other arguments are those of `compare_prompts`.
     """
     judged = evaluations(embeddings, candidates, model, pooling, store)
     right, y_true = {name: e.right for name, e in judged.items()}, next(iter(judged.values())).y_true
@@ -331,14 +316,9 @@ def evaluations(
     store: str | Path | None = None,
 ) -> dict[str, Evaluation]:
     """Judge every candidate on the same pictures, as `compare_prompts` does; no picture is embedded again."""
-    asked = as_candidates(candidates, class_names_of(embeddings))
-    encoder, texts = as_encoder(model), [prompts.prompts for prompts in asked.values()]
-    rows = embed_texts(encoder, [text for each in texts for text in each], store)  # of all at once, each text once
-    known = np.split(rows, np.cumsum([len(each) for each in texts])[:-1])
-    clfs = {
-        name: ZeroShotClassifier(replace(prompts, name=name), encoder, pooling=pooling, text_embeddings=values)
-        for (name, prompts), values in zip(asked.items(), known, strict=True)
-    }
+    asked, encoder = as_candidates(candidates, class_names_of(embeddings)), as_encoder(model)
+    embed_texts(encoder, [text for prompts in asked.values() for text in prompts], store)  # all at once; it remembers
+    clfs = {name: ZeroShotClassifier(replace(p, name=name), encoder, pooling=pooling) for name, p in asked.items()}
     return {name: clf.evaluate(embeddings) for name, clf in clfs.items()}
 
 

@@ -1,8 +1,7 @@
 """How sure a count of right answers is, and whether two classifiers on the same pictures differ.
 
-All of it holds for pictures drawn like these; none of it accounts for wrong labels, or for prompts that were chosen on
-the same pictures (for that, see `zsc.selection`). `first` and `second` say which predictions are right: N bools each,
-the same pictures in the same order.
+All of it holds for pictures drawn like these; none of it accounts for wrong labels, or for prompts chosen on the same
+pictures. `first` and `second` say which predictions are right: N bools each, the same pictures in the same order.
 """
 
 from __future__ import annotations
@@ -55,8 +54,7 @@ def shares(right: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.float6
 def next_right(correct: int, n: int) -> tuple[int, int]:
     """Predict how many of the next hundred pictures are right after `correct` of n: the fewest and the most.
 
-    The central 95 % interval of the beta-binomial distribution under Jeffreys' prior: wider than Wilson's, which is of
-    the share in the long run.
+    The central 95 % interval of the beta-binomial distribution under Jeffreys' prior: wider than the share's.
 
     Examples
     --------
@@ -69,11 +67,7 @@ def next_right(correct: int, n: int) -> tuple[int, int]:
 
 
 def mcnemar(first: Right, second: Right) -> float:
-    """Test whether two classifiers are equally often right on the same pictures: McNemar's exact two-sided p-value.
-
-    Only pictures that one gets right and the other wrong count: under equal accuracy each falls to either side with
-    probability 1/2. Without any such picture p is 1.
-    """
+    """Test whether two classifiers are equally often right on the same pictures: McNemar's exact two-sided p-value."""
     return _exact_p(*_discordant(first, second)[:2])
 
 
@@ -103,8 +97,7 @@ def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDEN
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Correct p-values for having looked at many (Holm, 1979): shape (C,), each at least its p.
 
-    Rejecting where the corrected p is under alpha keeps the chance of any false alarm under alpha. NaN stays NaN and
-    does not count.
+    Rejecting where it is under alpha keeps the chance of any false alarm under alpha. NaN stays NaN and does not count.
     """
     p = np.asarray(as_list(p_values, "p_values", "numbers"), dtype=np.float64)
     known = np.flatnonzero(~np.isnan(p))
@@ -121,19 +114,13 @@ def images_needed(
 ) -> int:
     """Compute how many pictures `mcnemar` needs to tell two accuracies apart.
 
+    `first` and `second` are the accuracies, in [0, 1], and `disagreement` is the share of pictures that just one of the
+    two gets right; None assumes independent errors, which is conservative: similar prompts err together. `power` and
+    `alpha` say how often the test should see the difference, and how often it may see one that is not there.
+
     Connor's number (1987), which is for the test's approximation, is raised until the exact test reaches the power;
     from 20,000 pictures on it is within 0.005 % of the fewest, from 100 million on Connor's own. Raises ValueError if
     the accuracies are equal, or the disagreement does not fit them.
-
-    Parameters
-    ----------
-    first, second
-        The two accuracies, in [0, 1].
-    disagreement
-        The share of pictures that just one of the two gets right. None assumes independent errors, which is
-        conservative: similar prompts err together and need fewer pictures.
-    power, alpha
-        How often the test should see the difference, and how often it may see one that is not there.
 
     Examples
     --------

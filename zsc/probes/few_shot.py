@@ -31,9 +31,8 @@ def few_shot_curve(
     """Judge a method ("probe", "tip-adapter", "mix": the probe with the zero-shot weights) with more and more shots.
 
     The table has one row per number of shots and seed: method, shots, seed, accuracy, macro_recall, the settings, and a
-    note on their choice (may be empty). The same in all rows: zero_shot (the accuracy without any picture), n (pictures
-    that judge), baseline (the accuracy of always naming the most frequent class), and model, fingerprint, dataset and
-    left_out (pictures that failed) of `test`.
+    note on their choice (may be empty). The same in all rows: zero_shot (the accuracy without any picture), n, baseline
+    (the accuracy of always naming the most frequent class), model, fingerprint, dataset and left_out of `test`.
 
     `zero_shot` is the head from `zero_shot_head`, of the same model as `train`. `shots` are pictures per class, drawn
     from `train`, which must have as many; 0 is zero-shot. `seeds` are those of the draws, or how many (0, 1, ...). On

@@ -57,9 +57,8 @@ def linear_probe(
 
     `strengths` are candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. On `validation`
     the one with the lowest log loss is chosen: a fraction of `train`, held out of each class as `seed` decides (the
-    probe is then fitted again on all of `train`), or a part of its own; None with a single strength. The accuracy of
-    the chosen one there is too good by the choice; the test part's is not. Where the heaviest or the lightest is
-    chosen, `note` says so.
+    probe is then fitted again on all of `train`), or a part of its own; None with a single strength. Where the heaviest
+    or the lightest is chosen, `note` says so.
     """
     candidates = grid(validation, strength=check_numbers(strengths, "strengths", above=True))
     parts = training_parts(train, validation, seed=seed)
@@ -123,8 +122,7 @@ def fit_best(
     """Choose settings by the lowest log loss on the validation part, and build a head with them from all rows.
 
     Returned are the head, its settings, the table of all candidates, and a note on settings at the end of their grid.
-    Without a validation part the first candidate is taken. `by_accuracy` prefers the highest accuracy, and of these the
-    lowest log loss, for logits that make no good probabilities: few pictures give many equal accuracies.
+    Without a validation part the first candidate is taken. `by_accuracy` goes by accuracy, then by log loss.
     """
     rows, fitting, choosing = parts
     best, table = candidates[0], None

@@ -67,15 +67,12 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class LinearHead(Head):
-    """Logits that are linear in the embedding: `logit_scale` x (embedding . weights) + intercept.
-
-    The scale is 1 for a probe, whose weights carry their own length; the intercepts are 0 for the zero-shot head.
-    """
+    """Logits that are linear in the embedding: `logit_scale` x (embedding . weights) + intercept."""
 
     weights: NDArray[np.float32]  # (K, D)
-    intercepts: NDArray[np.float64]  # (K,)
+    intercepts: NDArray[np.float64]  # (K,); 0 for the zero-shot head
     class_names: list[str]
-    logit_scale: float = 1.0
+    logit_scale: float = 1.0  # of a probe, whose weights carry their own length
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
@@ -151,9 +148,8 @@ def check_dim(head: LinearHead, dim: int, name: str) -> None:
 def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> LinearHead:
     """Mix the zero-shot weights with a probe's, in the manner of WiSE-FT (Wortsman et al., CVPR 2022).
 
-    Both are linear, so mixed weights give mixed logits. Little of the probe is often better than either end, and loses
-    less on pictures from elsewhere. `share`, in [0, 1], is the probe's: 0 is the zero-shot head exactly, 1 the probe up
-    to rounding. The classes are matched by name and have the probe's order.
+    Little of the probe is often better than either end, and loses less on pictures from elsewhere. `share`, in [0, 1],
+    is the probe's. The classes are matched by name and have the probe's order.
     """
     check_fraction(share, "share", ends=True)
     start = check_head(zero_shot, "zero_shot").reorder(check_head(probe, "probe").class_names)
@@ -168,10 +164,7 @@ def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> Linea
 def mix_curve(
     zero_shot: LinearHead, probe: LinearHead, part: Part, *, shares: Sequence[float] = SHARES
 ) -> pd.DataFrame:
-    """Judge mixes of the zero-shot weights and a probe's: share, accuracy and log_loss, one row per share.
-
-    To choose a share, use another part than the one that the result is reported on.
-    """
+    """Judge mixes of the zero-shot weights and a probe's: share, accuracy and log_loss, one row per share."""
     rows = check_head(probe, "probe").rows(part)
     mixes = {share: mix_weights(zero_shot, probe, share) for share in check_numbers(shares, "shares")}
     return pd.DataFrame([{"share": share} | head.grade(rows) for share, head in mixes.items()])

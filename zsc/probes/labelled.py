@@ -58,10 +58,7 @@ class LabelledRows:
 def as_rows(
     part: Part, name: str, *, class_names: Sequence[str] | None = None, dim: int | None = None, fingerprint: str = ""
 ) -> LabelledRows:
-    """Check a part; `name` is what the caller calls the argument.
-
-    Its labels become indices into `class_names`, its D must be `dim` and its model `fingerprint`, where they are known.
-    """
+    """Check a part, called `name`: labels become indices into `class_names`; D and model must be those, if given."""
     if isinstance(part, ImageEmbeddings):
         left_out = max(len(part.failures), int(part.failed.sum()))
         part = part.without_failed()
@@ -108,7 +105,7 @@ def training_parts(
     """Sort out what a probe learns from and what its settings are chosen on.
 
     `validation` is a fraction of `train`, held out of each class, a part of its own, or None. Returned are all of
-    `train`, with the model of whichever part knows it; what candidates learn from; and what they are compared on.
+    `train`; what candidates learn from; and what they are compared on.
     """
     rows = as_rows(train, "train", fingerprint=fingerprint)
     check_class_names(rows.class_names, name="the classes of train")

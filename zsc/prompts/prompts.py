@@ -188,8 +188,7 @@ def prompt_set(name: str) -> ClassPrompts:
 def default_prompts(class_names: Sequence[str], dataset_name: str = "") -> ClassPrompts:
     """Choose the prompts to begin with: the tutorial's first ones for its data set, else "a photo of a {}".
 
-    A published set is chosen only if its classes are those of the data set, in any order; a version of a data set
-    ("afhq_v2") counts as the data set.
+    Its classes must be those of the data set, in any order; a version ("afhq_v2") counts as the data set.
     """
     for name, content in packaged("published").items():
         if content["dataset"] == dataset_name.partition("_v")[0] and set(content["classes"]) == set(class_names):

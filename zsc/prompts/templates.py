@@ -53,9 +53,7 @@ def as_templates(templates: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def fill(template: str, class_name: str, *, articles: bool = False) -> str:
-    """Put a class name into a template with one ``{}``; `articles` writes "an {}" where it begins with a spoken vowel.
-
-    That is told by the first letters: right for usual words, not for abbreviations.
+    """Put a class name into a template with one ``{}``; `articles` writes "an {}" where it begins like a spoken vowel.
 
     Examples
     --------
