@@ -53,7 +53,6 @@ from zsc.files import digest_of, write_whole
 from zsc.images import as_utf8, describe
 from zsc.statistics import (
     CONFIDENCE,
-    NO_BETTER,
     holm,
     images_needed,
     mcnemar,
@@ -266,6 +265,13 @@ class Evaluation:
         return float(np.bincount(self._labels).max() / self.n)
 
     @property
+    def verdict(self) -> str:
+        """Say so where the accuracy is not shown to be above `majority_baseline`; empty where it is, or that is 1."""
+        (low, high), floor = self.interval, self.majority_baseline
+        words = "worse" if high < floor else "not shown to be better"
+        return f"{words} than always naming the most frequent class" if low <= floor < 1 else ""
+
+    @property
     def log_loss(self) -> float:
         """The mean of -log of the true class's probability, in nats; a probability of 0 counts as 2.2e-308."""
         given = self.proba[np.arange(self.n), self._labels]
@@ -432,7 +438,7 @@ class Evaluation:
         said = (
             f"accuracy {self.accuracy:.3f} ({self.correct} of {self.n}), 95 % interval {low:.3f} to {high:.3f}, "
             f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives {baseline:.3f}.",
-            f"This is {NO_BETTER}." if low <= baseline else "",
+            f"This is {self.verdict}." if self.verdict else "",
             self.weakest,
             f"Left out, as they cannot be opened: {left_out} pictures." if left_out else "",
             "Classes were matched by position." if self.made_by.matched_by == "position" else "",

@@ -63,15 +63,13 @@ def suspect_labels(
     others[np.arange(n), labels] = -1
     margin = given - others.max(axis=1)
     quality, suspect = _confident(labels, values) if method == "confident" else ((margin + 1) / 2, margin < 0)
-    table = pd.DataFrame({"index": np.arange(n), "y_true": labels, "y_pred": values.argmax(axis=1)})
-    table = table.assign(proba_given=given, margin=margin, quality=quality, suspect=suspect)
+    columns: dict[str, Any] = {"rank": 0, "index": np.arange(n)}
     if images is not None:
-        sources = as_list(images, "images", "pictures")
+        columns["image"] = as_cells(sources := as_list(images, "images", "pictures"))
         check_same_length(y_true=labels, images=sources)
-        table.insert(1, "image", as_cells(sources))
-    ranking = table.iloc[np.lexsort((quality, ~suspect))].reset_index(drop=True)
-    ranking.insert(0, "rank", np.arange(1, n + 1))
-    return ranking
+    columns |= {"y_true": labels, "y_pred": values.argmax(axis=1), "proba_given": given, "margin": margin}
+    table = pd.DataFrame(columns | {"quality": quality, "suspect": suspect})
+    return table.iloc[np.lexsort((quality, ~suspect))].assign(rank=np.arange(1, n + 1)).reset_index(drop=True)
 
 
 def _labels_and_proba(table: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:

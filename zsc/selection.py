@@ -37,7 +37,7 @@ from zsc.models import as_encoder, find_route
 from zsc.models.table import record_speed
 from zsc.prompts import ClassPrompts, as_prompts
 from zsc.prompts.prompts import load_many
-from zsc.statistics import NO_BETTER, as_right, holm, mcnemar, paired_interval, wilson_interval
+from zsc.statistics import as_right, holm, mcnemar, paired_interval, wilson_interval
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
@@ -77,8 +77,7 @@ def compare_prompts(
     table = compare_right({name: e.right for name, e in judged.items()}, reference=reference)
     table.insert(5, "macro_recall", [e.macro_recall for e in judged.values()])
     table.insert(6, "baseline", [e.majority_baseline for e in judged.values()])
-    columns = zip(table["verdict"], table["low"], table["baseline"], strict=True)
-    table["verdict"] = [f"{v}; {NO_BETTER} ({base:.3f})" if low <= base else v for v, low, base in columns]
+    table["verdict"] += [f"; {e.verdict} ({e.majority_baseline:.3f})" if e.verdict else "" for e in judged.values()]
     for name in ("model", "fingerprint", "dataset", "left_out", "matched_by", "pooling", "prompts"):
         table[name] = [getattr(e.made_by, name) for e in judged.values()]
     return table

@@ -19,7 +19,6 @@ from scipy.stats import betabinom, binom, binomtest, norm
 from zsc.checks import as_list, check_count, check_fraction, check_same_length, short
 
 CONFIDENCE = 0.95
-NO_BETTER = "not shown to be better than always naming the most frequent class"
 FORMULA_ONLY = 10**8  # pictures beyond which the exact power and Connor's formula differ by less than 0.0001
 Right = NDArray[np.bool_] | Sequence[bool]
 
