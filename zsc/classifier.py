@@ -260,9 +260,8 @@ class ZeroShotClassifier:
     ) -> Evaluation:
         """Choose `thresholds` on one part of labelled pictures, and judge them on the other.
 
-        Each class gets the lowest threshold whose yeses are right as often as `precision` says, on new pictures and
-        with the given `confidence`, or an infinite one where none is that good: see `zsc.calibration.choose_threshold`.
-        `share` of the pictures choose; the result is that of the others, which had no say.
+        Each class gets the lowest threshold whose yeses are right as often as `precision` says, or an infinite one: see
+        `zsc.calibration.choose_threshold`. `share` of the pictures choose; the result is that of the others.
         """
         if not self.multi_label:
             raise ValueError("thresholds are for classes that do not exclude each other; pass multi_label=True.")

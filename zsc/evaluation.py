@@ -545,10 +545,7 @@ def evaluate(
     images: Iterable[Any] | None = None,
     about: Mapping[str, Any] | Provenance | None = None,
 ) -> Evaluation:
-    """Judge predictions from plain arrays, as in `Evaluation`; every picture must have a label and an answer.
-
-    `about` is a `Provenance`, or a mapping of its fields and of what else JSON can hold.
-    """
+    """Judge predictions from plain arrays, as in `Evaluation`; every picture must have a label and an answer."""
     names = check_class_names(class_names)  # type: ignore[arg-type]
     labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
     return Evaluation(labels, values, names, images, about or {})  # type: ignore[arg-type]

@@ -36,13 +36,11 @@ from zsc.evaluation import Evaluation
 from zsc.models import as_encoder, find_route
 from zsc.models.table import record_speed
 from zsc.prompts import ClassPrompts, as_prompts
-from zsc.prompts.prompts import load_many
 from zsc.statistics import as_right, holm, mcnemar, paired_interval, wilson_interval
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-load_candidates = load_many
 Candidate = ClassPrompts | Mapping[str, str | Sequence[str]] | str | Sequence[str]
 ALPHA = 0.05
 _WORD = re.compile(r"[^\W\d_]+")

@@ -1,7 +1,4 @@
-"""Few-shot curves: how many labelled pictures per class it takes to beat the classifier that saw none.
-
-Shots are drawn anew for each seed, and for one seed fewer shots are a part of more.
-"""
+"""Few-shot curves: how many labelled pictures per class it takes to beat the classifier that saw none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Heads that learn from labelled embeddings: the linear probe and Tip-Adapter. A validation part chooses settings.
-
-The linear probe is the yardstick for zero-shot results: what labelled pictures would have bought. scikit-learn fits it.
-"""
+"""Heads that learn from labelled embeddings: the linear probe, the yardstick for zero-shot results, and Tip-Adapter."""
 
 from __future__ import annotations
 

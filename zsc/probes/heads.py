@@ -1,7 +1,4 @@
-"""Heads: what turns embeddings (N, D) into logits (N, K). The zero-shot head, the linear probe's, and mixes of both.
-
-All judge themselves in the same way, so that a trained head is compared with the untrained one on the same pictures.
-"""
+"""Heads: what turns embeddings (N, D) into logits (N, K). The zero-shot head, the linear probe's, and mixes of both."""
 
 from __future__ import annotations
 

@@ -25,13 +25,7 @@ def template_set_names() -> list[str]:
 
 
 def template_set(name: str) -> tuple[str, ...]:
-    """Look the templates of a set up by its name, such as "imagenet-80" (see `template_set_names`).
-
-    Examples
-    --------
-    >>> template_set("pets")
-    ('a photo of a {}, a type of pet.',)
-    """
+    """Look the templates of a set up by its name, such as "imagenet-80" (see `template_set_names`)."""
     published = packaged("templates")
     if not isinstance(name, str) or name not in published:
         raise ValueError(f"no template set {short(name)}; there are {', '.join(published)}.")
