@@ -141,8 +141,7 @@ class ZeroShotClassifier:
     ) -> ImageEmbeddings:
         """Embed pictures with the classifier's model; embeddings of the same model pass through.
 
-        `pictures` is a data set, embeddings, or a list of what `zsc.open_image` opens; the other arguments are those of
-        `zsc.embed_images`.
+        `pictures` is a data set, embeddings, or a list for `zsc.open_image`; the rest is as in `zsc.embed_images`.
         """
         check_choice(on_error, ON_ERROR, "on_error")
         if not isinstance(pictures, ImageEmbeddings):
