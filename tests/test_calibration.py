@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
-from zsc.calibration import conformal_sets, expected_calibration_error, fit_temperature, reliability_table
+from zsc.calibration import (
+    conformal_sets,
+    expected_calibration_error,
+    familiarity,
+    fit_temperature,
+    reliability_table,
+    tell_strangers,
+    threshold_keeping,
+)
 from zsc.scoring import to_proba
 
 
@@ -245,3 +254,84 @@ class TestConformal:
             conformal_sets(**good | change)
         with pytest.raises(ValueError, match="sets holds 1 and y_true holds 2"):
             conformal_sets(**good).empirical_coverage([0, 1])
+
+
+def two_groups(n, m, seed, apart=1.0):
+    """Cosines of n known pictures, one class each, and of m strangers, none of them; three classes."""
+    rng = np.random.default_rng(seed)
+    known, strangers = rng.normal(0.2, 0.03, (n, 3)), rng.normal(0.2, 0.03, (m, 3))
+    known[np.arange(n), rng.integers(3, size=n)] += 0.03 * apart
+    return known, strangers
+
+
+class TestStrangers:
+    def test_the_scores_are_their_formulas(self):
+        known, _ = two_groups(20, 1, 0)
+        table = familiarity(known, 50.0)
+        for row, cosines in zip(table.itertuples(), known, strict=True):
+            for name, scale in (("msp", 50), ("mcm", 1)):
+                by_hand = max(np.exp(scale * cosines) / np.exp(scale * cosines).sum())
+                assert getattr(row, name) == pytest.approx(by_hand, rel=1e-12)
+            assert row.cosine == max(cosines)
+
+    @pytest.mark.parametrize(("n", "m", "keep"), [(61, 40, 0.95), (200, 7, 0.9), (20, 30, 0.95), (20, 30, 0.96)])
+    def test_auroc_is_sklearns_and_fpr_a_loop(self, n, m, keep):
+        known, strangers = (np.round(each, 2) for each in two_groups(n, m, n))  # with ties
+        table = tell_strangers(known, strangers, 30.0, keep=keep)
+        first, other = familiarity(known, 30.0), familiarity(strangers, 30.0)
+        for name, row in table.iterrows():
+            scores = np.r_[first[name], other[name]]
+            assert row["auroc"] == pytest.approx(roc_auc_score(np.arange(n + m) < n, scores), abs=1e-12)
+            for threshold in sorted(first[name], reverse=True):
+                if (first[name] >= threshold).mean() >= keep - 1e-12:
+                    break
+            assert row["fpr"] == (other[name] >= threshold).mean()
+            assert threshold == threshold_keeping(first[name], keep)
+            for value in ("auroc", "fpr", "kept", "let_in"):
+                low, high = row[f"{value}_low"], row[f"{value}_high"]
+                assert 0 <= low <= row[value] <= high <= 1 and low < high
+
+    def test_delongs_variance_is_that_of_the_pairs(self):
+        known, strangers = two_groups(40, 30, 5)
+        row = tell_strangers(known, strangers, 1.0).loc["cosine"]
+        wins = np.sign(known.max(axis=1)[:, None] - strangers.max(axis=1)) / 2 + 0.5
+        variance = wins.mean(axis=1).var(ddof=1) / 40 + wins.mean(axis=0).var(ddof=1) / 30
+        area, low, high = (np.log(v / (1 - v)) for v in row[["auroc", "auroc_low", "auroc_high"]])
+        reach = 1.959964 * np.sqrt(variance) / (row["auroc"] * (1 - row["auroc"]))
+        assert (area - low, high - area) == pytest.approx((reach, reach), rel=1e-6)
+
+    def test_the_threshold_is_chosen_on_one_part_and_reported_on_the_other(self):
+        known, strangers = two_groups(101, 50, 1)
+        table = tell_strangers(known, strangers, 30.0, share=0.4, seed=3)
+        has_say = np.random.default_rng(3).permutation(101)[:40]
+        own = familiarity(known, 30.0)["mcm"].to_numpy()
+        rest = np.delete(own, has_say)
+        threshold = np.sort(own[has_say])[2]  # two of 40 may stay below
+        assert table.loc["mcm", "threshold"] == threshold
+        assert table.loc["mcm", "kept"] == (rest >= threshold).mean()
+        assert table.loc["mcm", "let_in"] == (familiarity(strangers, 30.0)["mcm"] >= threshold).mean()
+
+    def test_groups_that_do_not_overlap_leave_a_doubt(self):
+        known, strangers = two_groups(50, 80, 0)
+        row = tell_strangers(known + 1, strangers, 30.0).loc["cosine"]
+        assert row["auroc"] == 1 and 0.8 < row["auroc_low"] < 0.99 and row["fpr"] == 0 < row["fpr_high"] < 0.1
+
+    def test_the_intervals_hold_as_often_as_they_say(self):
+        huge = tell_strangers(*two_groups(200_000, 200_000, 9), 30.0).loc["cosine"]
+        held = np.zeros(2)
+        for seed in range(150):  # benchmarks/strangers.py has more
+            row = tell_strangers(*two_groups(150, 100, seed), 30.0).loc["cosine"]
+            held += [row[f"{v}_low"] <= huge[v] <= row[f"{v}_high"] for v in ("auroc", "fpr")]
+        assert ((held / 150 > 0.90) & (held / 150 < 0.995)).all(), held / 150
+
+    def test_wrong_input(self):
+        known, strangers = two_groups(20, 20, 0)
+        for wrong, reason in (
+            ((known[:1], strangers), "there are 1 known pictures and 20 strangers"),
+            ((known, strangers[:, :2]), "strangers has 2 columns"),
+            ((known * np.nan, strangers), "known holds NaN"),
+        ):
+            with pytest.raises(ValueError, match=reason):
+                tell_strangers(*wrong, 30.0)
+        with pytest.raises(ValueError, match="keep=1"):
+            tell_strangers(known, strangers, 30.0, keep=1)

@@ -391,6 +391,21 @@ class TestCompare:
         code, _, err = run(capsys, *words, "--reference", "short")
         assert code == 1 and "reference='short'" in err and "bare, long" in err
 
+    def test_descriptions_on_trial(self, capsys, animals, tmp_path):
+        path = tmp_path / "cupl.json"
+        path.write_text(json.dumps({"Cat": ["a long tail"], "dog": ["a wet nose"], "wild": ["a big mane"], "eel": []}))
+        words = ("compare", *self.words, "--root", animals, "--descriptions", path, "--draws", 3)
+        code, out, _ = run(capsys, *words)
+        assert code == 0 and "against 'a photo of a {}'" in out
+        assert re.search(r"'cupl' does not beat random words of equal number and length, p = \S+ \(\S+; 3 draws", out)
+        code, out, _ = run(capsys, *words, "--json")
+        told = json.loads(out)["random_words"]
+        assert code == 0 and len(told["accuracy"]) == 3 and told["p_value"] >= 0.25
+        own = tmp_path / "own.json"
+        own.write_text(json.dumps({"cupl": {"cat": "a", "dog": "b", "wild": "c"}}))
+        code, _, err = run(capsys, *words, "--prompts-file", own)
+        assert code == 1 and err.count("\n") == 1 and "cupl.json: 'cupl' is also given otherwise; rename it" in err
+
     def test_one_candidate_is_none(self, capsys, animals):
         code, _, err = run(capsys, "compare", *self.words, "--root", animals, "--templates", "{}")
         assert code == 1 and "1 candidate given; name two or more" in err

@@ -1,17 +1,26 @@
 """Prompts compared and chosen on a model of known geometry; candidates in every form; controls."""
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import COLOURS, ColourEncoder, colour_picture
 
 import zsc
-from zsc.prompt_search import greedy_templates, random_words_control
+from zsc.prompt_search import greedy_templates
 from zsc.prompts import ClassPrompts, prompt_set
-from zsc.selection import as_candidates, choose_prompts, compare_prompts, load_candidates
+from zsc.prompts.prompts import load_descriptions, load_many
+from zsc.selection import (
+    as_candidates,
+    choose_prompts,
+    compare_prompts,
+    descriptions_control,
+    random_words_verdict,
+)
 
 RGB = ["red", "green", "blue"]
 GOOD = {"red": "red", "green": "green", "blue": "blue"}
@@ -65,15 +74,15 @@ class TestCandidates:
     def test_from_a_file(self, tmp_path):
         path = tmp_path / "c.yaml"
         path.write_text("bare: {cat: cat, dog: dog}\nmany:\n  pooling: max\n  classes: {cat: [a, b], dog: c}\n")
-        found = load_candidates(path)
+        found = load_many(path)
         assert found["bare"].prompts == ("cat", "dog") and found["many"].pooling == "max"
         assert [c.name for c in found.values()] == ["bare", "many"]
         path.write_text("bare: cat\n")
         with pytest.raises(ValueError, match=r"c\.yaml: 'bare' holds 'cat'; write its"):
-            load_candidates(path)
+            load_many(path)
         path.write_text("bare: {cat: cat}\n")
         with pytest.raises(ValueError, match=r"c\.yaml: candidate 'bare': .*1"):
-            load_candidates(path)
+            load_many(path)
 
 
 class TestCompare:
@@ -104,8 +113,10 @@ class TestCompare:
         table = compare_prompts(embeddings, {"blind": GOOD, "turned": {"red": "blue", "green": "red", "blue": "red"}},
                                 model=model)  # fmt: skip
         assert (table["baseline"] == 40 / 60).all() and table["accuracy"].tolist() == [40 / 60, 10 / 60]
-        sentence = "not shown to be better than always naming the most frequent class (0.667)"
-        assert table["verdict"].tolist() == [f"reference; {sentence}", f"worse than 'blind'; {sentence}"]
+        than = "than always naming the most frequent class (0.667)"
+        assert table["verdict"].tolist() == [
+            f"reference; not shown to be better {than}", f"worse than 'blind'; worse {than}"
+        ]  # fmt: skip
 
     def test_a_good_prompt_is_not_called_hopeless(self, embeddings, model):
         table = compare_prompts(embeddings, {"good": GOOD, "again": GOOD}, model=model)
@@ -161,43 +172,11 @@ class TestChoose:
         with pytest.raises(ValueError, match=reason):
             choose_prompts(embeddings, {"bad": BAD, "good": GOOD}, model=model, **options)
 
-    @pytest.mark.parametrize("ask", [choose_prompts, compare_prompts, greedy_templates, random_words_control])
+    @pytest.mark.parametrize("ask", [choose_prompts, compare_prompts, greedy_templates])
     def test_what_is_no_embeddings_is_refused(self, ask, embeddings, model):
-        arguments = [] if ask is random_words_control else ["a {}"] if ask is greedy_templates else [{"good": GOOD}]
+        arguments = ["a {}"] if ask is greedy_templates else [{"good": GOOD}]
         with pytest.raises(TypeError, match="embeddings is a ndarray; pass embeddings: zsc.embed_images"):
             ask(embeddings.values, *arguments, model=model)
-
-
-class TestControls:
-    def test_random_words(self, embeddings, model):
-        options = {"model": model, "template": "a {} which has {}."}
-        table = random_words_control(embeddings, draws=5, per_class=2, seed=1, **options)
-        good = zsc.ZeroShotClassifier(GOOD, model).evaluate(embeddings)
-        assert len(table) == 5 and (table["accuracy"] == good.accuracy).all()  # this model reads the colour only
-        assert table["description"].is_unique and table["description"].str.fullmatch("[a-z]{3,8} [a-z]{3,8}").all()
-        assert table.equals(random_words_control(embeddings, draws=5, per_class=2, seed=1, **options))
-        assert not table.equals(random_words_control(embeddings, draws=5, per_class=2, seed=2, **options))
-        words = random_words_control(embeddings, draws=3, words=["tail", "fur"], **options)
-        assert words["description"].str.fullmatch("(tail|fur) (tail|fur)").all()
-        bad = random_words_control(embeddings, class_names=["red", "grey", "yellow"], draws=1, **options)
-        assert bad["accuracy"][0] == zsc.ZeroShotClassifier(BAD, model).evaluate(embeddings).accuracy
-
-    @pytest.mark.parametrize(
-        ("options", "reason"),
-        [
-            ({"template": "a {}"}, "it must be a text with two {}"),
-            ({"template": 5}, "template=5; it must be a text"),
-            ({"draws": 0}, "draws=0"),
-            ({"per_class": 1.5}, "per_class=1.5; per_class must be a whole number"),
-            ({"seed": None}, "seed=None; seed must be"),
-            ({"class_names": ["red"]}, "class_names holds 1"),
-            ({"class_names": {"red", "green", "blue"}}, "class_names is a set, where order decides"),
-            ({"words": "tail"}, "words is the one text 'tail'"),
-        ],
-    )
-    def test_wrong_input(self, options, reason, embeddings, model):
-        with pytest.raises((ValueError, TypeError), match=re.escape(reason)):
-            random_words_control(embeddings, model=model, **options)
 
 
 class OddEncoder(ColourEncoder):
@@ -222,10 +201,6 @@ class TestGreedy:
             assert table["accuracy"][step] == clf.evaluate(choosing).accuracy
             assert table["held_out_accuracy"][step] == clf.evaluate(others).accuracy
         assert len(greedy_templates(embeddings, templates, model=model, max_templates=2)) == 2
-
-    def test_the_searches_go_by_their_old_names_as_well(self):
-        assert zsc.selection.greedy_templates is greedy_templates
-        assert zsc.selection.random_words_control is random_words_control
 
     def test_held_out_pictures_that_chose_are_told(self, embeddings, model):
         with pytest.warns(UserWarning, match="30 of 30 pictures of held_out are in embeddings as well"):
@@ -261,3 +236,78 @@ def test_the_fifteen_photographs(conse):
     table = compare_prompts(embeddings, candidates, model=conse)
     assert table["accuracy"].round(2).tolist() == [0.87, 1.0, 0.87]
     assert (table["verdict"].iloc[1:] == "15 images cannot tell it from 'A'").all()
+
+
+class WordsEncoder(ColourEncoder):
+    """A text's embedding is the mean of the colours it names; without any it is grey."""
+
+    def embed_tokens(self, tokens):
+        self.texts_seen += tokens
+        words = [[w for w in re.findall("[a-z]+", text) if w in COLOURS] or ["grey"] for text in tokens]
+        return torch.tensor(np.array([np.mean([COLOURS[w] for w in each], axis=0) for each in words])).float()
+
+
+class TestDescriptions:
+    """The words that tell the classes apart have three to five letters; each has companions of its length."""
+
+    ABC = ("cat", "dog", "fox")
+    FILLED = "big old odd shy wet dry hot tall tiny fast wide bold calm cold warm quick round shiny sharp short small"
+    USELESS = "four paws/soft fur", "long tail/wet nose", "keen eyes/sly face"
+
+    @pytest.fixture(scope="class")
+    def animals(self, embeddings):
+        return dataclasses.replace(embeddings, class_names=list(self.ABC))
+
+    def write(self, folder, content):
+        path = folder / "file.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return path
+
+    def useless(self, folder):
+        texts = (text.split("/") for text in self.USELESS)
+        return load_descriptions(self.write(folder, dict(zip(self.ABC, texts, strict=True))), self.ABC)
+
+    def test_features_are_joined_as_in_dclip(self, tmp_path):
+        content = {"Cat": ["four legs", "a long tail", "often asleep", "used as a pet."], "dog": [], "eel": ["fins"]}
+        prompts = load_descriptions(self.write(tmp_path, content), ["cat", "dog"])
+        assert prompts.name == "file" and prompts.texts == {
+            "cat": ["a photo of a cat, which has four legs.", "a photo of a cat, which is a long tail.",
+                    "a photo of a cat, which often asleep.", "a photo of a cat, which is used as a pet."],
+            "dog": ["a photo of a dog."],
+        }  # fmt: skip
+
+    def test_sentences_stay_as_they_are(self, tmp_path):
+        content = {"cat": ["A cat has whiskers.", "It purrs."], "dog": ["A Dog barks.", "dogs run"]}
+        assert load_descriptions(self.write(tmp_path, content), ["cat", "dog"]).texts == content
+
+    def test_a_file_that_is_none_is_named(self, tmp_path):
+        with pytest.raises(ValueError, match=r"file\.json: class 'cat' has the prompt 5; pass a text"):
+            load_descriptions(self.write(tmp_path, {"cat": 5, "dog": "a"}), ["cat", "dog"])
+
+    def test_telling_words_beat_random_words(self, animals, tmp_path):
+        content = {c: [word, *self.FILLED.split()] for c, word in zip(self.ABC, RGB, strict=True)}
+        prompts = load_descriptions(self.write(tmp_path, content), self.ABC)
+        table = descriptions_control(animals, prompts, model=WordsEncoder(), draws=99)
+        p, _ = random_words_verdict(table)
+        assert table[0] == 1 and len(table) == 100 and p == pytest.approx(table.count(1) / 100)
+        assert p < 0.1 and np.mean(table[1:]) < 0.7  # three colours are often dealt rightly by luck
+
+    @pytest.mark.parametrize(("worse", "says"), [(99, "beats"), (95, "does not beat")])
+    def test_the_verdict_counts_draws(self, worse, says):
+        p, verdict = random_words_verdict([0.8] + [0.7] * worse + [0.8] * (99 - worse))
+        assert p == pytest.approx((100 - worse) / 100)
+        assert verdict.startswith(f"{says} random words of equal number and length, p = {p:.2g} (0.800; 99 draws")
+
+    def test_useless_words_do_not(self, animals, tmp_path):
+        prompts = self.useless(tmp_path)
+        p, verdict = random_words_verdict(descriptions_control(animals, prompts, model=WordsEncoder(), draws=19))
+        assert p == 1 and verdict.startswith("does not beat random words")
+
+    def test_number_and_length_are_equal_and_shared_words_stay(self, animals, tmp_path):
+        prompts = self.useless(tmp_path)
+        model = WordsEncoder()
+        descriptions_control(animals, prompts, model=model, draws=3)
+        drawn = model.texts_seen[6:]  # each text once per draw
+        assert 12 < len(drawn) <= 18 and set(drawn) - set(prompts.prompts)
+        shapes = {(own[: own.index("has")], *map(len, own.split())) for own in prompts.prompts}
+        assert all((text[: text.index("has")], *map(len, text.split())) in shapes for text in drawn)

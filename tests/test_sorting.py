@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import os
 import shutil
 import signal
@@ -108,6 +109,23 @@ class TestSort:
         assert unsure.sum() in (7, 8) and some["margin"][unsure].max() <= some["margin"][~unsure].dropna().min()
         cut = run_sort(folder, tmp_path / "cut", toy, margin=0.5)
         assert ((cut["folder"] == "not sure") == (cut["margin"] < 0.5)).all()
+
+    def test_none_of_these(self, folder, toy, tmp_path):
+        clf, into = zsc.ZeroShotClassifier(PROMPTS, toy), tmp_path / "out"
+        plain = run_sort(folder, into, toy, dry_run=True)
+        opened = plain["error"].isna()
+        scores = clf.familiarity(list(plain["source"][opened]))["mcm"].to_numpy()
+        limit = float(np.median(scores))
+        table = run_sort(folder, into, toy, none_of_these=("mcm", limit))
+        strange = scores < limit
+        assert ((table["folder"][opened] == "none of these") == strange).all() and strange.sum() == 15
+        assert (table["class"][opened][~strange] == plain["class"][opened][~strange]).all()
+        assert len(list((into / "none of these").iterdir())) == 15 and (into / "none of these.html").is_file()
+        assert run_sort(folder, into, toy, none_of_these=("mcm", limit)).equals(table)  # goes on
+        with pytest.raises(ValueError, match="another sorting"):
+            run_sort(folder, into, toy)
+        before = tree(folder)
+        assert zsc.undo_sort(into, progress=False) == [] and not into.exists() and tree(folder) == before
 
     def test_nothing_of_others_is_touched(self, folder, toy, tmp_path):
         into = tmp_path / "out"
@@ -272,6 +290,42 @@ class TestClassify:
         assert len(rows) == 34 and sum(row["error"] != "" for row in rows) == 3
         monkeypatch.setattr("zsc.models.base.Encoder.encode_pixels", None)  # a second question embeds nothing
         assert cli.main([*words[:-1], "a horse"]) == 1
+
+    def test_none_of_these(self, folder, toy, tmp_path, capsys, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        own = tmp_path / "own"
+        own.mkdir()
+        for i, picture in enumerate(zsc.load_dataset("drawn-animals", n=40, seed=5).paths):
+            zsc.open_image(picture).save(own / f"{i}.png")
+        words = [
+            "classify",
+            str(folder),
+            "--model",
+            "toy",
+            "--csv",
+            str(tmp_path / "a.csv"),
+            "--prompts",
+            "a cat",
+            "a dog",
+        ]
+        known = zsc.ZeroShotClassifier(["a cat", "a dog"], toy).familiarity(sorted(own.iterdir()))["msp"]
+        assert cli.main([*words, "--none-of-these", f"msp:{own}"]) == 1
+        told = capsys.readouterr().out
+        limit = np.sort(known)[2]  # two of 40 may stay below
+        assert f"msp {limit:.6g}, which 95 % of 40 pictures" in told
+        rows = list(csv.DictReader((tmp_path / "a.csv").open(encoding="utf-8-sig", newline="")))
+        for row in rows:
+            is_strange = row["error"] == "" and float(row["probability"]) < round(limit, 4)
+            assert (row["class"] == "none of these") == is_strange
+        assert f"of 34 pictures are none of these: msp below {limit:.6g}" in told
+        assert cli.main([*words, "--json", "--none-of-these", "cosine:2"]) == 1  # no cosine is as high
+        results = json.loads(capsys.readouterr().out)["results"]
+        assert [row["none_of_these"] for row in results] == [row["error"] is None for row in results]
+        for wrong in ("mcm", "mcm:", "MCM:.3", "mcm:nan", ".3", ""):
+            assert cli.main([*words, "--none-of-these", wrong]) == 1
+            assert "must be SCORE:NUMBER or SCORE:FOLDER, where SCORE is one of msp" in capsys.readouterr().err
+        assert cli.main([*words, "--none-of-these", "mcm:nowhere"]) == 1
+        assert "nowhere: no such folder" in capsys.readouterr().err
 
     def test_nothing_is_kept_where_that_is_asked(self, folder, tmp_path, capsys, monkeypatch):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom, binomtest, multinomial
 
-from zsc.evaluation import holm, images_needed, mcnemar, paired_bootstrap, paired_interval, wilson_interval
+from zsc.evaluation import holm, images_needed, mcnemar, paired_interval, wilson_interval
 from zsc.selection import choose_repeatedly, compare_right
 from zsc.statistics import next_right
 
@@ -118,18 +118,6 @@ class TestPairedInterval:
         assert paired_interval(*counted(15, 2, 0)) == pytest.approx((-0.098, 0.379), abs=0.001)
 
 
-def test_the_paired_bootstrap_is_resampling_by_hand_and_no_narrower_than_the_interval():
-    rng = np.random.default_rng(0)
-    first, second = rng.random(80) < 0.8, rng.random(80) < 0.7
-    rows = np.random.default_rng(5).integers(0, 80, (20_000, 80))
-    by_hand = np.quantile(first[rows].mean(axis=1) - second[rows].mean(axis=1), [0.025, 0.975])
-    np.testing.assert_allclose(paired_bootstrap(first, second, draws=20_000), by_hand, atol=0.0126)  # a picture is 1/80
-    assert paired_bootstrap(first, second) == paired_bootstrap(first, second)
-    for pair in (counted(50, 0, 0), counted(50, 4, 0), counted(17, 17, 0), (first, second)):
-        (low, high), (inner_low, inner_high) = paired_bootstrap(*pair), paired_interval(*pair)
-        assert low <= inner_low < inner_high <= high
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_mcnemar_is_the_binomial_test(pairs):
@@ -204,8 +192,6 @@ def test_holm():
         (lambda: mcnemar([True, None], [True, False]), "holds object; pass one bool per picture"),
         (lambda: paired_interval({True: 1}, [True]), "first is a dict, where order decides"),
         (lambda: paired_interval([[True]], [True]), r"first has shape \(1, 1\)"),
-        (lambda: paired_bootstrap([True], [True], seed="q"), "seed='q'; seed must be a whole number of 0 or more"),
-        (lambda: paired_bootstrap([True], [True], draws=0), "draws=0; draws must be a whole number"),
         (lambda: wilson_interval(3.7, 5), "correct=3.7; correct must be a whole number from 0 to 5"),
         (lambda: wilson_interval(6, 5), "correct=6; correct must be a whole number from 0 to 5"),
         (lambda: wilson_interval(0, 0), "n=0; n must be a whole number"),
@@ -216,7 +202,6 @@ def test_holm():
         (lambda: compare_right({"a": [True], "b": [True, False]}), r"right\['a'\] holds 1 and right\['b'\] .*2"),
         (lambda: compare_right({"a": [True], "b": [0.5]}), r"right\['b'\] has shape \(1,\) and holds float64"),
         (lambda: compare_right({1: [True], "1": [False]}), "right holds '1' more than once"),
-        (lambda: compare_right({"a": [True]}, seed=-1), "seed=-1; seed must be"),
     ],
 )
 def test_wrong_input(call, reason):
@@ -276,7 +261,7 @@ class TestChoosing:
 def test_the_comparison_table():
     rng = np.random.default_rng(0)
     base, better = agreeing(rng, 400, 0.7, 0.9, 0.24)
-    table = compare_right({"base": base, "better": better, "copy": base}, seed=1)
+    table = compare_right({"base": base, "better": better, "copy": base})
     assert table.loc["base"].isna().sum() == 7 and table.loc["base", "verdict"] == "reference"
     row = table.loc["better"]
     assert row["won"] - row["lost"] == better.sum() - base.sum()

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from zsc.calibration import choose_threshold
+from zsc.calibration import choose_threshold, familiarity
 from zsc.checks import (
     check_choice,
     check_class_names,
@@ -62,14 +62,12 @@ class ZeroShotClassifier:
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
     text_embeddings, store
-        Shape (M, D), one row per prompt, where they are known already (the attribute of this name is read-only); and a
-        folder that keeps them, as in `zsc.embed_texts`.
+        Shape (M, D), one row per prompt, where they are known already; and a folder that keeps them.
     multi_label
         Whether a picture may show several of the classes, or none: each is a yes or a no by itself, also a class alone.
     thresholds
         With `multi_label`: the scores from which on the answer is yes; one number, or K, or what `fit_thresholds`
-        returned for this model and these prompts. Scores are a sigmoid head's probabilities (None: 0.5), else cosines
-        (None: call `fit_thresholds`).
+        returned. Scores are a sigmoid head's probabilities (None: 0.5), else cosines (None: call `fit_thresholds`).
 
     Examples
     --------
@@ -144,17 +142,7 @@ class ZeroShotClassifier:
     ) -> ImageEmbeddings:
         """Embed pictures with the classifier's model; embeddings of the same model pass through.
 
-        Parameters
-        ----------
-        pictures
-            A data set, embeddings, or any pictures that `zsc.open_image` opens.
-        batch_size
-            How many pictures go through the encoder at once.
-        on_error
-            What to do with a picture that cannot be opened: "raise" ends the run, "skip" leaves it out, "record" keeps
-            its row, without an answer. The result says how many there are.
-        progress
-            Show a bar with the rate and the time left.
+        `pictures` is a data set, embeddings, or a list for `zsc.open_image`; the rest is as in `zsc.embed_images`.
         """
         check_choice(on_error, ON_ERROR, "on_error")
         if not isinstance(pictures, ImageEmbeddings):
@@ -177,11 +165,20 @@ class ZeroShotClassifier:
         """Score pictures: `predict_scores` times the model's logit scale, shape (N, K)."""
         return self.predict_scores(pictures) * np.float32(self.model.logit_scale)
 
+    def familiarity(self, pictures: Pictures) -> pd.DataFrame:
+        """Score how near pictures are to any of the classes, low for strangers: see `zsc.calibration.familiarity`."""
+        self._check_cosines("familiarity")
+        return familiarity(self.predict_scores(pictures), self.model.logit_scale)
+
+    def is_strange(self, pictures: Pictures, limit: Sequence[Any] | None) -> NDArray[np.bool_]:
+        """Tell whose score of `familiarity` is below a limit, such as ("mcm", 0.35), shape (N,); nobody's without."""
+        return self.familiarity(pictures)[limit[0]].to_numpy() < limit[1] if limit else np.zeros(len(pictures), bool)
+
     def predict_proba(self, pictures: Pictures, kind: str | None = None) -> NDArray[np.float64]:
         """Compute probabilities, shape (N, K).
 
-        "softmax": relative to these prompts, rows sum to 1. "sigmoid": of each class by itself, with the model's own
-        scale and bias; a model that was not trained so is refused. None: "sigmoid" with `multi_label`, else "softmax".
+        "softmax": relative to these prompts. "sigmoid": of each class by itself; a model that was not trained so is
+        refused. None: "sigmoid" with `multi_label`, else "softmax".
         """
         kind = check_choice(kind or ("sigmoid" if self.multi_label else "softmax"), ("softmax", "sigmoid"), "kind")
         if kind == "softmax":
@@ -190,21 +187,23 @@ class ZeroShotClassifier:
         return to_proba(self.predict_scores(pictures), self.model.logit_scale, bias)
 
     def _logit_bias(self) -> float:
-        bias = self.model.info.logit_bias
-        if bias is None:
+        if self.model.info.logit_bias is None:
             ways = "use kind='softmax', or ZeroShotClassifier(..., multi_label=True) and fit_thresholds"
             raise ValueError(f"{self.model.name} was trained with a softmax, not with sigmoids; {ways}.")
+        self._check_cosines("a sigmoid")
+        return self.model.info.logit_bias
+
+    def _check_cosines(self, what: str) -> None:
         if self.pooling not in ("mean", "max"):
-            raise ValueError(f"pooling={self.pooling!r} gives no cosines for a sigmoid; use pooling='mean' or 'max'.")
-        return bias
+            raise ValueError(f"pooling={self.pooling!r} gives no cosines for {what}; use pooling='mean' or 'max'.")
 
     def answer(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: Progress = False
     ) -> Evaluation:
         """Classify pictures, with or without labels; the arguments are those of `embed`.
 
-        The result has one row per picture. Labels are indices into this classifier's `class_names`, whatever order the
-        data set has them in, and -1 where it has other classes; `made_by.matched_by` says how they were matched.
+        Labels become indices into this classifier's `class_names`, whatever order the data set has them in, and -1
+        where it has other classes; `made_by.matched_by` says how they were matched.
         """
         self._check_thresholds()
         embeddings = self.embed(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
@@ -261,9 +260,8 @@ class ZeroShotClassifier:
     ) -> Evaluation:
         """Choose `thresholds` on one part of labelled pictures, and judge them on the other.
 
-        Each class gets the lowest threshold whose yeses are right as often as `precision` says, on new pictures and
-        with the given `confidence`, or an infinite one where none is that good: see `zsc.calibration.choose_threshold`.
-        `share` of the pictures choose; the result is that of the others, which had no say.
+        Each class gets the lowest threshold whose yeses are right as often as `precision` says, or an infinite one: see
+        `zsc.calibration.choose_threshold`. `share` of the pictures choose; the result is that of the others.
         """
         if not self.multi_label:
             raise ValueError("thresholds are for classes that do not exclude each other; pass multi_label=True.")
@@ -281,10 +279,7 @@ class ZeroShotClassifier:
         return replace(judged, made_by=replace(judged.made_by, part=part, other=other))
 
     def classify(self, image: ImageSource, y_true: int | None = None, *, on_error: str = "raise") -> pd.DataFrame:
-        """Classify one picture, whose label is `y_true` if it is known.
-
-        The table has one row: image, y_true, y_pred (index of the class), y_pred_token (its best prompt), proba.
-        """
+        """Classify one picture, whose label may be known: a row of image, y_true, y_pred, y_pred_token, proba."""
         label = np.array([UNLABELLED if y_true is None else y_true])
         one = ImageDataset([image], label, self.class_names, name="picture")
         table = self.predict(one, on_error=on_error)
@@ -293,19 +288,15 @@ class ZeroShotClassifier:
     def predict(
         self, pictures: Pictures, *, batch_size: int = 32, on_error: str = "raise", progress: Progress = False
     ) -> pd.DataFrame:
-        """Classify pictures, as `answer` does, and return its `table`: one row per picture.
-
-        Columns image, y_true, y_pred, y_pred_token, proba, and proba_<class> for each class; see `Evaluation.table`.
-        """
+        """Classify pictures, as `answer` does, and return its `Evaluation.table`: one row per picture."""
         return self.answer(pictures, batch_size=batch_size, on_error=on_error, progress=progress).table
 
     def validate(
         self, dataset: Labelled, max_images: int | None = None, *, batch_size: int = 32, on_error: str = "raise"
     ) -> tuple[float, pd.DataFrame]:
-        """Classify the first pictures of a labelled data set, with a progress bar, as the Glasses tutorial does.
+        """Classify the first `max_images` labelled pictures, or all, with a bar, as the Glasses tutorial does.
 
-        Returns the accuracy, in [0, 1], of those pictures that could be opened, and the table of `predict`. The
-        pictures are those of `evaluate`, all where `max_images` is None; the other arguments are those of `embed`.
+        Returns the accuracy, in [0, 1], of those that could be opened, and the table of `predict`.
         """
         answer = self._answer_labelled(dataset, max_images, batch_size=batch_size, on_error=on_error, progress=True)
         return answer.select(~answer.failed).accuracy, answer.table
@@ -316,17 +307,14 @@ class ZeroShotClassifier:
         """Classify labelled pictures and judge the result.
 
         The class names of the pictures must be the classifier's, in any order and spelling, or stand for them one by
-        one. The other arguments are those of `embed`; "skip" and "record" both leave out the pictures that cannot be
-        opened, and `made_by` and `summary` of the result say how many.
-
-        Raises ClassMismatchError if it is not clear which class is which, and ValueError if a picture has no label, or
-        no picture can be opened.
+        one. With `on_error` "skip" or "record" those that cannot be opened are left out, and the result says how many.
+        ClassMismatchError says that it is not clear which class is which, ValueError that a picture has no label.
         """
         answer = self._answer_labelled(pictures, batch_size=batch_size, on_error=on_error, progress=progress)
         return answer.select(~answer.failed)
 
     def _answer_labelled(self, pictures: Any, max_images: int | None = None, **options: Any) -> Evaluation:
-        self._check_thresholds()
+        self._check_thresholds()  # before the work
         return self.answer(self._labelled(pictures, max_images, **options))
 
     def _labelled(self, pictures: Any, max_images: int | None = None, **options: Any) -> ImageEmbeddings:

@@ -27,6 +27,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, precision
 
 from zsc.calibration import expected_calibration_error, reliability_table
 from zsc.checks import (
+    FrozenDict,
     FrozenList,
     as_indices,
     as_list,
@@ -52,11 +53,9 @@ from zsc.files import digest_of, write_whole
 from zsc.images import as_utf8, describe
 from zsc.statistics import (
     CONFIDENCE,
-    NO_BETTER,
     holm,
     images_needed,
     mcnemar,
-    paired_bootstrap,
     paired_interval,
     shares,
     wilson_interval,
@@ -64,7 +63,7 @@ from zsc.statistics import (
 from zsc.store import record_of
 
 __all__ = ["Evaluation", "Provenance", "environment", "evaluate", "holm", "images_needed", "mcnemar",
-           "paired_bootstrap", "paired_interval", "wilson_interval"]  # fmt: skip
+           "paired_interval", "wilson_interval"]  # fmt: skip
 
 COLUMNS = ("image", "y_true", "y_pred", "y_pred_token", "proba")
 KIND = "zsc evaluation"
@@ -131,12 +130,12 @@ class Evaluation:
 
     `y_true`, shape (N,), holds -1 where a picture has no label; `proba`, shape (N, K), rows of NaN for pictures that
     could not be opened. `images` are N sources, `tokens` the prompts that decided, shape (N,); either may be None. A
-    mapping as `made_by` becomes a `Provenance`. The metrics need a label and an answer for every picture, and raise one
-    sentence otherwise; `table` does not.
+    mapping as `made_by` becomes a `Provenance`. The metrics, unlike `table`, need a label and an answer for every
+    picture, and raise one sentence otherwise.
 
     Where classes do not exclude each other, `thresholds`, shape (K,), say from which score on the answer is yes, and
-    `proba` holds the scores, cosines or sigmoid probabilities. `y_true` and `y_pred` are then of shape (N, K), 1 for
-    yes, 0 for no, -1 for not known, and judged by `report`, `mean_average_precision`, `macro_recall` and `summary`.
+    `proba` holds cosines or sigmoid probabilities. `y_true` and `y_pred` are then of shape (N, K), 1 for yes, 0 for no,
+    -1 for not known, and judged by `report`, `mean_average_precision`, `macro_recall` and `summary`.
     """
 
     y_true: NDArray[np.int64]
@@ -232,8 +231,8 @@ class Evaluation:
     def check_one_label(self) -> None:
         """Refuse a result whose classes do not exclude each other, for what needs one label per picture."""
         if self.thresholds is not None:
-            instead = "report, mean_average_precision and summary()"
-            raise ValueError(f"the classes of this result do not exclude each other; read {instead} instead.")
+            told = "the classes of this result do not exclude each other"
+            raise ValueError(f"{told}; read report, mean_average_precision and summary() instead.")
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
@@ -266,6 +265,13 @@ class Evaluation:
         return float(np.bincount(self._labels).max() / self.n)
 
     @property
+    def verdict(self) -> str:
+        """Say so where the accuracy is not shown to be above `majority_baseline`; empty where it is, or that is 1."""
+        (low, high), floor = self.interval, self.majority_baseline
+        words = "worse" if high < floor else "not shown to be better"
+        return f"{words} than always naming the most frequent class" if low <= floor < 1 else ""
+
+    @property
     def log_loss(self) -> float:
         """The mean of -log of the true class's probability, in nats; a probability of 0 counts as 2.2e-308."""
         given = self.proba[np.arange(self.n), self._labels]
@@ -292,8 +298,7 @@ class Evaluation:
     def coverage(self) -> pd.DataFrame:
         """What abstaining buys: one row per threshold that changes something, from the least strict on.
 
-        Columns threshold, coverage (the share of pictures whose highest probability reaches it), accuracy (among
-        these), n.
+        Columns threshold, coverage (the share of pictures whose probability reaches it), accuracy (among these), n.
         """
         top = self.proba.max(axis=1)
         order = np.argsort(-top, kind="stable")
@@ -413,8 +418,8 @@ class Evaluation:
     def abstain(self, threshold: float) -> Evaluation:
         """Keep only the predictions whose probability is at least `threshold`; ValueError if there are none.
 
-        The probability is relative to the prompts: a picture of none of the classes can pass. `made_by.other` holds
-        the threshold and the coverage, the share of pictures that are left.
+        A picture of none of the classes can pass (see `zsc.calibration.tell_strangers`). `made_by.other` holds the
+        threshold and the coverage, the share of pictures that are left.
         """
         self.check_one_label()
         top = np.where(self.failed, -1, self.proba.max(axis=1))
@@ -429,19 +434,16 @@ class Evaluation:
         """Say the result in a few sentences: accuracy, how sure, against what, and `weakest`."""
         if self.thresholds is not None:
             return self._yes_summary()
-        low, high = self.interval
-        baseline, made_by = self.majority_baseline, self.made_by
-        text = (
+        (low, high), baseline, left_out = self.interval, self.majority_baseline, self.made_by.left_out
+        said = (
             f"accuracy {self.accuracy:.3f} ({self.correct} of {self.n}), 95 % interval {low:.3f} to {high:.3f}, "
-            f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives {baseline:.3f}."
+            f"macro recall {self.macro_recall:.3f}; always naming the most frequent class gives {baseline:.3f}.",
+            f"This is {self.verdict}." if self.verdict else "",
+            self.weakest,
+            f"Left out, as they cannot be opened: {left_out} pictures." if left_out else "",
+            "Classes were matched by position." if self.made_by.matched_by == "position" else "",
         )
-        if low <= baseline:
-            text += f" This is {NO_BETTER}."
-        if weakest := self.weakest:
-            text += f" {weakest}"
-        if made_by.left_out:
-            text += f" Left out, as they cannot be opened: {made_by.left_out} pictures."
-        return text + " Classes were matched by position." * (made_by.matched_by == "position")
+        return " ".join(filter(None, said))
 
     def _yes_summary(self) -> str:
         seen, chance = self._seen, (self._seen["support"] / self.n).mean()
@@ -476,9 +478,8 @@ class Evaluation:
     def save(self, path: str | Path) -> Path:
         """Write everything to a file that `load` reads, whole or not at all; an older file is replaced.
 
-        A path that ends in .parquet becomes one Parquet file: the columns of `table`, and the rest in its metadata. Any
-        other becomes a JSON file that people can read, with a Parquet file beside it where there are more than 500,000
-        probabilities; more than 10 million are kept to seven digits.
+        A path that ends in .parquet becomes one Parquet file, any other a JSON file that people can read, with a
+        Parquet file beside it for more than 500,000 probabilities; more than 10 million are kept to seven digits.
         """
         path = Path(path)
         head = {"kind": KIND, "format": FORMAT, "about": self.made_by.to_dict(), "class_names": self.class_names}
@@ -521,13 +522,11 @@ class Evaluation:
     def load(cls, path: str | Path) -> Evaluation:
         """Read what `save` wrote; pictures that were in memory are known by name only.
 
-        Raises FileNotFoundError if there is no such file, and ValueError if it holds something else, is damaged, or was
-        written by a newer version.
+        FileNotFoundError says that there is no such file, ValueError that it is something else, damaged, or newer.
         """
         path = Path(path)
         if not path.is_file():
-            ways = "write one with evaluation.save or 'zsc evaluate --save'"
-            raise FileNotFoundError(f"{path}: no such evaluation; {ways}.")
+            raise FileNotFoundError(f"{path}: no such evaluation; write one with evaluation.save or evaluate --save.")
         try:
             return cls(**(_read_parquet(path) if path.suffix == ".parquet" else _read_json(path)))
         except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
@@ -546,10 +545,7 @@ def evaluate(
     images: Iterable[Any] | None = None,
     about: Mapping[str, Any] | Provenance | None = None,
 ) -> Evaluation:
-    """Judge predictions from plain arrays, as in `Evaluation`; every picture must have a label and an answer.
-
-    `about` says what made the predictions: a `Provenance`; or a mapping of its fields and of what else JSON can hold.
-    """
+    """Judge predictions from plain arrays, as in `Evaluation`; every picture must have a label and an answer."""
     names = check_class_names(class_names)  # type: ignore[arg-type]
     labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
     return Evaluation(labels, values, names, images, about or {})  # type: ignore[arg-type]
@@ -603,8 +599,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_head(content: Any) -> dict[str, Any]:
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        kind = content.get("kind") if isinstance(content, dict) else content
+    if (kind := content.get("kind") if isinstance(content, dict) else content) != KIND:
         raise ValueError(f"kind is {short(kind)}, not {KIND!r}")
     written = content.get("format", FORMAT)
     if type(written) is not int or written > FORMAT:
@@ -625,7 +620,5 @@ def environment() -> Mapping[str, Any]:
     processor = platform.processor()
     with suppress(OSError, IndexError):
         processor = re.findall(r"(?m)^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[0]
-    hardware: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "processor": processor}
-    hardware["cores"] = os.cpu_count()
-    found: Mapping[str, Any] = frozen_json({"versions": versions, "hardware": hardware}, "environment")
-    return found
+    hardware = {"machine": platform.machine(), "system": platform.system(), "processor": processor}
+    return FrozenDict(versions=FrozenDict(versions), hardware=FrozenDict(hardware, cores=os.cpu_count()))

@@ -40,17 +40,10 @@ def suspect_labels(
     y_true, y_pred, proba_given (the label's probability), margin (in [-1, 1]), quality (in [0, 1], low is doubtful),
     suspect (by "margin": another class is more probable; by "confident": cleanlab would remove it).
 
-    Parameters
-    ----------
-    y_true
-        An `Evaluation`; or a table of `ZeroShotClassifier.predict`, if every picture has a label; or N labels.
-    proba, images
-        Shape (N, K), rows that sum to 1; and N picture sources. None takes those that `y_true` brings.
-    method
-        "margin": the label's probability minus the highest other one. "confident": confident learning (Northcutt et
-        al., JAIR 2021) by the package cleanlab, which asks how sure the model usually is of each class:
-        the suspects it would remove come first, and each probability is measured against the class's mean; every class
-        must have a label.
+    `y_true` is an `Evaluation`, or a table of `ZeroShotClassifier.predict`, if every picture has a label; or N labels,
+    beside `proba`, shape (N, K), and perhaps N `images`. `method` "margin" is the label's probability minus the highest
+    other one; "confident" is confident learning (Northcutt et al., JAIR 2021) by cleanlab: the suspects it would remove
+    come first, and each probability is measured against the class's mean; every class must have a label.
     """
     check_choice(method, ("margin", "confident"), "method")
     if isinstance(y_true, Evaluation):
@@ -70,15 +63,13 @@ def suspect_labels(
     others[np.arange(n), labels] = -1
     margin = given - others.max(axis=1)
     quality, suspect = _confident(labels, values) if method == "confident" else ((margin + 1) / 2, margin < 0)
-    table = pd.DataFrame({"index": np.arange(n), "y_true": labels, "y_pred": values.argmax(axis=1)})
-    table = table.assign(proba_given=given, margin=margin, quality=quality, suspect=suspect)
+    columns: dict[str, Any] = {"rank": 0, "index": np.arange(n)}
     if images is not None:
-        sources = as_list(images, "images", "pictures")
+        columns["image"] = as_cells(sources := as_list(images, "images", "pictures"))
         check_same_length(y_true=labels, images=sources)
-        table.insert(1, "image", as_cells(sources))
-    ranking = table.iloc[np.lexsort((quality, ~suspect))].reset_index(drop=True)
-    ranking.insert(0, "rank", np.arange(1, n + 1))
-    return ranking
+    columns |= {"y_true": labels, "y_pred": values.argmax(axis=1), "proba_given": given, "margin": margin}
+    table = pd.DataFrame(columns | {"quality": quality, "suspect": suspect})
+    return table.iloc[np.lexsort((quality, ~suspect))].assign(rank=np.arange(1, n + 1)).reset_index(drop=True)
 
 
 def _labels_and_proba(table: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
@@ -86,8 +77,8 @@ def _labels_and_proba(table: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
     if "y_true" not in table or not columns:
         has = f"the table has the columns {short(list(table.columns))}"
         raise ValueError(f"{has}; expected y_true, and one proba_<class> per class.")
-    if table["y_true"].isna().any():
-        raise ValueError(f"y_true lacks {int(table['y_true'].isna().sum())} labels; leave out pictures without one.")
+    if missing := int(table["y_true"].isna().sum()):
+        raise ValueError(f"y_true lacks {missing} labels; leave out pictures without one.")
     return table["y_true"], table[columns]
 
 
@@ -115,18 +106,10 @@ def match_known(
     chance (the precision of a random order), p_value (how often a random order finds as many or more), and
     average_precision (over the whole ranking, the same in every row).
 
-    Parameters
-    ----------
-    ranking
-        From `suspect_labels`.
-    known_ids
-        The list, in any order, such as `zsc.datasets.glasses.suspect_ids()`; ids of pictures that the ranking lacks do
-        not count, but at least one must be in it.
-    at
-        How far down the ranking one looks, one or several numbers; None: as many as `known_ids` has in the ranking.
-    ids
-        The id of each picture, in the order of the labels that `suspect_labels` was given (of a Series: by place); None
-        says that the id is the index. For Glasses: the numbers in the file names.
+    `ranking` is a table of `suspect_labels`, `known_ids` the list, in any order, such as that of
+    `zsc.datasets.glasses.suspect_ids()`; at least one must be in the ranking. `at` is how far down one looks, one or
+    several numbers; None: as many as `known_ids` has there. `ids` are those of the pictures, in the order of the labels
+    that `suspect_labels` was given; None: the id is the index.
     """
     names = None if ids is None else as_list(ids, "ids", "ids, one for each picture")
     index = _ranked(ranking, names)

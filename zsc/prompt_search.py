@@ -1,4 +1,4 @@
-"""Searches over prompts: greedy selection of templates, and random words as the control for descriptions."""
+"""Search over prompts: greedy selection of templates."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from zsc.checks import check_class_names, check_count, check_texts, short
+from zsc.checks import check_class_names, check_count, short
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings, class_names_of
-from zsc.models import as_encoder
 from zsc.probes.labelled import LabelledRows, as_rows, tell_shared
 from zsc.prompts import ClassPrompts
-from zsc.prompts.templates import as_templates, fill
+from zsc.prompts.templates import as_templates
 from zsc.scoring import cosine_scores
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
-
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def greedy_templates(
@@ -37,21 +34,13 @@ def greedy_templates(
     The table has one row per step: template, accuracy (on the choosing part, with all templates so far), and
     held_out_accuracy where there is a held-out part. Of equal templates the first in order is taken.
 
-    Parameters
-    ----------
-    embeddings, model
-        Labelled pictures that choose, and the encoder that embedded them, or its name.
-    templates
-        T templates, or the name of a set such as "imagenet-80".
-    held_out
-        Other labelled pictures of the same classes, which have no say; the accuracy to quote is theirs. A warning says
-        where pictures are in both.
-    max_templates
-        How many steps; None takes all T. The table shows where to stop.
-    class_names
-        K names for the prompts, in the order of the data set's; None takes those.
+    `embeddings` are of labelled pictures that choose, by `model`; `templates` T templates, or the name of a set such as
+    "imagenet-80", of which `max_templates`, or all, are added. `held_out` are other labelled pictures of the same
+    classes, which have no say; the accuracy to quote is theirs, and a warning says where pictures are in both.
+    `class_names` are K names for the prompts, in the order of the data set's; None takes those.
     """
-    names, spoken = _names(embeddings, class_names)
+    names = class_names_of(embeddings)
+    spoken = names if class_names is None else check_class_names(class_names, len(names))
     if held_out is not None and class_names_of(held_out, "held_out") != names:
         raise ValueError(
             f"held_out has the classes {short(held_out.class_names)}; they must be {short(names)}, in this order."
@@ -74,65 +63,7 @@ def greedy_templates(
     return pd.DataFrame(rows)
 
 
-def _names(embeddings: ImageEmbeddings, spoken: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    names = class_names_of(embeddings)
-    return names, names if spoken is None else check_class_names(spoken, len(names))
-
-
 def _accuracy(rows: LabelledRows, total: np.ndarray) -> float:
     weights = total / np.linalg.norm(total, axis=1, keepdims=True)  # (K, D): the mean's direction
     predicted = cosine_scores(rows.values, weights).argmax(axis=1)
     return float((predicted == rows.labels).mean())
-
-
-def random_words_control(
-    embeddings: ImageEmbeddings,
-    *,
-    model: Encoder | str,
-    class_names: Sequence[str] | None = None,
-    template: str = "a photo of a {}, which has {}.",
-    words: Sequence[str] = (),
-    draws: int = 20,
-    per_class: int = 4,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Measure prompts whose descriptions are random, in the manner of WaffleCLIP (Roth et al., ICCV 2023).
-
-    Descriptions written by hand or by a language model are worth something only where they beat these.
-
-    The table has one row per draw: description (the first), accuracy, macro_recall.
-
-    Parameters
-    ----------
-    embeddings, model, class_names
-        As in `greedy_templates`.
-    template, words
-        A text with two ``{}``: the first for the class, the second for two of the words, drawn at random; without words
-        strings of random letters are drawn, as long as common words.
-    draws, per_class, seed
-        How many random ensembles; how many random descriptions each has, the same for all classes; the draws' seed.
-    """
-    if not isinstance(template, str) or template.count("{}") != 2:
-        raise ValueError(
-            f"template={template!r}; it must be a text with two {{}}: one for the class, then one for the words."
-        )
-    check_count(per_class, "per_class")
-    names, spoken = _names(embeddings, class_names)
-    words = check_texts(words, "words")
-    rng = np.random.default_rng(check_count(seed, "seed", low=0))
-    encoder = as_encoder(model)
-    head, _, tail = template.rpartition("{}")
-    rows = []
-    for _ in range(check_count(draws, "draws")):
-        descriptions = [_description(rng, words) for _ in range(per_class)]
-        texts = {n: [fill(head + d + tail, s) for d in descriptions] for n, s in zip(names, spoken, strict=True)}
-        judged = ZeroShotClassifier(ClassPrompts.from_texts(texts), encoder, pooling="mean").evaluate(embeddings)
-        rows.append((descriptions[0], judged.accuracy, judged.macro_recall))
-    return pd.DataFrame(rows, columns=["description", "accuracy", "macro_recall"])
-
-
-def _description(rng: np.random.Generator, words: Sequence[str]) -> str:
-    """Draw two words, or two strings of three to eight letters."""
-    if len(words):
-        return " ".join(str(w) for w in rng.choice(np.array(words, dtype=object), size=2))
-    return " ".join("".join(rng.choice(list(_LETTERS), size=rng.integers(3, 9))) for _ in range(2))

@@ -1,7 +1,4 @@
-"""Retrieval, `search`: the pictures nearest to a text or to a picture, among kept embeddings.
-
-Cosines are computed row by row in float64, not by a matrix product: equal pictures have equal cosines in any row.
-"""
+"""Retrieval, `search`: the pictures nearest to a text or to a picture, among kept embeddings."""
 
 from __future__ import annotations
 
@@ -38,20 +35,12 @@ def search(
     """Find the k pictures nearest to a text, to a picture, or to one of their own.
 
     The table has the nearest first, equal ones by index, and the columns index, image, class (where there is a label),
-    cosine. A cosine of a text and a picture is small even for a good match (the modality gap): compare, do not take it
-    for a probability.
+    cosine, which between a text and a picture is small even for a good match (the modality gap).
 
-    Parameters
-    ----------
-    embeddings, k
-        Where to look, and how many pictures to return; all where there are fewer.
-    query
-        The short way to ask: a str is taken as `text`, a whole number as `row`, anything else as `image`.
-    text, image, row
-        What to look for, one of the three: words; anything that `zsc.open_image` opens; or the number of a row of
-        `embeddings`, which is left out of the answer and needs no model.
-    model
-        The encoder that made the embeddings, or its name; None loads the model that the embeddings name.
+    Ask for one of `text`, words; `image`, anything that `zsc.open_image` opens; or `row`, the number of a row of
+    `embeddings`, which is left out of the answer and needs no model. As `query`, a str is taken as `text`, a whole
+    number as `row`, anything else as `image`. `model` is the encoder that made the embeddings, or its name; None loads
+    the model that they name.
 
     Examples
     --------
@@ -85,7 +74,7 @@ def search(
 
 
 def _cosines(values: np.ndarray, rows: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Compute the cosines of some rows to one direction, shape (len(rows),), float32; each as if it were alone."""
+    """Compute the cosines of some rows to one direction, shape (len(rows),); each as if it were alone."""
     unit = direction.astype(np.float64) / np.linalg.norm(direction.astype(np.float64))
     cosines = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), CHUNK_ROWS):

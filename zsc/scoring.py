@@ -1,8 +1,7 @@
 """Scores (N, K) and probabilities from embeddings: cosines, pooling of several prompts per class, softmax, sigmoid.
 
 Also which class of a data set is which class of a classifier (`match_by`). Every pooling rule keeps the cosine's scale
-("chils": sums of two), so that `softmax(logit_scale * scores)` is its probability. Probabilities are relative to the
-given prompts: they sum to one whatever the picture shows.
+("chils": sums of two). Probabilities are relative to the prompts: they sum to one whatever the picture shows.
 """
 
 from __future__ import annotations
@@ -37,23 +36,14 @@ def score_classes(
 ) -> tuple[Rows, NDArray[np.int64]]:
     """Score N pictures against K classes with several prompts each, and find the prompt that decided.
 
-    Returns scores (N, K), float32; and for each picture the prompt of its best class that is nearest to it: an index
-    into `prompts.prompts`, shape (N,).
+    Returns scores (N, K), float32; and the index of the prompt of its best class that is nearest to it, shape (N,).
 
-    Parameters
-    ----------
-    image_embeddings, text_embeddings
-        Shapes (N, D) and (M, D), unit rows.
-    prompts
-        Which of the M prompts belong to which of the K classes.
-    pooling
-        "mean": cosine to the class's mean text embedding, normalised again (CLIP's ensemble). "max": the largest
-        cosine of the class's prompts (arg-max over all prompts, then prompt -> class). "sum": the class's share of a
-        softmax over all prompts; a class with more prompts starts with more. "chils": the first prompt of a class
-        names the class, the others its sub-classes; the best sub-class counts, reweighted by its parent, as in CHiLS
-        (Novack et al., ICML 2023); a class with one prompt is its own sub-class.
-    logit_scale
-        The model's own; only "sum" depends on it.
+    Embeddings have shapes (N, D) and (M, D), unit rows; `prompts` says which of the M belong to which of the K classes;
+    `logit_scale` is the model's own. `pooling` "mean" is the cosine to the class's mean text embedding, normalised
+    again (CLIP's ensemble). "max": the largest cosine of the class's prompts. "sum": the class's share of a softmax
+    over all prompts, with the logit scale; a class with more prompts starts with more. "chils": the first prompt of a
+    class names the class, the others its sub-classes; the best counts, reweighted by its parent (Novack et al., ICML
+    2023); a class with one prompt is its own sub-class.
     """
     check_pooling(pooling)
     check_scale(logit_scale)
@@ -99,10 +89,7 @@ def _deciding_prompts(images: Rows, texts: Rows, prompts: ClassPrompts, best: ND
 
 
 def class_weights(text_embeddings: np.ndarray, prompts: ClassPrompts) -> np.ndarray:
-    """Average the unit text embeddings (M, D) of each class and normalise again: (K, D), unit rows.
-
-    Raises ValueError if the prompts of a class cancel each other out, so that their mean points nowhere.
-    """
+    """Average the unit text embeddings (M, D) of each class and normalise again: (K, D); ValueError if they cancel."""
     check_same_length(text_embeddings=text_embeddings, prompts=prompts)
     counts = np.bincount(prompts.owners)[:, None]
     mean = np.add.reduceat(text_embeddings, prompts.starts, axis=0) / counts
@@ -190,19 +177,6 @@ class Match:
             _log.warning("%s", self.note)
 
 
-def match_classes(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> NDArray[np.int64]:
-    """Find the classifier's index of each class of a data set, shape (K,); see `match_by`.
-
-    Examples
-    --------
-    >>> match_classes(["gas_pump", "golf_ball"], ["a golf ball", "a gas pump"])
-    array([1, 0])
-    >>> match_classes(["no glasses", "glasses"], ["face with glasses", "face without glasses"])
-    array([1, 0])
-    """
-    return match_by(dataset_names, classifier_names).index.copy()
-
-
 def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> Match:
     """Match classes by what they name, however it is written.
 
@@ -211,10 +185,13 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
     or end with ("a photo of a"); then by TF-IDF of words and parts of words, where each class must be the one that
     resembles its text most, and the other way round. Only if no text resembles another class more than the one in its
     place, K texts stand for the K classes in their order, as in the Glasses tutorial; `by` and `note` say so. The
-    classifier may have more names than the data set.
+    classifier may have more names. ClassMismatchError says that names are missing, that only some are equal, or that
+    texts name other classes than those in their place.
 
-    Raises ClassMismatchError if names are missing, if only some are equal, or if texts name other classes than those in
-    their place.
+    Examples
+    --------
+    >>> match_by(["no glasses", "glasses"], ["face with glasses", "face without glasses"]).index
+    array([1, 0])
     """
     ours, theirs = as_list(dataset_names, "dataset_names", "names"), as_list(classifier_names, "classifier_names")
     sides = [[_words(name) for name in names] for names in (ours, theirs)]

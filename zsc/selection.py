@@ -6,17 +6,18 @@ The adjusted p-value, which the verdict goes by, also counts how many were compa
 
 from __future__ import annotations
 
-import importlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
+from tqdm import tqdm
 
 from zsc.checks import (
     as_list,
@@ -36,22 +37,15 @@ from zsc.models import as_encoder, find_route
 from zsc.models.table import record_speed
 from zsc.progress import Progress
 from zsc.prompts import ClassPrompts, as_prompts
-from zsc.prompts.prompts import load_many
-from zsc.statistics import NO_BETTER, as_right, holm, mcnemar, paired_interval, wilson_interval
+from zsc.statistics import as_right, holm, mcnemar, paired_interval, wilson_interval
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
 
-load_candidates = load_many
 Candidate = ClassPrompts | Mapping[str, str | Sequence[str]] | str | Sequence[str]
 ALPHA = 0.05
+_WORD = re.compile(r"[^\W\d_]+")
 _AGAINST = ("difference", "difference_low", "difference_high", "won", "lost", "p_value")
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("greedy_templates", "random_words_control"):  # public names of an earlier version
-        return getattr(importlib.import_module("zsc.prompt_search"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def compare_prompts(
@@ -61,7 +55,6 @@ def compare_prompts(
     model: Encoder | str,
     reference: str | None = None,
     pooling: str | None = None,
-    seed: int = 0,
     store: str | Path | None = None,
 ) -> pd.DataFrame:
     """Judge candidate prompts on the same pictures, and test each against a reference.
@@ -69,33 +62,21 @@ def compare_prompts(
     The p-values are for prompts that were fixed before these pictures were looked at; to choose the best one and
     report it, use `choose_prompts`.
 
-    The table has one row per candidate, in the given order, and the columns n, correct, accuracy, low and high (95 %
-    Wilson), macro_recall, baseline (the accuracy of always naming the most frequent class), difference (to the
-    reference) with its 95 % interval difference_low and difference_high (`paired_interval`), won and lost (pictures
+    The table has one row per candidate, in the given order: n, correct, accuracy, low and high (95 % Wilson),
+    macro_recall, baseline (the accuracy of always naming the most frequent class), difference (to the reference; NaN in
+    its own row) with its 95 % interval difference_low and difference_high (`paired_interval`), won and lost (pictures
     that only this one, only the reference gets right), p_value (exact McNemar), p_adjusted (Holm, over all), verdict in
-    words: against the reference, and against the baseline where `low` is not above it. NaN in the reference's own row.
-    Then what made the row: reference, model, fingerprint, dataset, left_out (pictures that could not be opened),
-    matched_by (how the classes were matched), pooling, prompts.
+    words, against the reference and the baseline; then, as in `Provenance`, what made the row.
 
-    Parameters
-    ----------
-    embeddings, model
-        Labelled pictures, and the encoder that embedded them, or its name.
-    candidates
-        Name -> prompts in any form (see `zsc.selection.as_candidates`).
-    reference
-        The candidate that the others are tested against; None takes the first.
-    pooling, store
-        One rule for all (None: each candidate's own, else "mean"); and a folder that keeps the prompts' embeddings.
-    seed
-        Without effect; it stays so that older calls go on working.
+    `embeddings` are of labelled pictures, by `model`, an encoder or its name; `candidates` maps names to prompts in any
+    form (see `as_candidates`), of which `reference`, or the first, is what the others are tested against. `pooling` is
+    one rule for all (None: each candidate's own, else "mean"), `store` a folder that keeps the prompts' embeddings.
     """
     judged = evaluations(embeddings, candidates, model, pooling, store)
-    table = compare_right({name: e.right for name, e in judged.items()}, reference=reference, seed=seed)
+    table = compare_right({name: e.right for name, e in judged.items()}, reference=reference)
     table.insert(5, "macro_recall", [e.macro_recall for e in judged.values()])
     table.insert(6, "baseline", [e.majority_baseline for e in judged.values()])
-    columns = zip(table["verdict"], table["low"], table["baseline"], strict=True)
-    table["verdict"] = [f"{v}; {NO_BETTER} ({base:.3f})" if low <= base else v for v, low, base in columns]
+    table["verdict"] += [f"; {e.verdict} ({e.majority_baseline:.3f})" if e.verdict else "" for e in judged.values()]
     for name in ("model", "fingerprint", "dataset", "left_out", "matched_by", "pooling", "prompts"):
         table[name] = [getattr(e.made_by, name) for e in judged.values()]
     return table
@@ -117,9 +98,9 @@ def compare_models(
     and `progress` are as in `zsc.embed_images`, `prompts` and `pooling` as in `ZeroShotClassifier`.
 
     One row per model, the highest accuracy first, with the columns of `compare_right` against that one; but p_adjusted
-    is Holm's over all pairs of models, so that the best may be chosen on these pictures. `is_tied` marks the group that
-    cannot be told from the best, itself among them. Then images_per_s, of opening, preparing and encoding up to 32 of
-    the pictures on this machine, and baseline, dataset, left_out and prompts as in `compare_prompts`.
+    is Holm's over all pairs of models, so that the best may be chosen on these pictures. `is_tied` marks those that
+    cannot be told from the best. Then images_per_s, of opening, preparing and encoding up to 32 of the pictures on this
+    machine, and baseline, dataset, left_out and prompts as in `compare_prompts`.
     """
     given = as_list(models, "models", "models")
     if len(given) < 2:
@@ -158,13 +139,12 @@ def compare_models(
     return table.rename_axis("model")
 
 
-def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None, seed: int = 0) -> pd.DataFrame:
+def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = None) -> pd.DataFrame:
     """Compare classifiers of any kind by which of the same N pictures they get right.
 
-    `right` holds N bools under each name, for the same pictures in the same order. The other arguments are those of
-    `compare_prompts`, whose table is returned up to the column reference, without macro_recall and baseline.
+    `right` holds N bools under each name, for the same pictures in the same order. The table is that of
+    `compare_prompts` up to the column reference, without macro_recall and baseline.
     """
-    check_count(seed, "seed", low=0)
     arrays = _as_rights(right)
     base = next(iter(arrays)) if reference is None else check_choice(reference, list(arrays), "reference")
     table = pd.DataFrame([_row(name, array, arrays[base], name == base) for name, array in arrays.items()])
@@ -198,9 +178,8 @@ def _verdict(row: pd.Series, base: str, tests: int) -> str:
 class Choice:
     """What was chosen, and how good it is on pictures that had no say.
 
-    `splits` has one row per split and choosing part: repeat, part (which half chose), chosen, chosen_accuracy (on the
-    part that chose), held_out_accuracy (of the same candidate on the other part), optimism (their difference),
-    n_chosen, n_held_out.
+    `splits` has one row per split and choosing part: repeat, part (which half chose), chosen, chosen_accuracy (there),
+    held_out_accuracy (on the other part), optimism (their difference), n_chosen, n_held_out.
     """
 
     name: str  # the best of the choosing part; of several splits, the one chosen most often
@@ -225,13 +204,12 @@ class Choice:
 
     def summary(self) -> str:
         """Describe the choice, its held-out accuracy and the optimism, and say where no evaluation is held out."""
-        n = len(self.splits)
+        n, how, interval, end = len(self.splits), "on one part", "", ""
         if self.evaluation is None:
-            how, interval = f"in {(self.splits['chosen'] == self.name).sum()} of {n} splits", ""
+            how = f"in {(self.splits['chosen'] == self.name).sum()} of {n} splits"
             end = f" Over {n} splits every picture had a say in the name, so no evaluation is held out."
         else:
-            low, high = self.evaluation.interval
-            how, interval, end = "on one part", f" (95 % interval {low:.3f} to {high:.3f})", ""
+            interval = " (95 % interval {:.3f} to {:.3f})".format(*self.evaluation.interval)
         return (
             f"chosen {how}: {self.name}; accuracy where it was chosen {self.chosen_accuracy:.3f}, on pictures that had "
             f"no say {self.held_out_accuracy:.3f}{interval}; optimism {self.optimism:+.3f}.{end}"
@@ -255,16 +233,9 @@ def choose_prompts(
 ) -> Choice:
     """Choose prompts on one part of the pictures and report them on the other.
 
-    Parameters
-    ----------
-    embeddings, candidates, model, pooling, store
-        As in `compare_prompts`.
-    share
-        The share of the pictures that chooses; the classes keep their shares in both parts.
-    repeats, seed
-        How many splits, and their seed; more than one tells how much the choice depends on the split.
-    cross_fit
-        Let each part of a split choose for the other; with `share` 0.5 every picture is held out once per split.
+    `share` of the pictures choose; the classes keep their shares in both parts. Several splits, `repeats`, tell how
+    much the choice depends on the split. `cross_fit` lets each part choose for the other; with `share` 0.5 every
+    picture is held out once per split. The other arguments are those of `compare_prompts`.
     """
     judged = evaluations(embeddings, candidates, model, pooling, store)
     right, y_true = {name: e.right for name, e in judged.items()}, next(iter(judged.values())).y_true
@@ -343,15 +314,45 @@ def evaluations(
     store: str | Path | None = None,
 ) -> dict[str, Evaluation]:
     """Judge every candidate on the same pictures, as `compare_prompts` does; no picture is embedded again."""
-    asked = as_candidates(candidates, class_names_of(embeddings))
-    encoder, texts = as_encoder(model), [prompts.prompts for prompts in asked.values()]
-    rows = embed_texts(encoder, [text for each in texts for text in each], store)  # of all at once, each text once
-    known = np.split(rows, np.cumsum([len(each) for each in texts])[:-1])
-    clfs = {
-        name: ZeroShotClassifier(replace(prompts, name=name), encoder, pooling=pooling, text_embeddings=values)
-        for (name, prompts), values in zip(asked.items(), known, strict=True)
-    }
+    asked, encoder = as_candidates(candidates, class_names_of(embeddings)), as_encoder(model)
+    embed_texts(encoder, [text for prompts in asked.values() for text in prompts], store)  # all at once; it remembers
+    clfs = {name: ZeroShotClassifier(replace(p, name=name), encoder, pooling=pooling) for name, p in asked.items()}
     return {name: clf.evaluate(embeddings) for name, clf in clfs.items()}
+
+
+def descriptions_control(
+    embeddings: ImageEmbeddings, prompts: ClassPrompts, *, model: Encoder | str, pooling: str | None = None,
+    draws: int = 99, seed: int = 0, progress: bool = False,
+) -> list[float]:  # fmt: skip
+    """Judge descriptions beside random words of equal number and length: what the words themselves add.
+
+    In each draw every word but class names, and words that all prompts share, is replaced by one of as many letters,
+    drawn from all the words of these prompts. Returned are the accuracies, the descriptions' own first.
+    """
+    encoder, rng = as_encoder(model), np.random.default_rng(check_count(seed, "seed", low=0))
+    draws, names = check_count(draws, "draws"), [f"({re.escape(prompts.class_names[k])})" for k in prompts.owners]
+    parts = [re.split(name, text, flags=re.IGNORECASE) for name, text in zip(names, prompts.prompts, strict=True)]
+    words = [_WORD.findall(" ".join(each[::2])) for each in parts]  # class names stand at odd places
+    shared = set.intersection(*map(set, words))
+    pool = pd.Series([*chain(*words)], dtype=object)
+    same = {length: list(group) for length, group in pool.groupby(pool.str.len())}
+
+    def other(word: re.Match[str]) -> str:
+        return word[0] if word[0] in shared else str(rng.choice(same[len(word[0])]))
+
+    found = []
+    for draw in tqdm(range(draws + 1), "random words", unit="draw", disable=not progress, leave=False):
+        texts = ["".join(_WORD.sub(other, x) if i % 2 == 0 and draw else x for i, x in enumerate(p)) for p in parts]
+        clf = ZeroShotClassifier(replace(prompts, prompts=tuple(texts)), encoder, pooling=pooling, truncate=draw > 0)
+        found.append(clf.evaluate(embeddings).accuracy)
+    return found
+
+
+def random_words_verdict(accuracy: Sequence[float]) -> tuple[float, str]:
+    """Return p = (1 + b) / (1 + B), b of B draws no worse than the descriptions, the first, and the verdict."""
+    own, drawn, p = accuracy[0], accuracy[1:], float(np.mean(np.array(accuracy) >= accuracy[0]))  # itself is the 1 +
+    ends = f"p = {p:.2g} ({own:.3f}; {len(drawn)} draws: mean {np.mean(drawn):.3f}, best {max(drawn):.3f})"
+    return p, f"{'beats' if p < ALPHA else 'does not beat'} random words of equal number and length, {ends}"
 
 
 def as_candidates(candidates: Mapping[str, Candidate], class_names: Sequence[str]) -> dict[str, ClassPrompts]:

@@ -114,5 +114,5 @@ class TextPriorClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the class of each row."""
-        best = self.predict_proba(X).argmax(axis=1)
+        best = self.predict_proba(X).argmax(axis=1)  # before classes_, which an unfitted one lacks
         return np.asarray(self.classes_[best])

@@ -27,7 +27,7 @@ from zsc.embeddings import embed_images
 from zsc.files import expanded, printable, write_whole
 from zsc.progress import Progress, each
 from zsc.report import PAGES, picture_uri
-from zsc.spreadsheet import answer_table
+from zsc.spreadsheet import NONE, answer_table
 
 if TYPE_CHECKING:
     from zsc.models import Encoder
@@ -52,6 +52,7 @@ def sort_folder(
     how: str = "link",
     margin: float = 0.0,
     share: float = 0.0,
+    none_of_these: tuple[str, float] | None = None,
     store: str | Path | None = None,
     dry_run: bool = False,
     progress: Progress = True,
@@ -71,6 +72,9 @@ def sort_folder(
     margin, share
         Pictures whose two highest probabilities differ by less than `margin`, and the `share` of the pictures with the
         smallest difference, go into the folder "not sure".
+    none_of_these
+        A score of `zsc.calibration.familiarity`, such as "mcm", and the number below which a picture goes into the
+        folder "none of these".
 
     ValueError says that a folder cannot be used, or that another sorting into it was begun; OSError what the system
     refused, and then nothing is lost.
@@ -84,6 +88,7 @@ def sort_folder(
     clf, options = ZeroShotClassifier(prompts, model), {"store": store, "progress": progress}
     asked = {"folder": str(one), "how": how, "margin": margin, "share": share, "model": clf.model.fingerprint,
              "prompts": {name: list(texts) for name, texts in clf.prompts.texts.items()}}  # fmt: skip
+    asked |= {"none_of_these": list(none_of_these)} if none_of_these else {}
     is_begun = (into / PLAN).exists()
     plan: dict[str, Any] = _read_plan(into) if is_begun else {"format": FORMAT, "asked": asked}
     if plan["asked"] != asked:
@@ -138,11 +143,14 @@ def _planned(
     dataset = ImageDataset.from_pictures(folder)
     embeddings = embed_images(clf.model, dataset, on_error="record", **options)
     reasons = dict(zip(embeddings.failures["index"], embeddings.failures["error"], strict=True))
-    table = answer_table(clf.answer(embeddings), reasons)
-    limit = np.quantile(table["margin"].dropna(), asked["share"]) if table["margin"].notna().any() else 0.0
-    unsure = table["margin"] < max(asked["margin"], limit)
+    strange = clf.is_strange(embeddings, asked.get("none_of_these"))
+    table = answer_table(clf.answer(embeddings), reasons, strange)
+    known = table["margin"][~strange].dropna()
+    unsure = ~strange & (
+        table["margin"] < max(asked["margin"], np.quantile(known, asked["share"]) if len(known) else 0)
+    )
     taken = {_folded(name) for name in os.listdir(into)} if into.is_dir() else set()
-    folders = {name: _free(_file_name(name), taken) for name in clf.class_names}
+    folders = {name: _free(_file_name(name), taken) for name in dict.fromkeys([*clf.class_names, NONE])}
     not_sure = _free(NOT_SURE, taken)
     inside: dict[str, set[str]] = {each: set() for each in (*folders.values(), not_sure)}
     rows = []

@@ -15,14 +15,16 @@ from zsc.files import check_path, write_whole
 from zsc.images import as_utf8, name_of
 
 ENDINGS = (".csv", ".parquet")
+NONE = "none of these"
 DIGITS = 4  # a probability is right to about five: cosines are float32
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
-def answer_table(answer: Evaluation, reasons: Mapping[int, str] | None = None) -> pd.DataFrame:
+def answer_table(answer: Evaluation, reasons: Mapping[int, str] | None = None, strange: Any = False) -> pd.DataFrame:
     """List N answers: path, class (a name), prompt, probability, margin (to the second), second; and the error.
 
-    A picture without an answer has the reason of its row, or "cannot be opened", as its error, and nothing else.
+    A picture without an answer has the reason of its row, or "cannot be opened", as its error, and nothing else; where
+    `strange`, shape (N,), the class is "none of these".
     """
     answer.check_one_label()
     names = np.array([*answer.class_names, None], dtype=object)
@@ -34,7 +36,7 @@ def answer_table(answer: Evaluation, reasons: Mapping[int, str] | None = None) -
     prompts = pd.Series([None] * answer.n if answer.tokens is None else answer.tokens, dtype=object)
     return pd.DataFrame({
         "path": pd.Series([as_utf8(name_of(image, i)) for i, image in enumerate(images)], dtype=object),
-        "class": names[order[:, 0]],
+        "class": np.where(strange, NONE, names[order[:, 0]]),
         "prompt": prompts.mask(answer.failed, None),
         "probability": first.round(DIGITS),
         "margin": (first - second).round(DIGITS),
@@ -49,6 +51,8 @@ def write_answers(
     sep: str = ",",
     decimal: str = ".",
     reasons: Mapping[int, str] | None = None,
+    *,
+    strange: Any = False,
 ) -> Path:
     """Write `answer_table` to a .csv or .parquet file, whole or not at all.
 
@@ -56,7 +60,7 @@ def write_answers(
     text that a spreadsheet would take for a formula gets an apostrophe before it, a path "./".
     """
     path = check_path(path, ENDINGS, "a table")
-    table = answer_table(answer, reasons)
+    table = answer_table(answer, reasons, strange)
     if path.suffix.lower() == ".parquet":
         return write_whole(path, lambda file: table.to_parquet(file, index=False))
     check_choice(sep, (",", ";", "\t", "|"), "sep")

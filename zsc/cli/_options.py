@@ -7,13 +7,16 @@ import shutil
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pandas as pd
 import shtab
 
+from zsc.calibration import FAMILIARITY, threshold_keeping
 from zsc.checks import check_class_names
+from zsc.classifier import ZeroShotClassifier
 from zsc.cli._printing import labelled, say
 from zsc.datasets import ImageDataset, load_dataset
 from zsc.datasets.listing import natural_key
@@ -117,6 +120,30 @@ KEPT = (  # of a folder of one's own
     output("--store", "store", "keep the embeddings here; left out: in this user's cache, for a folder"),
     option("--no-store", action="store_true", help="keep no embedding of a folder"),
 )
+
+
+NONE_OF_THESE = option(
+    "--none-of-these", metavar="SCORE:LIMIT",
+    help="a class for strangers: SCORE is msp, mcm or cosine, LIMIT a number, or a folder of pictures of the classes, "
+    "of which 95 %% reach it",
+)  # fmt: skip
+
+
+def none_of_these(arguments: Namespace, clf: ZeroShotClassifier, store: Path | None) -> tuple[str, float] | None:
+    """Return the score and the threshold that --none-of-these gives, as a number or by the pictures of a folder."""
+    if arguments.none_of_these is None:
+        return None
+    score, _, limit = arguments.none_of_these.partition(":")
+    if score not in FAMILIARITY or not limit or limit.lower() == "nan":
+        wanted = f"SCORE:NUMBER or SCORE:FOLDER, where SCORE is one of {', '.join(FAMILIARITY)}"
+        raise ValueError(f"--none-of-these {arguments.none_of_these!r}; it must be {wanted}.")
+    with suppress(ValueError):
+        return score, float(limit)
+    pictures = ImageDataset.from_pictures(limit)
+    known = embed_images(clf.model, pictures, store, on_error="skip", progress=show_progress(arguments))
+    threshold = threshold_keeping(clf.familiarity(known)[score])
+    say(labelled("Limit", f"{score} {threshold:.6g}, which 95 % of {len(known)} pictures of {printable(limit)} reach"))
+    return score, threshold
 
 
 def kept_in(arguments: Namespace, *words: str | Path) -> Path | None:

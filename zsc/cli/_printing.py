@@ -10,7 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +25,7 @@ from zsc.datasets.base import class_texts
 from zsc.evaluation import Evaluation
 from zsc.files import in_cell, printable
 from zsc.images import describe, name_of
+from zsc.spreadsheet import NONE
 
 SHOWN = 3  # lines of advice, and of pictures that were left out
 PIPED = 100  # columns where nobody's window says how many
@@ -203,7 +204,7 @@ def table_lines(
     return lines + [f"Not shown here: {', '.join(missing)}; a pipe or a file gets all."] * bool(missing)
 
 
-def prediction_lines(answer: Evaluation, reasons: Mapping[int, str]) -> list[str]:
+def prediction_lines(answer: Evaluation, reasons: Mapping[int, str], strange: Container[int] = ()) -> list[str]:
     """Return one line per picture: predicted class, probability, right or wrong where that is known; or the reason."""
     images = list(with_names(answer.table)["image"])
     top, rows = answer.proba.max(axis=1).tolist(), []
@@ -211,6 +212,6 @@ def prediction_lines(answer: Evaluation, reasons: Mapping[int, str]) -> list[str
     for i, name in enumerate(file_names(images)):
         mark = "" if true[i] is None else "right" if true[i] == said[i] else "wrong"
         lost = name, "cannot be opened", "", reasons.get(i, "").removeprefix(f"{images[i]}: ")
-        rows.append(lost if i in reasons else (name, said[i], top[i], mark))
+        rows.append(lost if i in reasons else (name, NONE if i in strange else said[i], top[i], mark))
     shown = pd.DataFrame(rows, columns=["picture", "predicted", "proba", ""])
     return table_lines(shown if shown[""].any() else shown.drop(columns=""), index=False)

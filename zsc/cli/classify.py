@@ -17,6 +17,7 @@ OPTIONS = (
     _options.output("--csv", "table", "write one row per picture, to a .csv or .parquet file"),
     option("--sep", default=",", help="between the columns of the CSV: , ; | or a tab"),
     option("--decimal", default=".", help="before the fraction of a number in the CSV: . or ,"),
+    _options.NONE_OF_THESE,
     *_options.KEPT,
     _options.on_error(default=None, note="; left out: it is named, the others go on, exit code 1"),
 )
@@ -30,10 +31,12 @@ def run(arguments: Namespace) -> Outcome:
     embeddings = _options.embedded(arguments, clf.model, pictures)
     answer, failures = clf.answer(embeddings), embeddings.failures
     reasons = dict(zip(failures["index"], failures["error"], strict=True)) if arguments.on_error == "record" else {}
+    limit = _options.none_of_these(arguments, clf, arguments.store)
+    strange = clf.is_strange(embeddings, limit)
     if answer.n <= MOST:
-        lines = prediction_lines(answer, reasons)
+        lines = prediction_lines(answer, reasons, set(np.flatnonzero(strange)))
     else:
-        counts = np.bincount(answer.y_pred[~answer.failed], minlength=len(answer.class_names))
+        counts = np.bincount(answer.y_pred[~answer.failed & ~strange], minlength=len(answer.class_names))
         lines = table_lines(pd.DataFrame({"class": answer.class_names, "pictures": counts}), index=False)
         lines += [labelled("Left out", reason) for reason in reasons.values()]
     text = [
@@ -43,9 +46,13 @@ def run(arguments: Namespace) -> Outcome:
         *_options.kept_line(arguments.store),
         *([f"{len(reasons)} of {answer.n} pictures cannot be opened."] if reasons else []),
     ]
+    if limit:
+        text.append(f"{strange.sum()} of {answer.n} pictures are none of these: {limit[0]} below {limit[1]:.6g}.")
     about = {key: value for key, value in answer.made_by.to_dict().items() if key != "prompts"}
     rows = [{**row, "error": reasons.get(i)} for i, row in enumerate(plain(answer.table))] if arguments.json else []
+    if limit:
+        rows = [row | {"none_of_these": bool(strange[i])} for i, row in enumerate(rows)]
     data = {**about, "class_names": answer.class_names, "results": rows, "failures": failures}
     form = arguments.sep.replace("\\t", "\t"), arguments.decimal
-    writers = {"csv": lambda path: write_answers(answer, path, *form, reasons)}
+    writers = {"csv": lambda path: write_answers(answer, path, *form, reasons, strange=strange)}
     return Outcome(data, text, 1 if reasons else 0, pictures.paths, None if reasons else failures, clf.advice, writers)

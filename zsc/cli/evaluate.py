@@ -9,7 +9,6 @@ from zsc.datasets import ImageDataset
 from zsc.evaluation import Evaluation
 from zsc.prompts import default_prompts
 from zsc.scoring import match_by
-from zsc.statistics import NO_BETTER
 
 MOST_CLASSES = 20  # in a table of all answers; in a terminal also of rows
 OPTIONS = (
@@ -37,7 +36,7 @@ def run(arguments: Namespace) -> Outcome:
         "figure": lambda path: plots.save(plots.confusion(evaluation), path),
         "html": lambda path: report.write_report(evaluation, path),
     }
-    data = {**evaluation.to_dict(), "verdict": _verdict(evaluation), "errors": evaluation.errors}
+    data = {**evaluation.to_dict(), "verdict": evaluation.verdict, "errors": evaluation.errors}
     text = [*_headlines(evaluation, clf, dataset), *_tables(evaluation)]
     return Outcome(data, text, 0, dataset, embeddings.failures, clf.advice, writers)
 
@@ -52,7 +51,7 @@ def _headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDa
         "Accuracy": evaluation.summary().partition(", macro")[0].removeprefix("accuracy "),
         "Macro recall": f"{evaluation.macro_recall:.3f}",
         "Baseline": f"{evaluation.majority_baseline:.3f} by always naming the most frequent class",
-        "Verdict": _verdict(evaluation),
+        "Verdict": evaluation.verdict,
         "Calibration": f"log loss {evaluation.log_loss:.3f}, Brier {evaluation.brier:.3f}, expected calibration error "
         f"{evaluation.calibration_error:.3f}",
         "Labels": dataset.notes.get("labels", ""),
@@ -76,16 +75,6 @@ def _tables(evaluation: Evaluation) -> list[str]:
         shown = table_lines(errors.head(10), index=False, drop=("second", "margin", "proba_true"))
         lines += ["", f"Most confident errors ({len(errors.head(10))} of {len(errors)})", *shown]
     return lines
-
-
-def _verdict(evaluation: Evaluation) -> str:
-    """Say so where the accuracy is not shown to be above that of naming one class; empty where it is."""
-    (low, high), floor = evaluation.interval, evaluation.majority_baseline
-    if low > floor or floor == 1:  # pictures of one class tell nothing
-        return ""
-    if high < floor:
-        return f"worse than always naming the most frequent class ({floor:.3f})"
-    return f"{NO_BETTER}: the interval holds {floor:.3f}"
 
 
 def _note(evaluation: Evaluation) -> str:

@@ -29,11 +29,7 @@ NOTES = (
     "Also open_clip:ARCH/TAG, hf:ID, or the path of a checkpoint in OpenAI's format.",
 )
 OPTIONS = (
-    option(
-        option(
-            "action", nargs="?", choices=[*ACTIONS], default="list", help="; ".join(map(": ".join, ACTIONS.items()))
-        ),
-    ),
+    option("action", nargs="?", choices=[*ACTIONS], default="list", help="; ".join(map(": ".join, ACTIONS.items()))),
     option("name", nargs="?", help="check, export: the model; compare: the folder of pictures"),
     option("--size", dest="max_size", type=float, metavar="M", help="list: at most so many million parameters"),
     option("--accuracy", type=float, metavar="A", help="list: published ImageNet accuracy of at least this, as .7"),

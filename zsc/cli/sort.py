@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._options import option
 from zsc.cli._printing import Outcome, labelled, table_lines
@@ -19,6 +20,7 @@ OPTIONS = (
     option("--margin", type=float, default=0.0, metavar="M",
            help="'not sure' where the two highest probabilities differ by less, as .2"),
     option("--share", type=float, default=0.0, metavar="S", help="'not sure': this share, the least sure, as .1"),
+    _options.NONE_OF_THESE,
     option("--dry-run", action="store_true", help="do nothing, say what would be done"),
     option("--undo", action="store_true", help="put everything back that was sorted into --into"),
     *_options.KEPT,
@@ -39,6 +41,7 @@ def run(arguments: Namespace) -> Outcome:
     table = sort_folder(
         arguments.folder, prompts, arguments.into, model=model, how=arguments.how, margin=arguments.margin,
         share=arguments.share, store=store, dry_run=arguments.dry_run, progress=progress,
+        none_of_these=_options.none_of_these(arguments, ZeroShotClassifier(prompts, model), store),
     )  # fmt: skip
     counts = table["folder"].value_counts().rename_axis("folder").to_frame("pictures").reset_index()
     lost = table[table["error"].notna()]

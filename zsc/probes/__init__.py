@@ -1,7 +1,6 @@
 """Probes on kept embeddings: what a few labelled pictures add to a classifier that saw none.
 
-Linear probe, few-shot curve, Tip-Adapter and WiSE-FT mix. Parts are `ImageEmbeddings` or pairs (embeddings, labels);
-none of them touches a picture or torch.
+Parts are `ImageEmbeddings` or pairs (embeddings, labels); none of them touches a picture or torch.
 """
 
 from zsc.probes.few_shot import few_shot_curve

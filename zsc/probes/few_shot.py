@@ -1,7 +1,4 @@
-"""Few-shot curves: how many labelled pictures per class it takes to beat the classifier that saw none.
-
-Shots are drawn anew for each seed, and for one seed fewer shots are a part of more.
-"""
+"""Few-shot curves: how many labelled pictures per class it takes to beat the classifier that saw none."""
 
 from __future__ import annotations
 
@@ -31,26 +28,21 @@ def few_shot_curve(
     """Judge a method ("probe", "tip-adapter", "mix": the probe with the zero-shot weights) with more and more shots.
 
     The table has one row per number of shots and seed: method, shots, seed, accuracy, macro_recall, the settings, and a
-    note on their choice (may be empty). The spread over seeds is that of the draws. The same in all rows: zero_shot
-    (the accuracy without any picture: the horizontal line of the figure), n (pictures that judge), baseline (the
-    accuracy of always naming the most frequent class), and model, fingerprint, dataset and left_out (pictures that
-    failed) of `test`.
+    note on their choice (may be empty). The same in all rows: zero_shot (the accuracy without any picture), n, baseline
+    (the accuracy of always naming the most frequent class), model, fingerprint, dataset and left_out of `test`.
 
     `zero_shot` is the head from `zero_shot_head`, of the same model as `train`. `shots` are pictures per class, drawn
     from `train`, which must have as many; 0 is zero-shot. `seeds` are those of the draws, or how many (0, 1, ...). On
     `validation` settings are chosen anew for each row: a part of its own, or a fraction of `train` that no shot is
-    drawn from. It counts as labelled pictures too, beside the shots. None takes fixed settings (strength 0.01; alpha 1,
-    beta 5.5; share 0.5).
+    drawn from. None takes fixed settings (strength 0.01; alpha 1, beta 5.5; share 0.5).
     """
     check_choice(method, ("probe", "tip-adapter", "mix"), "method")
     if isinstance(seeds, (int, float, np.number, np.bool_)):
         seeds = range(check_count(seeds, "seeds"))
     seeds = [check_count(seed, "seeds", low=0) for seed in as_list(seeds, "seeds", "numbers")]
     shots = [check_count(n, "shots", low=0) for n in as_list(shots, "shots", "numbers")]
-    if not seeds:
-        raise ValueError("seeds is empty; pass how many, 1 or more, or a list of seeds of 0 or more.")
-    if not shots:
-        raise ValueError("shots is empty; pass one or more whole numbers of 0 or more.")
+    if not seeds or not shots:
+        raise ValueError(f"{'shots' if seeds else 'seeds'} is empty; pass one or more whole numbers of 0 or more.")
     fingerprint = check_head(zero_shot, "zero_shot").fingerprint
     everything, pool, choosing = training_parts(train, validation, seed=0, fingerprint=fingerprint)
     judged, shared = judging_part(test, everything, choosing)

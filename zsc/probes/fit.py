@@ -1,7 +1,4 @@
-"""Heads that learn from labelled embeddings: the linear probe and Tip-Adapter. A validation part chooses settings.
-
-The linear probe is the yardstick for zero-shot results: what labelled pictures would have bought. scikit-learn fits it.
-"""
+"""Heads that learn from labelled embeddings: the linear probe, the yardstick for zero-shot results, and Tip-Adapter."""
 
 from __future__ import annotations
 
@@ -57,9 +54,8 @@ def linear_probe(
 
     `strengths` are candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. On `validation`
     the one with the lowest log loss is chosen: a fraction of `train`, held out of each class as `seed` decides (the
-    probe is then fitted again on all of `train`), or a part of its own; None with a single strength. The accuracy of
-    the chosen one there is too good by the choice; the test part's is not. Where the heaviest or the lightest is
-    chosen, `note` says so.
+    probe is then fitted again on all of `train`), or a part of its own; None with a single strength. Where the heaviest
+    or the lightest is chosen, `note` says so.
     """
     candidates = grid(validation, strength=check_numbers(strengths, "strengths", above=True))
     parts = training_parts(train, validation, seed=seed)
@@ -87,11 +83,8 @@ def fit_head(rows: LabelledRows, strength: float) -> LinearHead:
         model.fit(values, rows.labels)
     slope = _gradient(model, values, rows.labels)
     if slope > NEAR_ENOUGH:
-        warnings.warn(
-            f"the probe of strength {strength:g} is not at its optimum after {MAX_ITER} steps (gradient {slope:.1g}), "
-            "so its probabilities may be off; take a larger strength.",
-            stacklevel=2,
-        )
+        told = f"the probe of strength {strength:g} is not at its optimum after {MAX_ITER} steps (gradient {slope:.1g})"
+        warnings.warn(f"{told}, so its probabilities may be off; take a larger strength.", stacklevel=2)
     weights, intercepts = model.coef_, model.intercept_ - model.coef_ @ centre
     if len(rows.class_names) == 2:  # scikit-learn gives one row; half of it each way has the same probabilities
         weights, intercepts = np.concatenate([-weights, weights]) / 2, np.concatenate([-intercepts, intercepts]) / 2
@@ -111,10 +104,8 @@ def grid(validation: object, **settings: Sequence[float]) -> list[dict[str, floa
     """List all combinations of settings; several candidates need something to choose on."""
     for name, values in settings.items():
         if len(values) > 1 and validation is None:
-            raise ValueError(
-                f"{name}s holds {len(values)} candidates and validation is None; pass a fraction or a part to choose "
-                "on, or one candidate."
-            )
+            told = f"{name}s holds {len(values)} candidates and validation is None"
+            raise ValueError(f"{told}; pass a fraction or a part to choose on, or one candidate.")
     return [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
 
 
@@ -128,8 +119,7 @@ def fit_best(
     """Choose settings by the lowest log loss on the validation part, and build a head with them from all rows.
 
     Returned are the head, its settings, the table of all candidates, and a note on settings at the end of their grid.
-    Without a validation part the first candidate is taken. `by_accuracy` prefers the highest accuracy, and of these the
-    lowest log loss, for logits that make no good probabilities: few pictures give many equal accuracies.
+    Without a validation part the first candidate is taken. `by_accuracy` goes by accuracy, then by log loss.
     """
     rows, fitting, choosing = parts
     best, table = candidates[0], None
@@ -197,10 +187,9 @@ def tip_adapter(
 ) -> TipAdapter:
     """Make a Tip-Adapter (Zhang et al., ECCV 2022): a head with all of `train` as its shots, at least one per class.
 
-    `zero_shot` is the head from `zero_shot_head`, of the same model. On `validation` alpha and beta are chosen, by
-    accuracy, then by log loss: a part of its own, or a fraction of `train`, held out of each class for the choice as
-    `seed` decides; None takes one of each. Without candidates (`alphas`, `betas`) they are the paper's 1 and 5.5, or a
-    grid around them where there is a validation part; alpha 0 is zero-shot.
+    `zero_shot` is the head from `zero_shot_head`, of the same model. On `validation`, as in `linear_probe`, alpha and
+    beta are chosen, by accuracy, then by log loss; None takes one of each. Without candidates (`alphas`, `betas`) they
+    are the paper's 1 and 5.5, or with a validation part a grid around them; alpha 0 is zero-shot.
     """
     offered = ((ALPHA,), (BETA,)) if validation is None else (ALPHAS, BETAS)
     alphas, betas = (new if given is None else given for given, new in zip((alphas, betas), offered, strict=True))

@@ -1,7 +1,4 @@
-"""Heads: what turns embeddings (N, D) into logits (N, K). The zero-shot head, the linear probe's, and mixes of both.
-
-All judge themselves in the same way, so that a trained head is compared with the untrained one on the same pictures.
-"""
+"""Heads: what turns embeddings (N, D) into logits (N, K). The zero-shot head, the linear probe's, and mixes of both."""
 
 from __future__ import annotations
 
@@ -45,13 +42,13 @@ class Head:
         """Compute probabilities, shape (N, K), rows that sum to 1."""
         return to_proba(self.predict_logits(embeddings), 1.0)
 
-    def evaluate(self, part: Part) -> Evaluation:
-        """Judge the head on labelled embeddings."""
-        return self.judge(self.rows(part))
-
     def rows(self, part: Part) -> LabelledRows:
         """Check a part that the head is judged on: its classes, dimension and model."""
         return as_rows(part, "part", class_names=self.class_names, dim=self.dim, fingerprint=self.fingerprint)
+
+    def evaluate(self, part: Part) -> Evaluation:
+        """Judge the head on labelled embeddings."""
+        return self.judge(self.rows(part))
 
     def judge(self, rows: LabelledRows, **other: Any) -> Evaluation:
         """Judge the head on checked rows; `other` is kept with the result."""
@@ -67,23 +64,19 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class LinearHead(Head):
-    """Logits that are linear in the embedding: `logit_scale` x (embedding . weights) + intercept.
-
-    The scale is 1 for a probe, whose weights carry their own length; the intercepts are 0 for the zero-shot head.
-    """
+    """Logits that are linear in the embedding: `logit_scale` x (embedding . weights) + intercept."""
 
     weights: NDArray[np.float32]  # (K, D)
-    intercepts: NDArray[np.float64]  # (K,)
+    intercepts: NDArray[np.float64]  # (K,); 0 for the zero-shot head
     class_names: list[str]
-    logit_scale: float = 1.0
+    logit_scale: float = 1.0  # of a probe, whose weights carry their own length
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
         weights, intercepts = frozen(np.asarray(self.weights, np.float32)), frozen(np.asarray(self.intercepts, float))
         if weights.ndim != 2 or not weights.size or intercepts.shape != weights.shape[:1]:
-            raise ValueError(
-                f"weights have shape {weights.shape} and intercepts {intercepts.shape}; pass (K, D) and (K,)."
-            )
+            shapes = f"weights have shape {weights.shape} and intercepts {intercepts.shape}"
+            raise ValueError(f"{shapes}; pass (K, D) and (K,).")
         if not (np.isfinite(weights).all() and np.isfinite(intercepts).all()):
             raise ValueError("weights or intercepts hold NaN or infinity; pass finite numbers.")
         names = FrozenList(check_class_names(self.class_names, len(weights)))
@@ -99,10 +92,8 @@ class LinearHead(Head):
     def reorder(self, class_names: Sequence[str]) -> LinearHead:
         """Put the classes into another order, matched by name."""
         if len(class_names) != len(self.class_names):
-            raise ValueError(
-                f"zero_shot has the {len(self.class_names)} classes {short(self.class_names)}, the pictures have the "
-                f"{len(class_names)} classes {short(list(class_names))}; both must have the same."
-            )
+            told = f"zero_shot has the {len(self.class_names)} classes {short(self.class_names)}, the pictures have the"
+            raise ValueError(f"{told} {len(class_names)} classes {short(list(class_names))}; both must have the same.")
         match = match_by(class_names, self.class_names)
         if not NO_NAME.match(self.class_names[0]):
             match.tell()
@@ -119,21 +110,16 @@ def zero_shot_head(
 ) -> LinearHead:
     """Make the head that needs no picture: cosines to the class weights, times the logit scale.
 
-    Pass a classifier, which brings all the rest; or class weights, shape (K, D), unit rows, with the model's logit
-    scale, its fingerprint (embeddings of another model are then refused), and K class names, by which classes are
-    matched with those of a training part; None says that the order is theirs. The probabilities are those of the
-    classifier with pooling "mean"; no linear head can pool by another rule.
+    Pass a classifier that pools by "mean", which brings all the rest; or class weights, shape (K, D), unit rows, with
+    the model's logit scale, its fingerprint (embeddings of another model are then refused), and K class names, by which
+    classes are matched with those of a training part; None says that the order is theirs.
     """
     if isinstance(class_weights, ZeroShotClassifier):
         clf = class_weights
         if logit_scale is not None or class_names is not None:
-            raise ValueError(
-                "zero_shot_head got a classifier and more; the classifier brings scale and names, pass it alone."
-            )
+            raise ValueError("zero_shot_head got a classifier and more; it brings scale and names, pass it alone.")
         if clf.pooling != "mean" and len(clf.prompts) > len(clf.class_names):
-            raise ValueError(
-                f"the classifier pools by {clf.pooling!r}, which no linear head can do; make it with pooling='mean'."
-            )
+            raise ValueError(f"the classifier pools by {clf.pooling!r}, which no linear head can do; use 'mean'.")
         class_weights, logit_scale = clf.class_weights, clf.model.logit_scale
         class_names, fingerprint = clf.class_names, clf.model.fingerprint
     if logit_scale is None:
@@ -159,9 +145,8 @@ def check_dim(head: LinearHead, dim: int, name: str) -> None:
 def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> LinearHead:
     """Mix the zero-shot weights with a probe's, in the manner of WiSE-FT (Wortsman et al., CVPR 2022).
 
-    Both are linear, so mixed weights give mixed logits. Little of the probe is often better than either end, and loses
-    less than the probe does on pictures from elsewhere. `share`, in [0, 1], is the probe's: 0 is the zero-shot head
-    exactly, 1 the probe up to rounding. The classes are matched by name and have the probe's order.
+    Little of the probe is often better than either end, and loses less on pictures from elsewhere. `share`, in [0, 1],
+    is the probe's. The classes are matched by name and have the probe's order.
     """
     check_fraction(share, "share", ends=True)
     start = check_head(zero_shot, "zero_shot").reorder(check_head(probe, "probe").class_names)
@@ -176,10 +161,7 @@ def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> Linea
 def mix_curve(
     zero_shot: LinearHead, probe: LinearHead, part: Part, *, shares: Sequence[float] = SHARES
 ) -> pd.DataFrame:
-    """Judge mixes of the zero-shot weights and a probe's: share, accuracy and log_loss, one row per share.
-
-    To choose a share, use another part than the one that the result is reported on.
-    """
+    """Judge mixes of the zero-shot weights and a probe's: share, accuracy and log_loss, one row per share."""
     rows = check_head(probe, "probe").rows(part)
     mixes = {share: mix_weights(zero_shot, probe, share) for share in check_numbers(shares, "shares")}
     return pd.DataFrame([{"share": share} | head.grade(rows) for share, head in mixes.items()])

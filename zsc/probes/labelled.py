@@ -58,10 +58,7 @@ class LabelledRows:
 def as_rows(
     part: Part, name: str, *, class_names: Sequence[str] | None = None, dim: int | None = None, fingerprint: str = ""
 ) -> LabelledRows:
-    """Check a part; `name` is what the caller calls the argument.
-
-    Its labels become indices into `class_names`, its D must be `dim` and its model `fingerprint`, where they are known.
-    """
+    """Check a part, called `name`: labels become indices into `class_names`; D and model must be those, if given."""
     if isinstance(part, ImageEmbeddings):
         left_out = max(len(part.failures), int(part.failed.sum()))
         part = part.without_failed()
@@ -96,12 +93,9 @@ def check_model(made_by: str, expected: str, name: str) -> str:
 def check_numbers(values: Any, name: str, *, above: bool = False) -> list[float]:
     """Check one or more finite numbers of 0 or more (or above 0); no texts, no bools."""
     numbers = as_list(values, name, "numbers")
-    kinds = (int, float, np.integer, np.floating)
-    if not numbers or not all(
-        isinstance(v, kinds) and not isinstance(v, bool) and 0 <= v < np.inf and not (above and v == 0) for v in numbers
-    ):
-        limit = "above 0" if above else "of 0 or more"
-        raise ValueError(f"{name}={short(numbers)}; pass one or more numbers {limit}.")
+    are_numbers = all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in numbers)
+    if not numbers or not are_numbers or not all(0 <= v < np.inf and (v or not above) for v in numbers):
+        raise ValueError(f"{name}={short(numbers)}; pass one or more numbers {'above 0' if above else 'of 0 or more'}.")
     return [float(value) for value in numbers]
 
 
@@ -111,7 +105,7 @@ def training_parts(
     """Sort out what a probe learns from and what its settings are chosen on.
 
     `validation` is a fraction of `train`, held out of each class, a part of its own, or None. Returned are all of
-    `train`, with the model of whichever part knows it; what candidates learn from; and what they are compared on.
+    `train`; what candidates learn from; and what they are compared on.
     """
     rows = as_rows(train, "train", fingerprint=fingerprint)
     check_class_names(rows.class_names, name="the classes of train")
@@ -150,13 +144,10 @@ def tell_shared(judged: LabelledRows, learned: LabelledRows, name: str, learned_
     The same picture is one of the same digest; where digests are not known on both sides, of the same embedding, or of
     the same source with an embedding that differs by rounding only.
     """
-    shared = int(_shared(judged, learned).sum())
-    if not shared:
+    if not (shared := int(_shared(judged, learned).sum())):
         return ""
-    note = (
-        f"{shared} of {len(judged)} pictures of {name} are in {learned_name} as well, so that what is measured on "
-        f"{name} is too good for new pictures; keep the parts apart."
-    )
+    note = f"{shared} of {len(judged)} pictures of {name} are in {learned_name} as well, so that what is measured on "
+    note += f"{name} is too good for new pictures; keep the parts apart."
     warnings.warn(note, stacklevel=depth)
     return note
 
@@ -180,10 +171,8 @@ def split_rows(rows: LabelledRows, fraction: float, *, seed: int) -> tuple[Label
     second = np.zeros(len(rows), bool)
     for name, members in _shuffled(rows, seed):
         if len(members) < 2:
-            raise ValueError(
-                f"validation={fraction} cannot be cut from the {len(members)} pictures of class {name!r}; two are "
-                "needed, or validation=None."
-            )
+            told = f"validation={fraction} cannot be cut from the {len(members)} pictures of class {name!r}"
+            raise ValueError(f"{told}; two are needed, or validation=None.")
         second[members[: int(np.clip(round(fraction * len(members)), 1, len(members) - 1))]] = True
     return rows.select(np.flatnonzero(~second)), rows.select(np.flatnonzero(second))
 

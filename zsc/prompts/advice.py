@@ -39,9 +39,8 @@ def check_prompts(
     """Look prompts over for what is known to go wrong.
 
     The table has one row per warning: class_name, prompt, warning ("negation", "too long", "duplicate", "no English
-    script", "no phrase"), advice (one sentence). `count_tokens` counts the tokens of a text, start and end included, as
-    `model.tokenizer.count` does, of which the model reads `limit`; None leaves lengths out. `languages` are those of
-    the model, as in `EncoderInfo`.
+    script", "no phrase"), advice (one sentence). `count_tokens`, such as `model.tokenizer.count`, counts a text's
+    tokens, of which the model reads `limit`; None leaves lengths out. `languages` are as in `EncoderInfo`.
     """
     owners: dict[str, Counter[str]] = {}  # text -> how often each class has it
     pairs = [(class_name, text) for class_name, texts in prompts.texts.items() for text in texts]

@@ -6,6 +6,7 @@ tutorials have it ("a photo of a English springer"), unless `articles=True`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,30 @@ def load_many(path: str | Path) -> dict[str, ClassPrompts]:
     return _read(Path(path), _candidates)
 
 
+def load_descriptions(path: str | Path, class_names: Sequence[str]) -> ClassPrompts:
+    """Read descriptions as CuPL, DCLIP and WaffleCLIP publish them: a file of class -> texts; of `class_names`, if all.
+
+    If most texts name their class, they are sentences (CuPL) and stay as they are; else they are features ("four
+    legs"), joined as DCLIP does (Menon and Vondrick, ICLR 2023); a class without any is its name alone.
+    """
+
+    def joined(name: str, feature: str) -> str:
+        verb = "is " if re.match(r"(?i)(an?|used)\b", feature) else "has "
+        verb = "" if re.match(r"(?i)(has|often|typically|may|can)\b", feature) else verb
+        return f"a photo of a {name}, which {verb}{feature}." if feature else f"a photo of a {name}."
+
+    def make(content: Mapping[str, Any]) -> ClassPrompts:
+        wanted = {name.casefold(): name for name in class_names}
+        texts = {wanted.get(str(name).casefold(), str(name)): _of_class(name, v or [""]) for name, v in content.items()}
+        texts = {name: texts[name] for name in (class_names if set(class_names) <= set(texts) else texts)}
+        named = [name.casefold() in str(text).casefold() for name, each in texts.items() for text in each]
+        if 2 * sum(named) < len(named):
+            texts = {name: [joined(name, str(t).strip().rstrip(".")) for t in each] for name, each in texts.items()}
+        return ClassPrompts.from_texts(texts, name=Path(path).stem)
+
+    return _read(Path(path), make)
+
+
 def prompt_set_names() -> list[str]:
     """List the named prompt sets that come with the package, in the order of the file."""
     return list(packaged("published"))
@@ -163,8 +188,7 @@ def prompt_set(name: str) -> ClassPrompts:
 def default_prompts(class_names: Sequence[str], dataset_name: str = "") -> ClassPrompts:
     """Choose the prompts to begin with: the tutorial's first ones for its data set, else "a photo of a {}".
 
-    A published set is chosen only if its classes are those of the data set, in any order; a version of a data set
-    ("afhq_v2") counts as the data set.
+    Its classes must be those of the data set, in any order; a version ("afhq_v2") counts as the data set.
     """
     for name, content in packaged("published").items():
         if content["dataset"] == dataset_name.partition("_v")[0] and set(content["classes"]) == set(class_names):

@@ -25,13 +25,7 @@ def template_set_names() -> list[str]:
 
 
 def template_set(name: str) -> tuple[str, ...]:
-    """Look the templates of a set up by its name, such as "imagenet-80" (see `template_set_names`).
-
-    Examples
-    --------
-    >>> template_set("pets")
-    ('a photo of a {}, a type of pet.',)
-    """
+    """Look the templates of a set up by its name, such as "imagenet-80" (see `template_set_names`)."""
     published = packaged("templates")
     if not isinstance(name, str) or name not in published:
         raise ValueError(f"no template set {short(name)}; there are {', '.join(published)}.")
@@ -53,9 +47,7 @@ def as_templates(templates: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def fill(template: str, class_name: str, *, articles: bool = False) -> str:
-    """Put a class name into a template with one ``{}``; `articles` writes "an {}" where it begins with a spoken vowel.
-
-    That is told by the first letters: right for usual words, not for abbreviations.
+    """Put a class name into a template with one ``{}``; `articles` writes "an {}" where it begins like a spoken vowel.
 
     Examples
     --------
