@@ -217,8 +217,9 @@ class TestSort:
         command = [sys.executable, "-c", SLOWLY, "sort", "in", "--into", "out", "--how", how, "--share", ".1"]
         command += ["--model", "toy", "--no-store", "--prompts", "a cat", "a dog"]
         while kills < times:
+            there = len(tree(tmp_path / "out"))
             process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            while process.poll() is None and not (tmp_path / "out" / PLAN).exists():
+            while process.poll() is None and len(list((tmp_path / "out").rglob("*"))) == there:
                 time.sleep(0.05)
             time.sleep(rng.uniform(0, 0.5))
             if process.poll() is not None:

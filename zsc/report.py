@@ -5,12 +5,10 @@ Names of files are shown without their folders. The page says what was computed,
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, cast
 
@@ -19,13 +17,12 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
-from PIL import Image
 
 from zsc import plots
 from zsc.checks import check_count
 from zsc.evaluation import Evaluation, environment
 from zsc.files import check_path, printable, write_whole
-from zsc.images import is_url, name_of, thumbnail
+from zsc.images import data_uri, is_url, name_of, picture_uri
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
 from zsc.statistics import next_right
@@ -104,22 +101,10 @@ def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, pd.DataFrame]]:
     for name, table, draw in (("Reliability", bins, plots.reliability), ("Coverage", few, plots.coverage)):
         figure = cast(Figure, draw(evaluation, title=name).figure)
         try:
-            yield name, _uri("png", partial(figure.savefig, dpi=110)), table
+            figure.savefig(buffer := io.BytesIO(), format="png", dpi=110)
+            yield name, data_uri("png", buffer), table
         finally:
             plt.close(figure)
-
-
-def _uri(kind: str, write: Callable[[io.BytesIO], object]) -> str:
-    """Turn what is written into an address that holds it."""
-    write(buffer := io.BytesIO())
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def picture_uri(image: Any, size: int) -> str | None:
-    """Make a small JPEG of a picture as a data URI; None where it cannot be opened."""
-    if (pixels := thumbnail(image, size)) is None:
-        return None
-    return _uri("jpeg", lambda file: Image.fromarray(pixels).save(file, "JPEG", quality=82))
 
 
 def _shown(value: Any) -> Any:

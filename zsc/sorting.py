@@ -26,7 +26,8 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
 from zsc.embeddings import embed_images
 from zsc.files import expanded, printable, write_whole
-from zsc.report import PAGES, picture_uri
+from zsc.images import picture_uri
+from zsc.report import PAGES
 from zsc.spreadsheet import answer_table
 
 if TYPE_CHECKING:

@@ -1,0 +1,103 @@
+"""A map of pictures that one can touch in a notebook, on jupyter-scatter; without Python a page shows a figure."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from markupsafe import escape
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+
+from zsc.checks import check_same_length, needed_for
+from zsc.datasets.base import class_texts
+from zsc.files import printable
+from zsc.images import name_of, picture_uri
+from zsc.plots.maps import embedding_map
+from zsc.plots.style import MOST, NEUTRAL, PALETTE, RIGHT, WRONG
+
+if TYPE_CHECKING:
+    from zsc.embeddings import ImageEmbeddings
+    from zsc.evaluation import Evaluation
+
+SHOWN, SMALL, LARGE = 24, 96, 224  # pictures of a selection; the side of one, and of that under the pointer
+FIXED = {"right": RIGHT, "wrong": WRONG, "no label": NEUTRAL}  # names that have their own colour
+
+
+def map_widget(
+    embeddings: ImageEmbeddings, evaluation: Evaluation | None = None, *, points: np.ndarray | None = None
+) -> PictureMap:
+    """Draw N pictures as points: the pointer on one shows it, a lasso around some shows them and gives their `rows`.
+
+    `evaluation` holds the answers for the same pictures, to colour by. `points` has shape (N, 2), as t-SNE returns it;
+    None takes the first two principal components. Pictures that failed are left out. ImportError says that
+    jupyter-scatter is not installed.
+    """
+    usable = np.flatnonzero(~embeddings.failed)
+    kept = PCA(2, random_state=0).fit_transform(embeddings.values[usable]) if points is None else points
+    check_same_length(pictures=usable if points is None else embeddings.values, points=kept)
+    table = pd.DataFrame(np.asarray(kept, float)[slice(None) if points is None else usable], usable, ["x", "y"])
+    table["class"] = np.array([n or "no label" for n in class_texts(embeddings.labels, embeddings.class_names)])[usable]
+    if evaluation is not None:
+        evaluation.check_one_label()
+        check_same_length(embeddings=embeddings.values, evaluation=evaluation.y_pred)
+        table["prediction"] = np.asarray(class_texts(evaluation.y_pred, evaluation.class_names))[usable]
+        judged = np.where(evaluation.y_true == evaluation.y_pred, "right", "wrong")
+        table["right or wrong"] = np.where(evaluation.y_true < 0, "no label", judged)[usable]
+        table["probability"] = evaluation.proba.max(axis=1)[usable]
+    return PictureMap(table, embeddings.paths, f"{embeddings.dataset} by {embeddings.model}, {len(table):,} pictures")
+
+
+class PictureMap:
+    """What `map_widget` makes: `rows` are selected, `colour` chooses the colours, `scatter` is jupyter-scatter's."""
+
+    def __init__(self, table: pd.DataFrame, paths: Sequence[Any], title: str) -> None:
+        with needed_for("a map to touch", "widgets"):
+            w, jscatter = map(importlib.import_module, ("ipywidgets", "jscatter"))
+        self._table, self._paths, self._title, ways = table, paths, title, list(table)[2:]
+        self.scatter = jscatter.Scatter("x", "y", data=table, data_use_index=True, height=420, axes=False)
+        self.scatter.tooltip(True, properties=ways)
+        self.colour, self._large, self._small = w.Dropdown(options=ways, description="colour by"), w.HTML(), w.HTML()
+        self.widget = w.VBox([self.colour, w.HBox([self.scatter.show(), self._large]), self._small])
+        self.colour.observe(lambda _: self._paint(), "value")
+        self.scatter.widget.observe(lambda change: self._point(change["new"]), "hovering")
+        self.scatter.widget.observe(lambda _: self._gather(), "selection")
+        self._paint()
+        self._gather()
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows of the selected pictures in the embeddings, shape (M,), in their order."""
+        return np.sort(np.asarray(self.scatter.selection(), dtype=np.int64))
+
+    def _paint(self) -> None:
+        """Colour the points: names by their order, with a legend where it fits; probabilities from dark to light."""
+        names = self._table[self.colour.value].unique() if self.colour.value != "probability" else []
+        colours = {name: FIXED.get(name, PALETTE[k % len(PALETTE)]) for k, name in enumerate(sorted(names))}
+        self.scatter.color(by=self.colour.value, map=colours or "cividis").legend(len(names) <= MOST)
+
+    def _point(self, place: int | None) -> None:
+        self._large.value = "" if place is None else self._pictures(self._table.index[[place]], LARGE)
+
+    def _gather(self) -> None:
+        rows = self.rows
+        more = f"; the first {SHOWN} are shown" if len(rows) > SHOWN else ""
+        words = f"{len(rows):,} of {len(self._table):,} pictures selected{more} (a lasso: hold Shift and draw)"
+        self._small.value = f'<div role="status">{words}</div>{self._pictures(rows[:SHOWN], SMALL)}'
+
+    def _pictures(self, rows: Iterable[int], size: int) -> str:
+        """Make the HTML of some pictures, each with its name."""
+        named = [(picture_uri(self._paths[row], size) or "", printable(name_of(self._paths[row], row))) for row in rows]
+        shown = [f'<img src="{uri}" alt="{escape(name)}" title="{escape(name)}">' for uri, name in named]
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 4px">{"".join(shown)}</div>'
+
+    def _ipython_display_(self) -> None:
+        display, core = (importlib.import_module(f"IPython.{name}") for name in ("display", "core.pylabtools"))
+        ax = embedding_map(self._table[["x", "y"]].to_numpy(), self._table["class"], title=self._title)
+        still = {"image/png": core.print_figure(ax.figure, base64=True), "text/plain": self._title}
+        plt.close(cast(Figure, ax.figure))
+        display.display(self.widget._repr_mimebundle_() | still, raw=True)
