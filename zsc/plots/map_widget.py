@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zsc.evaluation import Evaluation
 
 SHOWN, SMALL, LARGE = 24, 96, 224  # pictures of a selection; the side of one, and of that under the pointer
+SIZE, WRAP = {"width": 640, "height": 420}, {"flex_flow": "row wrap"}
 FIXED = {"right": RIGHT, "wrong": WRONG, "no label": NEUTRAL}  # names that have their own colour
 
 
@@ -59,10 +60,10 @@ class PictureMap:
         with needed_for("a map to touch", "widgets"):
             w, jscatter = map(importlib.import_module, ("ipywidgets", "jscatter"))
         self._table, self._paths, self._title, ways = table, paths, title, list(table)[2:]
-        self.scatter = jscatter.Scatter("x", "y", data=table, data_use_index=True, height=420, axes=False)
-        self.scatter.tooltip(True, properties=ways)
+        self.scatter = jscatter.Scatter("x", "y", data=table, data_use_index=True, axes=False, **SIZE)
+        self.scatter.tooltip(True, properties=ways).size(5)
         self.colour, self._large, self._small = w.Dropdown(options=ways, description="colour by"), w.HTML(), w.HTML()
-        self.widget = w.VBox([self.colour, w.HBox([self.scatter.show(), self._large]), self._small])
+        self.widget = w.VBox([self.colour, w.HBox([self.scatter.show(), self._large], layout=WRAP), self._small])
         self.colour.observe(lambda _: self._paint(), "value")
         self.scatter.widget.observe(lambda change: self._point(change["new"]), "hovering")
         self.scatter.widget.observe(lambda _: self._gather(), "selection")
@@ -86,7 +87,7 @@ class PictureMap:
     def _gather(self) -> None:
         rows = self.rows
         more = f"; the first {SHOWN} are shown" if len(rows) > SHOWN else ""
-        words = f"{len(rows):,} of {len(self._table):,} pictures selected{more} (a lasso: hold Shift and draw)"
+        words = f"{len(rows):,} of {len(self._table):,} pictures selected{more} (press the lasso's button, and draw)"
         self._small.value = f'<div role="status">{words}</div>{self._pictures(rows[:SHOWN], SMALL)}'
 
     def _pictures(self, rows: Iterable[int], size: int) -> str:
