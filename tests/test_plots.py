@@ -22,6 +22,7 @@ from nbconvert import HTMLExporter
 from PIL import Image, ImageFile
 from scipy.stats import binomtest, ttest_1samp
 from skimage.color import rgb2lab
+from sklearn.decomposition import PCA
 
 import zsc
 from zsc import plots
@@ -1059,6 +1060,13 @@ class TestMapWidget:
         assert uri == zsc.images.picture_uri(embeddings.paths[5], 224) and uri.startswith("data:image/jpeg")
         found.scatter.widget.hovering = None
         assert found._large.value == ""
+
+    def test_points_are_the_principal_components(self, shown):
+        embeddings, _, found = shown
+        table = found.scatter.widget.data
+        expected = PCA(2).fit_transform(embeddings.values[table.index])
+        for ours, theirs in zip(table[["x", "y"]].to_numpy().T, expected.T, strict=True):
+            assert np.allclose(ours, theirs, atol=1e-5) or np.allclose(ours, -theirs, atol=1e-5)
 
     def test_points_of_another_method(self, shown):
         embeddings = shown[0]

@@ -274,6 +274,7 @@ SAID = {
     "README.md": "accuracy 0.529 (9 of 17), 95 % interval 0.310 to 0.738",
     "models.md": "mean average precision 0.586",
     "your-folder.md": "a photo of an animal",
+    "embeddings.md": "2 x ",
     "scikit-learn.md": "best of the search",
     "prompts.md": "521 pictures tell .89 from .94",
 }

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from markupsafe import escape
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
 
 from zsc.checks import check_same_length, needed_for
 from zsc.datasets.base import class_texts
@@ -39,9 +38,11 @@ def map_widget(
     jupyter-scatter is not installed.
     """
     usable = np.flatnonzero(~embeddings.failed)
-    kept = PCA(2, random_state=0).fit_transform(embeddings.values[usable]) if points is None else points
-    check_same_length(pictures=usable if points is None else embeddings.values, points=kept)
-    table = pd.DataFrame(np.asarray(kept, float)[slice(None) if points is None else usable], usable, ["x", "y"])
+    if points is None:
+        centred = embeddings.values - embeddings.values[usable].mean(axis=0)
+        points = centred @ np.linalg.eigh(centred[usable].T @ centred[usable])[1][:, :-3:-1]
+    check_same_length(embeddings=embeddings.values, points=points)
+    table = pd.DataFrame(np.asarray(points, dtype=float)[usable], usable, ["x", "y"])
     table["class"] = np.array([n or "no label" for n in class_texts(embeddings.labels, embeddings.class_names)])[usable]
     if evaluation is not None:
         evaluation.check_one_label()
