@@ -1,8 +1,9 @@
 """Classify and sort a folder as people have them, kill both at random moments, undo; and measure what it costs.
 
-Usage: python -m benchmarks.folder [N] [FOLDER]. N (1,000) photographs of 500 x 375 get the names that people and systems
-give; broken files, links and litter lie among them. The model is `conse`, with eight classes. What must be equal is
-asserted; on a machine that does other work, too, look at the processor's seconds. FOLDER is new, by default temporary.
+Usage: python -m benchmarks.folder [N] [FOLDER]. N (1,000) photographs of 500 x 375 get the names that people and
+systems give; broken files, links and litter lie among them. The model is `conse`, with eight classes. What must be
+equal is asserted; on a machine that does other work, too, look at the processor's seconds. FOLDER is new, or
+temporary.
 """
 
 from __future__ import annotations

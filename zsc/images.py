@@ -174,12 +174,7 @@ def picture_uri(image: ImageSource, size: int) -> str | None:
     if (pixels := thumbnail(image, size)) is None:
         return None
     Image.fromarray(pixels).save(buffer := io.BytesIO(), "JPEG", quality=82)
-    return data_uri("jpeg", buffer)
-
-
-def data_uri(kind: str, buffer: io.BytesIO) -> str:
-    """Turn an image file into an address that holds it."""
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @cache

@@ -5,6 +5,7 @@ Names of files are shown without their folders. The page says what was computed,
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import re
@@ -22,7 +23,7 @@ from zsc import plots
 from zsc.checks import check_count
 from zsc.evaluation import Evaluation, environment
 from zsc.files import check_path, printable, write_whole
-from zsc.images import data_uri, is_url, name_of, picture_uri
+from zsc.images import is_url, name_of, picture_uri
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
 from zsc.statistics import next_right
@@ -102,7 +103,7 @@ def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, pd.DataFrame]]:
         figure = cast(Figure, draw(evaluation, title=name).figure)
         try:
             figure.savefig(buffer := io.BytesIO(), format="png", dpi=110)
-            yield name, data_uri("png", buffer), table
+            yield name, f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", table
         finally:
             plt.close(figure)
 

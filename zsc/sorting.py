@@ -70,8 +70,7 @@ def sort_folder(
     into
         The new folder: not inside `folder`, nor around it.
     how
-        "link" makes links to the pictures, "copy" copies, "move" moves them; one that is a link itself stays, and gets
-        a link to where it leads.
+        "link" makes links to the pictures, "copy" copies, "move" moves them (what is a link stays, and gets a link).
     margin, share
         Pictures whose two highest probabilities differ by less than `margin`, and the `share` of the pictures with the
         smallest difference, go into the folder "not sure".
@@ -119,9 +118,10 @@ def undo_sort(into: str | Path, *, progress: bool = True) -> list[str]:
     """
     into = expanded(into)
     plan, stays = _read_plan(into), []
+    how = plan["asked"]["how"]
     for row in tqdm(_moved(plan)[::-1], unit="images", disable=not progress):
         source, target = Path(row["source"]), into / row["target"]
-        way = _way(source, plan["asked"]["how"])
+        way = "link" if source.is_symlink() and how == "move" else how
         halfway = way == "move" and _is_same(source, target)  # a run was stopped before the second was removed
         if not halfway and not _is_done(source, target, way):
             if os.path.lexists(target):
@@ -206,11 +206,6 @@ def _free(name: str, taken: set[str]) -> str:
     return free
 
 
-def _way(source: Path, how: str) -> str:
-    """Say how one picture is put: a relative link that is moved would lead nowhere."""
-    return "link" if how == "move" and source.is_symlink() else how
-
-
 def _is_same(one: Path, other: Path) -> bool:
     return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
 
@@ -224,7 +219,7 @@ def _is_done(source: Path, target: Path, how: str) -> bool:
 
 
 def _put(source: Path, target: Path, how: str) -> None:
-    how = _way(source, how)
+    how = "link" if source.is_symlink() and how == "move" else how  # a relative link that is moved would lead nowhere
     if _is_done(source, target, how):
         if how == "copy":
             shutil.copystat(source, target)  # a run may have been stopped before it did

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from markupsafe import escape
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from zsc.evaluation import Evaluation
 
 SHOWN, SMALL, LARGE = 24, 96, 224  # pictures of a selection; the side of one, and of that under the pointer
-SIZE, WRAP = {"width": 640, "height": 420}, {"flex_flow": "row wrap"}
 FIXED = {"right": RIGHT, "wrong": WRONG, "no label": NEUTRAL}  # names that have their own colour
 
 
@@ -34,24 +32,23 @@ def map_widget(
     """Draw N pictures as points: the pointer on one shows it, a lasso around some shows them and gives their `rows`.
 
     `evaluation` holds the answers for the same pictures, to colour by. `points` has shape (N, 2), as t-SNE returns it;
-    None takes the first two principal components. Pictures that failed are left out. ImportError says that
-    jupyter-scatter is not installed.
+    None: the first two principal components. Failed pictures are left out. ImportError: jupyter-scatter is not there.
     """
-    usable = np.flatnonzero(~embeddings.failed)
+    usable = ~embeddings.failed
     if points is None:
         centred = embeddings.values - embeddings.values[usable].mean(axis=0)
         points = centred @ np.linalg.eigh(centred[usable].T @ centred[usable])[1][:, :-3:-1]
     check_same_length(embeddings=embeddings.values, points=points)
-    table = pd.DataFrame(np.asarray(points, dtype=float)[usable], usable, ["x", "y"])
-    table["class"] = np.array([n or "no label" for n in class_texts(embeddings.labels, embeddings.class_names)])[usable]
+    table = pd.DataFrame(np.asarray(points, dtype=float), columns=["x", "y"])
+    table["class"] = class_texts(embeddings.labels, embeddings.class_names)
     if evaluation is not None:
         evaluation.check_one_label()
         check_same_length(embeddings=embeddings.values, evaluation=evaluation.y_pred)
-        table["prediction"] = np.asarray(class_texts(evaluation.y_pred, evaluation.class_names))[usable]
         judged = np.where(evaluation.y_true == evaluation.y_pred, "right", "wrong")
-        table["right or wrong"] = np.where(evaluation.y_true < 0, "no label", judged)[usable]
-        table["probability"] = evaluation.proba.max(axis=1)[usable]
-    return PictureMap(table, embeddings.paths, f"{embeddings.dataset} by {embeddings.model}, {len(table):,} pictures")
+        table["prediction"] = class_texts(evaluation.y_pred, evaluation.class_names)
+        table["right or wrong"] = np.where(evaluation.y_true < 0, "no label", judged)
+        table["probability"] = evaluation.proba.max(axis=1)
+    return PictureMap(table[usable].fillna("no label"), embeddings.paths, f"{embeddings.dataset} by {embeddings.model}")
 
 
 class PictureMap:
@@ -61,10 +58,11 @@ class PictureMap:
         with needed_for("a map to touch", "widgets"):
             w, jscatter = map(importlib.import_module, ("ipywidgets", "jscatter"))
         self._table, self._paths, self._title, ways = table, paths, title, list(table)[2:]
-        self.scatter = jscatter.Scatter("x", "y", data=table, data_use_index=True, axes=False, **SIZE)
+        self.scatter = jscatter.Scatter("x", "y", data=table, data_use_index=True, axes=False, width=640, height=420)
         self.scatter.tooltip(True, properties=ways).size(5)
         self.colour, self._large, self._small = w.Dropdown(options=ways, description="colour by"), w.HTML(), w.HTML()
-        self.widget = w.VBox([self.colour, w.HBox([self.scatter.show(), self._large], layout=WRAP), self._small])
+        beside = w.HBox([self.scatter.show(), self._large], layout={"flex_flow": "row wrap"})
+        self.widget = w.VBox([self.colour, beside, self._small])
         self.colour.observe(lambda _: self._paint(), "value")
         self.scatter.widget.observe(lambda change: self._point(change["new"]), "hovering")
         self.scatter.widget.observe(lambda _: self._gather(), "selection")
@@ -77,7 +75,6 @@ class PictureMap:
         return np.sort(np.asarray(self.scatter.selection(), dtype=np.int64))
 
     def _paint(self) -> None:
-        """Colour the points: names by their order, with a legend where it fits; probabilities from dark to light."""
         names = self._table[self.colour.value].unique() if self.colour.value != "probability" else []
         colours = {name: FIXED.get(name, PALETTE[k % len(PALETTE)]) for k, name in enumerate(sorted(names))}
         self.scatter.color(by=self.colour.value, map=colours or "cividis").legend(len(names) <= MOST)
@@ -86,10 +83,8 @@ class PictureMap:
         self._large.value = "" if place is None else self._pictures(self._table.index[[place]], LARGE)
 
     def _gather(self) -> None:
-        rows = self.rows
-        more = f"; the first {SHOWN} are shown" if len(rows) > SHOWN else ""
-        words = f"{len(rows):,} of {len(self._table):,} pictures selected{more} (press the lasso's button, and draw)"
-        self._small.value = f'<div role="status">{words}</div>{self._pictures(rows[:SHOWN], SMALL)}'
+        words = f"{len(self.rows):,} of {len(self._table):,} pictures selected; up to {SHOWN} are shown (draw a lasso)"
+        self._small.value = f'<div role="status">{words}</div>{self._pictures(self.rows[:SHOWN], SMALL)}'
 
     def _pictures(self, rows: Iterable[int], size: int) -> str:
         """Make the HTML of some pictures, each with its name."""
@@ -99,7 +94,7 @@ class PictureMap:
 
     def _ipython_display_(self) -> None:
         display, core = (importlib.import_module(f"IPython.{name}") for name in ("display", "core.pylabtools"))
-        ax = embedding_map(self._table[["x", "y"]].to_numpy(), self._table["class"], title=self._title)
-        still = {"image/png": core.print_figure(ax.figure, base64=True), "text/plain": self._title}
-        plt.close(cast(Figure, ax.figure))
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        embedding_map(self._table[["x", "y"]].to_numpy(), self._table["class"], title=self._title, ax=figure.subplots())
+        still = {"image/png": core.print_figure(figure, base64=True), "text/plain": self._title}
         display.display(self.widget._repr_mimebundle_() | still, raw=True)
