@@ -1,9 +1,9 @@
 """Run the notebooks and save their outputs: `python notebooks/run.py [NAME ...]`.
 
 Each runs top to bottom in a fresh kernel. If a cell fails, such as a `checks` cell with a claim that does not hold, the
-exit code is 1; it is 1 too if the text says a number that its `checks` cell does not assert. `--check` runs them without
-writing anything; `-p NAME=VALUE` sets a parameter. `--lessons FOLDER` runs nothing: it writes students' copies, without
-answers and outputs, and the teacher's key.
+exit code is 1; it is 1 too if the text says a number that its `checks` cell does not assert. `--check` runs them
+without writing anything; `-p NAME=VALUE` sets a parameter. `--lessons FOLDER` runs nothing: it writes students' copies,
+without answers and outputs, and the teacher's key.
 """
 
 from __future__ import annotations
@@ -35,10 +35,20 @@ MAX_PNG = 150_000  # characters
 FOLDED = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 ASKED = re.compile(r"\*\*(?:Question|Your prediction)|^#+ Exercises", re.MULTILINE)
 BLANK = "*Your answer:*"
-NUMBER = re.compile(r"(?<![\w.,/])(?:\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?|\.\d+)(?![\w/]|\.\d|-[A-Za-z])(?:\s?%|\spoints?)?")
-NO_RESULT = re.compile(  # code, links, numbers of questions, exercises and notebooks, years, references, model names
-    r"`[^`]*`|^# \d\d |\b95 % interval|\]\([^)]*\)|\*\*(?:Question|Step) \d+|^\d+\. |\b[Nn]otebooks? \d\d(?: and \d\d)?|(?<![.\d])0\d\b|\b(?:19|20)\d\d\b|arXiv[: ][\d.]+|(?:section|Figure|Table)s? [\d.]+"
-    r"(?: and [\d.]+)?|\b[A-Z][A-Za-z]*[-/][A-Z]?/?\d+(?![\w.]*\s%)",
+NUMBER = re.compile(
+    r"(?<![\w.,/])(?:\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?|\.\d+)(?![\w/]|\.\d|-[A-Za-z])(?:\s?%|\spoints?)?"
+)
+NO_RESULT = re.compile(
+    "|".join(
+        (
+            r"`[^`]*`|\]\([^)]*\)",  # code and links
+            r"^# \d\d |\b[Nn]otebooks? \d\d(?: and \d\d)?|(?<![.\d])0\d\b",  # notebooks
+            r"\*\*(?:Question|Step) \d+|^\d+\. ",  # questions, steps and exercises
+            r"\b(?:19|20)\d\d\b|arXiv[: ][\d.]+|(?:section|Figure|Table)s? [\d.]+(?: and [\d.]+)?",  # references
+            r"\b[A-Z][A-Za-z]*[-/][A-Z]?/?\d+(?![\w.]*\s%)",  # models and data sets: ViT-B/32, CIFAR-10
+            r"\b95 % interval",
+        )
+    ),
     re.MULTILINE,
 )
 
@@ -77,14 +87,16 @@ def mark(notebook: nbformat.NotebookNode) -> str:
 def unasserted(notebook: nbformat.NotebookNode) -> list[str]:
     """Say which numbers of the text its `checks` cell does not assert, and whether any was altered.
 
-    An assertion says a number if it stands there, rounded as in the text; that it is true, running the cell shows. Numbers
-    of others, which no cell computes, are listed in its comments. A percentage or a number of points may be asserted as a
-    share. The cell also holds the `mark` of the numbers that its assertions were written for: without it a number could
-    be altered to another one that is asserted.
+    An assertion says a number if it stands there, rounded as in the text; that it is true, running the cell shows.
+    Numbers of others, which no cell computes, are listed in its comments. A percentage or a number of points may be
+    asserted as a share. The cell also holds the `mark` of the numbers that its assertions were written for: without it
+    a number could be altered to another one that is asserted.
     """
     *lesson, checks = notebook.cells
-    comments = "\n".join(line for line in checks.source.splitlines() if line.startswith("#") and "numbers in the text" not in line)
-    known = {_decimal(found[0]) for found in said_numbers(comments)}
+    comments = [
+        line for line in checks.source.splitlines() if line.startswith("#") and "numbers in the text" not in line
+    ]
+    known = {_decimal(found[0]) for found in said_numbers("\n".join(comments))}
     for statement in ast.walk(ast.parse(checks.source)):
         if isinstance(statement, ast.Assert):
             known |= set(_asserted(statement.test))

@@ -139,13 +139,16 @@ def screenshot_path(folder):
 
 
 @contextlib.contextmanager
-def browser_page(folder):
+def browser_page(folder, *flags):
     """Open a page in a headless Chromium with a profile of its own."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            str(folder / "profile"), executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1400, "height": 1900}
+            str(folder / "profile"),
+            executable_path=CHROMIUM,
+            args=[*FLAGS, *flags],
+            viewport={"width": 1400, "height": 1900},
         )
         try:
             page = context.pages[0] if context.pages else context.new_page()
@@ -406,3 +409,44 @@ def test_a_button_and_a_key_label_a_picture(tmp_path):
     rows = (served / "labels.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[1:3] for row in rows[1:4]] == [["wild animal", "class"], ["dog", "class"], ["", "none"]]
     assert len(rows) == 5
+
+
+MAP = """import zsc
+drawings, model = zsc.load_dataset("drawn-animals", n=200), zsc.load_model("toy", device="cpu")
+embeddings = zsc.embed_images(model, drawings, progress=False)
+answers = zsc.ZeroShotClassifier(drawings.class_names, model).evaluate(embeddings)
+shown = zsc.plots.map_widget(embeddings, answers)
+shown.scatter.widget.observe(lambda _: open("rows.txt", "w").write(" ".join(map(str, shown.rows))), "selection")
+shown
+"""
+
+
+@NEEDS_BROWSER
+@pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="no JupyterLab here: make setup")
+@pytest.mark.skipif(importlib.util.find_spec("jscatter") is None, reason="no jupyter-scatter here: make setup")
+def test_a_lasso_on_the_map_gives_pictures_and_rows(tmp_path):
+    served = tmp_path / "notebooks"
+    served.mkdir()
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [nbformat.v4.new_code_cell(MAP)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), served / "map.ipynb")
+    webgl = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # computed by the processor
+    with jupyter(tmp_path, served) as (address, token), browser_page(tmp_path, *webgl) as page:
+        page.goto(f"{address}/lab/tree/map.ipynb?token={token}")
+        run_all(page)
+        page.locator("[role=status]", has_text="0 of 200 pictures selected").wait_for()
+        box = page.locator(".jp-OutputArea canvas").first.bounding_box()
+        page.wait_for_timeout(2000)  # the points are drawn
+        x, y, w, h = (box[name] for name in ("x", "y", "width", "height"))
+        corners = [(0.05, 0.05), (0.95, 0.05), (0.95, 0.5), (0.05, 0.5), (0.05, 0.05)]
+        page.locator(".jp-OutputArea button").nth(1).click()  # the lasso
+        page.mouse.move(x + 0.05 * w, y + 0.05 * h)
+        page.mouse.down()
+        for right, down in corners[1:]:
+            page.mouse.move(x + right * w, y + down * h, steps=20)
+        page.mouse.up()
+        page.locator("[role=status]", has_text=re.compile("^[1-9].* of 200 pictures selected")).wait_for()
+        names = page.locator(".jp-OutputArea img[src^=data]").evaluate_all("all => all.map(e => e.alt)")
+        page.screenshot(path=screenshot_path(tmp_path))
+    rows = [int(row) for row in (served / "rows.txt").read_text(encoding="utf-8").split()]
+    assert 24 < len(rows) < 200 and rows == sorted(set(rows)) and len(names) == 24

@@ -4,6 +4,7 @@ import html
 import os
 import pickle
 import re
+import sys
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -22,6 +23,7 @@ from PIL import Image, ImageFile
 from scipy.stats import binomtest, ttest_1samp
 from seaborn.utils import relative_luminance
 from skimage.color import rgb2lab
+from sklearn.decomposition import PCA
 
 import zsc
 from zsc import plots
@@ -1015,3 +1017,79 @@ class TestDescriptions:
         assert sizes == [880, 2400]
         with pytest.raises(ValueError, match="dpi=5000; dpi must be a whole number from 20 to 600"):
             plots.save(plots.coverage(evaluation), tmp_path / "c.png", dpi=5000)
+
+
+class TestMapWidget:
+    """What a browser is told, and what it tells; tests/test_browser.py draws a lasso in one."""
+
+    @pytest.fixture
+    def shown(self, colours, colour_dataset):
+        pytest.importorskip("jscatter")
+        embeddings = zsc.embed_images(colours, colour_dataset, progress=False)
+        values, labels = embeddings.values.copy(), embeddings.labels.copy()
+        values[2], labels[3] = np.nan, -1  # a picture that failed, and one that nobody labelled
+        paths = [f"<b>{i}.png" for i in range(len(values))]
+        paths[5] = embeddings.paths[5]
+        names, about = embeddings.class_names, (colours.name, colours.fingerprint)
+        embeddings = zsc.ImageEmbeddings(values, paths, labels, names, *about)
+        answers = zsc.ZeroShotClassifier(["red", "green", "blue"], colours).answer(embeddings)
+        return embeddings, answers, plots.map_widget(embeddings, answers)
+
+    def test_it_colours_by_what_is_known(self, shown):
+        embeddings, answers, found = shown
+        usable = np.delete(np.arange(12), 2)
+        assert found.colour.options == ("class", "prediction", "right or wrong", "probability")
+        table = found.scatter.widget.data
+        assert list(table.index) == list(usable)
+        names = np.array([*embeddings.class_names, "no label"])
+        assert list(table["class"]) == list(names[embeddings.labels[usable]])
+        right = (answers.y_pred == answers.y_true)[usable]
+        said = np.where(embeddings.labels[usable] < 0, "no label", np.where(right, "right", "wrong"))
+        assert list(table["right or wrong"]) == list(said) and set(said) == {"right", "wrong", "no label"}
+        assert np.allclose(table["probability"], answers.proba.max(axis=1)[usable])
+        found.colour.value = "right or wrong"
+        drawn = {to_hex(colour) for colour in found.scatter.widget.color}
+        assert drawn == {style.RIGHT.lower(), style.WRONG.lower(), style.NEUTRAL.lower()}
+        assert plots.map_widget(embeddings).colour.options == ("class",)
+
+    def test_a_selection_is_rows_of_the_embeddings(self, shown):
+        found = shown[-1]
+        assert len(found.rows) == 0 and "0 of 11 pictures selected" in found._small.value
+        found.scatter.widget.selection = np.array([4, 2], dtype=np.uint32)  # of the drawn points, as a lasso sends them
+        assert list(found.rows) == [3, 5]  # row 2 is not drawn
+        assert "2 of 11 pictures selected" in found._small.value and found._small.value.count("<img") == 2
+        assert "&lt;b&gt;3.png" in found._small.value and "<b>" not in found._small.value
+
+    def test_the_pointer_shows_the_picture(self, shown):
+        embeddings, _, found = shown
+        found.scatter.widget.hovering = 4
+        (uri,) = re.findall(r'src="([^"]+)"', found._large.value)
+        assert uri == zsc.images.picture_uri(embeddings.paths[5], 224) and uri.startswith("data:image/jpeg")
+        found.scatter.widget.hovering = None
+        assert found._large.value == ""
+
+    def test_points_are_the_principal_components(self, shown):
+        embeddings, _, found = shown
+        table = found.scatter.widget.data
+        expected = PCA(2).fit_transform(embeddings.values[table.index])
+        for ours, theirs in zip(table[["x", "y"]].to_numpy().T, expected.T, strict=True):
+            assert np.allclose(ours, theirs, atol=1e-5) or np.allclose(ours, -theirs, atol=1e-5)
+
+    def test_points_of_another_method(self, shown):
+        embeddings = shown[0]
+        points = np.arange(24.0).reshape(12, 2)
+        table = plots.map_widget(embeddings, points=points).scatter.widget.data
+        assert np.array_equal(table[["x", "y"]], np.delete(points, 2, axis=0))
+        with pytest.raises(ValueError, match="12.*11|11.*12"):
+            plots.map_widget(embeddings, points=points[1:])
+
+    def test_a_page_without_python_shows_the_figure(self, shown, monkeypatch):
+        told = []
+        monkeypatch.setattr("IPython.display.display", lambda bundle, raw: told.append(bundle))
+        shown[-1]._ipython_display_()
+        assert set(told[0]) == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
+
+    def test_what_is_not_installed_is_named(self, shown, monkeypatch):
+        monkeypatch.setitem(sys.modules, "jscatter", None)
+        with pytest.raises(ImportError, match=r"jscatter.*pip install 'zsc-clip\[widgets\]'"):
+            plots.map_widget(shown[0])

@@ -276,6 +276,7 @@ SAID = {
     "models.md": "mean average precision 0.586",
     "explorer-page.md": "15 open pictures, 15 sealed ones",
     "your-folder.md": "a photo of an animal",
+    "embeddings.md": "2 x ",
     "scikit-learn.md": "best of the search",
     "prompts.md": "521 pictures tell .89 from .94",
 }

@@ -148,6 +148,39 @@ class TestSort:
         changed.unlink()
         assert zsc.undo_sort(tmp_path / "out", progress=False) == [] and not (tmp_path / "out").exists()
 
+    def test_links_stay_links(self, folder, toy, tmp_path):
+        """A picture that is a link is not moved: its way to what it leads to may be relative."""
+        shutil.copy(folder / "a b.jpg", tmp_path / "elsewhere.jpg")
+        (folder / "relative.jpg").symlink_to("../elsewhere.jpg")
+        before = tree(folder)
+        table = run_sort(folder, tmp_path / "out", toy, how="move").dropna(subset="target").set_index("source")
+        target = tmp_path / "out" / table.loc[str(folder / "relative.jpg"), "target"]
+        assert target.samefile(tmp_path / "elsewhere.jpg") and (folder / "relative.jpg").is_symlink()
+        assert zsc.undo_sort(tmp_path / "out", progress=False) == []
+        assert tree(folder) == before and not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("is_undo", [False, True])
+    def test_stopped_between_the_halves_of_a_move_to_another_disk(self, is_undo, folder, toy, tmp_path, monkeypatch):
+        before, moves, copy = tree(folder), [], zsc.sorting._copy
+
+        def stopped(source, target):
+            copy(source, target)
+            moves.append(source)
+            if len(moves) == 5:
+                raise KeyboardInterrupt
+
+        def other_disk(source, target):
+            raise OSError("cross-device link")
+
+        monkeypatch.setattr("pathlib.Path.rename", other_disk)
+        if is_undo:
+            run_sort(folder, tmp_path / "out", toy, how="move")
+        monkeypatch.setattr("zsc.sorting._copy", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            zsc.undo_sort(tmp_path / "out") if is_undo else run_sort(folder, tmp_path / "out", toy, how="move")
+        assert zsc.undo_sort(tmp_path / "out", progress=False) == []
+        assert tree(folder) == before and not (tmp_path / "out").exists()
+
     def test_a_page_of_somebody_else_stays(self, folder, toy, tmp_path):
         run_sort(folder, tmp_path / "out", toy)
         page = tmp_path / "out/a_dog.html"
@@ -202,8 +235,9 @@ class TestSort:
         command = [sys.executable, "-c", SLOWLY, "sort", "in", "--into", "out", "--how", how, "--share", ".1"]
         command += ["--model", "toy", "--no-store", "--prompts", "a cat", "a dog"]
         while kills < times:
+            there = len(tree(tmp_path / "out"))
             process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            while process.poll() is None and not (tmp_path / "out" / PLAN).exists():
+            while process.poll() is None and len(list((tmp_path / "out").rglob("*"))) == there:
                 time.sleep(0.05)
             time.sleep(rng.uniform(0, 0.5))
             if process.poll() is not None:

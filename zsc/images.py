@@ -7,6 +7,7 @@ Whatever is raised for a picture's sake, by a decoder or by the system, becomes 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import os
@@ -160,6 +161,14 @@ def thumbnail(image: ImageSource, size: int = THUMBNAIL) -> np.ndarray | None:
     square = picture.crop((left, top, left + side, top + side))
     square.thumbnail((size, size))
     return np.asarray(square)
+
+
+def picture_uri(image: ImageSource, size: int) -> str | None:
+    """Make a `thumbnail` a data URI that holds a JPEG; None where the picture cannot be opened."""
+    if (pixels := thumbnail(image, size)) is None:
+        return None
+    Image.fromarray(pixels).save(buffer := io.BytesIO(), "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @cache

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from zsc.checks import as_indices, as_list, check_count, check_labels, check_proba, check_same_length, short
 from zsc.evaluation import Evaluation
 from zsc.files import expanded, printable, write_whole
+from zsc.images import picture_uri
 from zsc.labels import suspect_labels
-from zsc.report import picture_uri
 
 FIRST, STEP = 30, 10  # labels before the first interval, and between two
 QUARTERS, LEAST = 4, 1 / 12  # strata by margin; a class has its own in each where it is given to so many pictures

@@ -17,13 +17,12 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
-from PIL import Image
 
 from zsc import plots
 from zsc.checks import check_count
 from zsc.evaluation import Evaluation, environment
 from zsc.files import check_path, in_cell, write_whole
-from zsc.images import is_url, name_of, thumbnail
+from zsc.images import is_url, name_of, picture_uri
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
 from zsc.statistics import next_right
@@ -100,19 +99,7 @@ def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, pd.DataFrame]]:
             figure.savefig(buffer := io.BytesIO(), dpi=110)
         finally:
             plt.close(figure)
-        yield name, _uri("png", buffer), table
-
-
-def _uri(kind: str, picture: io.BytesIO) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(picture.getvalue()).decode()}"
-
-
-def picture_uri(image: Any, size: int) -> str | None:
-    """Make a small JPEG of a picture as a data URI; None where it cannot be opened."""
-    if (pixels := thumbnail(image, size)) is None:
-        return None
-    Image.fromarray(pixels).save(buffer := io.BytesIO(), "JPEG", quality=82)
-    return _uri("jpeg", buffer)
+        yield name, f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", table
 
 
 def _shown(value: Any) -> Any:

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,9 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
 from zsc.embeddings import embed_images
 from zsc.files import expanded, printable, write_whole
+from zsc.images import picture_uri
 from zsc.progress import Progress, each
-from zsc.report import PAGES, picture_uri
+from zsc.report import PAGES
 from zsc.spreadsheet import NONE, answer_table
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def sort_folder(
     folder, into, prompts, model, store
         The pictures; the new folder, not inside that one, nor around it; and as for `ZeroShotClassifier.predict`.
     how, dry_run
-        "link" makes links to the pictures, "copy" copies, "move" moves them; or only say what would be done.
+        "link" makes links to the pictures, "copy" copies, "move" moves them (what is a link stays, and gets a link); or
+        only say what would be done.
     margin, share
         Pictures whose two highest probabilities differ by less than `margin`, and the `share` of the pictures with the
         smallest difference, go into the folder "not sure".
@@ -115,12 +117,15 @@ def undo_sort(into: str | Path, *, progress: Progress = True) -> list[str]:
     """
     into = expanded(into)
     plan, stays = _read_plan(into), []
+    how = plan["asked"]["how"]
     for row in each(_moved(plan)[::-1], progress, "images"):
         source, target = Path(row["source"]), into / row["target"]
-        if not _is_done(source, target, plan["asked"]["how"]):
+        way = "link" if source.is_symlink() and how == "move" else how
+        halfway = way == "move" and _is_same(source, target)  # a run was stopped before the second was removed
+        if not halfway and not _is_done(source, target, way):
             if os.path.lexists(target):
                 stays.append(f"{printable(target)}: not as it was left; it stays.")
-        elif plan["asked"]["how"] != "move":
+        elif halfway or way != "move":
             target.unlink()
         else:
             source.parent.mkdir(parents=True, exist_ok=True)
@@ -202,21 +207,26 @@ def _free(name: str, taken: set[str]) -> str:
     return free
 
 
+def _is_same(one: Path, other: Path) -> bool:
+    return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
+
+
 def _is_done(source: Path, target: Path, how: str) -> bool:
     if how == "link":
         return target.is_symlink() and os.path.realpath(target) == os.path.realpath(source)
     if how == "move":
         return target.is_file() and not os.path.lexists(source)
-    return target.is_file() and source.is_file() and filecmp.cmp(source, target, shallow=False)
+    return _is_same(source, target)
 
 
 def _put(source: Path, target: Path, how: str) -> None:
+    how = "link" if source.is_symlink() and how == "move" else how  # a relative link that is moved would lead nowhere
     if _is_done(source, target, how):
         if how == "copy":
             shutil.copystat(source, target)  # a run may have been stopped before it did
         return
     target.parent.mkdir(exist_ok=True)
-    if how == "move" and target.is_file() and filecmp.cmp(source, target, shallow=False):
+    if how == "move" and _is_same(source, target):
         shutil.copystat(source, target)
         source.unlink()  # a move to another disk was stopped between its two halves
     elif os.path.lexists(target):
@@ -242,9 +252,16 @@ def _move(source: Path, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy with times and rights; the name appears when all of it is there."""
-    with source.open("rb") as original:
-        write_whole(target, lambda file: shutil.copyfileobj(original, file, 1 << 20))
-    shutil.copystat(source, target)
+
+    def write(file: BinaryIO) -> None:
+        with source.open("rb") as original:
+            shutil.copyfileobj(original, file, 1 << 20)
+        file.flush()
+        os.utime(file.name, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+    about = source.stat()
+    write_whole(target, write)
+    shutil.copystat(source, target)  # rights, too, which may forbid to write
 
 
 def _is_ours(page: Path) -> bool:

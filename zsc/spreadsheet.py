@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,7 @@ def write_answers(
         told = f"decimal={decimal!r} with sep={sep!r}"
         raise ValueError(f"{told}; decimal must be '.' or ',', and another sign than sep.")
     for column in ("path", "class", "prompt", "second", "error"):
-        table[column] = _harmless(table[column], "./" if column == "path" else "'")
+        prefix = "./" if column == "path" else "'"
+        table[column] = [prefix + t if isinstance(t, str) and t.startswith(_FORMULA) else t for t in table[column]]
     options: Any = {"sep": sep, "decimal": decimal, "index": False, "encoding": "utf-8-sig", "lineterminator": "\r\n"}
     return write_whole(path, lambda file: table.to_csv(file, float_format=f"%.{DIGITS}f", **options))
-
-
-def _harmless(texts: Sequence[Any], prefix: str) -> list[Any]:
-    return [prefix + text if isinstance(text, str) and text.startswith(_FORMULA) else text for text in texts]

@@ -21,9 +21,10 @@ import numpy as np
 
 from zsc.evaluation import environment
 from zsc.files import check_path, expanded, printable, write_whole
+from zsc.images import picture_uri
 from zsc.progress import Progress, each
 from zsc.prompts import POOLINGS
-from zsc.report import PAGES, TONES, picture_uri
+from zsc.report import PAGES, TONES
 
 if TYPE_CHECKING:
     from zsc.explorer.session import Answer, ExplorerSession

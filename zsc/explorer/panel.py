@@ -23,11 +23,11 @@ from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
 from zsc.explorer.session import ANY, WRONG_CLASS, Answer, Card, ExplorerSession, as_code, read_tries, save_prompts
 from zsc.files import expanded, printable
-from zsc.images import describe, open_image
+from zsc.images import describe, open_image, picture_uri
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG
 from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS
-from zsc.report import PAGES, TONES, picture_uri
+from zsc.report import PAGES, TONES
 
 if TYPE_CHECKING:
     from zsc.explorer.session import AnyPrompts
