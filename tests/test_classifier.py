@@ -56,7 +56,8 @@ def test_the_text_is_encoded_once_and_pictures_in_batches(colours, colour_datase
     assert colours.image_batches == [5, 5, 2, 12]
 
 
-def test_validate_is_the_tutorials(colours, colour_dataset, capsys):
+def test_validate_is_the_tutorials(colours, colour_dataset, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     accuracy, table = ZeroShotClassifier(RGB, colours).validate(colour_dataset, max_images=12)
     assert accuracy == pytest.approx(11 / 12) and len(table) == 12
     assert "12/12" in capsys.readouterr().err  # the progress bar

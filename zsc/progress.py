@@ -20,7 +20,13 @@ class _Lines(_Plain):  # type: ignore[type-arg]
     @staticmethod
     def status_printer(file: Any) -> Callable[[str], None]:
         """Return what writes a state of the bar."""
-        return lambda text: print(text, file=file, flush=True) if text else None
+
+        def write(text: str) -> None:
+            if text:
+                file.write(f"{text}\n")
+                file.flush()
+
+        return write
 
 
 class _Told(_Plain):  # type: ignore[type-arg]
