@@ -23,8 +23,9 @@ from zsc.cli._printing import Outcome, ReaderLeftError, complain, labelled, open
 from zsc.files import check_path
 
 FOLDERS = ("folder", "store")  # kinds of outputs
-NAMES = "demo doctor classify sort evaluate compare search label embed store datasets models download reproduce"
-COMMANDS = tuple(importlib.import_module(f"zsc.cli.{name}") for name in NAMES.split())
+COMMANDS = (
+    "demo doctor classify sort evaluate compare search label embed store datasets models download reproduce".split()
+)
 INPUTS = ("images", "prompts_file", "compare", "from_file")  # options that name files to be read
 WRITTEN = {"save": "Evaluation", "figure": "Picture", "html": "Report", "output": "Picture", "csv": "Table"}
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -38,7 +39,7 @@ def run(argv: Sequence[str] | None, interrupts: Sequence[int] = ()) -> int:
     with warnings.catch_warnings(), _notes_in_a_line():
         try:
             try:
-                parser().parse_args(argv, arguments)
+                parser(sys.argv[1:] if argv is None else argv).parse_args(argv, arguments)
             finally:
                 put("", sys.stdout)  # what --help prints, before Python ends and nobody can be told
             return _command(arguments)
@@ -52,16 +53,18 @@ def run(argv: Sequence[str] | None, interrupts: Sequence[int] = ()) -> int:
             return 128 + signal.SIGINT if is_stopped else 1
 
 
-def parser() -> Parser:
-    """Make the parser of all commands; the first line of the docstring of a command's `run` is its help."""
+def parser(words: Sequence[str] = ()) -> Parser:
+    """Make the parser of all commands, or of the one that the words name; a command's help is `run`'s first line."""
+    named = next((word for word in words if not word.startswith("-")), "")  # the others take a second to import
     root = Parser(prog="zsc", description="Zero-shot image classification with CLIP.")
     root.add_argument("--version", action="version", version=f"zsc {version('zsc-clip')}")
     root.add_argument("--debug", action="store_true", help="show the traceback of what went wrong")
     shtab.add_argument_to(root, "--print-completion", help="print what completes words in this shell, and end")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for name in [named] if named in COMMANDS else COMMANDS:
+        command = importlib.import_module(f"zsc.cli.{name}")
         line = str(command.run.__doc__).partition("\n")[0]
-        one = commands.add_parser(command.__name__.rpartition(".")[2], help=line, description=line)
+        one = commands.add_parser(name, help=line, description=line)
         one.add_argument("--json", action="store_true", help="print the result as JSON")
         one.add_argument("--quiet", action="store_true", help="do not show how far the work is")
         one.add_argument("--debug", action="store_true", default=SUPPRESS, help=SUPPRESS)
