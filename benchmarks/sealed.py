@@ -25,8 +25,10 @@ KINDS = (
     "an image of {}",
     "{}, a photo",
 )
-PAIRS = (("a face with glasses", "a face"), ("a person wearing glasses", "a person"), ("glasses", "no glasses"),
-         ("somebody with glasses", "somebody"), ("spectacles", "eyes"), ("a face with spectacles", "a bare face"))  # fmt: skip
+PAIRS = (
+    ("a face with glasses", "a face"), ("a person wearing glasses", "a person"), ("glasses", "no glasses"),
+    ("somebody with glasses", "somebody"), ("spectacles", "eyes"), ("a face with spectacles", "a bare face"),
+)  # fmt: skip
 
 
 def main() -> None:

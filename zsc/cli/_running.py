@@ -24,8 +24,9 @@ from zsc.files import check_path
 
 FOLDERS = ("folder", "store")  # kinds of outputs
 COMMANDS = (
-    "demo doctor classify sort evaluate compare search label embed store datasets models download reproduce".split()
-)
+    "demo", "doctor", "classify", "sort", "evaluate", "compare", "search", "label", "embed",
+    "store", "datasets", "models", "download", "reproduce",
+)  # fmt: skip
 INPUTS = ("images", "prompts_file", "compare", "from_file")  # options that name files to be read
 WRITTEN = {"save": "Evaluation", "figure": "Picture", "html": "Report", "output": "Picture", "csv": "Table"}
 PACKAGE = Path(__file__).resolve().parents[1]
