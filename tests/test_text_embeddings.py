@@ -280,6 +280,7 @@ class TestProgress:
     )
     def test_a_bar_after_three_seconds(self, seconds, progress, is_shown, monkeypatch, capsys):
         monkeypatch.setattr(job, "TEXTS_AT_ONCE", 8)
+        monkeypatch.setattr("sys.stderr.isatty", lambda: progress is not None)  # None: a bar where a person looks
         model = ColourEncoder()
         embed = model.embed_tokens
         monkeypatch.setattr(model, "embed_tokens", lambda tokens: time.sleep(seconds) or embed(tokens))

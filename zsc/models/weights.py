@@ -91,7 +91,8 @@ def get_weights(name: str) -> Path:
     if (found := digest_of(path)) != published.sha256:
         raise WeightsError(
             f"{printable(path)}: {path.stat().st_size:,} bytes with sha256 {found}, but OpenAI's file has "
-            f"{published.sha256}; remove it from {printable(path.parent)}, and it is fetched from {shown(url)}."
+            f"{published.sha256}: it is cut short or another file; remove it from {printable(path.parent)}, and it is "
+            f"fetched from {shown(url)}."
         )
     return path
 
