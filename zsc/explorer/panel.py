@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zsc.explorer.session import AnyPrompts
     from zsc.models import Encoder
 
-ANSWER_AFTER, REMEMBER_AFTER = 0.2, 1.5  # seconds without a key
+ANSWER_AFTER, REMEMBER_AFTER = 0.15, 1.5  # seconds without a key
 PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
 PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
