@@ -61,11 +61,12 @@ notebooks: setup  ## run every notebook again and keep the outputs
 lessons: setup  ## write students' copies without answers, and the teacher's key (LESSONS=lessons)
 	@"$$VENV/bin/python" notebooks/run.py --lessons "$$LESSONS"
 
-docs:  ## build the site into site/ and check it (two minutes; open site/index.html)
+docs:  ## build the site into build/site/ and check it (two minutes; open build/site/index.html)
 	@$(SETUP) --extras=docs,models,onnx
-	@rm -rf site docs/site/live && if [ -d zsc/explorer/runtime ]; then "$$VENV/bin/python" docs/site/live.py docs/site/live; \
+	@rm -rf build/site build/jupyter_execute docs/site/live && if [ -d zsc/explorer/runtime ]; then "$$VENV/bin/python" docs/site/live.py docs/site/live; \
 	  else echo "no live explorer: make runtime fetches what it needs" >&2; fi
-	@$(RUN) sphinx -b html -c docs . site -W --keep-going -q && "$$VENV/bin/python" docs/site/check.py site
+	@$(RUN) sphinx -b html -c docs . build/site -W --keep-going -q && \
+	  "$$VENV/bin/python" docs/site/check.py build/site
 
 toy: setup  ## train the toy CLIP again from its seed (12 to 45 minutes; toy-again/, nothing is replaced)
 	@$(RUN) reproduction.toy --out toy-again/toy.pt
@@ -108,7 +109,7 @@ constraints: ## write constraints.txt from a fresh environment without constrain
 
 clean:  ## remove the environment and everything built; data sets stay
 	@if [ -e "$$VENV/.installed" ]; then rm -rf "$$VENV"; elif [ -e "$$VENV" ]; then echo "$$VENV stays: make has not made it."; fi
-	@rm -rf .venv-fresh .venv-fresh.?????? build dist site docs/api docs/site/live *.egg-info .ruff_cache .mypy_cache .hypothesis tests/.cache
+	@rm -rf .venv-fresh .venv-fresh.?????? build dist docs/api docs/site/live *.egg-info .ruff_cache .mypy_cache .hypothesis tests/.cache
 	@rm -rf zsc/toy/onnx zsc/explorer/runtime zsc-demo.png benchmark.json benchmark-part.json explorer-benchmark.json reproduced toy-again
 	@find zsc tests benchmarks reproduction notebooks .ci -exec test -e '{}/pyvenv.cfg' \; -prune -o \
 	  -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

@@ -40,6 +40,19 @@ def test_what_is_sound_is_told_without_a_problem(capsys, tmp_path):
     assert states(found, "Models")["toy"] == "installed"
 
 
+def test_toy_needs_no_torch_where_its_graphs_are(capsys, monkeypatch, tmp_path):
+    from importlib.util import find_spec
+
+    from zsc.cli import doctor as command
+
+    monkeypatch.setattr(
+        command, "find_spec", lambda name: None if name in ("torch", "onnxruntime") else find_spec(name)
+    )
+    for graphs, needed in ((tmp_path, "onnxruntime"), (tmp_path / "none", "torch")):
+        monkeypatch.setattr(command, "TOY_GRAPHS", graphs)
+        assert states(doctor(capsys, "--root", tmp_path)[1], "Models")["toy"] == f"needs {needed}"
+
+
 def test_weights_of_somebody_else(capsys, tmp_path):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights/ViT-B-32.pt").write_bytes(b"cut short")

@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from zsc.cli import _options
 from zsc.cli._printing import Outcome, labelled
 from zsc.datasets import dataset_names, load_dataset
-from zsc.models import auto_model
+from zsc.models import TOY_GRAPHS, auto_model
 from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights, weights_are_here, weights_path
 
 OPTIONS = (_options.ROOT,)
@@ -98,7 +98,9 @@ def _models(_: Namespace) -> Iterator[Found]:
                 yield name, f"sound, {get_weights(name)}", ""
             except WeightsError:
                 yield name, f"{weights_path(name)} is not OpenAI's file", "remove it, and it is fetched when it is used"
-    parts = {"toy": ("torch", "open_clip"), "conse": ("torch", "transformers", "efficientnet_lite_pytorch")}
+    by_graph = TOY_GRAPHS.is_dir() and not find_spec("torch")
+    parts = {"toy": ("onnxruntime", "tokenizers") if by_graph else ("torch", "open_clip")}
+    parts |= {"conse": ("torch", "transformers", "efficientnet_lite_pytorch")}
     for name, packages in parts.items():
         missing = [package for package in packages if find_spec(package) is None]
         yield name, f"needs {', '.join(missing)}" if missing else "installed", ""
