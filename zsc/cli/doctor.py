@@ -99,7 +99,7 @@ def _models(_: Namespace) -> Iterator[Found]:
             except WeightsError:
                 yield name, f"{weights_path(name)} is not OpenAI's file", "remove it, and it is fetched when it is used"
     by_graph = TOY_GRAPHS.is_dir() and not find_spec("torch")
-    parts = {"toy": ("onnxruntime", "tokenizers") if by_graph else ("torch", "open_clip")}
+    parts: dict[str, tuple[str, ...]] = {"toy": ("onnxruntime", "tokenizers") if by_graph else ("torch", "open_clip")}
     parts |= {"conse": ("torch", "transformers", "efficientnet_lite_pytorch")}
     for name, packages in parts.items():
         missing = [package for package in packages if find_spec(package) is None]
