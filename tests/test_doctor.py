@@ -110,6 +110,23 @@ def test_nothing_of_the_user_is_in_it(capsys, monkeypatch, tmp_path):
     assert code == 1 and "secret" not in text and "/ada" not in text and "~/weights" in text and "USER" in text
 
 
+@pytest.mark.parametrize(
+    ("home", "path", "shown"),
+    [
+        ("/home/ada", "/home/ada/x, in /home/ada. Two", "~/x, in ~. Two"),
+        ("/home/ada", "/home/adam/x and /home/ada.old", "/home/adam/x and /home/ada.old"),
+        ("/", "/srv/x", "/srv/x"),
+        ("C:\\Users\\ada", "C:\\Users\\ada\\x (C:\\Users\\adam)", "~\\x (C:\\Users\\adam)"),
+    ],
+)
+def test_a_home_is_left_out_as_a_whole(monkeypatch, home, path, shown):
+    from zsc.cli import doctor as command
+
+    monkeypatch.setattr(command.getpass, "getuser", lambda: "nobody at all")
+    monkeypatch.setattr(command.Path, "home", lambda: home)
+    assert command._public(path) == shown
+
+
 @pytest.mark.slow
 def test_it_asks_no_network_and_runs_by_itself(tmp_path):
     """A process that may open no socket; every command word is pasteable as plain text."""

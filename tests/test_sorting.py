@@ -301,21 +301,15 @@ class TestTable:
         assert not list(tmp_path.iterdir())
 
 
+def question(folder, table):
+    return ["classify", str(folder), "--model", "toy", "--csv", str(table), "--prompts", "a cat", "a dog"]
+
+
 @posix
 class TestClassify:
     def test_a_folder_to_a_table(self, folder, tmp_path, capsys, monkeypatch):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        words = [
-            "classify",
-            str(folder),
-            "--model",
-            "toy",
-            "--csv",
-            str(tmp_path / "a.csv"),
-            "--prompts",
-            "a cat",
-            "a dog",
-        ]
+        words = question(folder, tmp_path / "a.csv")
         assert cli.main(words) == 1
         told = capsys.readouterr().out
         assert "3 of 34 pictures cannot be opened" in told and str(tmp_path / "cache/zsc/embeddings") in told
@@ -331,17 +325,7 @@ class TestClassify:
         own.mkdir()
         for i, picture in enumerate(zsc.load_dataset("drawn-animals", n=40, seed=5).paths):
             zsc.open_image(picture).save(own / f"{i}.png")
-        words = [
-            "classify",
-            str(folder),
-            "--model",
-            "toy",
-            "--csv",
-            str(tmp_path / "a.csv"),
-            "--prompts",
-            "a cat",
-            "a dog",
-        ]
+        words = question(folder, tmp_path / "a.csv")
         known = zsc.ZeroShotClassifier(["a cat", "a dog"], toy).familiarity(sorted(own.iterdir()))["msp"]
         assert cli.main([*words, "--none-of-these", f"msp:{own}"]) == 1
         told = capsys.readouterr().out
@@ -355,6 +339,8 @@ class TestClassify:
         assert cli.main([*words, "--json", "--none-of-these", "cosine:2"]) == 1  # no cosine is as high
         results = json.loads(capsys.readouterr().out)["results"]
         assert [row["none_of_these"] for row in results] == [row["error"] is None for row in results]
+        monkeypatch.setattr("zsc.models.base.Encoder.encode_pixels", None)  # nothing is embedded before it is refused
+        words.insert(1, "--no-store")
         for wrong in ("mcm", "mcm:", "MCM:.3", "mcm:nan", ".3", ""):
             assert cli.main([*words, "--none-of-these", wrong]) == 1
             assert "must be SCORE:NUMBER or SCORE:FOLDER, where SCORE is one of msp" in capsys.readouterr().err

@@ -28,10 +28,10 @@ def run(arguments: Namespace) -> Outcome:
     prompts, pictures = _options.given_prompts(arguments), _options.unlabelled(arguments)
     arguments.on_error = arguments.on_error or ("raise" if len(pictures) == 1 else "record")
     clf = ZeroShotClassifier(prompts, _options.chosen_model(arguments), pooling=arguments.pooling)
+    limit = _options.none_of_these(arguments, clf, arguments.store)
     embeddings = _options.embedded(arguments, clf.model, pictures)
     answer, failures = clf.answer(embeddings), embeddings.failures
     reasons = dict(zip(failures["index"], failures["error"], strict=True)) if arguments.on_error == "record" else {}
-    limit = _options.none_of_these(arguments, clf, arguments.store)
     strange = clf.is_strange(embeddings, limit)
     if answer.n <= MOST:
         lines = prediction_lines(answer, reasons, set(np.flatnonzero(strange)))

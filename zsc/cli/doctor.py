@@ -51,7 +51,8 @@ def run(arguments: Namespace) -> Outcome:
 
 def _public(text: str) -> str:
     """Leave out the home directory, and the user's name wherever else it is part of a path."""
-    text = text.replace(str(Path.home()), "~")
+    if (home := str(Path.home())) != os.sep:
+        text = re.sub(rf"{re.escape(home)}(?=\.?(?:[^\w.-]|$))", "~", text)
     with suppress(Exception):  # a container's user may have no name
         text = re.sub(rf"(?<=[/\\\\]){re.escape(getpass.getuser())}(?=[/\\\\]|$)", "USER", text)
     return text
