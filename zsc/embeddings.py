@@ -280,7 +280,7 @@ def embed_images(
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
     job = _Job(as_encoder(model), dataset, store)
     shown = bar(progress, len(dataset), "images", initial=int(job.found.sum()))
-    with shown, _memory_kept(), contextlib.closing(job.blocks(batch_size, workers)) as blocks:
+    with shown, memory_kept(), contextlib.closing(job.blocks(batch_size, workers)) as blocks:
         try:
             for pictures in blocks:
                 job.take(pictures, raise_errors=on_error == "raise")
@@ -458,7 +458,7 @@ def _give_way() -> None:
 
 
 @contextlib.contextmanager
-def _memory_kept() -> Iterator[None]:
+def memory_kept() -> Iterator[None]:
     """Let glibc keep what a batch frees for the next one, until the end: to fetch it anew costs up to a tenth."""
     try:
         libc = ctypes.CDLL(None)
