@@ -25,8 +25,7 @@ import zsc
 from zsc import cli, files
 from zsc.datasets import PUBLISHED, check_dataset, download_dataset
 from zsc.datasets import download as downloading
-from zsc.datasets.archives import ArchiveError
-from zsc.datasets.download import kaggle_login, may_log_in
+from zsc.datasets.download import ArchiveError, kaggle_login, may_log_in
 from zsc.files import DownloadError
 
 every_form = pytest.mark.parametrize("form", FORMS)
@@ -327,7 +326,7 @@ class TestFullDisk:
             raise OSError(28, "No space left on device")
 
         for where in (
-            "zsc.datasets.archives.zipfile.ZipFile.extract",
+            "zsc.datasets.download.zipfile.ZipFile.extract",
             "zsc.files.requests.Response.iter_content",
         ):
             with monkeypatch.context() as patch:
@@ -343,7 +342,7 @@ class TestFullDisk:
 class TestStopped:
     @pytest.mark.parametrize(
         "where",
-        ["zsc.datasets.archives.tarfile.TarFile.extract", "zsc.files.requests.Response.iter_content"],
+        ["zsc.datasets.download.tarfile.TarFile.extract", "zsc.files.requests.Response.iter_content"],
     )
     def test_ctrl_c_then_a_second_run(self, where, serve, tmp_path, monkeypatch, capsys):
         serve("imagenette-160px")

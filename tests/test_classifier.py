@@ -356,17 +356,6 @@ class TestAdvice:
         assert ZeroShotClassifier(RGB, colours).advice.empty
 
 
-def test_text_embeddings_that_are_known_are_not_encoded_again(colours, colour_dataset):
-    prompts = {"red": ["red", "yellow"], "green": "green", "blue": "blue"}
-    first = ZeroShotClassifier(prompts, colours)
-    colours.texts_seen.clear()
-    again = zsc.ZeroShotClassifier(prompts, colours, text_embeddings=first.text_embeddings)
-    assert not colours.texts_seen
-    assert (again.predict_proba(colour_dataset) == first.predict_proba(colour_dataset)).all()
-    with pytest.raises(ValueError, match="text_embeddings holds 3 and prompts holds 4"):
-        zsc.ZeroShotClassifier(prompts, colours, text_embeddings=first.text_embeddings[:3])
-
-
 def test_toy_on_files_that_are_no_drawings_says_once_that_it_guesses(tmp_path, caplog):
     from zsc import classifier
 

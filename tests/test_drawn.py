@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import zsc
-from zsc.datasets import drawn
+from zsc.datasets import packaged
 from zsc.drawings import KINDS, captions, draw
 from zsc.drawings.animals import KINDS as ANIMALS
 from zsc.drawings.animals import WILD, random_animal
@@ -18,7 +18,7 @@ from zsc.drawings.faces import random_face
 from zsc.toy.pretrain import draw_batch, draw_pairs, to_pixels, to_tokens
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
-every_name = pytest.mark.parametrize("name", drawn.CLASS_NAMES)
+every_name = pytest.mark.parametrize("name", packaged.CLASS_NAMES)
 
 
 def digests(kind, split, n=60, seed=0):
@@ -174,7 +174,7 @@ class TestDatasets:
     @every_name
     def test_a_thousand_by_default(self, name, monkeypatch):
         asked = []
-        monkeypatch.setattr(drawn, "draw", lambda kind, number, **k: asked.append((number, k)) or draw(kind, 0))
+        monkeypatch.setattr(packaged, "draw", lambda kind, number, **k: asked.append((number, k)) or draw(kind, 0))
         assert len(zsc.load_dataset(name)) == 1000 and asked[-1] == (999, {"split": "test", "seed": 1})
 
     @every_name

@@ -220,10 +220,8 @@ def test_every_kind_of_source(tmp_path):
         assert_quarters(open_image(source), QUARTERS)
 
 
-def test_transparent_over_a_stated_colour(tmp_path):
-    path = rgba(tmp_path / "a.png")
-    assert open_image(path, background="black").getpixel((3, 3)) == (0, 0, 0)
-    assert open_image(path).getpixel((3, 3)) == (255, 255, 255)
+def test_white_shows_through_what_is_transparent(tmp_path):
+    assert open_image(rgba(tmp_path / "a.png")).getpixel((3, 3)) == (255, 255, 255)
 
 
 def test_the_given_picture_is_not_changed():
@@ -279,11 +277,6 @@ def test_url():
 def test_odd_sources(source, reason):
     with pytest.raises(ImageError, match=reason):
         open_image(source)
-
-
-def test_a_background_that_is_no_colour():
-    with pytest.raises(ValueError, match="background='nocolour' is no colour"):
-        open_image(picture(), background="nocolour")
 
 
 def exif_block(*entries):

@@ -38,17 +38,15 @@ def test_a_known_case():
     assert "image" not in suspect_labels([0, 0, 0, 1], proba)
 
 
-def test_evaluations_and_tables_of_predictions_bring_their_own():
+def test_evaluations_bring_their_own():
     y_true, proba, _ = planted(60)
     names, images = list("abcd"), [f"{i}.png" for i in range(60)]
     expected = suspect_labels(y_true, proba, images=images)
     evaluation = evaluate(y_true, proba, names, images=images)
-    table = evaluation.table
     pd.testing.assert_frame_equal(suspect_labels(evaluation), expected)
-    pd.testing.assert_frame_equal(suspect_labels(table), expected)
-    table = Evaluation(np.where(np.arange(60) < 3, -1, y_true), proba, names, images).table
-    with pytest.raises(ValueError, match="y_true lacks 3 labels; leave out pictures without one"):
-        suspect_labels(table)
+    part = Evaluation(np.where(np.arange(60) < 3, -1, y_true), proba, names, images)
+    with pytest.raises(ValueError, match=r"y_true runs from -1 to 3; .*-1 marks no label: leave such pictures out"):
+        suspect_labels(part)
 
 
 def test_pictures_from_a_generator_a_series_and_nullable_labels():
@@ -61,12 +59,11 @@ def test_pictures_from_a_generator_a_series_and_nullable_labels():
         suspect_labels([0, 0], proba, images={"w", "x"})
 
 
-def test_labels_of_a_table_are_never_cut():
-    table = evaluate([0, 1], np.eye(2), ["x", "y"]).table
+def test_labels_are_never_cut():
     with pytest.raises(ValueError, match="y_true holds float64 values; pass whole numbers"):
-        suspect_labels(table.assign(y_true=[0.7, 1.9]))
+        suspect_labels(pd.Series([0.7, 1.9]), np.eye(2))
     with pytest.raises(ValueError, match="y_true holds bool values"):
-        suspect_labels(table.assign(y_true=[True, False]))
+        suspect_labels(pd.Series([True, False]), np.eye(2))
 
 
 class TestPlantedErrors:
@@ -232,7 +229,7 @@ class TestMatchKnown:
         ([0, 1], [[0.5, 0.5]] * 2, {"method": "guess"}, ValueError, "method.*margin, confident"),
         ([0, 0], [[0.5, 0.5]] * 2, {"method": "confident"}, ValueError, "y_true .*class 1"),
         ([0, 1], None, {}, TypeError, "proba is missing; pass it beside y_true"),
-        (pd.DataFrame({"a": [1]}), None, {}, ValueError, "expected y_true, and one proba_<class> per class"),
+        (pd.DataFrame({"a": [1]}), None, {}, TypeError, "pass it beside y_true, or pass an Evaluation alone"),
     ],
 )
 def test_wrong_input(y_true, proba, options, error, message):

@@ -23,7 +23,7 @@ import zsc
 from zsc.explorer import ExplorerSession, PromptExplorer, page
 from zsc.explorer import panel as panel_file
 from zsc.models import export
-from zsc.prompts.templates import packaged
+from zsc.prompts.prompts import packaged
 from zsc.report import TONES
 from zsc.statistics import wilson_interval
 

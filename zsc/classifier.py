@@ -18,16 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from zsc.calibration import choose_threshold, familiarity
-from zsc.checks import (
-    check_choice,
-    check_class_names,
-    check_count,
-    check_fraction,
-    check_same_length,
-    check_thresholds,
-    frozen,
-    short,
-)
+from zsc.checks import check_choice, check_class_names, check_count, check_fraction, check_thresholds, frozen, short
 from zsc.datasets import ImageDataset
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images, embed_texts
@@ -61,8 +52,8 @@ class ZeroShotClassifier:
         the rule that the prompts were published with, else "mean".
     truncate
         Cut prompts that are longer than the model can read, instead of refusing them.
-    text_embeddings, store
-        Shape (M, D), one row per prompt, where they are known already; and a folder that keeps them.
+    store
+        A folder that keeps the prompts' embeddings.
     multi_label
         Whether a picture may show several of the classes, or none: each is a yes or a no by itself, also a class alone.
     thresholds
@@ -85,7 +76,6 @@ class ZeroShotClassifier:
         *,
         pooling: str | None = None,
         truncate: bool = False,
-        text_embeddings: NDArray[np.float32] | None = None,
         multi_label: bool = False,
         thresholds: Evaluation | float | Sequence[float] | None = None,
         store: str | Path | None = None,
@@ -96,10 +86,7 @@ class ZeroShotClassifier:
         check_pooling(pooling, optional=True)
         self.pooling = pooling or self.prompts.pooling or "mean"
         self.model = as_encoder(model)
-        if text_embeddings is None:
-            text_embeddings = embed_texts(self.model, self.prompts.prompts, store, truncate=truncate)
-        self.text_embeddings = frozen(text_embeddings)
-        check_same_length(text_embeddings=self.text_embeddings, prompts=self.prompts)
+        self.text_embeddings = frozen(embed_texts(self.model, self.prompts.prompts, store, truncate=truncate))
         if self.pooling == "mean":
             self.class_weights  # noqa: B018  # prompts that cancel each other out are refused here
         self.thresholds = self._as_thresholds(thresholds)

@@ -1,6 +1,6 @@
 """Open anything as an upright RGB picture.
 
-Order of work: read the bytes, open, first frame, turn upright (EXIF), 16 bits to 8, alpha over a stated colour, RGB.
+Order of work: read the bytes, open, first frame, turn upright (EXIF), 16 bits to 8, alpha over white, RGB.
 Resizing comes after that, in the model's own transform. Colour profiles are ignored, as OpenAI's CLIP ignores them.
 Whatever is raised for a picture's sake, by a decoder or by the system, becomes one ImageError that names the picture.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageColor, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from zsc.checks import as_list
 from zsc.files import expanded, judged, printable, quiet_session, shown
@@ -51,25 +51,19 @@ class _Problem(Exception):
     """What is wrong with a picture and what to do; `_named` adds which picture it is."""
 
 
-def open_image(
-    source: ImageSource, *, background: str = "white", timeout: float = 30.0, name: str | None = None
-) -> Image.Image:
+def open_image(source: ImageSource, *, timeout: float = 30.0, name: str | None = None) -> Image.Image:
     """Open a picture as an upright 8-bit RGB PIL image: the first frame, turned as its EXIF orientation asks.
 
     `source` is a path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path``
     (as Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
-    without arguments that returns one of these. `background` is the colour that shows through transparent pixels,
-    `timeout` the seconds that fetching a URL may take in all, and `name` what messages call the picture. ImageError
-    says what is wrong with it; nothing else is raised, whatever a decoder does.
+    without arguments that returns one of these. White shows through transparent pixels. `timeout` is the seconds that
+    fetching a URL may take in all, and `name` what messages call the picture. ImageError says what is wrong with it;
+    nothing else is raised, whatever a decoder does.
     """
-    try:
-        ImageColor.getrgb(background)
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"background={background!r} is no colour; pass a name or #rrggbb.") from error
     content = None
     try:
         content = _read(source, timeout)
-        return _to_rgb(*_decoded(content), background)
+        return _to_rgb(*_decoded(content))
     except Exception as error:  # decoders raise whatever they like; a run over many pictures must go on
         raise _named(error, source, name, content) from error
 
@@ -329,7 +323,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _to_rgb(image: Image.Image, orientation: int, background: str) -> Image.Image:
+def _to_rgb(image: Image.Image, orientation: int) -> Image.Image:
     if not image.width or not image.height:
         raise _Problem(f"a picture without pixels ({image.width} x {image.height}); leave it out.")
     if orientation in _TURNS:
@@ -340,7 +334,7 @@ def _to_rgb(image: Image.Image, orientation: int, background: str) -> Image.Imag
         image = image.convert("LA")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, background), rgba)
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -40,8 +40,8 @@ def suspect_labels(
     y_true, y_pred, proba_given (the label's probability), margin (in [-1, 1]), quality (in [0, 1], low is doubtful),
     suspect (by "margin": another class is more probable; by "confident": cleanlab would remove it).
 
-    `y_true` is an `Evaluation`, or a table of `ZeroShotClassifier.predict`, if every picture has a label; or N labels,
-    beside `proba`, shape (N, K), and perhaps N `images`. `method` "margin" is the label's probability minus the highest
+    `y_true` is an `Evaluation` in which every picture has a label; or N labels, beside `proba`, shape (N, K), and
+    perhaps N `images`. `method` "margin" is the label's probability minus the highest
     other one; "confident" is confident learning (Northcutt et al., JAIR 2021) by cleanlab: the suspects it would remove
     come first, and each probability is measured against the class's mean; every class must have a label.
     """
@@ -50,11 +50,8 @@ def suspect_labels(
         y_true.check_one_label()
         images = y_true.images if images is None else images
         y_true, proba = y_true.y_true, y_true.proba
-    elif isinstance(y_true, pd.DataFrame) and proba is None:
-        images = y_true.get("image") if images is None else images
-        y_true, proba = _labels_and_proba(y_true)
     elif proba is None:
-        raise TypeError("proba is missing; pass it beside y_true, or pass an Evaluation or a table of predict alone.")
+        raise TypeError("proba is missing; pass it beside y_true, or pass an Evaluation alone.")
     values = check_proba(proba)
     labels = check_labels(y_true, values.shape[1])
     n = check_same_length(y_true=labels, proba=values)
@@ -70,16 +67,6 @@ def suspect_labels(
     columns |= {"y_true": labels, "y_pred": values.argmax(axis=1), "proba_given": given, "margin": margin}
     table = pd.DataFrame(columns | {"quality": quality, "suspect": suspect})
     return table.iloc[np.lexsort((quality, ~suspect))].assign(rank=np.arange(1, n + 1)).reset_index(drop=True)
-
-
-def _labels_and_proba(table: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
-    columns = [c for c in table.columns if str(c).startswith("proba_")]
-    if "y_true" not in table or not columns:
-        has = f"the table has the columns {short(list(table.columns))}"
-        raise ValueError(f"{has}; expected y_true, and one proba_<class> per class.")
-    if missing := int(table["y_true"].isna().sum()):
-        raise ValueError(f"y_true lacks {missing} labels; leave out pictures without one.")
-    return table["y_true"], table[columns]
 
 
 def _confident(labels: NDArray[np.int64], proba: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -8,7 +8,7 @@ from zsc.cli import _options
 from zsc.cli._options import option
 from zsc.cli._printing import Outcome, table_lines
 from zsc.datasets import PUBLISHED, check_dataset, dataset_names, load_dataset
-from zsc.datasets.drawn import CLASS_NAMES, draw_dataset
+from zsc.datasets.packaged import CLASS_NAMES, draw_dataset
 
 OPTIONS = (
     option("action", nargs="?", choices=["check"], help="check: look through one data set on disk"),

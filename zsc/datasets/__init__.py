@@ -11,9 +11,8 @@ from zsc.datasets import afhq, glasses, imagenette
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.check import DatasetCheck, check_published
 from zsc.datasets.download import Published, Report, download_published
-from zsc.datasets.drawn import draw_dataset
 from zsc.datasets.listing import check_split
-from zsc.datasets.samples import load_samples
+from zsc.datasets.packaged import draw_dataset, load_samples
 from zsc.images import local_path
 from zsc.progress import Progress
 from zsc.published import published

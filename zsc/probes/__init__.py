@@ -3,8 +3,7 @@
 Parts are `ImageEmbeddings` or pairs (embeddings, labels); none of them touches a picture or torch.
 """
 
-from zsc.probes.few_shot import few_shot_curve
-from zsc.probes.fit import LinearProbe, TipAdapter, linear_probe, tip_adapter
+from zsc.probes.fit import LinearProbe, TipAdapter, few_shot_curve, linear_probe, tip_adapter
 from zsc.probes.heads import LinearHead, mix_curve, mix_weights, zero_shot_head
 
 __all__ = [

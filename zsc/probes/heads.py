@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from zsc.checks import FrozenList, as_list, check_class_names, check_embeddings, check_fraction, frozen, short
+from zsc.checks import FrozenList, check_class_names, check_embeddings, check_fraction, frozen, short
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation, evaluate
@@ -101,32 +101,12 @@ class LinearHead(Head):
         return replace(self, weights=weights, intercepts=intercepts, class_names=list(class_names))
 
 
-def zero_shot_head(
-    class_weights: ZeroShotClassifier | NDArray[np.float32],
-    logit_scale: float | None = None,
-    class_names: Sequence[str] | None = None,
-    *,
-    fingerprint: str = "",
-) -> LinearHead:
-    """Make the head that needs no picture: cosines to the class weights, times the logit scale.
-
-    Pass a classifier that pools by "mean", which brings all the rest; or class weights, shape (K, D), unit rows, with
-    the model's logit scale, its fingerprint (embeddings of another model are then refused), and K class names, by which
-    classes are matched with those of a training part; None says that the order is theirs.
-    """
-    if isinstance(class_weights, ZeroShotClassifier):
-        clf = class_weights
-        if logit_scale is not None or class_names is not None:
-            raise ValueError("zero_shot_head got a classifier and more; it brings scale and names, pass it alone.")
-        if clf.pooling != "mean" and len(clf.prompts) > len(clf.class_names):
-            raise ValueError(f"the classifier pools by {clf.pooling!r}, which no linear head can do; use 'mean'.")
-        class_weights, logit_scale = clf.class_weights, clf.model.logit_scale
-        class_names, fingerprint = clf.class_names, clf.model.fingerprint
-    if logit_scale is None:
-        raise TypeError("logit_scale is missing; pass the model's own, or a classifier instead of its class weights.")
-    weights = check_embeddings(class_weights, "class_weights")
-    names = [f"class {k}" for k in range(len(weights))] if class_names is None else as_list(class_names, "class_names")
-    return LinearHead(weights, np.zeros(len(weights)), names, logit_scale, fingerprint)
+def zero_shot_head(clf: ZeroShotClassifier) -> LinearHead:
+    """Make the head that needs no picture of a classifier that pools by "mean": cosines times the logit scale."""
+    if clf.pooling != "mean" and len(clf.prompts) > len(clf.class_names):
+        raise ValueError(f"the classifier pools by {clf.pooling!r}, which no linear head can do; use 'mean'.")
+    weights, model = clf.class_weights, clf.model
+    return LinearHead(weights, np.zeros(len(weights)), clf.class_names, model.logit_scale, model.fingerprint)
 
 
 def check_head(head: LinearHead, name: str) -> LinearHead:

@@ -2,6 +2,7 @@
 
 from zsc.prompts.advice import advice_on, check_prompts
 from zsc.prompts.prompts import (
+    DEFAULT_TEMPLATE,
     POOLINGS,
     ClassPrompts,
     as_prompts,
@@ -9,8 +10,9 @@ from zsc.prompts.prompts import (
     default_prompts,
     prompt_set,
     prompt_set_names,
+    template_set,
+    template_set_names,
 )
-from zsc.prompts.templates import DEFAULT_TEMPLATE, template_set, template_set_names
 
 __all__ = ["DEFAULT_TEMPLATE", "POOLINGS", "ClassPrompts", "advice_on", "as_prompts", "check_pooling",
            "check_prompts", "default_prompts", "prompt_set", "prompt_set_names", "template_set",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +19,13 @@ import yaml
 
 from zsc.checks import as_list, check_choice, check_class_names, check_labels, check_unique, from_json, short, to_json
 from zsc.files import printable, write_whole
-from zsc.prompts.templates import DEFAULT_TEMPLATE, as_templates, fill, packaged
 
+DEFAULT_TEMPLATE = "a photo of a {}"
 POOLINGS = ("mean", "max", "sum", "chils")
+# Beginnings that are written with a vowel and spoken with a consonant, and the other way round.
+_SPOKEN_CONSONANT = re.compile(r"(uni[^mn]|use|usu|ut[ei]|eu|ewe|one\b|once\b|ur[ai]n|u\b)", re.IGNORECASE)
+_SPOKEN_VOWEL = re.compile(r"([aeiou]|hour|honest|honou?r|heir)", re.IGNORECASE)
+_ARTICLE = re.compile(r"\ba( +)\{\}")
 _KEYS = ("classes", "templates", "pooling", "name", "dataset", "source")
 Texts = Mapping[str, str | Iterable[str]]  # class name -> prompt or prompts
 _Made = TypeVar("_Made")
@@ -172,6 +178,47 @@ def load_descriptions(path: str | Path, class_names: Sequence[str]) -> ClassProm
     return _read(Path(path), make)
 
 
+def template_set_names() -> list[str]:
+    """List the named template sets, in the order of the file."""
+    return list(packaged("templates"))
+
+
+def template_set(name: str) -> tuple[str, ...]:
+    """Look the templates of a set up by its name, such as "imagenet-80" (see `template_set_names`)."""
+    published = packaged("templates")
+    if not isinstance(name, str) or name not in published:
+        raise ValueError(f"no template set {short(name)}; there are {', '.join(published)}.")
+    return tuple(published[name]["templates"])
+
+
+def as_templates(templates: str | Iterable[str]) -> tuple[str, ...]:
+    """Take templates as they are given: one, several, or the name of a set; each must have exactly one ``{}``."""
+    if isinstance(templates, str):
+        templates = template_set(templates) if templates in packaged("templates") else [templates]
+    found = tuple(as_list(templates, "templates", "texts with {}"))
+    if not found:
+        raise ValueError(f"no templates given; pass at least one, such as {DEFAULT_TEMPLATE!r}.")
+    for text in found:
+        if not isinstance(text, str) or text.count("{}") != 1:
+            wanted = f"a text with exactly one {{}}, such as {DEFAULT_TEMPLATE!r}"
+            raise ValueError(f"template {short(text)} must be {wanted}.")
+    return found
+
+
+def fill(template: str, class_name: str, *, articles: bool = False) -> str:
+    """Put a class name into a template with one ``{}``; `articles` writes "an {}" where it begins like a spoken vowel.
+
+    Examples
+    --------
+    >>> fill("a photo of a {}", "English springer", articles=True)
+    'a photo of an English springer'
+    """
+    start = class_name.strip()
+    if articles and _SPOKEN_VOWEL.match(start) and not _SPOKEN_CONSONANT.match(start):
+        template = _ARTICLE.sub(r"an\1{}", template)
+    return template.replace("{}", class_name)
+
+
 def prompt_set_names() -> list[str]:
     """List the named prompt sets that come with the package, in the order of the file."""
     return list(packaged("published"))
@@ -194,6 +241,12 @@ def default_prompts(class_names: Sequence[str], dataset_name: str = "") -> Class
         if content["dataset"] == dataset_name.partition("_v")[0] and set(content["classes"]) == set(class_names):
             return prompt_set(name)
     return ClassPrompts.from_names(class_names, name=DEFAULT_TEMPLATE)
+
+
+@cache
+def packaged(name: str) -> dict[str, dict[str, Any]]:
+    """Read a YAML file of this package: "templates" or "published"."""
+    return yaml.safe_load(resources.files("zsc.prompts").joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _from_content(content: Mapping[str, Any], default_name: str) -> ClassPrompts:

@@ -1,0 +1,91 @@
+"""The data sets that come with the package: sample photographs, drawn faces and animals; nothing to download.
+
+The samples are seventeen photographs that scikit-image and scikit-learn carry, one per class: enough to try every step,
+far too few to rank models or prompts (one more right is six points). The drawn ones are made on the spot from a seed,
+and stand in for no photographs: what a model does on drawings says nothing about Glasses or AFHQ.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from zsc.checks import check_count
+from zsc.datasets import afhq, glasses
+from zsc.datasets.base import ImageDataset
+from zsc.datasets.listing import check_split
+from zsc.drawings import SPLITS, draw
+
+_PHOTOS = {  # file -> class name; first eight: the pictures of OpenAI's own CLIP notebook
+    "skimage/data/page.png": "page of text",
+    "skimage/data/chelsea.png": "cat",
+    "skimage/data/astronaut.png": "astronaut",
+    "skimage/data/rocket.jpg": "rocket",
+    "skimage/data/motorcycle_left.png": "motorcycle",
+    "skimage/data/camera.png": "photographer",
+    "skimage/data/horse.png": "horse",
+    "skimage/data/coffee.png": "cup of coffee",
+    "skimage/data/clock_motion.png": "clock",
+    "skimage/data/coins.png": "coins",
+    "skimage/data/brick.png": "brick wall",
+    "skimage/data/grass.png": "grass",
+    "skimage/data/gravel.png": "gravel",
+    "skimage/data/moon.png": "moon",
+    "skimage/data/hubble_deep_field.jpg": "galaxies",
+    "sklearn/datasets/images/china.jpg": "temple",
+    "sklearn/datasets/images/flower.jpg": "flower",
+}
+_SAMPLES_NOTES = {
+    "source": "the data folders of scikit-image and scikit-learn",
+    "licence": "public domain or free licences; see the README.txt beside each package's pictures",
+    "labels": "given by this project, one picture per class; the horse is a black silhouette",
+}
+CLASS_NAMES = {"drawn-glasses": glasses.CLASS_NAMES, "drawn-animals": afhq.CLASS_NAMES}
+_DRAWN_NOTES = {
+    "source": "drawn by this project (zsc.drawings.draw)",
+    "licence": "MIT, as the project",
+    "labels": "right by construction",
+}
+
+
+def load_samples(split: str | None = None) -> ImageDataset:
+    """Load the sample photographs from the installed packages."""
+    check_split(split, ("all",))
+    paths = [_locate(photo) for photo in _PHOTOS]
+    return ImageDataset(paths, np.arange(len(paths)), list(_PHOTOS.values()), name="samples", notes=_SAMPLES_NOTES)
+
+
+def _locate(photo: str) -> Path:
+    package, _, inside = photo.partition("/")
+    spec = importlib.util.find_spec(package)  # does not import the package
+    folders = spec.submodule_search_locations if spec else None
+    path = Path(folders[0] if folders else "", inside)
+    if not path.is_file():
+        name = package.replace("sk", "scikit-")
+        line = "'zsc-clip[samples]'" if spec is None else f"--force-reinstall {name}"
+        raise FileNotFoundError(f"no {inside} in {package}, the package {name}: pip install {line}.")
+    return path
+
+
+def draw_dataset(
+    name: str, split: str | None = None, *, n: int = 1000, seed: int = 1, attributes: bool = False
+) -> ImageDataset:
+    """Draw N pictures in memory, RGB, 128 pixels a side; the labels are drawn too, so that classes are about equal.
+
+    With `attributes` classes are what pictures show, such as hat and beard, of which a picture has several, or none.
+    The split is "test" (the default), or "train": what the toy model learned from, where the seed is 0. The first
+    hundred pictures of a thousand are those of a hundred; another seed, other pictures.
+    """
+    split = check_split(split, SPLITS)
+    check_count(n, "n")
+    check_count(seed, "seed", low=0)
+    kind = "faces" if name == "drawn-glasses" else "animals"
+    drawings = [draw(kind, number, split=split, seed=seed) for number in range(n)]
+    notes = _DRAWN_NOTES | {"seed": str(seed)}
+    if kind == "animals":
+        notes["labels"] += "; 'wild' holds lion, tiger, leopard, fox and wolf"
+    names = list(drawings[0].attributes if attributes else CLASS_NAMES[name])
+    labels = np.array([list(d.attributes.values()) if attributes else d.label for d in drawings])
+    return ImageDataset([d.picture for d in drawings], labels, names, name=name, split_name=split, notes=notes)
