@@ -440,12 +440,12 @@ class Picture:
 
     def fail(self, error: BaseException) -> None:
         """Keep an error, whatever it is, as one that names the picture."""
+        name = shown(self.name) if is_url(self.name) else printable(self.name)
         if isinstance(error, ImageError):
-            self.error = error
+            self.error = error if name in str(error) else ImageError(f"{name}: {error}")
             return
         what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         reason = "it needs more memory than there is" if isinstance(error, MemoryError) else printable(what)
-        name = shown(self.name) if is_url(self.name) else printable(self.name)
         self.error = ImageError(f"{name}: cannot be embedded ({reason}); mend it, or leave it out.")
         self.error.__cause__ = error
 

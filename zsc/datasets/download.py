@@ -214,15 +214,9 @@ def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: 
                 raise DownloadError(f"{address} is not Kaggle's, so that no login is sent there, passed over.")
             report(f"{source.name}: {address}")
             # the note is kept, since unpacking may be stopped: then it is not fetched again
-            fetch(
-                source.url,
-                archive,
-                checksum=form.checksum,
-                auth=auth,
-                progress=partial(bar, progress),
-                report=report,
-                keep_note=True,
-            )
+            shown_by = partial(bar, progress)
+            options: dict[str, Any] = {"checksum": form.checksum, "auth": auth, "progress": shown_by, "report": report}
+            fetch(source.url, archive, keep_note=True, **options)
             _unpack(archive, form, folder, progress)
             forget(archive)
             return folder
