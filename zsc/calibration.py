@@ -130,16 +130,11 @@ def conformal_sets(
     make large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere. See Sadinle et
     al., JASA 2019 (LAC), and Romano et al., NeurIPS 2020 (APS).
 
-    Parameters
-    ----------
-    calibration_proba, y_cal, proba
-        Probabilities (n, K) and labels of pictures that chose and fitted nothing; and (N, K) of those sets are for.
-    method
-        "lac": classes whose probability is high enough; the smallest sets on average, some may be empty. "aps": the
-        most probable classes until enough probability has gone before; larger sets for harder pictures.
-    seed
-        For "aps". None: every set holds the most probable class, and may cover more than stated. A number draws how
-        much of a class's own probability counts, so that the coverage is just as stated.
+    `calibration_proba`, (n, K), and `y_cal` are of pictures that chose and fitted nothing; `proba`, (N, K), of those
+    that sets are for. `method` "lac": classes whose probability is high enough; the smallest sets on average, some may
+    be empty. "aps": the most probable classes until enough probability has gone before; larger sets for harder
+    pictures. With "aps" and without a `seed`, every set holds the most probable class, and may cover more than stated;
+    a number draws how much of a class's own probability counts, so that the coverage is just as stated.
     """
     check_choice(method, ("lac", "aps"), "method")
     check_fraction(coverage, "coverage")

@@ -74,28 +74,19 @@ _SOURCES: dict[str, Callable[[str], Any]] = {"path": Path, "text": str, "memory"
 class ImageEmbeddings:
     """The embeddings of N pictures, with their labels, and the model that made them; checked, copied and read-only.
 
-    Attributes
-    ----------
-    values, paths, labels, class_names
-        Shape (N, D), float32, unit rows, all NaN in that of a picture that failed; and as in the data set.
-    model, fingerprint, dataset
-        Name and fingerprint of the encoder; name and split of the data set.
-    failures, digests
-        Pictures that could not be embedded, one row each: index in the data set, image, error; and the sha256 of each
-        picture's content, None where it failed, or None where they are not known.
-
-    TypeError or ValueError says what is of another kind, no unit vector, no class, or of another number.
+    `failures` has one row per picture that could not be embedded: index in the data set, image, error. TypeError or
+    ValueError says what is of another kind, no unit vector, no class, or of another number.
     """
 
-    values: np.ndarray
-    paths: Sequence[Any]
+    values: np.ndarray  # (N, D), float32, unit rows, all NaN in that of a picture that failed
+    paths: Sequence[Any]  # as in the data set, like labels and class_names
     labels: np.ndarray
     class_names: list[str]
-    model: str = ""
-    fingerprint: str = ""
-    dataset: str = ""
+    model: str = ""  # its name
+    fingerprint: str = ""  # of the model
+    dataset: str = ""  # name and split
     failures: pd.DataFrame = field(default_factory=lambda: failure_table([]))
-    digests: Sequence[bytes | None] | None = None
+    digests: Sequence[bytes | None] | None = None  # sha256 of contents, None where it failed; None: not known
 
     def __post_init__(self) -> None:
         paths, names = as_list(self.paths, "paths", "pictures"), check_texts(self.class_names, "class_names")

@@ -147,13 +147,7 @@ class Published:
 
 
 def download_published(
-    form: Published,
-    root: Path,
-    source: str | None = None,
-    from_file: str | Path | None = None,
-    *,
-    report: Report | None = None,
-    progress: Progress = True,
+    form: Published, root: Path, source: str | None, archive: Path | None, *, report: Report | None, progress: Progress
 ) -> Path:
     """Download and unpack a published data set, unless it is there already; see `zsc.datasets.download_dataset`."""
     wait, report = report or _log.warning, report or _log.info
@@ -169,8 +163,8 @@ def download_published(
                 shutil.rmtree(stale, ignore_errors=True)
             if there := _complete_folder(form, root, report):  # another process may have fetched it meanwhile
                 return there
-            if from_file is not None:
-                return _unpack_own(Path(from_file), form, folder, report, progress)
+            if archive is not None:
+                return _unpack_own(archive, form, folder, report, progress)
             return _try_each([sources[source]] if source else form.sources, form, folder, report, progress)
     except DownloadError:
         raise
