@@ -31,11 +31,11 @@ from zsc.checks import (
     as_indices,
     as_list,
     check_choice,
+    check_class_names,
     check_count,
     check_dataset_labels,
     check_embeddings,
     check_texts,
-    check_unique,
     frozen,
     short,
 )
@@ -89,8 +89,7 @@ class ImageEmbeddings:
     digests: Sequence[bytes | None] | None = None  # sha256 of contents, None where it failed; None: not known
 
     def __post_init__(self) -> None:
-        paths, names = as_list(self.paths, "paths", "pictures"), check_texts(self.class_names, "class_names")
-        check_unique(names, "class_names")
+        paths, names = as_list(self.paths, "paths", "pictures"), check_class_names(self.class_names, low=0)
         labels = check_dataset_labels(self.labels, len(names))
         values = check_embeddings(self.values, "values", partial=True)
         n = len(paths)

@@ -136,7 +136,11 @@ def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = No
     `right` holds N bools under each name, for the same pictures in the same order. The table is that of
     `compare_prompts` up to the column reference, without macro_recall and baseline.
     """
-    arrays = _as_rights(right)
+    if not isinstance(right, Mapping) or not right:
+        raise ValueError(f"right is {short(right)}; pass a mapping of name to which predictions are right.")
+    check_unique([str(name) for name in right], "right")
+    arrays = {str(name): as_right(values, f"right[{name!r}]") for name, values in right.items()}
+    check_same_length(**{f"right[{name!r}]": array for name, array in arrays.items()})
     base = next(iter(arrays)) if reference is None else check_choice(reference, list(arrays), "reference")
     table = pd.DataFrame([_row(name, array, arrays[base], name == base) for name, array in arrays.items()])
     table = table.set_index("candidate")
@@ -273,16 +277,6 @@ def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray
         told = f"{len(y_true)} pictures cannot be split so that both parts hold every class"
         raise ValueError(f"share={share}: {told}; take more pictures, or another share.") from error
     return np.sort(parts[0]), np.sort(parts[1])
-
-
-def _as_rights(right: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Check which of the same pictures each of one or more classifiers gets right: name -> (N,), bool."""
-    if not isinstance(right, Mapping) or not right:
-        raise ValueError(f"right is {short(right)}; pass a mapping of name to which predictions are right.")
-    check_unique([str(name) for name in right], "right")
-    arrays = {str(name): as_right(values, f"right[{name!r}]") for name, values in right.items()}
-    check_same_length(**{f"right[{name!r}]": array for name, array in arrays.items()})
-    return arrays
 
 
 def evaluations(

@@ -20,12 +20,12 @@ from zsc.checks import (
     FrozenList,
     as_indices,
     as_list,
+    check_class_names,
     check_count,
     check_dataset_labels,
     check_fraction,
     check_same_length,
     check_texts,
-    check_unique,
     frozen,
     short,
 )
@@ -56,8 +56,7 @@ class ImageDataset:
         paths, given = as_list(self.paths, "paths", "pictures"), as_list(self.class_names, "class_names", "names")
         is_name = [isinstance(n, (str, int, np.integer)) and not isinstance(n, bool) for n in given]
         read = [listing.fold(n) if ok else n for n, ok in zip(given, is_name, strict=True)]
-        names = check_texts(read, "class_names")
-        check_unique(names, "class_names")
+        names = check_class_names(read, low=0)
         labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
         labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
         labels = check_dataset_labels(labels, len(names))

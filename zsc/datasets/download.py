@@ -31,18 +31,8 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from zsc.checks import check_choice
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.listing import Passed, list_classes, tell
-from zsc.files import (
-    FULL,
-    DownloadError,
-    expanded,
-    fetch,
-    forget,
-    locked,
-    printable,
-    refuse_full_disk,
-    shown,
-    wrong_digest,
-)
+from zsc.files import FULL, DownloadError, fetch, forget, locked, printable, refuse_full_disk, shown, wrong_digest
+from zsc.images import local_path
 from zsc.progress import Progress, bar, each
 
 Report = Callable[[str], object]
@@ -135,6 +125,10 @@ class Published:
         paths = [path for paths in listed.values() for path in paths]
         return self.dataset_of(paths, labels, split, {"passed over": tell(passed, place)})
 
+    def count(self, folder: Path) -> int:
+        """Count the pictures of all splits, each of which must be complete."""
+        return sum(len(self.read(folder, split)) for split in self.counts)
+
     def look(self, folder: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
         """List split, class and path of each picture that is there, and what is named by a table and not there."""
         found = ((split, list_classes(folder / split, list(self.class_names), [])) for split in self.counts)
@@ -164,7 +158,11 @@ def download_published(
             if there := _complete_folder(form, root, report):  # another process may have fetched it meanwhile
                 return there
             if archive is not None:
-                return _unpack_own(archive, form, folder, report, progress)
+                report(f"{form.dataset}: unpacking {printable(archive)}.")
+                if archive.is_file() and wrong_digest(archive, form.checksum):
+                    why = f"its {str(form.checksum).replace(':', ' is not ', 1)}, that of the published archive"
+                    raise ArchiveError(f"{printable(archive)}: {why}; fetch it again.")
+                return unpack(archive, form, folder, progress)
             return _try_each([sources[source]] if source else form.sources, form, folder, report, progress)
     except DownloadError:
         raise
@@ -181,7 +179,7 @@ def _complete_folder(form: Published, root: Path, report: Report) -> Path | None
     """Find a complete copy; None where there is nothing, and an error where there is a part of one."""
     place, folder = form.find(root), root / form.folder
     try:
-        found = sum(len(form.read(place, split)) for split in form.counts)
+        found = form.count(place)
     except (FileNotFoundError, ValueError) as error:
         if not os.path.lexists(folder):
             return None
@@ -208,7 +206,7 @@ def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: 
             shown_by = partial(bar, progress)
             options: dict[str, Any] = {"checksum": form.checksum, "auth": auth, "progress": shown_by, "report": report}
             fetch(source.url, archive, keep_note=True, **options)
-            _unpack(archive, form, folder, progress)
+            unpack(archive, form, folder, progress)
             forget(archive)
             return folder
         except (DownloadError, ArchiveError) as error:
@@ -228,26 +226,6 @@ def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: 
     )
 
 
-def _unpack_own(archive: Path, form: Published, folder: Path, report: Report, progress: Progress) -> Path:
-    """Unpack an archive that the user fetched, if it is the published one."""
-    report(f"{form.dataset}: unpacking {printable(archive)}.")
-    if archive.is_file() and wrong_digest(archive, form.checksum):
-        why = f"its {str(form.checksum).replace(':', ' is not ', 1)}, that of the published archive"
-        raise ArchiveError(f"{printable(archive)}: {why}; fetch it again.")
-    return _unpack(archive, form, folder, progress)
-
-
-def _unpack(archive: Path, form: Published, folder: Path, progress: Progress) -> Path:
-    def check(inside: Path) -> None:
-        try:
-            for split in form.counts:
-                form.read(inside, split)
-        except (FileNotFoundError, ValueError) as error:
-            raise ArchiveError(f"{archive.name}: the data set in it is not complete. {error}") from error
-
-    return unpack(archive, folder, form.marker, check=check, progress=progress)
-
-
 class _Member(NamedTuple):
     name: str
     size: int
@@ -255,12 +233,10 @@ class _Member(NamedTuple):
     entry: Any
 
 
-def unpack(
-    archive: Path, folder: Path, marker: str, *, check: Callable[[Path], None], progress: Progress = True
-) -> Path:
-    """Unpack a zip, or a tar of any compression: the highest folder in it that holds `marker` becomes `folder`.
+def unpack(archive: Path, form: Published, folder: Path, progress: Progress) -> Path:
+    """Unpack a zip, or a tar of any compression: the highest folder in it that holds the marker becomes `folder`.
 
-    `check` is called with that before, and raises where the data set is not complete; ArchiveError says what is wrong.
+    Before, the data set in it is read as a whole. ArchiveError says what is wrong, or not complete.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _opened(archive) as (members, _):
@@ -288,11 +264,14 @@ def unpack(
                         raise
                     fault = f"has a name that cannot be used here ({error.strerror}): too long, or twice in the archive"
                     raise _refused(archive, member, fault) from error
-        found = [p.parent for p in staging.rglob(marker) if "__MACOSX" not in p.parts]
+        found = [p.parent for p in staging.rglob(form.marker) if "__MACOSX" not in p.parts]
         if not found:
-            raise ArchiveError(f"{archive.name}: holds no folder with {marker} in it; it is another archive.")
+            raise ArchiveError(f"{archive.name}: holds no folder with {form.marker} in it; it is another archive.")
         inside = min(found, key=lambda p: (len(p.parts), str(p)))  # the highest
-        check(inside)
+        try:
+            form.count(inside)
+        except (FileNotFoundError, ValueError) as error:
+            raise ArchiveError(f"{archive.name}: the data set in it is not complete. {error}") from error
         inside.chmod(0o755)  # mkdtemp's own is for its owner alone
         inside.rename(folder)
         return folder
@@ -353,7 +332,7 @@ def kaggle_login(report: Report) -> AuthBase | None:
     They are KAGGLE_API_TOKEN, KAGGLE_USERNAME and KAGGLE_KEY, or kaggle.json; `report` is told where that file is
     damaged or can be read by others, and never the credentials.
     """
-    file = Path(os.environ.get("KAGGLE_CONFIG_DIR") or expanded("~/.kaggle")) / "kaggle.json"
+    file = Path(os.environ.get("KAGGLE_CONFIG_DIR") or local_path("~/.kaggle")) / "kaggle.json"
     if os.name == "posix" and os.access(file, os.R_OK) and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         report(f"kaggle: others on this machine can read {printable(file)}; run chmod 600 {printable(file)}.")
     try:
