@@ -46,7 +46,7 @@ def server(monkeypatch):
     server = FileServer()
     for variable in ("ZSC_KAGGLE_URL", "ZSC_AFHQ_URL", "ZSC_IMAGENETTE_URL"):
         monkeypatch.setenv(variable, f"{server.url}/{variable}")
-    monkeypatch.setattr(downloading, "TRUSTED", {*downloading.TRUSTED, ("http", "127.0.0.1", server.server_port)})
+    monkeypatch.setattr(downloading, "TRUSTED", (downloading.TRUSTED, f"{server.url}/"))
     yield server
     server.close()
 
@@ -673,7 +673,9 @@ class TestLogins:
             ("https://kaggle.com.evil.example/api", False),
             ("https://mirror.example/api", False),
             ("http://127.0.0.1:80/api", False),
-            ("https://kaggle.com:443/api", True),
+            ("https://kaggle.com:443/api", False),
+            ("https://www.kaggle.com", False),
+            ("https://www.kaggle.com\\@evil.example/api", False),
             ("https://kaggle.com:8443/api", False),
             ("https://evil.example\\@www.kaggle.com/api", False),
             ("https://www.kaggle.com@evil.example/api", False),
@@ -695,15 +697,15 @@ class TestLogins:
         assert may_log_in(url) is may
 
     def test_what_may_log_in_is_where_requests_connects(self):
-        for url in ("https://www.kaggle.com/api", "https://kaggle.com:443/api?x=1"):
+        for url in ("https://www.kaggle.com/api", "https://www.kaggle.com/\\@evil.example/api"):
             prepared = requests.Request("GET", url).prepare()
-            assert may_log_in(url) and requests.utils.urlparse(prepared.url).hostname.endswith("kaggle.com")
+            assert may_log_in(url) and requests.utils.urlparse(prepared.url).hostname == "www.kaggle.com"
         prepared = requests.Request("GET", "https://evil.example\\@www.kaggle.com/api").prepare()
         assert requests.utils.urlparse(prepared.url).hostname == "evil.example"  # what urllib's own parser does not see
 
     def test_a_mirror_is_sent_no_login(self, serve, server, tmp_path, monkeypatch):
         serve("glasses")
-        monkeypatch.setattr(downloading, "TRUSTED", {("https", "kaggle.com", 443)})
+        monkeypatch.setattr(downloading, "TRUSTED", "https://www.kaggle.com/")
         monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
         _, lines = get("glasses", tmp_path / "data")
         assert any("is not Kaggle's, so that no login is sent there" in line for line in lines)

@@ -24,7 +24,8 @@ from PIL import Image
 from test_store import make_pictures
 
 import zsc
-from zsc.embeddings import PictureName, failure_table, read_content
+from zsc.embeddings import Picture, PictureName, failure_table, read_content
+from zsc.images import ImageError
 
 HERE = Path(__file__).parent
 
@@ -608,3 +609,11 @@ class TestSaved:
         with pytest.raises(OSError, match=r"mine\.parquet could not be written"):
             three(labels=[1, 1, 1]).save(path)
         assert_equal(zsc.ImageEmbeddings.load(path), three()) and os.listdir(tmp_path) == ["mine.parquet"]
+
+
+def test_a_refusal_that_names_no_picture_gets_its_name():
+    picture, named = Picture(0, "strip.png"), ImageError("strip.png: no picture")
+    picture.fail(ImageError("a picture of 1 x 9 pixels is too thin"))
+    assert str(picture.error) == "strip.png: a picture of 1 x 9 pixels is too thin"
+    picture.fail(named)
+    assert picture.error is named

@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom, binomtest, multinomial
 
 from zsc.evaluation import holm, images_needed, mcnemar, paired_interval, wilson_interval
-from zsc.selection import choose_repeatedly, compare_right
+from zsc.selection import compare_right, splits_of
 from zsc.statistics import next_right
 
 
@@ -210,6 +210,10 @@ def test_wrong_input(call, reason):
     assert "\n" not in str(caught.value)
 
 
+def choose_repeatedly(right, y_true, **options):
+    return splits_of(right, y_true, **{"share": 0.5, "repeats": 1, "cross_fit": False, "seed": 0} | options)
+
+
 @pytest.mark.slow
 class TestChoosing:
     def test_the_best_of_ten_equal_prompts_looks_four_points_better(self):
@@ -297,5 +301,3 @@ def test_right_predictions_may_be_lists_or_series():
     ):
         pd.testing.assert_frame_equal(compare_right(given_), expected)
         assert mcnemar(given_["a"], given_["b"]) == mcnemar(first, second)
-    splits = choose_repeatedly({"a": first.tolist(), "b": second.tolist()}, np.arange(20) % 2)
-    assert splits.equals(choose_repeatedly({"a": first, "b": second}, np.arange(20) % 2))

@@ -19,6 +19,7 @@ from scipy.special import expit, log_softmax, logit, softmax
 from scipy.stats import binom, norm, rankdata
 
 from zsc.checks import (
+    Floats,
     check_choice,
     check_count,
     check_fraction,
@@ -129,16 +130,11 @@ def conformal_sets(
     make large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere. See Sadinle et
     al., JASA 2019 (LAC), and Romano et al., NeurIPS 2020 (APS).
 
-    Parameters
-    ----------
-    calibration_proba, y_cal, proba
-        Probabilities (n, K) and labels of pictures that chose and fitted nothing; and (N, K) of those sets are for.
-    method
-        "lac": classes whose probability is high enough; the smallest sets on average, some may be empty. "aps": the
-        most probable classes until enough probability has gone before; larger sets for harder pictures.
-    seed
-        For "aps". None: every set holds the most probable class, and may cover more than stated. A number draws how
-        much of a class's own probability counts, so that the coverage is just as stated.
+    `calibration_proba`, (n, K), and `y_cal` are of pictures that chose and fitted nothing; `proba`, (N, K), of those
+    that sets are for. `method` "lac": classes whose probability is high enough; the smallest sets on average, some may
+    be empty. "aps": the most probable classes until enough probability has gone before; larger sets for harder
+    pictures. With "aps" and without a `seed`, every set holds the most probable class, and may cover more than stated;
+    a number draws how much of a class's own probability counts, so that the coverage is just as stated.
     """
     check_choice(method, ("lac", "aps"), "method")
     check_fraction(coverage, "coverage")
@@ -153,7 +149,7 @@ def conformal_sets(
     return ConformalSets(_nonconformity(new, method, rng) <= threshold, threshold, float(coverage), method, n)
 
 
-def _nonconformity(proba: NDArray[np.float64], method: str, rng: np.random.Generator | None) -> NDArray[np.float64]:
+def _nonconformity(proba: Floats, method: str, rng: np.random.Generator | None) -> Floats:
     """Compute how little each class fits each picture: (N, K)."""
     if method == "lac":
         return 1 - proba
@@ -247,7 +243,7 @@ def tell_strangers(
     return pd.DataFrame(rows, index=pd.Index(FAMILIARITY, name="score"), columns=columns)
 
 
-def _auroc(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float, float]:
+def _auroc(ours: Floats, theirs: Floats) -> tuple[float, float, float]:
     """Compute the area under the ROC curve and its 95 % interval, by the ranks of both groups."""
     n, m, ranks = len(ours), len(theirs), rankdata([*ours, *theirs])
     beats, is_beaten = (ranks[:n] - rankdata(ours)) / m, 1 - (ranks[n:] - rankdata(theirs)) / n
@@ -261,14 +257,12 @@ def _auroc(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[floa
     return area, min(float(low), area), max(float(high), area)
 
 
-def _fpr(
-    ours: NDArray[np.float64], theirs: NDArray[np.float64], keep: float, rng: np.random.Generator, draws: int = 4000
-) -> tuple[float, float, float]:
+def _fpr(ours: Floats, theirs: Floats, keep: float, rng: np.random.Generator) -> tuple[float, float, float]:
     """Compute the share of strangers beyond the threshold and its 95 % interval, drawn without resampling pictures."""
     n, m, ranked = len(ours), len(theirs), np.sort(theirs)
     found = float((theirs >= threshold_keeping(ours, keep)).mean())
     rank = int((1 - keep) * n + 1e-9)  # that of a resample is, in the original's ranks, beta-distributed
-    drawn = np.sort(ours)[(n * rng.beta(rank + 1, n - rank, draws)).astype(int)]
+    drawn = np.sort(ours)[(n * rng.beta(rank + 1, n - rank, 4000)).astype(int)]
     beyond = m - np.searchsorted(ranked, drawn)
     low, high = np.quantile(rng.beta(beyond + 0.5, m - beyond + 0.5), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return found, min(float(low), found), max(float(high), found)

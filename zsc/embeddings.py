@@ -31,11 +31,11 @@ from zsc.checks import (
     as_indices,
     as_list,
     check_choice,
+    check_class_names,
     check_count,
     check_dataset_labels,
     check_embeddings,
     check_texts,
-    check_unique,
     frozen,
     short,
 )
@@ -74,32 +74,22 @@ _SOURCES: dict[str, Callable[[str], Any]] = {"path": Path, "text": str, "memory"
 class ImageEmbeddings:
     """The embeddings of N pictures, with their labels, and the model that made them; checked, copied and read-only.
 
-    Attributes
-    ----------
-    values, paths, labels, class_names
-        Shape (N, D), float32, unit rows, all NaN in that of a picture that failed; and as in the data set.
-    model, fingerprint, dataset
-        Name and fingerprint of the encoder; name and split of the data set.
-    failures, digests
-        Pictures that could not be embedded, one row each: index in the data set, image, error; and the sha256 of each
-        picture's content, None where it failed, or None where they are not known.
-
-    TypeError or ValueError says what is of another kind, no unit vector, no class, or of another number.
+    `failures` has one row per picture that could not be embedded: index in the data set, image, error. TypeError or
+    ValueError says what is of another kind, no unit vector, no class, or of another number.
     """
 
-    values: np.ndarray
-    paths: Sequence[Any]
+    values: np.ndarray  # (N, D), float32, unit rows, all NaN in that of a picture that failed
+    paths: Sequence[Any]  # as in the data set, like labels and class_names
     labels: np.ndarray
     class_names: list[str]
-    model: str = ""
-    fingerprint: str = ""
-    dataset: str = ""
+    model: str = ""  # its name
+    fingerprint: str = ""  # of the model
+    dataset: str = ""  # name and split
     failures: pd.DataFrame = field(default_factory=lambda: failure_table([]))
-    digests: Sequence[bytes | None] | None = None
+    digests: Sequence[bytes | None] | None = None  # sha256 of contents, None where it failed; None: not known
 
     def __post_init__(self) -> None:
-        paths, names = as_list(self.paths, "paths", "pictures"), check_texts(self.class_names, "class_names")
-        check_unique(names, "class_names")
+        paths, names = as_list(self.paths, "paths", "pictures"), check_class_names(self.class_names, low=0)
         labels = check_dataset_labels(self.labels, len(names))
         values = check_embeddings(self.values, "values", partial=True)
         n = len(paths)
@@ -440,12 +430,12 @@ class Picture:
 
     def fail(self, error: BaseException) -> None:
         """Keep an error, whatever it is, as one that names the picture."""
+        name = shown(self.name) if is_url(self.name) else printable(self.name)
         if isinstance(error, ImageError):
-            self.error = error
+            self.error = error if name in str(error) else ImageError(f"{name}: {error}")
             return
         what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         reason = "it needs more memory than there is" if isinstance(error, MemoryError) else printable(what)
-        name = shown(self.name) if is_url(self.name) else printable(self.name)
         self.error = ImageError(f"{name}: cannot be embedded ({reason}); mend it, or leave it out.")
         self.error.__cause__ = error
 

@@ -31,6 +31,7 @@ ImageSource = Any
 RULES = "open_image 2: upright, first frame, 16 bit by 257, alpha over white, no profile"  # in fingerprints
 MAX_URL_BYTES = 100 * 2**20
 MAX_FILE_BYTES = 2**30
+TIMEOUT = 30.0  # seconds to fetch a URL
 THUMBNAIL = 256
 HEIC_ADVICE = "needs conversion to JPEG or PNG, or the package pillow-heif"
 _POSSIBLE = 'pass a path, a URL, bytes, an open binary file, {"bytes", "path"}, a PIL image or a uint8 array'
@@ -51,13 +52,13 @@ class _Problem(Exception):
     """What is wrong with a picture and what to do; `_named` adds which picture it is."""
 
 
-def open_image(source: ImageSource, *, timeout: float = 30.0, name: str | None = None) -> Image.Image:
+def open_image(source: ImageSource, *, timeout: float = TIMEOUT, name: str | None = None) -> Image.Image:
     """Open a picture as an upright 8-bit RGB PIL image: the first frame, turned as its EXIF orientation asks.
 
     `source` is a path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path``
     (as Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
     without arguments that returns one of these. White shows through transparent pixels. `timeout` is the seconds that
-    fetching a URL may take in all, and `name` what messages call the picture. ImageError says what is wrong with it;
+    fetching a URL may take in all, `name` what messages call the picture. ImageError says what is wrong with it;
     nothing else is raised, whatever a decoder does.
     """
     content = None
@@ -68,10 +69,10 @@ def open_image(source: ImageSource, *, timeout: float = 30.0, name: str | None =
         raise _named(error, source, name, content) from error
 
 
-def read_source(source: ImageSource, *, timeout: float = 30.0) -> ImageSource:
+def read_source(source: ImageSource) -> ImageSource:
     """Read the bytes of a path, URL, open file or mapping, or raise ImageError; what is in memory passes through."""
     try:
-        return _read(source, timeout)
+        return _read(source, TIMEOUT)
     except Exception as error:
         raise _named(error, source) from error
 

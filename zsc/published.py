@@ -13,19 +13,11 @@ TABLES = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "dat
 
 
 def published(name: str) -> pd.DataFrame:
-    """Read a table of published numbers.
+    """Read a table of published numbers, as it was published.
 
-    Parameters
-    ----------
-    name
-        "openai_vitb32_samples", "clip_vitb32_text_cosines", "published_logits", "openclip_zero_shot", "clip_probe",
-        "clip_decisions_counts", "clip_decisions_confusion" or "clip_decisions_cue_conflict". `data/reference/README.md`
-        says of each where it comes from, its licence, its columns and what it shows.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table as it was published, one row per row of the file.
+    `name` is "openai_vitb32_samples", "clip_vitb32_text_cosines", "published_logits", "openclip_zero_shot",
+    "clip_probe", "clip_decisions_counts", "clip_decisions_confusion" or "clip_decisions_cue_conflict".
+    `data/reference/README.md` says of each where it comes from, its licence, its columns and what it shows.
 
     Examples
     --------

@@ -19,16 +19,7 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from zsc.checks import (
-    as_list,
-    check_choice,
-    check_count,
-    check_fraction,
-    check_labels,
-    check_same_length,
-    check_unique,
-    short,
-)
+from zsc.checks import as_list, check_choice, check_count, check_fraction, check_same_length, check_unique, short
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
 from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_texts
@@ -145,7 +136,11 @@ def compare_right(right: Mapping[str, np.ndarray], *, reference: str | None = No
     `right` holds N bools under each name, for the same pictures in the same order. The table is that of
     `compare_prompts` up to the column reference, without macro_recall and baseline.
     """
-    arrays = _as_rights(right)
+    if not isinstance(right, Mapping) or not right:
+        raise ValueError(f"right is {short(right)}; pass a mapping of name to which predictions are right.")
+    check_unique([str(name) for name in right], "right")
+    arrays = {str(name): as_right(values, f"right[{name!r}]") for name, values in right.items()}
+    check_same_length(**{f"right[{name!r}]": array for name, array in arrays.items()})
     base = next(iter(arrays)) if reference is None else check_choice(reference, list(arrays), "reference")
     table = pd.DataFrame([_row(name, array, arrays[base], name == base) for name, array in arrays.items()])
     table = table.set_index("candidate")
@@ -239,7 +234,7 @@ def choose_prompts(
     """
     judged = evaluations(embeddings, candidates, model, pooling, store)
     right, y_true = {name: e.right for name, e in judged.items()}, next(iter(judged.values())).y_true
-    splits = choose_repeatedly(right, y_true, share=share, repeats=repeats, cross_fit=cross_fit, seed=seed)
+    splits = splits_of(right, y_true, share=share, repeats=repeats, cross_fit=cross_fit, seed=seed)
     votes = splits["chosen"].value_counts()
     name = max(right, key=lambda n: votes.get(n, 0))  # of equal ones the first
     evaluation = None
@@ -251,26 +246,14 @@ def choose_prompts(
     return Choice(name, replace(prompts, name=name), evaluation, splits)
 
 
-def choose_repeatedly(
-    right: Mapping[str, np.ndarray],
-    y_true: np.ndarray,
-    *,
-    share: float = 0.5,
-    repeats: int = 1,
-    cross_fit: bool = False,
-    seed: int = 0,
+def splits_of(
+    right: Mapping[str, np.ndarray], y_true: np.ndarray, *, share: float, repeats: int, cross_fit: bool, seed: int
 ) -> pd.DataFrame:
-    """Choose among classifiers of any kind by which pictures they get right; return the table `splits` of `Choice`.
-
-    `right` holds N bools under each name, as in `compare_right`; of equal candidates the first is chosen. The labels
-    `y_true` serve to keep the shares of the classes in both parts. The other arguments are those of `choose_prompts`.
-    """
+    """Choose by which of N pictures candidates get right, of equal ones the first: the table `splits` of `Choice`."""
     check_fraction(share, "share")
     check_count(repeats, "repeats")
     check_count(seed, "seed", low=0, high=2**32 - 1 - repeats)  # scikit-learn's splits take no larger one
-    arrays, y_true = _as_rights(right), check_labels(y_true)
-    names, table = list(arrays), np.stack(list(arrays.values()))  # (C, N)
-    check_same_length(y_true=y_true, right=table[0])
+    names, table = list(right), np.stack(list(right.values()))  # (C, N)
     rows = []
     for repeat in range(repeats):
         parts = _stratified(y_true, share, seed + repeat)
@@ -294,16 +277,6 @@ def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray
         told = f"{len(y_true)} pictures cannot be split so that both parts hold every class"
         raise ValueError(f"share={share}: {told}; take more pictures, or another share.") from error
     return np.sort(parts[0]), np.sort(parts[1])
-
-
-def _as_rights(right: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Check which of the same pictures each of one or more classifiers gets right: name -> (N,), bool."""
-    if not isinstance(right, Mapping) or not right:
-        raise ValueError(f"right is {short(right)}; pass a mapping of name to which predictions are right.")
-    check_unique([str(name) for name in right], "right")
-    arrays = {str(name): as_right(values, f"right[{name!r}]") for name, values in right.items()}
-    check_same_length(**{f"right[{name!r}]": array for name, array in arrays.items()})
-    return arrays
 
 
 def evaluations(

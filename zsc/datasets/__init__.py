@@ -61,7 +61,7 @@ def load_dataset(
     form = find_published(name, **options)
     split = check_split(split, list(form.counts))  # before the work of fetching it
     if download:
-        download_published(form, local_path(root))
+        download_dataset(name, root, **options)
     extras = {key: options[key] for key in form.extras if key in options}
     return form.read(form.find(local_path(root)), split, **extras)
 
@@ -101,7 +101,8 @@ def download_dataset(
     DownloadError says what was tried, and three ways on; ArchiveError what is wrong with `from_file`.
     """
     form = find_published(name, **options)
-    return download_published(form, local_path(root), source, from_file, report=report, progress=progress)
+    archive = None if from_file is None else Path(from_file)
+    return download_published(form, local_path(root), source, archive, report=report, progress=progress)
 
 
 def check_dataset(name: str, root: str | Path = "data", *, progress: Progress = True, **options: Any) -> DatasetCheck:

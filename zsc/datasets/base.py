@@ -20,12 +20,12 @@ from zsc.checks import (
     FrozenList,
     as_indices,
     as_list,
+    check_class_names,
     check_count,
     check_dataset_labels,
     check_fraction,
     check_same_length,
     check_texts,
-    check_unique,
     frozen,
     short,
 )
@@ -40,32 +40,23 @@ UNLABELLED = -1
 class ImageDataset:
     """N pictures, their labels, and the names of the K classes; checked, copied and read-only.
 
-    Attributes
-    ----------
-    paths, class_names
-        N picture sources, whatever `open_image` opens; and K different names, without white space around them.
-    labels
-        Index into `class_names` for each picture, shape (N,), int64; -1 for no label. None: no picture has one. Or,
-        where a picture may have several classes or none, shape (N, K), int8: 1 for each that applies, 0 for the others.
-    name, split_name, notes
-        Such as "afhq"; the published split, such as "val"; and source, licence, label errors, what was passed over.
-
-    TypeError or ValueError says what is of another type, number, range or order, or that two names are one.
+    A label is an index into `class_names`, (N,), int64; -1 for none (None: no picture has one). Where a picture may
+    have several classes or none, labels are (N, K), int8: 1 for each that applies, 0 for the others. TypeError or
+    ValueError says what is of another type, number, range or order, or that two names are one.
     """
 
-    paths: Sequence[Any]
+    paths: Sequence[Any]  # N picture sources, whatever `open_image` opens
     labels: np.ndarray
-    class_names: list[str]
-    name: str = "images"
-    split_name: str = ""
-    notes: Mapping[str, str] = field(default_factory=dict)
+    class_names: list[str]  # K different names, without white space around them
+    name: str = "images"  # such as "afhq"
+    split_name: str = ""  # as published, such as "val"
+    notes: Mapping[str, str] = field(default_factory=dict)  # source, licence, label errors, what was passed over
 
     def __post_init__(self) -> None:
         paths, given = as_list(self.paths, "paths", "pictures"), as_list(self.class_names, "class_names", "names")
         is_name = [isinstance(n, (str, int, np.integer)) and not isinstance(n, bool) for n in given]
         read = [listing.fold(n) if ok else n for n, ok in zip(given, is_name, strict=True)]
-        names = check_texts(read, "class_names")
-        check_unique(names, "class_names")
+        names = check_class_names(read, low=0)
         labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
         labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
         labels = check_dataset_labels(labels, len(names))

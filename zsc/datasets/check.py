@@ -51,27 +51,21 @@ def check_published(form: Published, root: Path, *, progress: Progress = True) -
     if not folder.is_dir():
         raise FileNotFoundError(f"no {printable(folder)}. {form.how_to_get}")
     rows, missing = form.look(folder)
-    files = pd.DataFrame(rows, columns=["split", "class", "path"])
+    files = pd.DataFrame(rows, columns=["split", "class", "image"])
     with ThreadPoolExecutor(4) as pool:  # Pillow decodes without Python's lock
-        answers = pool.map(_examine, files["path"])
+        answers = pool.map(_examine, files["image"])
         found = list(each(answers, progress, "images", len(files), desc="opening"))
-    files["path"] = files["path"].map(str)
+    files["image"] = files["image"].map(str)
     files[["bytes", "digest", "error"]] = pd.DataFrame(found, columns=["bytes", "digest", "error"], dtype=object)
-    unreadable = files.loc[files["error"].notna(), ["path", "error"]].reset_index(drop=True)
-    unreadable = unreadable.rename(columns={"path": "image"})
-    duplicates = [
-        (sorted(set(equal["split"])), sorted(set(equal["class"])), list(equal["path"]))
-        for _, equal in files.groupby("digest", sort=False)
-        if len(equal) > 1
-    ]
+    unreadable = files.loc[files["error"].notna(), ["image", "error"]].reset_index(drop=True)
+    equal = files[files.duplicated("digest", keep=False)].groupby("digest", sort=False)
+    duplicates = [(sorted({*same["split"]}), sorted({*same["class"]}), [*same["image"]]) for _, same in equal]
     there = files.groupby(["split", "class"]).size()
-    counts = [
-        {"split": split, "class": name, "found": int(there.get((split, name), 0)), "published": published}
-        for split, classes in form.counts.items()
-        for name, published in classes.items()
-    ]
+    expected = [(split, name, n) for split, classes in form.counts.items() for name, n in classes.items()]
+    counts = pd.DataFrame(expected, columns=["split", "class", "published"])
+    counts.insert(2, "found", [int(there.get(cell[:2], 0)) for cell in expected])
     equal_files = pd.DataFrame(duplicates, columns=["splits", "classes", "images"])
-    return DatasetCheck(folder, pd.DataFrame(counts), missing, unreadable, equal_files, int(files["bytes"].sum()))
+    return DatasetCheck(folder, counts, missing, unreadable, equal_files, int(files["bytes"].sum()))
 
 
 def _examine(path: Path) -> tuple[int, str | None, str | None]:

@@ -13,7 +13,6 @@ import gzip
 import json
 import logging
 import os
-import re
 import shutil
 import stat
 import tarfile
@@ -28,30 +27,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import HTTPError
-from urllib3.util import parse_url
 
 from zsc.checks import check_choice
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.listing import Passed, list_classes, tell
-from zsc.files import (
-    FULL,
-    DownloadError,
-    expanded,
-    fetch,
-    forget,
-    locked,
-    printable,
-    refuse_full_disk,
-    shown,
-    wrong_digest,
-)
+from zsc.files import FULL, DownloadError, fetch, forget, locked, printable, refuse_full_disk, shown, wrong_digest
+from zsc.images import local_path
 from zsc.progress import Progress, bar, each
 
 Report = Callable[[str], object]
 KAGGLE = ("ZSC_KAGGLE_URL", "https://www.kaggle.com/api/v1/datasets/download")
 KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own notebooks mount data sets
-TRUSTED = {("https", "kaggle.com", 443)}  # with the hosts below them; nobody else is sent the login
+TRUSTED: str | tuple[str, ...] = "https://www.kaggle.com/"  # nobody else is sent the login
 _log = logging.getLogger("zsc")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 _NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
@@ -138,6 +125,10 @@ class Published:
         paths = [path for paths in listed.values() for path in paths]
         return self.dataset_of(paths, labels, split, {"passed over": tell(passed, place)})
 
+    def count(self, folder: Path) -> int:
+        """Count the pictures of all splits, each of which must be complete."""
+        return sum(len(self.read(folder, split)) for split in self.counts)
+
     def look(self, folder: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
         """List split, class and path of each picture that is there, and what is named by a table and not there."""
         found = ((split, list_classes(folder / split, list(self.class_names), [])) for split in self.counts)
@@ -150,13 +141,7 @@ class Published:
 
 
 def download_published(
-    form: Published,
-    root: Path,
-    source: str | None = None,
-    from_file: str | Path | None = None,
-    *,
-    report: Report | None = None,
-    progress: Progress = True,
+    form: Published, root: Path, source: str | None, archive: Path | None, *, report: Report | None, progress: Progress
 ) -> Path:
     """Download and unpack a published data set, unless it is there already; see `zsc.datasets.download_dataset`."""
     wait, report = report or _log.warning, report or _log.info
@@ -172,8 +157,12 @@ def download_published(
                 shutil.rmtree(stale, ignore_errors=True)
             if there := _complete_folder(form, root, report):  # another process may have fetched it meanwhile
                 return there
-            if from_file is not None:
-                return _unpack_own(Path(from_file), form, folder, report, progress)
+            if archive is not None:
+                report(f"{form.dataset}: unpacking {printable(archive)}.")
+                if archive.is_file() and wrong_digest(archive, form.checksum):
+                    why = f"its {str(form.checksum).replace(':', ' is not ', 1)}, that of the published archive"
+                    raise ArchiveError(f"{printable(archive)}: {why}; fetch it again.")
+                return unpack(archive, form, folder, progress)
             return _try_each([sources[source]] if source else form.sources, form, folder, report, progress)
     except DownloadError:
         raise
@@ -190,7 +179,7 @@ def _complete_folder(form: Published, root: Path, report: Report) -> Path | None
     """Find a complete copy; None where there is nothing, and an error where there is a part of one."""
     place, folder = form.find(root), root / form.folder
     try:
-        found = sum(len(form.read(place, split)) for split in form.counts)
+        found = form.count(place)
     except (FileNotFoundError, ValueError) as error:
         if not os.path.lexists(folder):
             return None
@@ -214,16 +203,10 @@ def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: 
                 raise DownloadError(f"{address} is not Kaggle's, so that no login is sent there, passed over.")
             report(f"{source.name}: {address}")
             # the note is kept, since unpacking may be stopped: then it is not fetched again
-            fetch(
-                source.url,
-                archive,
-                checksum=form.checksum,
-                auth=auth,
-                progress=partial(bar, progress),
-                report=report,
-                keep_note=True,
-            )
-            _unpack(archive, form, folder, progress)
+            shown_by = partial(bar, progress)
+            options: dict[str, Any] = {"checksum": form.checksum, "auth": auth, "progress": shown_by, "report": report}
+            fetch(source.url, archive, keep_note=True, **options)
+            unpack(archive, form, folder, progress)
             forget(archive)
             return folder
         except (DownloadError, ArchiveError) as error:
@@ -243,26 +226,6 @@ def _try_each(sources: Sequence[Source], form: Published, folder: Path, report: 
     )
 
 
-def _unpack_own(archive: Path, form: Published, folder: Path, report: Report, progress: Progress) -> Path:
-    """Unpack an archive that the user fetched, if it is the published one."""
-    report(f"{form.dataset}: unpacking {printable(archive)}.")
-    if archive.is_file() and wrong_digest(archive, form.checksum):
-        why = f"its {str(form.checksum).replace(':', ' is not ', 1)}, that of the published archive"
-        raise ArchiveError(f"{printable(archive)}: {why}; fetch it again.")
-    return _unpack(archive, form, folder, progress)
-
-
-def _unpack(archive: Path, form: Published, folder: Path, progress: Progress) -> Path:
-    def check(inside: Path) -> None:
-        try:
-            for split in form.counts:
-                form.read(inside, split)
-        except (FileNotFoundError, ValueError) as error:
-            raise ArchiveError(f"{archive.name}: the data set in it is not complete. {error}") from error
-
-    return unpack(archive, folder, form.marker, check=check, progress=progress)
-
-
 class _Member(NamedTuple):
     name: str
     size: int
@@ -270,12 +233,10 @@ class _Member(NamedTuple):
     entry: Any
 
 
-def unpack(
-    archive: Path, folder: Path, marker: str, *, check: Callable[[Path], None], progress: Progress = True
-) -> Path:
-    """Unpack a zip, or a tar of any compression: the highest folder in it that holds `marker` becomes `folder`.
+def unpack(archive: Path, form: Published, folder: Path, progress: Progress) -> Path:
+    """Unpack a zip, or a tar of any compression: the highest folder in it that holds the marker becomes `folder`.
 
-    `check` is called with that before, and raises where the data set is not complete; ArchiveError says what is wrong.
+    Before, the data set in it is read as a whole. ArchiveError says what is wrong, or not complete.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _opened(archive) as (members, _):
@@ -303,11 +264,14 @@ def unpack(
                         raise
                     fault = f"has a name that cannot be used here ({error.strerror}): too long, or twice in the archive"
                     raise _refused(archive, member, fault) from error
-        found = [p.parent for p in staging.rglob(marker) if "__MACOSX" not in p.parts]
+        found = [p.parent for p in staging.rglob(form.marker) if "__MACOSX" not in p.parts]
         if not found:
-            raise ArchiveError(f"{archive.name}: holds no folder with {marker} in it; it is another archive.")
+            raise ArchiveError(f"{archive.name}: holds no folder with {form.marker} in it; it is another archive.")
         inside = min(found, key=lambda p: (len(p.parts), str(p)))  # the highest
-        check(inside)
+        try:
+            form.count(inside)
+        except (FileNotFoundError, ValueError) as error:
+            raise ArchiveError(f"{archive.name}: the data set in it is not complete. {error}") from error
         inside.chmod(0o755)  # mkdtemp's own is for its owner alone
         inside.rename(folder)
         return folder
@@ -368,7 +332,7 @@ def kaggle_login(report: Report) -> AuthBase | None:
     They are KAGGLE_API_TOKEN, KAGGLE_USERNAME and KAGGLE_KEY, or kaggle.json; `report` is told where that file is
     damaged or can be read by others, and never the credentials.
     """
-    file = Path(os.environ.get("KAGGLE_CONFIG_DIR") or expanded("~/.kaggle")) / "kaggle.json"
+    file = Path(os.environ.get("KAGGLE_CONFIG_DIR") or local_path("~/.kaggle")) / "kaggle.json"
     if os.name == "posix" and os.access(file, os.R_OK) and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         report(f"kaggle: others on this machine can read {printable(file)}; run chmod 600 {printable(file)}.")
     try:
@@ -400,16 +364,5 @@ def _credentials(file: Path) -> tuple[str | None, str | None, str | None]:
 
 
 def may_log_in(url: str) -> bool:
-    """Tell whether an address may be sent the login: Kaggle's own, by https, as the library reads it that sends it.
-
-    What two libraries may read differently is refused: backslashes, logins, spaces, letters of other scripts.
-    """
-    try:
-        parts = parse_url(url)
-    except (HTTPError, ValueError):
-        return False
-    if re.search(r"[^!-~]|[\\@]", url) or parts.auth is not None:
-        return False
-    host, port = parts.host or "", parts.port or (443 if parts.scheme == "https" else 80)
-    trusted = [name for scheme, name, its_port in TRUSTED if (scheme, its_port) == (parts.scheme, port)]
-    return bool(re.fullmatch(r"[a-z0-9.-]+", host)) and any(f".{host}".endswith(f".{name}") for name in trusted)
+    """Tell whether an address may be sent the login: one that begins with Kaggle's own, to the slash after the host."""
+    return url.startswith(TRUSTED)

@@ -7,7 +7,7 @@ import json
 import pickle
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from PIL import Image
 
 from zsc.checks import as_list, check_choice, check_count, short
 from zsc.images import RULES, ImageSource, as_sources, open_image
-from zsc.progress import Progress, bar
 
 if TYPE_CHECKING:
     import torch
@@ -127,14 +126,12 @@ class Encoder:
         record = self._described(name="", device="", loss="")
         return hashlib.sha256(f"{record}\n{RULES}".encode()).hexdigest()[:16]
 
-    def encode_images(
-        self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32, progress: Progress = False
-    ) -> np.ndarray:
+    def encode_images(self, images: Sequence[ImageSource] | ImageSource, *, batch_size: int = 32) -> np.ndarray:
         """Embed N picture sources (or one), as `zsc.open_image` takes them, as (N, D), float32, unit rows.
 
         `batch_size` of them are open at once. An ImageError names a picture that cannot be opened.
         """
-        batches = _batches(as_sources(images), batch_size, "images", progress)
+        batches = _batches(as_sources(images), batch_size)
         return self._collect([self.encode_pixels([self.transform(open_image(s)) for s in batch]) for batch in batches])
 
     def encode_pixels(self, pixels: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
@@ -147,17 +144,14 @@ class Encoder:
         with torch.inference_mode(), EXACT_FLOAT32:
             return _unit_rows(torch.cat([self.embed_pixels(part) for part in batch.split(step)]), self.name)
 
-    def encode_texts(
-        self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256, progress: Progress = False
-    ) -> np.ndarray:
+    def encode_texts(self, texts: Sequence[str] | str, *, truncate: bool = False, batch_size: int = 256) -> np.ndarray:
         """Embed M texts (or one) as (M, D), float32, unit rows; `batch_size` of them go through the encoder at once.
 
         A text with more tokens than the model reads is cut with `truncate`; without, it is a TextTooLongError.
         """
         texts = [texts] if isinstance(texts, str) else as_list(texts, "texts", "texts")
         self.token_ids(texts, truncate=truncate)  # refuses what cannot be read
-        batches = _batches(texts, batch_size, "texts", progress)
-        return self._collect([self.encode_tokens(self.tokenizer(batch)) for batch in batches])
+        return self._collect([self.encode_tokens(self.tokenizer(batch)) for batch in _batches(texts, batch_size)])
 
     def encode_tokens(self, tokens: Any) -> np.ndarray:
         """Embed what the tokenizer returned for M texts as one batch (M, D), unit rows."""
@@ -235,11 +229,8 @@ def digest_of_config(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _batches(items: Sequence[Any], size: int, what: str, progress: Progress) -> Iterator[Sequence[Any]]:
-    with bar(progress, len(items), what) as shown:
-        for start in range(0, len(items), check_count(size, "batch_size")):
-            yield items[start : start + size]
-            shown.update(min(size, len(items) - start))
+def _batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), check_count(size, "batch_size"))]
 
 
 def _unit_rows(embeddings: torch.Tensor, name: str) -> np.ndarray:

@@ -134,13 +134,8 @@ def tokens_of(tokenizer: Any, name: str) -> dict[str, Any]:
     inner: Any = getattr(tokenizer.tokenizer, "backend_tokenizer", None)
     if not hasattr(inner, "to_str"):
         raise ValueError(f"the tokenizer of {name} exists only in its library's own code; it cannot be exported.")
-    return {
-        "tokenizer": inner.to_str(),
-        "limit": tokenizer.limit,
-        "cleaning": tokenizer.cleaning,
-        "pad": tokenizer.tokenizer.pad_token_id,
-        "is_padded": tokenizer.padding == "max_length",
-    }
+    kept = {"tokenizer": inner.to_str(), "limit": tokenizer.limit, "cleaning": tokenizer.cleaning}
+    return kept | {"pad": tokenizer.tokenizer.pad_token_id, "is_padded": tokenizer.padding == "max_length"}
 
 
 def _write(  # noqa: PLR0917

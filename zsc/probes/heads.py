@@ -138,10 +138,7 @@ def mix_weights(zero_shot: LinearHead, probe: LinearHead, share: float) -> Linea
     return LinearHead(weights, intercepts, list(probe.class_names), start.logit_scale, fingerprint)
 
 
-def mix_curve(
-    zero_shot: LinearHead, probe: LinearHead, part: Part, *, shares: Sequence[float] = SHARES
-) -> pd.DataFrame:
-    """Judge mixes of the zero-shot weights and a probe's: share, accuracy and log_loss, one row per share."""
+def mix_curve(zero_shot: LinearHead, probe: LinearHead, part: Part) -> pd.DataFrame:
+    """Judge mixes of the zero-shot weights and a probe's: share, accuracy and log_loss, one row per share, 0 to 1."""
     rows = check_head(probe, "probe").rows(part)
-    mixes = {share: mix_weights(zero_shot, probe, share) for share in check_numbers(shares, "shares")}
-    return pd.DataFrame([{"share": share} | head.grade(rows) for share, head in mixes.items()])
+    return pd.DataFrame([{"share": s} | mix_weights(zero_shot, probe, s).grade(rows) for s in SHARES])
