@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -137,7 +138,7 @@ def audit(
         raise TypeError(f"{told}; pass model=, such as audit(probe, dataset, model='RN50').")
     names, columns, pairs = list(classifier.class_names), _columns(by, dataset), _pairs(causes, dataset)
     embed = partial(_embed, model, options)
-    whole, table, examples = embed(dataset), [], []
+    whole, rows, examples = embed(dataset), [], []
     lost = whole.failed if len(whole) == len(dataset) else np.isin(range(len(dataset)), whole.failures["index"])
     embeddings = whole.without_failed()
     start = classifier.predict_proba(embeddings)
@@ -156,21 +157,23 @@ def audit(
         end = classifier.predict_proba(embed(ImageDataset(sources, embeddings.labels * 0, ["any"], name=name)))
         second = end.argmax(axis=1)
         tested = (right, second == truth) if is_labelled else ()
-        table.append(_row("change", name, (first != second).sum(), len(first), *tested))
+        rows.append(_row("change", name, int((first != second).sum()), len(first), *tested))
         for i, fell in _worst(start, end):
             examples.append((name, i, embeddings.paths[i], sources[i], names[first[i]], names[second[i]], fell))
     other = None if against is None else against.evaluate(embeddings).right
     for column, values in columns.items():
         if not is_labelled:
             raise ValueError(f"groups by {column} are compared by their accuracies; pass pictures with labels.")
-        table += _groups(column, pd.Series(values, dtype=object)[~lost], right, other)
+        rows += _groups(column, pd.Series(values, dtype=object)[~lost], right, other)
     for cause, pair in pairs.items():
         off, on = (classifier.predict_proba(embed(pictures)).argmax(axis=1) for pictures in pair)
         for k in range(len(names) == 2, len(names)):
-            table.append(
-                _row("cause", f"{cause} → {names[k]}", ((off == k) ^ (on == k)).sum(), len(off), off == k, on == k)
+            rows.append(
+                _row(
+                    "cause", f"{cause} → {names[k]}", int(np.sum((off == k) != (on == k))), len(off), off == k, on == k
+                )
             )
-    table = pd.DataFrame(table, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_adjusted"] = table.groupby("kind")["p_value"].transform(lambda p: holm(p.to_numpy(float)))
     told = np.where(table["p_adjusted"] < ALPHA, "told apart", "not told apart")
     table["verdict"] = table["verdict"].where(table["p_value"].isna(), told)
@@ -206,27 +209,28 @@ def _pairs(causes: Any, dataset: Any) -> Mapping[str, tuple[Any, Any]]:
     if isinstance(causes, Mapping):
         return causes
     names = as_list(causes, "causes", "attributes")
-    return {name: tuple(_redrawn(dataset, change={name: shown}) for shown in (False, True)) for name in names}
+    return {name: (_redrawn(dataset, change={name: False}), _redrawn(dataset, change={name: True})) for name in names}
 
 
 def _redrawn(dataset: Any, **options: Any) -> ImageDataset:
     """Draw the pictures of a drawn data set again, with other options; any other pictures are refused."""
     if seed := getattr(dataset, "notes", {}).get("seed"):
         same = {"split": dataset.split_name, "n": len(dataset), "seed": int(seed)}
-        if all(a.tobytes() == b.tobytes() for (a, _), (b, _) in zip(load_dataset(dataset.name, **same), dataset)):
+        drawn = load_dataset(dataset.name, **same)
+        if all(map(operator.eq, drawn.paths, dataset.paths)):
             return load_dataset(dataset.name, **same, **options)
     told = "attributes are known of drawings only, all and in the order of load_dataset"
     raise ValueError(f"{told}; pass a column of values as by, and pairs of data sets as causes.")
 
 
-def _row(kind: str, name: str, k: int, n: int, first: Any = None, second: Any = None) -> dict[str, Any]:
-    """Lay out a share, k of n, and the paired test of two answers to each picture, which are right or not."""
-    row = dict(zip(COLUMNS, (kind, name, n, k / n, *wilson_interval(int(k), n)), strict=False))
-    if first is None:
-        return row
-    before, after = first.mean(), second.mean()
-    tested = (before, after, after - before, *paired_interval(second, first), mcnemar(first, second))
-    return row | dict(zip(COLUMNS[6:], tested, strict=False))
+def _row(kind: str, name: str, k: int, n: int, *tested: NDArray[np.bool_]) -> dict[str, Any]:
+    """Lay out a share, k of n, and where there are two answers to each picture, right or not, their paired test."""
+    row = [kind, name, n, k / n, *wilson_interval(k, n)]
+    if tested:
+        before, after = tested
+        change = after.mean() - before.mean()
+        row += [before.mean(), after.mean(), change, *paired_interval(after, before), mcnemar(before, after)]
+    return dict(zip(COLUMNS, row, strict=False))
 
 
 def _worst(start: NDArray[np.float64], end: NDArray[np.float64]) -> list[tuple[int, float]]:
