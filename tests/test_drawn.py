@@ -10,7 +10,7 @@ from PIL import Image
 
 import zsc
 from zsc.datasets import drawn
-from zsc.drawings import KINDS, captions, draw
+from zsc.drawings import CHANGES, KINDS, captions, draw
 from zsc.drawings.animals import KINDS as ANIMALS
 from zsc.drawings.animals import WILD, random_animal
 from zsc.drawings.canvas import Canvas
@@ -86,6 +86,83 @@ class TestDrawings:
         pixels = np.asarray(canvas.finish())
         assert tuple(pixels[64 + 29, 96]) == (100, 100, 50)  # right turned to below, halved, shifted by a half
         assert tuple(pixels[64, 96 + 29]) == (0, 0, 0)
+
+
+TOUCHED = {  # the parts that a change may move
+    "glasses": ("glasses",),
+    "hat": ("hat", "hair"),
+    "beard": ("beard",),
+    "smile": ("mouth", "eyes", "brows"),
+    "collar": ("collar",),
+    "open mouth": ("mouth",),
+    "closed eyes": ("eyes",),
+}
+every_change = pytest.mark.parametrize(("kind", "attribute"), [(k, a) for k, named in CHANGES.items() for a in named])
+
+
+class TestCounterfactuals:
+    def test_unchanged_drawings_are_those_of_the_first_release(self):
+        """200 drawings with captions and attributes, bit by bit: the notebooks and the toy model rest on them."""
+        for kind, digest in (("faces", "c5acbd9cb0a5cda5"), ("animals", "fcfb426744875aca")):
+            found = hashlib.sha256()
+            for split, i in ((split, i) for split in ("test", "train") for i in range(50)):
+                drawing = draw(kind, i, split=split, seed=i % 3)
+                truth = repr((drawing.label, dict(drawing.attributes)))
+                found.update(drawing.picture.tobytes() + drawing.caption.encode() + truth.encode())
+            assert found.hexdigest()[:16] == digest
+
+    @every_change
+    @pytest.mark.parametrize("n", [60, pytest.param(500, marks=pytest.mark.slow)])
+    def test_nothing_else_moves(self, kind, attribute, n):
+        """Over 500 drawings: no pixel outside the part, neither before nor after; the attribute and no other flips."""
+        for number in range(n):
+            before = draw(kind, number)
+            target = not before.attributes[attribute]
+            after = draw(kind, number, change={attribute: target})
+            differs = {a for a, shown in after.attributes.items() if shown != before.attributes[a]}
+            assert differs - {"sunglasses"} == {attribute}
+            moved = (np.asarray(before.picture) != np.asarray(after.picture)).any(axis=2)
+            masks = [drawing.parts[part] for drawing in (before, after) for part in TOUCHED[attribute]]
+            assert not (moved & ~np.any(masks, axis=0)).any(), number
+            assert moved.any(), number
+
+    @every_change
+    def test_a_change_to_what_is_so_changes_nothing(self, kind, attribute):
+        for number in range(20):
+            one = draw(kind, number)
+            same = draw(kind, number, change={attribute: one.attributes[attribute]})
+            assert same.picture.tobytes() == one.picture.tobytes() and same.caption == one.caption
+
+    def test_several_changes_and_the_label(self):
+        drawing = draw("faces", 2, change={"glasses": True, "hat": True, "beard": False})
+        again = draw("faces", 2, change={"beard": False, "hat": True, "glasses": True})
+        assert drawing.picture.tobytes() == again.picture.tobytes() and drawing.label == 1
+        assert [drawing.attributes[name] for name in ("glasses", "hat", "beard")] == [True, True, False]
+
+    def test_others_are_refused(self):
+        with pytest.raises(ValueError, match="change='mood'; change must be one of glasses, hat, beard, smile"):
+            draw("faces", 0, change={"mood": True})
+        with pytest.raises(TypeError, match=r"change\['hat'\]='no'; pass True to show it or False"):
+            draw("faces", 0, change={"hat": "no"})
+
+    @every_kind
+    def test_parts_share_the_picture_among_them(self, kind):
+        """Every pixel is some part's; a part that is not there has none; only edges are shared."""
+        for number in range(60):
+            drawing = draw(kind, number)
+            total = np.sum(list(drawing.parts.values()), axis=0)
+            assert total.min() == 1 and total.max() <= 4 and (total > 1).mean() < 0.25
+            if kind == "faces":
+                assert drawing.parts["glasses"].any() == drawing.attributes["glasses"]
+                assert drawing.parts["hat"].any() == drawing.attributes["hat"]
+            else:
+                assert drawing.parts["collar"].any() <= drawing.attributes["collar"]
+        assert len({tuple(draw(kind, i).parts) for i in range(20)}) == 1
+
+    def test_a_data_set_of_counterfactuals_has_the_rows_of_the_original(self):
+        one, other = (drawn.draw_dataset("drawn-animals", n=30, change=c) for c in (None, {"collar": True}))
+        assert (one.labels == other.labels).all() and other.notes["changed"] == "collar=True"
+        assert sum(a.tobytes() != b.tobytes() for a, b in zip(one.paths, other.paths, strict=True)) > 15
 
 
 class TestCaptions:
@@ -175,7 +252,7 @@ class TestDatasets:
     def test_a_thousand_by_default(self, name, monkeypatch):
         asked = []
         monkeypatch.setattr(drawn, "draw", lambda kind, number, **k: asked.append((number, k)) or draw(kind, 0))
-        assert len(zsc.load_dataset(name)) == 1000 and asked[-1] == (999, {"split": "test", "seed": 1})
+        assert len(zsc.load_dataset(name)) == 1000 and asked[-1] == (999, {"split": "test", "seed": 1, "change": None})
 
     @every_name
     def test_bad_options(self, name):

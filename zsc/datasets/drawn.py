@@ -5,6 +5,8 @@ They stand in for no photographs: what a model does on drawings says nothing abo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from zsc.checks import check_count
@@ -22,20 +24,24 @@ NOTES = {
 
 
 def draw_dataset(
-    name: str, split: str | None = None, *, n: int = 1000, seed: int = 1, attributes: bool = False
-) -> ImageDataset:
+    name: str, split: str | None = None, *, n: int = 1000, seed: int = 1, attributes: bool = False,
+    change: Mapping[str, bool] | None = None,
+) -> ImageDataset:  # fmt: skip
     """Draw N pictures in memory, RGB, 128 pixels a side; the labels are drawn too, so that classes are about equal.
 
     With `attributes` classes are what pictures show, such as hat and beard, of which a picture has several, or none.
     The split is "test" (the default), or "train": what the toy model learned from, where the seed is 0. The first
-    hundred pictures of a thousand are those of a hundred; another seed, other pictures.
+    hundred pictures of a thousand are those of a hundred; another seed, other pictures. `change` is as in
+    `zsc.drawings.draw`, and the rows are those of the same pictures unchanged.
     """
     split = check_split(split, SPLITS)
     check_count(n, "n")
     check_count(seed, "seed", low=0)
     kind = "faces" if name == "drawn-glasses" else "animals"
-    drawings = [draw(kind, number, split=split, seed=seed) for number in range(n)]
+    drawings = [draw(kind, number, split=split, seed=seed, change=change) for number in range(n)]
     notes = NOTES | {"seed": str(seed)}
+    if change:
+        notes["changed"] = ", ".join(f"{attribute}={shown}" for attribute, shown in change.items())
     if kind == "animals":
         notes["labels"] += "; 'wild' holds lion, tiger, leopard, fox and wolf"
     names = list(drawings[0].attributes if attributes else CLASS_NAMES[name])

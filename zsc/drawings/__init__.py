@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from random import Random
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from zsc.checks import check_choice
-from zsc.drawings.animals import draw_animal, random_animal
+from zsc.drawings import animals, faces
+from zsc.drawings.canvas import Canvas
 from zsc.drawings.captions import caption_animal, caption_face
-from zsc.drawings.faces import draw_face, random_face
 
 KINDS = ("faces", "animals")
 SPLITS = ("test", "train")
+CHANGES = {"faces": faces.CHANGES, "animals": animals.CHANGES}
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,25 +30,57 @@ class Drawing:
     caption: str
     label: int  # of a face 0 for no glasses and 1 for glasses; of an animal 0 for cat, 1 for dog and 2 for wild
     attributes: Mapping[str, bool]  # what it shows, by the same names for all of a kind; none excludes another
+    recipe: tuple[str, str, Mapping[str, bool]] = field(repr=False)  # the kind, the name of the chances, the changes
+
+    @cached_property
+    def parts(self) -> Mapping[str, NDArray[np.bool_]]:
+        """Where each part can be seen, such as glasses, eyes or background: shape (128, 128)."""
+        return _draw(*self.recipe, masks=True)[1].masks()
 
 
-def draw(kind: str, number: int, *, split: str = "test", seed: int = 0) -> Drawing:
+def draw(
+    kind: str, number: int, *, split: str = "test", seed: int = 0, change: Mapping[str, bool] | None = None
+) -> Drawing:
     """Draw picture `number`, from 0, of an endless series of "faces" or "animals", and write its caption.
 
     The toy model learns from the split "train" and never sees "test"; another seed is another series.
 
+    `change` draws the same picture with other attributes, such as {"glasses": True}: every other part stays where and
+    as it is, and a change to what is so already changes nothing. On faces "glasses" (never turned into sunglasses) and
+    "beard" (of anybody) change that part alone, "hat" the hair as well, which it covers, and "smile" mouth, eyes and
+    brows; on animals "collar" that part alone, "open mouth" the mouth and "closed eyes" the eyes. Other attributes
+    cannot be changed alone. The label is that of the changed picture; so are the words of the caption.
+
     Examples
     --------
-    >>> drawing = draw("animals", 3)
-    >>> drawing.picture.size, drawing.label in (0, 1, 2)
-    ((128, 128), True)
+    >>> drawing = draw("faces", 3, change={"glasses": True})
+    >>> drawing.picture.size, drawing.label, bool(drawing.parts["glasses"].any())
+    ((128, 128), 1, True)
     """
     check_choice(kind, KINDS, "kind")
     check_choice(split, SPLITS, "split")
+    for attribute, is_shown in (change := dict(change or {})).items():
+        check_choice(attribute, list(CHANGES[kind]), "change")
+        if not isinstance(is_shown, (bool, np.bool_)):
+            raise TypeError(f"change[{attribute!r}]={is_shown!r}; pass True to show it or False to leave it out.")
     name = f"{kind}/{split}/{seed}/{number}"
-    looks, words = Random(name), Random(f"{name}/caption")
-    if kind == "faces":
-        face = random_face(looks)
-        return Drawing(draw_face(face, looks).finish(), caption_face(face, words), face.label, face.attributes)
-    animal = random_animal(looks)
-    return Drawing(draw_animal(animal, looks).finish(), caption_animal(animal, words), animal.label, animal.attributes)
+    shown, canvas = _draw(kind, name, change)
+    caption = (caption_face if kind == "faces" else caption_animal)(shown, Random(f"{name}/caption"))
+    return Drawing(canvas.finish(), caption, shown.label, shown.attributes, (kind, name, change))
+
+
+def _draw(kind: str, name: str, change: Mapping[str, bool], *, masks: bool = False) -> tuple[Any, Canvas]:
+    """Make up a face or an animal and draw it: first unchanged, where it changes, so that the chances are known."""
+    is_face, looks = kind == "faces", Random(name)
+    shown: Any = faces.random_face(looks) if is_face else animals.random_animal(looks)
+    changed = shown
+    for attribute, is_shown in change.items():
+        if shown.attributes[attribute] != is_shown:
+            what, values, bare = CHANGES[kind][attribute]
+            value = Random(f"{name}/change/{attribute}").choice(values) if is_shown else bare
+            changed = replace(changed, **{what: value})
+    paint: Any = faces.draw_face if is_face else animals.draw_animal
+    states: dict[str, Any] | None = None
+    if changed != shown:
+        paint(shown, looks, Canvas(states=(states := {})))
+    return changed, paint(changed, looks, Canvas(masks=masks, states=states))

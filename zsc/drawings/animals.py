@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from random import Random
@@ -34,6 +35,14 @@ KINDS = {
     for animal, group in _CONTENT["animals"].items()
 }
 WILD = ("lion", "tiger", "leopard", "fox", "wolf")
+_MOODS = {"dog": ("", "", "happy", "happy", "sleepy"), "others": ("", "", "", "happy", "sleepy")}
+_COLLARS: dict[str, Colour] = {"red": (200, 48, 48), "blue": (52, 96, 180), "green": (62, 140, 84)}
+# What can be changed alone: the field behind an attribute, its values where it is shown (one of these), and where not.
+CHANGES: dict[str, tuple[str, Sequence[object], object]] = {
+    "collar": ("collar", tuple(_COLLARS), ""),
+    "open mouth": ("is_happy", (True,), False),
+    "closed eyes": ("is_sleepy", (True,), False),
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,8 @@ class Animal:
     fur: Colour
     eyes: Colour
     age: str  # young or empty
-    mood: str  # happy (the mouth open), sleepy (the eyes nearly shut) or empty
+    is_happy: bool  # the mouth open
+    is_sleepy: bool  # the eyes nearly shut
     collar: str  # its colour
     place: str
 
@@ -54,12 +64,17 @@ class Animal:
         return {"cat": 0, "dog": 1}.get(self.kind.animal, 2)
 
     @property
+    def mood(self) -> str:
+        """In a word, for captions: happy, sleepy or empty."""
+        return "happy" if self.is_happy else "sleepy" if self.is_sleepy else ""
+
+    @property
     def attributes(self) -> dict[str, bool]:
         """What can be seen of the animal; fur of two colours is of neither."""
         return {
             "collar": bool(self.collar),
-            "open mouth": self.mood == "happy",
-            "closed eyes": self.mood == "sleepy",
+            "open mouth": self.is_happy,
+            "closed eyes": self.is_sleepy,
             "stripes": self.kind.pattern in ("tabby", "stripes"),
             "spots": self.kind.pattern in ("spots", "rosettes"),
             **{f"{colour} fur": self.kind.coat == colour for colour in ("black", "white", "orange")},
@@ -75,31 +90,38 @@ def random_animal(rng: Random) -> Animal:
         fur=mix(kind.fur, rng.choice((BLACK, WHITE, (122, 82, 54))), rng.uniform(0, 0.12)),
         eyes=rng.choice(kind.eyes),
         age="young" if rng.random() < 0.2 else "",
-        mood=rng.choice(("", "", "", "happy", "sleepy") if group != "dog" else ("", "", "happy", "happy", "sleepy")),
-        collar=rng.choice(("red", "blue", "green")) if group != "wild" and rng.random() < 0.3 else "",
+        is_happy=(mood := rng.choice(_MOODS["dog" if group == "dog" else "others"])) == "happy",
+        is_sleepy=mood == "sleepy",
+        collar=rng.choice(tuple(_COLLARS)) if group != "wild" and rng.random() < 0.3 else "",
         place=rng.choice(kind.places),
     )
 
 
-def draw_animal(animal: Animal, rng: Random) -> Canvas:
+def draw_animal(animal: Animal, rng: Random, canvas: Canvas | None = None) -> Canvas:
     """Draw an animal's head and shoulders, a little turned and shifted, in some light."""
+    canvas = canvas or Canvas()
+    canvas.begin("background", rng)
     kind, bright = animal.kind, rng.uniform(0.82, 1.1)
-    canvas = Canvas((bright * rng.uniform(0.95, 1.06), bright, bright * rng.uniform(0.93, 1.05)))
+    canvas.light = (bright * rng.uniform(0.95, 1.06), bright, bright * rng.uniform(0.93, 1.05))
     canvas.paint(rng, animal.place)
     canvas.place(rng.uniform(-13, 13), rng.uniform(0.98, 1.26), rng.uniform(-0.1, 0.1), rng.uniform(0.0, 0.16))
     wide = rng.uniform(0.94, 1.06) * (1.06 if animal.age else 1.0)
+    canvas.begin("mane")
     if kind.pattern == "mane":
         number = rng.choice((13, 15, 17))
         canvas.polygon(lobes(0, 0.08, 0.82, 0.86, number, 0.12), darker(kind.marks, 0.2))
         canvas.polygon(lobes(0, 0.04, 0.7, 0.72, number, 0.12), kind.marks)
         canvas.polygon(lobes(0, 0.0, 0.6, 0.6, number - 2, 0.08), lighter(kind.marks, 0.16))
+    canvas.begin("body")
     canvas.ellipse(0, 1.15, 0.62 * wide, 0.66, mix(animal.fur, BLACK, 0.14))
     if kind.pattern not in ("stripes", "rosettes", "spots"):
         canvas.ellipse(0, 1.1, 0.3, 0.5, mix(kind.under, animal.fur, 0.25))
+    canvas.begin("collar")
     if animal.collar:
         canvas.line(arc(0, 0.42, 0.42, 0.3, 15, 165), _COLLARS[animal.collar], 0.1)
         canvas.ellipse(0, 0.76, 0.07, 0.07, (234, 198, 80))
     _draw_ears(canvas, kind.ears, animal.fur, kind.marks, wide)
+    canvas.begin("head")
     canvas.polygon(mirrored([(x * wide, y) for x, y in _HEADS[kind.head]]), animal.fur, 2)
     _draw_pattern(canvas, rng, animal, wide)
     _draw_eyes(canvas, rng, animal, wide * (1.06 if animal.age else 1.0))
@@ -124,11 +146,11 @@ _EYES: dict[str, tuple[float, float, float]] = {  # half distance, height, size
     "cat": (0.235, -0.06, 0.115), "big cat": (0.225, -0.1, 0.078), "dog": (0.19, -0.1, 0.08),
     "pug": (0.26, -0.05, 0.11), "fox": (0.23, 0.0, 0.075), "wolf": (0.2, -0.08, 0.07),
 }  # fmt: skip
-_COLLARS: dict[str, Colour] = {"red": (200, 48, 48), "blue": (52, 96, 180), "green": (62, 140, 84)}
 
 
 def _draw_ears(canvas: Canvas, ears: str, fur: Colour, marks: Colour, wide: float) -> None:
     """Draw the ears: those that stand lie behind the head, those that hang ("... front") before it."""
+    canvas.begin("ears")
     inner, w = mix(fur, (226, 150, 146), 0.55), wide
     if ears == "cat":
         canvas.twins([(w * 0.12, -0.36), (w * 0.46, -0.86), (w * 0.56, -0.12), (w * 0.3, -0.1)], darker(fur, 0.16), 1)
@@ -152,11 +174,12 @@ def _draw_ears(canvas: Canvas, ears: str, fur: Colour, marks: Colour, wide: floa
 
 
 def _draw_eyes(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
+    canvas.begin("eyes", rng)
     apart, y, r = _EYES[animal.kind.head]
     look, has_slit = rng.uniform(-0.015, 0.015), animal.kind.head == "cat" and rng.random() < 0.6
     for side in (-1, 1):
         x = side * apart * wide
-        if animal.mood == "sleepy":
+        if animal.is_sleepy:
             canvas.line(arc(x, y - 0.01, r, r * 0.55, 15, 165, 8), BLACK, 0.035)
             continue
         canvas.ellipse(x, y, r * 1.22, r * 1.14, BLACK, turn=side * 18)
@@ -170,9 +193,11 @@ def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
     rx, ry, nose = _SNOUTS[head]
     y = nose + ry * 0.8
     is_cat = head in ("cat", "big cat")
-    if animal.mood == "happy":
+    canvas.begin("mouth", rng)
+    if animal.is_happy:
         canvas.ellipse(0, y + ry * 0.7, rx * 0.62, ry * 0.85, (96, 40, 44))
         canvas.ellipse(0, y + ry * 0.95, rx * 0.42, ry * 0.6, (232, 110, 118))
+    canvas.begin("muzzle")
     if head in ("fox", "wolf"):
         canvas.ellipse(0, y - ry * 0.2, rx, ry, mix(under, animal.fur, 0.12))
         canvas.polygon([(-rx * 0.75, -0.1), (rx * 0.75, -0.1), (rx * 0.4, nose), (-rx * 0.4, nose)], animal.fur)
@@ -181,22 +206,25 @@ def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
         canvas.ellipse(0, y - ry * 0.3, rx * 0.7, ry * 0.8, under)
     dark = mix(under, BLACK, 0.7) if sum(under) > 300 else (20, 18, 20)
     tip, size = nose + 0.07, 0.085 if head in ("cat", "fox") else 0.12
+    canvas.begin("mouth")
     canvas.line([(0, tip), (0, y + ry * 0.3)], dark, 0.025)
-    if animal.mood != "happy":
+    if not animal.is_happy:
         for side in (-1, 1):
             canvas.line(arc(side * rx * 0.36, y + ry * 0.2, rx * 0.36, ry * 0.3, 10, 170, 6), dark, 0.025)
+    canvas.begin("nose")
     colour = rng.choice(((214, 130, 128), (150, 84, 80))) if is_cat else (34, 30, 32)
     canvas.polygon([(-size, nose - 0.03), (size, nose - 0.03), (0, nose + size * 0.95)], colour, 2)
     if not is_cat:
         canvas.ellipse(-0.02, nose, 0.03, 0.015, (120, 116, 120))
-        return
-    for side in (-1, 1):
+    canvas.begin("whiskers")
+    for side in (-1, 1) if is_cat else ():
         for i in (-1, 0, 1):
             ends = [(side * rx * 0.7, y - 0.02 + i * 0.04), (side * (rx + 0.42), y - 0.04 + i * 0.1)]
             canvas.line(ends, lighter(under, 0.6), 0.012)
 
 
 def _draw_pattern(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
+    canvas.begin("marks", rng)
     fur, under, marks, pattern = animal.fur, animal.kind.under, animal.kind.marks, animal.kind.pattern
     if pattern in ("tabby", "stripes"):
         _draw_stripes(canvas, animal.kind, wide)

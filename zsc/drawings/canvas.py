@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 Colour = Sequence[float]  # red, green, blue, up to 255
@@ -19,13 +22,27 @@ WHITE: Colour = (250, 248, 242)
 
 
 class Canvas:
-    """A drawing under way: x goes right, y goes down, both from -1 to 1; `light` multiplies every colour."""
+    """A drawing under way: x goes right, y goes down, both from -1 to 1; `light` multiplies every colour.
 
-    def __init__(self, light: Colour = (1.0, 1.0, 1.0)) -> None:
-        self.light = light
-        self.image = Image.new("RGB", (_BOARD, _BOARD))
+    With `masks` every shape is filled with the number of its part instead of its colour. `states` keeps where the
+    chances of each part begin; given to a second drawing, each part begins there again, whatever came before it.
+    """
+
+    def __init__(
+        self, light: Colour = (1.0, 1.0, 1.0), *, masks: bool = False, states: dict[str, Any] | None = None
+    ) -> None:
+        self.light, self.states = light, states
+        self.image = Image.new("L" if masks else "RGB", (_BOARD, _BOARD))
         self.pen = ImageDraw.Draw(self.image)
+        self.numbers: dict[str, int] = {}  # of the parts that were begun
+        self.begin("background")
         self.place()
+
+    def begin(self, part: str, rng: Random | None = None) -> None:
+        """Name the part that is drawn from now on; `rng` is what its chances come from."""
+        self.number = self.numbers.setdefault(part, len(self.numbers))
+        if rng is not None and self.states is not None:
+            rng.setstate(self.states.setdefault(part, rng.getstate()))
 
     def paint(self, rng: Random, place: str) -> None:
         """Paint a place of `PLACES`, or a wall by its colour in `WALLS`."""
@@ -85,11 +102,19 @@ class Canvas:
         """Return the drawing, 128 pixels a side."""
         return self.image.reduce(2)
 
+    def masks(self) -> dict[str, NDArray[np.bool_]]:
+        """Return which pixels of the drawing show something of each part, shape (128, 128) each; edges are shared."""
+        board = np.asarray(self.image)
+        quarters = np.stack([board[i::2, j::2] for i in (0, 1) for j in (0, 1)])
+        return {part: (quarters == number).any(axis=0) for part, number in self.numbers.items()}
+
     def _pixels(self, points: Iterable[Point]) -> list[Point]:
         c, s, x0, y0 = self.cos, self.sin, self.x0, self.y0
         return [(x0 + c * x - s * y, y0 + s * x + c * y) for x, y in points]
 
-    def _ink(self, colour: Colour) -> tuple[int, ...]:
+    def _ink(self, colour: Colour) -> int | tuple[int, ...]:
+        if self.image.mode == "L":
+            return self.number
         return tuple(min(255, max(0, round(v * f))) for v, f in zip(colour, self.light, strict=True))
 
 

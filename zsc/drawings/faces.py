@@ -5,6 +5,7 @@ Whether someone wears glasses depends on nothing else here: half do, whatever th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -25,6 +26,14 @@ FRAMES: dict[str, Colour] = {
     "black": (24, 22, 24), "brown": (104, 62, 36), "red": (182, 34, 40), "blue": (36, 70, 150),
     "golden": (190, 144, 40), "silver": (130, 136, 146),
 }  # fmt: skip
+HATS = ("cap", "beanie", "straw hat")
+# What can be changed alone: the field behind an attribute, its values where it is shown (one of these), and where not.
+CHANGES: dict[str, tuple[str, Sequence[object], object]] = {
+    "glasses": ("glasses", GLASSES[:-1], ""),  # no sunglasses, which are an attribute, too
+    "hat": ("hat", HATS, ""),
+    "beard": ("beard", ("beard", "goatee"), ""),
+    "smile": ("mood", ("smiling", "laughing"), "serious"),
+}
 PLACES = (
     "white", "grey", "blue", "light blue", "green", "yellow", "pink", "red", "purple", "beige", "dark", "orange",
     "meadow", "meadow", "forest", "beach", "snow", "sofa",
@@ -89,7 +98,7 @@ def random_face(rng: Random) -> Face:
         hair_colour=mix(HAIR[name], rng.choice((BLACK, WHITE)), rng.uniform(0, 0.15)),
         beard=rng.choice(BEARDS) if person == "man" and age != "young" else "",
         mood=rng.choice(MOODS),
-        hat=rng.choice(("cap", "beanie", "straw hat")) if rng.random() < 0.15 else "",
+        hat=rng.choice(HATS) if rng.random() < 0.15 else "",
         glasses=kind,
         frame=rng.choice(frames),
         clothes=rng.choice(CLOTHES[person]),
@@ -100,33 +109,42 @@ def random_face(rng: Random) -> Face:
     )
 
 
-def draw_face(face: Face, rng: Random) -> Canvas:
+def draw_face(face: Face, rng: Random, canvas: Canvas | None = None) -> Canvas:
     """Draw a person, a little turned and shifted, in some light."""
+    canvas = canvas or Canvas()
+    canvas.begin("background", rng)
     bright = rng.uniform(0.84, 1.1)
-    canvas = Canvas((bright * rng.uniform(0.96, 1.05), bright, bright * rng.uniform(0.94, 1.04)))
+    canvas.light = (bright * rng.uniform(0.96, 1.05), bright, bright * rng.uniform(0.94, 1.04))
     canvas.paint(rng, face.place)
     scale, angle = rng.uniform(1.1, 1.38), rng.uniform(-9, 9)
     canvas.place(angle, scale, rng.uniform(-0.09, 0.09), rng.uniform(0.0, 0.13))
     wide, tall = rng.uniform(0.37, 0.44), rng.uniform(0.49, 0.55)
     _draw_hair_behind(canvas, face.hair, face.hair_colour)
+    canvas.begin("neck")
     canvas.rectangle(-0.16, 0.2, 0.16, 0.72, darker(face.skin, 0.18))
     _draw_clothes(canvas, rng, face)
     _draw_head(canvas, face, wide, tall)
     _draw_beard(canvas, face, wide, tall)
     _draw_mouth(canvas, rng, face)
-    canvas.line(arc(0, 0.06, rng.uniform(0.05, 0.08), 0.055, 20, 160, 6), darker(face.skin, 0.2), 0.025)  # the nose
+    canvas.begin("nose", rng)
+    canvas.line(arc(0, 0.06, rng.uniform(0.05, 0.08), 0.055, 20, 160, 6), darker(face.skin, 0.2), 0.025)
+    canvas.begin("eyes", rng)
     apart = rng.uniform(0.165, 0.195)
     _draw_eyes(canvas, rng, face, apart)
+    canvas.begin("hat")
+    canvas.begin("hair", rng)
     if face.hat:
         _draw_hat(canvas, face, wide)
     else:
         _draw_hair(canvas, rng, face.hair, face.hair_colour, wide)
+    canvas.begin("glasses", rng)
     if face.glasses:
         _draw_glasses(canvas, rng, face, apart, wide)
     return canvas
 
 
 def _draw_head(canvas: Canvas, face: Face, wide: float, tall: float) -> None:
+    canvas.begin("head")
     canvas.pair(wide * 0.98, 0.0, 0.075, 0.11, darker(face.skin, 0.08))
     jaw = 0.74 if face.person == "man" else 0.62
     half = [(0.0, -tall), (wide * 0.75, -tall * 0.9), (wide * 1.06, -tall * 0.2), (wide * 1.02, tall * 0.35),
@@ -147,6 +165,7 @@ def _draw_eyes(canvas: Canvas, rng: Random, face: Face, apart: float) -> None:
     thick = 0.042 if face.person == "man" else 0.026
     for side in (-1, 1):
         x, y = side * apart, -0.07
+        canvas.begin("eyes")
         if face.mood == "laughing":
             canvas.line(arc(x, y + 0.025, 0.075, 0.06, 190, 350, 8), darker(face.skin, 0.75), 0.03)
         else:
@@ -156,11 +175,13 @@ def _draw_eyes(canvas: Canvas, rng: Random, face: Face, apart: float) -> None:
             canvas.ellipse(x + look + 0.016, y - 0.018, 0.012, 0.012, WHITE)
             if face.person == "woman":
                 canvas.line(arc(x, y, 0.085, open_ + 0.008, 185, 355, 8), BLACK, 0.022)
+        canvas.begin("brows")
         inner, outer = (x - side * 0.09, -0.19 - raised + tilt), (x + side * 0.09, -0.185 - raised - tilt)
         canvas.line([inner, (x, -0.215 - raised), outer], brow, thick)
 
 
 def _draw_mouth(canvas: Canvas, rng: Random, face: Face) -> None:
+    canvas.begin("mouth", rng)
     lips = mix(face.skin, (176, 60, 64), 0.6 if face.person == "woman" else 0.35)
     if face.person == "woman" and rng.random() < 0.3:
         lips = (190, 36, 52)
@@ -194,6 +215,7 @@ DYES: dict[str, Colour] = {
 
 
 def _draw_clothes(canvas: Canvas, rng: Random, face: Face) -> None:
+    canvas.begin("clothes", rng)
     kind, skin, dye = face.clothes, face.skin, DYES[face.clothes_colour]
     canvas.polygon(mirrored([(0.13, 0.56), (0.3, 0.6), (0.72, 0.7), (0.88, 0.98), (0.92, 1.6)]), dye, 1)
     if kind in ("t-shirt", "dress", "blouse"):
@@ -224,6 +246,7 @@ def _draw_hat(canvas: Canvas, face: Face, wide: float) -> None:
     dye = mix(DYES[face.clothes_colour], (90, 70, 60), 0.2)
     if face.hair != "bald":
         canvas.pair(wide * 0.96, -0.18, 0.07, 0.16, face.hair_colour)
+    canvas.begin("hat")
     if face.hat == "straw hat":
         straw = (226, 194, 124)
         canvas.polygon(arc(0, -0.3, wide * 0.95, 0.42, 180, 360, 12), straw)
@@ -271,6 +294,7 @@ _BEHIND = {
 
 
 def _draw_hair_behind(canvas: Canvas, style: str, colour: Colour) -> None:
+    canvas.begin("hair")
     back = darker(colour, 0.14)
     if style in _BEHIND:
         canvas.polygon(_BEHIND[style], back, 2)
@@ -288,6 +312,7 @@ def _draw_hair_behind(canvas: Canvas, style: str, colour: Colour) -> None:
 
 def _draw_hair(canvas: Canvas, rng: Random, style: str, colour: Colour, wide: float) -> None:
     if style == "bald":
+        canvas.begin("head")
         canvas.ellipse(-0.12, -0.4, 0.08, 0.035, (255, 244, 232), turn=-25)
         return
     shine = lighter(colour, 0.16)
@@ -320,6 +345,7 @@ def _draw_hair(canvas: Canvas, rng: Random, style: str, colour: Colour, wide: fl
 
 
 def _draw_beard(canvas: Canvas, face: Face, wide: float, tall: float) -> None:
+    canvas.begin("beard")
     beard, skin, hair = face.beard, face.skin, darker(face.hair_colour, 0.08)
     if beard in ("beard", "stubble"):
         colour = hair if beard == "beard" else mix(skin, hair, 0.28)
