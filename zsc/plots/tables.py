@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.stats import fisher_exact
 
 from zsc.checks import check_choice, check_unique, short
@@ -127,3 +129,32 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
     best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
     what, n = "Prompts in the order of their accuracy", table["n"].max() if "n" in table else 0
     return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note, n=n)
+
+
+_VALUES = {
+    "change": "answers that flip when the pictures are changed", "group": "accuracy of the group",
+    "gap": "accuracy of the best group less that of the worst", "cause": "answers that are more with the cause",
+}  # fmt: skip
+
+
+@style.styled
+def audit(table: pd.DataFrame, *, title: str | None = None) -> Figure:
+    """Draw what `zsc.audit` found, `Audit.table`: one panel per kind, one row per name, its interval and its numbers."""
+    parts = [part.head(MOST) for _, part in style.view(table, "audit", ["kind", "name"]).groupby("kind", sort=False)]
+    sizes = [len(part) + 2 for part in parts]
+    figure, axes = plt.subplots(
+        len(parts), figsize=(style.WIDTH, style.ROW * sum(sizes)), height_ratios=sizes, squeeze=False
+    )
+    for ax, part in zip(axes.flat, parts, strict=True):
+        kind = part["kind"].iloc[0]
+        _, places = style.rows_axes(part["name"], 34, ax)
+        columns = _PAIRED if kind == "cause" else ["value", "low", "high"]
+        for place, (_, row) in zip(places, part.iterrows(), strict=True):
+            middle, low, high = row[columns].astype(float)
+            colour = WRONG if row["verdict"] == "told apart" else NEUTRAL
+            ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=colour, markersize=7)
+            words = f"{middle:.3f} ({low:.3f} to {high:.3f})" if pd.notna(middle) else row["verdict"]
+            style.write_beside(ax, place, words, color=TEXT_TONES.get(colour, colour))
+        ax.set_xlabel(_VALUES[kind])
+        ax.grid(axis="x")
+    return style.finish(figure, title, "Audit", "; ".join(table["name"] + " " + table["verdict"].fillna("")), table)

@@ -1,0 +1,46 @@
+"""`zsc audit`: what breaks a classifier's answers on a labelled data set."""
+
+from argparse import Namespace
+
+from zsc.audit import audit
+from zsc.classifier import ZeroShotClassifier
+from zsc.cli import _options, evaluate
+from zsc.cli._options import option
+from zsc.cli._printing import Outcome, table_lines
+from zsc.prompts import default_prompts
+
+SHOWN = ["name", "n", "value", "low", "high", "before", "after", "p_adjusted", "verdict"]
+OPTIONS = (
+    *_options.EMBEDDED,
+    *_options.PROMPTS,
+    option("--by", metavar="ATTRIBUTE", help="compare drawings with this attribute to those without, such as hat"),
+    option("--causes", nargs="+", default=[], metavar="ATTRIBUTE", help="draw all pictures with it and without it"),
+    _options.output("--figure", "picture", "draw what was found"),
+    _options.output("--html", "page", "write a report: the evaluation and the audit as one page"),
+)
+
+
+def run(arguments: Namespace) -> Outcome:
+    """Look for what breaks a classifier: changed pictures, groups of pictures, causes."""
+    from zsc import plots, report
+
+    dataset = _options.chosen_dataset(arguments)
+    prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
+    model, store = _options.chosen_model(arguments), arguments.store
+    clf = ZeroShotClassifier(prompts, model, pooling=arguments.pooling, store=store)
+    options = {"store": store, "on_error": arguments.on_error, "progress": _options.show_progress(arguments)}
+    found = audit(clf, dataset, arguments.by, causes=arguments.causes, **options)
+    text = evaluate.headlines(found.evaluation, clf, dataset)
+    for kind, rows in found.table.groupby("kind", sort=False):
+        text += ["", *table_lines(rows[SHOWN].rename(columns={"name": str(kind)}), index=False)]
+    data = {
+        **found.evaluation.to_dict(),
+        "table": found.table,
+        "published": found.published,
+        "examples": found.examples,
+    }
+    writers = {
+        "figure": lambda path: plots.save(plots.audit(found.table), path),
+        "html": lambda path: report.write_report(found.evaluation, path, audit=found),
+    }
+    return Outcome(data, text, 0, dataset, None, clf.advice, writers)
