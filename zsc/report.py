@@ -39,17 +39,17 @@ TONES = {  # on the ground a text has a contrast of at least 4.5, a bar of 3, al
 SHADES: dict[str, Any] = {"right": RIGHT, "wrong": WRONG, "most": 60}  # of a cell of the confusion; percent of colour
 
 
-def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
-    """Write an evaluation as an HTML page; see `html_report`."""
+def write_report(evaluation: Evaluation, path: str | Path, **options: Any) -> Path:
+    """Write an evaluation as an HTML page; the options are those of `html_report`."""
     path = check_path(path, SUFFIXES, "a page")
-    return write_whole(path, html_report(evaluation, title=title, max_images=max_images))
+    return write_whole(path, html_report(evaluation, **options))
 
 
-def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20) -> str:
+def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20, audit: Any = None) -> str:
     """Make a whole HTML document with no link, script or picture from outside.
 
     It shows up to `max_images` mistakes by confusion, the most frequent first: of each the most confident ones, as
-    pictures where the evaluation has `images`; a `title` of None stands for data and model.
+    pictures where the evaluation has `images`; a `title` of None stands for data and model. An `audit` gets a section.
     """
     made_by = evaluation.made_by
     pairs, groups = _mistakes(evaluation, check_count(max_images, "max_images"))
@@ -65,6 +65,9 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
         curves=list(_curves(evaluation)),
         templates=forms.pop() if len(forms) == 1 else (),  # where the texts differ in the name only
         versions=made_by.versions or environment()["versions"],
+        audit=audit,
+        drawn=audit and _drawn(plots.audit(audit)),
+        changed=[(row, picture_uri(row.changed, PIXELS)) for row in audit.examples.itertuples()] if audit else (),
     )
 
 
@@ -94,12 +97,16 @@ def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, pd.DataFrame]]:
     places = curve["coverage"].searchsorted(np.linspace(0.1, 1, 10) - 1e-9)
     few = curve.iloc[np.unique(places)][["threshold", "coverage", "accuracy", "n"]]
     for name, table, draw in (("Reliability", bins, plots.reliability), ("Coverage", few, plots.coverage)):
-        figure = cast(Figure, draw(evaluation, title=name).figure)
-        try:
-            figure.savefig(buffer := io.BytesIO(), dpi=110)
-        finally:
-            plt.close(figure)
-        yield name, f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", table
+        yield name, _drawn(cast(Figure, draw(evaluation, title=name).figure)), table
+
+
+def _drawn(figure: Figure) -> str:
+    """Make a figure a data URI, and close it."""
+    try:
+        figure.savefig(buffer := io.BytesIO(), dpi=110)
+    finally:
+        plt.close(figure)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _shown(value: Any) -> Any:

@@ -40,7 +40,7 @@ def run(arguments: Namespace) -> Outcome:
         "examples": found.examples,
     }
     writers = {
-        "figure": lambda path: plots.save(plots.audit(found.table), path),
+        "figure": lambda path: plots.save(plots.audit(found), path),
         "html": lambda path: report.write_report(found.evaluation, path, audit=found),
     }
     return Outcome(data, text, 0, dataset, None, clf.advice, writers)

@@ -13,8 +13,8 @@ from zsc.plots.style import NEUTRAL, PALETTE, PICTURE_SUFFIXES, RIGHT, STYLE, WR
 from zsc.plots.tables import audit, before_after, ranking
 
 __all__ = [
-    "NEUTRAL", "PALETTE", "PICTURE_SUFFIXES", "RIGHT", "STYLE", "THUMBNAIL", "WRONG", "audit", "before_after", "caption",
-    "check_picture_path", "confused_pairs", "confusion", "coverage", "describe", "embedding_map", "few_shot", "gallery",
-    "learning_curve", "map_widget", "prediction", "ranking", "reliability", "sample_grid", "save", "similarity",
-    "thumbnail",
+    "NEUTRAL", "PALETTE", "PICTURE_SUFFIXES", "RIGHT", "STYLE", "THUMBNAIL", "WRONG", "audit", "before_after",
+    "caption", "check_picture_path", "confused_pairs", "confusion", "coverage", "describe", "embedding_map", "few_shot",
+    "gallery", "learning_curve", "map_widget", "prediction", "ranking", "reliability", "sample_grid", "save",
+    "similarity", "thumbnail",
 ]  # fmt: skip

@@ -131,30 +131,27 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
     return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note, n=n)
 
 
-_VALUES = {
-    "change": "answers that flip when the pictures are changed", "group": "accuracy of the group",
-    "gap": "accuracy of the best group less that of the worst", "cause": "answers that are more with the cause",
-}  # fmt: skip
+_VALUES = {"change": "flipped answers", "group": "accuracy of the group", "gap": "best less worst group's accuracy",
+           "cause": "how much more often this answer is given with the cause"}  # fmt: skip
 
 
 @style.styled
-def audit(table: pd.DataFrame, *, title: str | None = None) -> Figure:
-    """Draw what `zsc.audit` found, `Audit.table`: one panel per kind, one row per name, its interval and its numbers."""
-    parts = [part.head(MOST) for _, part in style.view(table, "audit", ["kind", "name"]).groupby("kind", sort=False)]
-    sizes = [len(part) + 2 for part in parts]
-    figure, axes = plt.subplots(
-        len(parts), figsize=(style.WIDTH, style.ROW * sum(sizes)), height_ratios=sizes, squeeze=False
-    )
-    for ax, part in zip(axes.flat, parts, strict=True):
-        kind = part["kind"].iloc[0]
-        _, places = style.rows_axes(part["name"], 34, ax)
-        columns = _PAIRED if kind == "cause" else ["value", "low", "high"]
-        for place, (_, row) in zip(places, part.iterrows(), strict=True):
-            middle, low, high = row[columns].astype(float)
-            colour = WRONG if row["verdict"] == "told apart" else NEUTRAL
+def audit(audit: Any, *, title: str | None = None) -> Figure:
+    """Draw what `zsc.audit` found: one panel per kind, one row per name with its interval, its numbers and verdict."""
+    table = audit.table.dropna(subset="value").groupby("kind").head(MOST)
+    kinds, said = table["kind"].unique(), []
+    sizes = [2 + sum(table["kind"] == kind) for kind in kinds]
+    figure, axes = plt.subplots(len(kinds), squeeze=False, figsize=(10, style.ROW * sum(sizes)), height_ratios=sizes)
+    for ax, kind in zip(axes.flat, kinds, strict=True):
+        part = table[table["kind"] == kind]
+        for place, row in zip(style.rows_axes(part["name"], 30, ax)[1], part.to_dict("records"), strict=True):
+            middle, low, high = (row[column] for column in (_PAIRED if kind == "cause" else ("value", "low", "high")))
+            verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
+            colour = WRONG if verdict == "told apart" else NEUTRAL
+            words = f"{middle:.3f} ({low:.3f} to {high:.3f}) {verdict}"
             ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=colour, markersize=7)
-            words = f"{middle:.3f} ({low:.3f} to {high:.3f})" if pd.notna(middle) else row["verdict"]
             style.write_beside(ax, place, words, color=TEXT_TONES.get(colour, colour))
-        ax.set_xlabel(_VALUES[kind])
+            said.append(f"{row['name']} {words}")
+        ax.set_xlabel(f"{_VALUES[kind]}, with its 95 % interval")
         ax.grid(axis="x")
-    return style.finish(figure, title, "Audit", "; ".join(table["name"] + " " + table["verdict"].fillna("")), table)
+    return style.finish(figure, title, "What breaks it", "; ".join(said), audit.evaluation, n=audit.evaluation.n)
