@@ -1,14 +1,14 @@
 """What breaks a classifier's answers: changed pictures, groups of pictures, and causes.
 
-P-values are corrected for having looked at many (Holm), over all rows of a kind. An accuracy of a group does not say
-why; pictures with and without a cause differ in nothing else.
+P-values are corrected for having looked at many (Holm), over all rows of a kind. A group's accuracy does not say why;
+pictures with and without a cause differ in nothing else.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -69,7 +69,7 @@ CHANGES: dict[str, Change] = {
     "contrast 30 %": lambda p, *_: Image.blend(Image.new("RGB", p.size, "#808080"), p, 0.3),
     "brightness 50 %": lambda p, *_: ImageEnhance.Brightness(p).enhance(0.5),
 }
-RESEMBLE = {  # a change: the set of published decisions that is like it, and its conditions before and after
+SIMILAR = {  # a change: the set of published decisions that is like it, and its conditions before and after
     "blur": ("low-pass", "0", "3"), "grey": ("colour", "cr", "bw"), "noise 10 %": ("uniform-noise", "0.0", "0.1"),
     "contrast 30 %": ("contrast", "c100", "c30"),
 }  # fmt: skip
@@ -77,15 +77,14 @@ RESEMBLE = {  # a change: the set of published decisions that is like it, and it
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What `audit` found.
+    """What `audit` found: `evaluation` of the pictures as they are, and two tables.
 
-    `table` has one row per kind (change, group, gap, cause) and name: n; value, low, high; before, after, difference,
-    difference_low, difference_high, p_value (McNemar's, exact); p_adjusted and verdict. The value is the share of
-    answers that a change or cause flips, or a group's accuracy (Wilson's intervals); before and after are accuracies,
-    of a cause shares of one answer, of a group those of `against` and of the classifier. The value of a gap is the best
-    group's accuracy less the worst's; its interval (Newcombe's) and p_value (Fisher's) count all pairs of groups.
-    `examples` are pictures whose first answer lost most of its probability: change, index, image, changed (what opens
-    it), before, after (answers), lost. `evaluation` is that of the pictures as they are.
+    `table`: kind (change, group, gap, cause), name; n; value, low, high; before, after, difference, difference_low,
+    difference_high, p_value (McNemar's, exact); p_adjusted, verdict. The value is the share of answers that a change or
+    cause flips, or a group's accuracy (Wilson); before and after are accuracies, of a cause shares of one answer, of a
+    group those of `against` and of the classifier. A gap is the best group's accuracy less the worst's; its interval
+    (Newcombe) and p_value (Fisher) count all pairs of groups. `examples`: of each change the pictures whose first
+    answer lost most of its probability: change, index, image, changed (what opens it), before, after, lost.
     """
 
     table: pd.DataFrame
@@ -94,41 +93,36 @@ class Audit:
 
     @property
     def published(self) -> pd.DataFrame:
-        """Published decisions of CLIP, a ResNet-50 and people, before and after what is like a change.
-
-        See `zsc.published`. Blur, noise and contrast are of grey photographs, noise at 30 % of their contrast.
-        """
-        keys = [(name, of, which) for name, (of, *two) in RESEMBLE.items() for which in two]
+        """What CLIP, a ResNet-50 and people decided before and after similar changes: see `zsc.datasets.published`."""
+        keys = [(name, of, which) for name, (of, *two) in SIMILAR.items() for which in two]
         found = pd.DataFrame(keys, columns=["name", "set", "condition"]).merge(published("clip_decisions_counts"))
         return found[found["name"].isin(self.table["name"])]
 
 
 def audit(
-    classifier: Any, dataset: ImageDataset | ImageEmbeddings, by: Any = None, *,
-    changes: Sequence[str] | Mapping[str, Change] = tuple(CHANGES),
-    causes: Sequence[str] | Mapping[str, Sequence[Any]] = (), against: Any = None, model: Any = None, seed: int = 0,
-    **options: Any,
+    classifier: Any, dataset: ImageDataset | ImageEmbeddings, by: Any = None, *, changes: Any = tuple(CHANGES),
+    causes: Any = (), against: Any = None, model: Any = None, seed: int = 0, **options: Any,
 ) -> Audit:  # fmt: skip
     """Look for what breaks a classifier: changes of the pictures, groups of pictures, and causes.
 
     Parameters
     ----------
-    classifier, against
+    classifier, against, model
         A `ZeroShotClassifier`, a probe, or what else has `class_names`, `predict_proba` and `evaluate` for embeddings;
-        and another one of the same `model`, which must be passed where the classifier has none.
+        another one, to which groups are compared; and what embeds pictures for a classifier that has no model.
     dataset, options
         Pictures, or their embeddings; without labels only flips are counted. Options are those of `embed_images`.
     by
         N values; or a mapping of names to such columns; or of drawings an attribute, such as "hat". None, NaN and ""
         belong to no group, and groups under 30 pictures, or with intervals wider than 0.3, are not judged.
     changes
-        Some of `CHANGES`, or a mapping of names to such functions: of an RGB picture, a random generator, which `seed`
-        and the picture's number decide, and a wrong class's name. () for none.
+        Names of `CHANGES`, or a mapping of names to such functions: of an RGB picture, a random generator (as `seed`
+        and the picture's number decide) and a wrong class's name.
     causes
-        A mapping of names to pairs of data sets or embeddings, which show the same without and with the cause; or of
-        drawings attributes that can be changed alone (see `zsc.drawings.draw`). Of two classes the second is tested.
+        A mapping of names to two data sets or embeddings each: the same pictures without and with it; or of drawings
+        attributes that can be changed alone (see `zsc.drawings.draw`). Of two classes the second is tested.
     """
-    model = model if model is not None else getattr(classifier, "model", None)
+    model = getattr(classifier, "model", None) if model is None else model
 
     def embed(pictures: Any) -> ImageEmbeddings:
         return pictures if isinstance(pictures, ImageEmbeddings) else embed_images(model, pictures, **options)
@@ -138,28 +132,23 @@ def audit(
     if not isinstance(causes, Mapping):
         states = (False, True)
         causes = {c: [_redrawn(dataset, change={c: state}) for state in states] for c in as_list(causes, "causes")}
-    names, columns = list(classifier.class_names), _columns(by, dataset)
-    rng = np.random.default_rng(check_count(seed, "seed", low=0))
-    whole, rows, examples = embed(dataset), [], []
+    columns, whole, rows, examples = _columns(by, dataset), embed(dataset), [], []
     lost = whole.failed if len(whole) == len(dataset) else np.isin(range(len(dataset)), whole.failures["index"])
-    embeddings = whole.without_failed()
+    embeddings, names = whole.without_failed(), list(classifier.class_names)
     if is_labelled := bool((embeddings.labels != UNLABELLED).any()):
         judged = classifier.evaluate(embeddings)
     else:
-        made_by = Provenance(model=whole.model, fingerprint=whole.fingerprint, dataset=whole.dataset)
-        judged = Evaluation(embeddings.labels, classifier.predict_proba(embeddings), names, embeddings.paths, made_by)
-    judged.check_one_label()
-    if columns and not is_labelled:
-        raise ValueError("groups are compared by their accuracies; pass pictures with labels, or no by.")
-    start, first, truth = judged.proba, judged.y_pred, judged.y_true
-    right, given = first == truth, truth if is_labelled else first
-    words = [names[k] for k in (given + rng.integers(1, len(names), len(given))) % len(names)]
+        about = Provenance(model=whole.model, fingerprint=whole.fingerprint, dataset=whole.dataset)
+        judged = Evaluation(embeddings.labels, classifier.predict_proba(embeddings), names, embeddings.paths, about)
+    right: Any = judged.right if is_labelled or columns else None
+    start, first, truth = judged.proba, judged.y_pred, judged.y_true if is_labelled else judged.y_pred
+    wrong = truth + np.random.default_rng(check_count(seed, "seed", low=0)).integers(1, len(names), len(first))
     for name, change in changes.items():
-        paths = enumerate(zip(embeddings.paths, words, strict=True))
-        sources = [partial(_changed, path, change, (seed, i), word) for i, (path, word) in paths]
+        given = enumerate(zip(embeddings.paths, wrong % len(names), strict=True))
+        sources = [partial(_changed, path, change, (seed, i), names[k]) for i, (path, k) in given]
         end = classifier.predict_proba(embed(ImageDataset(sources, embeddings.labels * 0, ["any"], name=name)))
         second, fell = end.argmax(axis=1), start.max(axis=1) - end[np.arange(len(end)), first]
-        rows.append(_row("change", name, first != second, *((right, second == truth) if is_labelled else ())))
+        rows.append(_row("change", name, first != second, *(() if right is None else (right, second == truth))))
         for i in np.argsort(-fell, kind="stable")[:EXAMPLES]:
             examples.append((name, i, embeddings.paths[i], sources[i], names[first[i]], names[second[i]], fell[i]))
     other = None if against is None else against.evaluate(embeddings).right
@@ -203,8 +192,7 @@ def _redrawn(dataset: Any, **options: Any) -> ImageDataset:
 
 def _row(kind: str, name: str, counted: NDArray[np.bool_], *tested: NDArray[np.bool_]) -> dict[str, Any]:
     """Lay out the share of pictures that count and, of two answers to each that are right or not, the paired test."""
-    k, n = int(counted.sum()), len(counted)
-    row = [kind, name, n, k / n, *wilson_interval(k, n)]
+    row = [kind, name, len(counted), counted.mean(), *wilson_interval(int(counted.sum()), len(counted))]
     if tested:
         before, after = tested
         change = after.mean() - before.mean()
