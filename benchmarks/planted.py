@@ -1,8 +1,8 @@
 """Plant a flaw: a probe that learned hats for glasses. Does the audit name the hat, and spare the healthy probe?
 
-Usage: python -m benchmarks.planted [DRAWS]. Both probes learn from the same TRAIN drawings (toy's embeddings): the
-healthy one as they were drawn, the flawed one with a hat on MOST of those with glasses and on none of the others. Each
-of DRAWS (200) audits looks at JUDGED other drawings, with and without each cause. No weights are kept.
+Usage: python -m benchmarks.planted [DRAWS]. Two probes learn from the same TRAIN drawings (toy's embeddings). For the
+flawed one a hat is drawn on 95 % of the faces with glasses and on no others, for the healthy one on half of all. Each of
+DRAWS (200) audits looks at JUDGED other drawings, without and with each cause. No weights are kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import zsc
 from zsc.probes import LinearHead, linear_probe
 
 TRAIN, POOL, JUDGED = 800, 1000, 100
-MOST = 0.95
+PROBES = {"healthy": (0.5, 0.5), "flawed": (0.0, 0.95)}  # shares with a hat: without glasses, and with
 CAUSES = ("hat", "beard", "smile")
 DATA = "drawn-glasses"
 Pair = list[zsc.ImageEmbeddings]
@@ -34,9 +34,9 @@ def embedded(model: Any, n: int, **options: Any) -> zsc.ImageEmbeddings:
     return replace(found, paths=[f"drawing {i}" for i in range(n)])
 
 
-def plant(bare: zsc.ImageEmbeddings, hats: zsc.ImageEmbeddings, most: float, *, seed: int = 0) -> LinearHead:
-    """Learn from drawings of which those with glasses mostly wear a hat, as often as `most` says, and no others do."""
-    is_hatted = (bare.labels == 1) & (np.random.default_rng(seed).random(len(bare)) < most)
+def plant(bare: zsc.ImageEmbeddings, hats: zsc.ImageEmbeddings, shares: tuple[float, float]) -> LinearHead:
+    """Learn glasses from drawings of which a share without glasses, and a share with, wears a hat."""
+    is_hatted = np.random.default_rng(0).random(len(bare)) < np.array(shares)[bare.labels]
     rows = replace(bare, values=np.where(is_hatted[:, None], hats.values, bare.values), digests=None)
     return linear_probe(rows, strengths=[0.01], validation=None)
 
@@ -52,13 +52,13 @@ def main() -> None:
     """Print what is true on all drawings, and how often the audits of some of them say so."""
     draws = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     model = zsc.load_model("toy")
-    bare, hats = with_and_without(model, "hat", TRAIN, split="train", seed=11)
-    healthy = linear_probe(embedded(model, TRAIN, split="train", seed=11), strengths=[0.01], validation=None)
+    train = with_and_without(model, "hat", TRAIN, split="train", seed=11)
     pairs = {cause: with_and_without(model, cause, POOL, seed=12) for cause in CAUSES}
     rng = np.random.default_rng(0)
     chances = [rng.choice(POOL, JUDGED, replace=False) for _ in range(draws)]
-    print(f"{'probe':8} {'cause':18} {'true effect':>11}  told in  its interval holds the truth in", flush=True)
-    for name, probe in (("healthy", healthy), ("flawed", plant(bare, hats, MOST))):
+    print(f"{'probe':8} {'cause':18} {'true effect':>11}  told in  interval holds the truth in", flush=True)
+    for name, shares in PROBES.items():
+        probe = plant(*train, shares)
         truth = look(probe, pairs, range(POOL), model)["difference"]
         seen = [look(probe, pairs, rows, model) for rows in chances]
         for cause, effect in truth.items():
@@ -66,8 +66,7 @@ def main() -> None:
             ends = np.array([table.loc[cause, ["difference_low", "difference_high"]] for table in seen], float)
             held = np.mean((ends[:, 0] <= effect) & (effect <= ends[:, 1]))
             print(f"{name:8} {cause:18} {effect:+11.4f}  {told:7.3f}  {held:.3f}", flush=True)
-        alarms = np.mean([(table["verdict"] == "told apart").any() for table in seen])
-        print(f"{name:8} any cause told in {alarms:.3f} of {draws} audits of {JUDGED} drawings")
+        print(f"{name:8} accuracy {probe.evaluate(pairs['hat'][0]).accuracy:.3f} without hats", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from zsc.checks import as_list, check_choice, check_count, check_same_length
 from zsc.datasets import ImageDataset, load_dataset
 from zsc.datasets.base import UNLABELLED
 from zsc.embeddings import ImageEmbeddings, embed_images
-from zsc.evaluation import Evaluation, Provenance
+from zsc.evaluation import Evaluation
 from zsc.images import open_image
 from zsc.published import published
 from zsc.statistics import CONFIDENCE, holm, mcnemar, paired_interval, unpaired_interval, wilson_interval
@@ -108,8 +108,8 @@ def audit(
     Parameters
     ----------
     classifier, against, model
-        A `ZeroShotClassifier`, a probe, or what else has `class_names`, `predict_proba` and `evaluate` for embeddings;
-        another one, to which groups are compared; and what embeds pictures for a classifier that has no model.
+        A `ZeroShotClassifier`, a probe, or what else has `class_names`, `predict_proba` and `evaluate` for embeddings
+        (without labels `answer`); another one, to which groups are compared; and what embeds for one without a model.
     dataset, options
         Pictures, or their embeddings; without labels only flips are counted. Options are those of `embed_images`.
     by
@@ -135,11 +135,8 @@ def audit(
     columns, whole, rows, examples = _columns(by, dataset), embed(dataset), [], []
     lost = whole.failed if len(whole) == len(dataset) else np.isin(range(len(dataset)), whole.failures["index"])
     embeddings, names = whole.without_failed(), list(classifier.class_names)
-    if is_labelled := bool((embeddings.labels != UNLABELLED).any()):
-        judged = classifier.evaluate(embeddings)
-    else:
-        about = Provenance(model=whole.model, fingerprint=whole.fingerprint, dataset=whole.dataset)
-        judged = Evaluation(embeddings.labels, classifier.predict_proba(embeddings), names, embeddings.paths, about)
+    is_labelled, answer = bool((embeddings.labels != UNLABELLED).any()), classifier.evaluate
+    judged = (answer if is_labelled else getattr(classifier, "answer", answer))(embeddings)
     right: Any = judged.right if is_labelled or columns else None
     start, first, truth = judged.proba, judged.y_pred, judged.y_true if is_labelled else judged.y_pred
     wrong = truth + np.random.default_rng(check_count(seed, "seed", low=0)).integers(1, len(names), len(first))

@@ -62,11 +62,10 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
         pairs=pairs,
         groups=groups,
         cards=[card for group in groups.values() for card in group],
-        curves=list(_curves(evaluation)),
+        curves=list(_curves(evaluation, audit)),
         templates=forms.pop() if len(forms) == 1 else (),  # where the texts differ in the name only
         versions=made_by.versions or environment()["versions"],
         audit=audit,
-        drawn=audit and _drawn(plots.audit(audit)),
         changed=[(row, picture_uri(row.changed, PIXELS)) for row in audit.examples.itertuples()] if audit else (),
     )
 
@@ -90,23 +89,22 @@ def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[Any
     return pairs, groups
 
 
-def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def _curves(evaluation: Evaluation, audit: Any) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Draw how sure and how often right: name, picture, and the numbers that are told."""
     bins = evaluation.reliability.query("n > 0")[["confidence", "accuracy", "n"]]
     curve = evaluation.coverage.sort_values("coverage")
     places = curve["coverage"].searchsorted(np.linspace(0.1, 1, 10) - 1e-9)
     few = curve.iloc[np.unique(places)][["threshold", "coverage", "accuracy", "n"]]
-    for name, table, draw in (("Reliability", bins, plots.reliability), ("Coverage", few, plots.coverage)):
-        yield name, _drawn(cast(Figure, draw(evaluation, title=name).figure)), table
-
-
-def _drawn(figure: Figure) -> str:
-    """Make a figure a data URI, and close it."""
-    try:
-        figure.savefig(buffer := io.BytesIO(), dpi=110)
-    finally:
-        plt.close(figure)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    curves: list[Any] = [("Reliability", bins, plots.reliability), ("Coverage", few, plots.coverage)]
+    curves += [("What breaks it", audit.table, plots.audit)] if audit else []
+    for name, table, draw in curves:
+        of = audit if draw is plots.audit else evaluation
+        figure = cast(Figure, draw(of, title=name).figure)
+        try:
+            figure.savefig(buffer := io.BytesIO(), dpi=110)
+        finally:
+            plt.close(figure)
+        yield name, f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", table
 
 
 def _shown(value: Any) -> Any:

@@ -100,8 +100,8 @@ def unpaired_interval(
     first, second = correct / n, other_correct / other_n
     low, high = wilson_interval(correct, n, confidence)
     other_low, other_high = wilson_interval(other_correct, other_n, confidence)
-    below, above = math.hypot(first - low, other_high - second), math.hypot(high - first, second - other_low)
-    return first - second - below, first - second + above
+    below, above = (first - low, other_high - second), (high - first, second - other_low)
+    return first - second - math.hypot(*below), first - second + math.hypot(*above)
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -5,18 +5,13 @@ from argparse import Namespace
 from zsc.audit import audit
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options, evaluate
-from zsc.cli._options import option
 from zsc.cli._printing import Outcome, table_lines
 from zsc.prompts import default_prompts
 
-SHOWN = ["name", "n", "value", "low", "high", "before", "after", "p_adjusted", "verdict"]
 OPTIONS = (
-    *_options.EMBEDDED,
-    *_options.PROMPTS,
-    option("--by", metavar="ATTRIBUTE", help="compare drawings with this attribute to those without, such as hat"),
-    option("--causes", nargs="+", default=[], metavar="ATTRIBUTE", help="draw all pictures with it and without it"),
-    _options.output("--figure", "picture", "draw what was found"),
-    _options.output("--html", "page", "write a report: the evaluation and the audit as one page"),
+    *evaluate.OPTIONS,
+    _options.option("--by", metavar="ATTRIBUTE", help="compare drawings with this attribute to those without it"),
+    _options.option("--causes", nargs="+", default=[], metavar="ATTRIBUTE", help="draw all with it and without it"),
 )
 
 
@@ -30,17 +25,13 @@ def run(arguments: Namespace) -> Outcome:
     clf = ZeroShotClassifier(prompts, model, pooling=arguments.pooling, store=store)
     options = {"store": store, "on_error": arguments.on_error, "progress": _options.show_progress(arguments)}
     found = audit(clf, dataset, arguments.by, causes=arguments.causes, **options)
-    text = evaluate.headlines(found.evaluation, clf, dataset)
-    for kind, rows in found.table.groupby("kind", sort=False):
-        text += ["", *table_lines(rows[SHOWN].rename(columns={"name": str(kind)}), index=False)]
-    data = {
-        **found.evaluation.to_dict(),
-        "table": found.table,
-        "published": found.published,
-        "examples": found.examples,
-    }
+    judged, text = found.evaluation, evaluate.headlines(found.evaluation, clf, dataset)
+    for kind, rows in found.table.drop(columns="kind").groupby(found.table["kind"], sort=False):
+        text += ["", *table_lines(rows.rename(columns={"name": kind}), index=False, drop=list(rows)[7:11])]
+    data = {**judged.to_dict(), "table": found.table, "published": found.published, "examples": found.examples}
     writers = {
+        "save": judged.save,
         "figure": lambda path: plots.save(plots.audit(found), path),
-        "html": lambda path: report.write_report(found.evaluation, path, audit=found),
+        "html": lambda path: report.write_report(judged, path, audit=found),
     }
     return Outcome(data, text, 0, dataset, None, clf.advice, writers)

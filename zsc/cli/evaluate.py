@@ -15,7 +15,7 @@ OPTIONS = (
     *_options.EMBEDDED,
     *_options.PROMPTS,
     _options.output("--save", "file", "keep the evaluation as JSON"),
-    _options.output("--figure", "picture", "draw the confusion"),
+    _options.output("--figure", "picture", "draw the confusion; of an audit, what it found"),
     _options.output("--html", "page", "write a report: one page with everything in it"),
 )
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy.stats import fisher_exact
 
 from zsc.checks import check_choice, check_unique, short
@@ -131,27 +129,19 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
     return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note, n=n)
 
 
-_VALUES = {"change": "flipped answers", "group": "accuracy of the group", "gap": "best less worst group's accuracy",
-           "cause": "how much more often this answer is given with the cause"}  # fmt: skip
-
-
 @style.styled
-def audit(audit: Any, *, title: str | None = None) -> Figure:
-    """Draw what `zsc.audit` found: one panel per kind, one row per name with its interval, its numbers and verdict."""
-    table = audit.table.dropna(subset="value").groupby("kind").head(MOST)
-    kinds, said = table["kind"].unique(), []
-    sizes = [2 + sum(table["kind"] == kind) for kind in kinds]
-    figure, axes = plt.subplots(len(kinds), squeeze=False, figsize=(10, style.ROW * sum(sizes)), height_ratios=sizes)
-    for ax, kind in zip(axes.flat, kinds, strict=True):
-        part = table[table["kind"] == kind]
-        for place, row in zip(style.rows_axes(part["name"], 30, ax)[1], part.to_dict("records"), strict=True):
-            middle, low, high = (row[column] for column in (_PAIRED if kind == "cause" else ("value", "low", "high")))
-            verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
-            colour = WRONG if verdict == "told apart" else NEUTRAL
-            words = f"{middle:.3f} ({low:.3f} to {high:.3f}) {verdict}"
-            ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=colour, markersize=7)
-            style.write_beside(ax, place, words, color=TEXT_TONES.get(colour, colour))
-            said.append(f"{row['name']} {words}")
-        ax.set_xlabel(f"{_VALUES[kind]}, with its 95 % interval")
-        ax.grid(axis="x")
-    return style.finish(figure, title, "What breaks it", "; ".join(said), audit.evaluation, n=audit.evaluation.n)
+def audit(audit: Any, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw what `zsc.audit` found: each row with its interval, numbers and verdict; of a kind at most 40."""
+    table = audit.table.dropna(subset="value").fillna({"verdict": ""}).groupby("kind").head(MOST)
+    ax, places = style.rows_axes(table["kind"] + ": " + table["name"], 34, ax)
+    said = []
+    for place, row in zip(places, table.to_dict("records"), strict=True):
+        columns = _PAIRED if row["kind"] == "cause" else ("value", "low", "high")
+        middle, low, high = (row[column] for column in columns)
+        words, colour = f"{middle:.3f} ({low:.3f} to {high:.3f})", NEUTRAL if row["verdict"] != "told apart" else WRONG
+        ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=colour, markersize=7)
+        style.write_beside(ax, place, f"{words} {row['verdict']}", color=TEXT_TONES.get(colour, colour))
+        said.append(f"{row['name']} {words} {row['verdict']}")
+    ax.grid(axis="x")
+    ax.set_xlabel("change: flipped answers; group: accuracy; gap: of accuracies; cause: more of the answer")
+    return style.finish(ax, title, "What breaks it", "; ".join(said), audit.evaluation, n=audit.evaluation.n)
