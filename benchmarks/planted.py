@@ -1,8 +1,8 @@
 """Plant a flaw: a probe that learned hats for glasses. Does the audit name the hat, and spare the healthy probe?
 
 Usage: python -m benchmarks.planted [DRAWS]. Two probes learn from the same TRAIN drawings (toy's embeddings). For the
-flawed one a hat is drawn on 95 % of the faces with glasses and on no others, for the healthy one on half of all. Each of
-DRAWS (200) audits looks at JUDGED other drawings, without and with each cause. No weights are kept.
+flawed one a hat is drawn on 95 % of the faces with glasses and on no others, for the healthy one on half of all. Each
+of DRAWS (200) audits looks at JUDGED other drawings, without and with each cause. No weights are kept.
 """
 
 from __future__ import annotations

@@ -329,11 +329,14 @@ class TestUse:
             assert text in page, text
         assert page.count("<figcaption") >= EXAMPLES * len(CHANGES) and turned
         assert "What breaks it" not in zsc.report.html_report(found.evaluation)
-        figure = zsc.plots.audit(found)
-        assert [ax.get_xlabel().partition(",")[0] for ax in figure.axes][0] == "flipped answers"
-        names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-        assert names == list(CHANGES) and len(figure.axes) == 4
-        assert "group = b" in zsc.plots.describe(figure)
+        drawn = zsc.plots.audit(found)
+        names = [label.get_text() for label in drawn.get_yticklabels()]
+        assert names[:2] == ["change: wrong name", "change: white label"] and len(names) == len(CHANGES) + 2 + 1 + 3
+        assert (
+            f"{found.table['value'][9]:.3f} (" in drawn.texts[9].get_text()
+            and "told apart" in drawn.texts[9].get_text()
+        )
+        assert "group = b" in zsc.plots.describe(drawn)
 
     def test_the_command(self, capsys, tmp_path, monkeypatch, colours):
         monkeypatch.setattr("zsc.cli._options.load_model", lambda name: colours)
