@@ -26,7 +26,7 @@ from zsc.embeddings import ImageEmbeddings, embed_images
 from zsc.evaluation import Evaluation
 from zsc.images import open_image
 from zsc.published import published
-from zsc.statistics import CONFIDENCE, holm, mcnemar, paired_interval, unpaired_interval, wilson_interval
+from zsc.statistics import CONFIDENCE, holm, mcnemar, paired_interval, wilson_interval
 
 ALPHA = 1 - CONFIDENCE
 FEWEST, WIDEST = 30, 0.3  # a group of fewer pictures, or with a wider interval, cannot be judged
@@ -82,9 +82,9 @@ class Audit:
     `table`: kind (change, group, gap, cause), name; n; value, low, high; before, after, difference, difference_low,
     difference_high, p_value (McNemar's, exact); p_adjusted, verdict. The value is the share of answers that a change or
     cause flips, or a group's accuracy (Wilson); before and after are accuracies, of a cause shares of one answer, of a
-    group those of `against` and of the classifier. A gap is the best group's accuracy less the worst's; its interval
-    (Newcombe) and p_value (Fisher) count all pairs of groups. `examples`: of each change the pictures whose first
-    answer lost most of its probability: change, index, image, changed (what opens it), before, after, lost.
+    group those of `against` and of the classifier. A gap is the best group's accuracy less the worst's (Newcombe 1998),
+    tested by Fisher; both count all pairs of groups. `examples`: of each change the pictures whose first answer lost
+    most of its probability: change, index, image, changed (what opens it), before, after, lost.
     """
 
     table: pd.DataFrame
@@ -105,22 +105,16 @@ def audit(
 ) -> Audit:  # fmt: skip
     """Look for what breaks a classifier: changes of the pictures, groups of pictures, and causes.
 
-    Parameters
-    ----------
-    classifier, against, model
-        A `ZeroShotClassifier`, a probe, or what else has `class_names`, `predict_proba` and `evaluate` for embeddings
-        (without labels `answer`); another one, to which groups are compared; and what embeds for one without a model.
-    dataset, options
-        Pictures, or their embeddings; without labels only flips are counted. Options are those of `embed_images`.
-    by
-        N values; or a mapping of names to such columns; or of drawings an attribute, such as "hat". None, NaN and ""
-        belong to no group, and groups under 30 pictures, or with intervals wider than 0.3, are not judged.
-    changes
-        Names of `CHANGES`, or a mapping of names to such functions: of an RGB picture, a random generator (as `seed`
-        and the picture's number decide) and a wrong class's name.
-    causes
-        A mapping of names to two data sets or embeddings each: the same pictures without and with it; or of drawings
-        attributes that can be changed alone (see `zsc.drawings.draw`). Of two classes the second is tested.
+    `classifier` is a `ZeroShotClassifier`, a probe, or what else has `class_names`, `predict_proba` and `evaluate` for
+    embeddings (without labels `answer`); where it has no model, `model` embeds the pictures, with the `options` of
+    `embed_images`. `dataset` may be embeddings, too; without labels only flips are counted.
+
+    `changes` are names of `CHANGES`, or a mapping of names to such functions: of an RGB picture, a random generator (as
+    `seed` and the picture's number decide) and a wrong class's name. `by` is N values, a mapping of names to such
+    columns, or of drawings an attribute, such as "hat"; None, NaN and "" belong to no group, and groups under 30
+    pictures, or with intervals wider than 0.3, are not judged. `against` is another classifier, to which each group is
+    compared. `causes` is a mapping of names to two data sets, or embeddings, each: the same pictures without and with
+    it; or of drawings attributes that `zsc.drawings.draw` can change. Of two classes the second is tested.
     """
     model = getattr(classifier, "model", None) if model is None else model
 
@@ -179,12 +173,12 @@ def _columns(by: Any, dataset: Any) -> Mapping[str, Any]:
 
 def _redrawn(dataset: Any, **options: Any) -> ImageDataset:
     """Draw the pictures of a drawn data set again, with other options; any other pictures are refused."""
-    if seed := getattr(dataset, "notes", {}).get("seed"):
-        same = {"split": dataset.split_name, "n": len(dataset), "seed": int(seed)}
-        if list(load_dataset(dataset.name, **same).paths) == list(dataset.paths):
-            return load_dataset(dataset.name, **same, **options)
-    told = "attributes are known of drawings only, all and in the order of load_dataset"
-    raise ValueError(f"{told}; pass a column of values as by, and pairs of data sets as causes.")
+    seed = getattr(dataset, "notes", {}).get("seed")
+    same = {"split": dataset.split_name, "n": len(dataset), "seed": int(seed)} if seed else {}
+    if not seed or list(load_dataset(dataset.name, **same).paths) != list(dataset.paths):
+        told = "attributes are known of drawings only, all and in the order of load_dataset"
+        raise ValueError(f"{told}; pass a column of values as by, and pairs of data sets as causes.")
+    return load_dataset(dataset.name, **same, **options)
 
 
 def _row(kind: str, name: str, counted: NDArray[np.bool_], *tested: NDArray[np.bool_]) -> dict[str, Any]:
@@ -212,6 +206,8 @@ def _groups(column: str, values: pd.Series, right: NDArray[np.bool_], other: Any
     if len(judged) < 2:
         return [*rows, {"kind": "gap", "name": column, "n": 0, "verdict": "too few groups to be judged"}]
     (best, k, n, top), (worst, j, m, last), pairs = max(judged), min(judged), math.comb(len(judged), 2)
-    interval = unpaired_interval(k, n, j, m, 1 - ALPHA / pairs)
-    gap = dict(zip(COLUMNS, ["gap", f"{column}: {top} less {last}", n + m, best - worst, *interval], strict=False))
-    return [*rows, gap | {"p_value": min(1.0, pairs * float(fisher_exact([[k, n - k], [j, m - j]]).pvalue))}]
+    (low, high), (below, above) = (wilson_interval(*of, 1 - ALPHA / pairs) for of in ((k, n), (j, m)))
+    gap = best - worst
+    ends = gap - math.hypot(best - low, above - worst), gap + math.hypot(high - best, worst - below)  # Newcombe's
+    row = dict(zip(COLUMNS, ("gap", f"{column}: {top} less {last}", n + m, gap, *ends), strict=False))
+    return [*rows, row | {"p_value": min(1.0, pairs * float(fisher_exact([[k, n - k], [j, m - j]]).pvalue))}]

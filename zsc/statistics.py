@@ -93,17 +93,6 @@ def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDEN
     return (max(low, just_off), high) if won > lost else (low, min(high, -just_off))
 
 
-def unpaired_interval(
-    correct: int, n: int, other_correct: int, other_n: int, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """Compute the interval of the difference of two shares of different pictures (Newcombe 1998, from Wilson's)."""
-    first, second = correct / n, other_correct / other_n
-    low, high = wilson_interval(correct, n, confidence)
-    other_low, other_high = wilson_interval(other_correct, other_n, confidence)
-    below, above = (first - low, other_high - second), (high - first, second - other_low)
-    return first - second - math.hypot(*below), first - second + math.hypot(*above)
-
-
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Correct p-values for having looked at many (Holm, 1979): shape (C,), each at least its p.
 
