@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 from scipy.stats import binomtest, fisher_exact
 
 import zsc
+from benchmarks import planted
 from zsc import cli
 from zsc.audit import CHANGES, EXAMPLES
 from zsc.embeddings import ImageEmbeddings
@@ -358,3 +359,20 @@ class TestUse:
         assert cli.main([*map(str, words[:7]), "--quiet"]) == 0
         shown = capsys.readouterr().out
         assert "contrast 30 %" in shown and "Accuracy" in shown and "group" not in shown
+
+
+@pytest.mark.slow
+def test_a_planted_hat_is_named_and_the_healthy_twin_is_not_accused():
+    """Two probes of the same drawings, of which only one saw hats go with glasses; 20 audits of 60 drawings each."""
+    model = zsc.load_model("toy")
+    train = planted.with_and_without(model, "hat", 250, split="train", seed=11)
+    pairs = {"hat": planted.with_and_without(model, "hat", 200, seed=12)}
+    chances = [np.random.default_rng(i).choice(200, 60, replace=False) for i in range(20)]
+    found = {}
+    for name, shares in planted.PROBES.items():
+        probe = planted.plant(*train, shares)
+        assert probe.evaluate(pairs["hat"][0]).accuracy > 0.85  # by itself an accuracy shows nothing
+        found[name] = pd.concat([planted.look(probe, pairs, rows, model) for rows in chances])
+    flawed, healthy = (found[name] for name in ("flawed", "healthy"))
+    assert (flawed["verdict"] == "told apart").sum() >= 15 and (flawed["difference"] > 0).all()
+    assert (healthy["verdict"] == "told apart").sum() <= 1 and healthy["difference"].abs().mean() < 0.05
