@@ -123,12 +123,12 @@ def audit(
 
     if not isinstance(changes, Mapping):
         changes = {name: CHANGES[check_choice(name, list(CHANGES), "changes")] for name in as_list(changes, "changes")}
-    if not isinstance(causes, Mapping):
-        states = (False, True)
-        causes = {c: [_redrawn(dataset, change={c: state}) for state in states] for c in as_list(causes, "causes")}
+    if not isinstance(causes, Mapping) and (asked := as_list(causes, "causes")):
+        draw = _drawer(dataset)
+        causes = {cause: [draw(change={cause: state}) for state in (False, True)] for cause in asked}
     columns, whole, rows, examples = _columns(by, dataset), embed(dataset), [], []
     lost = whole.failed if len(whole) == len(dataset) else np.isin(range(len(dataset)), whole.failures["index"])
-    embeddings, names = whole.without_failed(), list(classifier.class_names)
+    embeddings, names, options["on_error"] = whole.without_failed(), list(classifier.class_names), "raise"
     is_labelled, answer = bool((embeddings.labels != UNLABELLED).any()), classifier.evaluate
     judged = (answer if is_labelled else getattr(classifier, "answer", answer))(embeddings)
     right: Any = judged.right if is_labelled or columns else None
@@ -145,7 +145,7 @@ def audit(
     other = None if against is None else against.evaluate(embeddings).right
     for column, values in columns.items():
         rows += _groups(column, pd.Series(values, dtype=object)[~lost], right, other)
-    for cause, pair in causes.items():
+    for cause, pair in dict(causes).items():
         off, on = (classifier.predict_proba(embed(pictures)).argmax(axis=1) for pictures in pair)
         for k in range(len(names) == 2, len(names)):
             rows.append(_row("cause", f"{cause} → {names[k]}", (off == k) != (on == k), off == k, on == k))
@@ -163,7 +163,7 @@ def _changed(source: Any, change: Change, seed: tuple[int, int], word: str) -> I
 
 def _columns(by: Any, dataset: Any) -> Mapping[str, Any]:
     if isinstance(by, str):
-        drawn = _redrawn(dataset, attributes=True)
+        drawn = _drawer(dataset)(attributes=True)
         by = {by: drawn.labels[:, drawn.class_names.index(check_choice(by, drawn.class_names, "by"))] == 1}
     columns = {} if by is None else by if isinstance(by, Mapping) else {"group": by}
     for name, values in columns.items():
@@ -171,14 +171,14 @@ def _columns(by: Any, dataset: Any) -> Mapping[str, Any]:
     return columns
 
 
-def _redrawn(dataset: Any, **options: Any) -> ImageDataset:
-    """Draw the pictures of a drawn data set again, with other options; any other pictures are refused."""
-    seed = getattr(dataset, "notes", {}).get("seed")
-    same = {"split": dataset.split_name, "n": len(dataset), "seed": int(seed)} if seed else {}
-    if not seed or list(load_dataset(dataset.name, **same).paths) != list(dataset.paths):
-        told = "attributes are known of drawings only, all and in the order of load_dataset"
-        raise ValueError(f"{told}; pass a column of values as by, and pairs of data sets as causes.")
-    return load_dataset(dataset.name, **same, **options)
+def _drawer(dataset: Any) -> Callable[..., ImageDataset]:
+    """Return what draws the pictures of a drawn data set again, with other options; refuse any other pictures."""
+    if seed := getattr(dataset, "notes", {}).get("seed"):
+        draw = partial(load_dataset, dataset.name, split=dataset.split_name, n=len(dataset), seed=int(seed))
+        if list(draw().paths) == list(dataset.paths):
+            return draw
+    told = "attributes are known of drawings only, all and in the order of load_dataset"
+    raise ValueError(f"{told}; pass a column of values as by, and pairs of data sets as causes.")
 
 
 def _row(kind: str, name: str, counted: NDArray[np.bool_], *tested: NDArray[np.bool_]) -> dict[str, Any]:
