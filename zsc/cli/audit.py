@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from zsc.audit import audit
+from zsc.auditing import audit
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options, evaluate
 from zsc.cli._printing import Outcome, table_lines

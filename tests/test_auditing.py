@@ -11,7 +11,7 @@ from scipy.stats import binomtest, fisher_exact
 import zsc
 from benchmarks import planted
 from zsc import cli
-from zsc.audit import CHANGES, EXAMPLES
+from zsc.auditing import CHANGES, EXAMPLES
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import evaluate
 from zsc.probes import linear_probe
