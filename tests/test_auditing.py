@@ -326,6 +326,8 @@ class TestUse:
         clf = zsc.ZeroShotClassifier(CLASSES, colours, multi_label=True, thresholds=0.5)
         with pytest.raises(ValueError, match="the classes of this result do not exclude each other"):
             zsc.audit(clf, many, progress=False)
+        with pytest.raises(ValueError, match="the classes of this result do not exclude each other"):
+            zsc.audit(clf, zsc.ImageDataset(balls.paths, None, []), progress=False)
 
     def test_report_and_figure_say_it(self, clf, balls):
         turned = [ImageOps.invert(p) for p in balls.paths]

@@ -126,14 +126,16 @@ def audit(
     if not isinstance(causes, Mapping) and (asked := as_list(causes, "causes")):
         draw = _drawer(dataset)
         causes = {cause: [draw(change={cause: state}) for state in (False, True)] for cause in asked}
-    columns, whole, rows, examples = _columns(by, dataset), embed(dataset), [], []
+    columns, rng = _columns(by, dataset), np.random.default_rng(check_count(seed, "seed", low=0))
+    whole, rows, examples = embed(dataset), [], []
     lost = whole.failed if len(whole) == len(dataset) else np.isin(range(len(dataset)), whole.failures["index"])
     embeddings, names, options["on_error"] = whole.without_failed(), list(classifier.class_names), "raise"
     is_labelled, answer = bool((embeddings.labels != UNLABELLED).any()), classifier.evaluate
     judged = (answer if is_labelled else getattr(classifier, "answer", answer))(embeddings)
+    judged.check_one_label()
     right: Any = judged.right if is_labelled or columns else None
     start, first, truth = judged.proba, judged.y_pred, judged.y_true if is_labelled else judged.y_pred
-    wrong = truth + np.random.default_rng(check_count(seed, "seed", low=0)).integers(1, len(names), len(first))
+    wrong = truth + rng.integers(1, len(names), len(first))
     for name, change in changes.items():
         given = enumerate(zip(embeddings.paths, wrong % len(names), strict=True))
         sources = [partial(_changed, path, change, (seed, i), names[k]) for i, (path, k) in given]
