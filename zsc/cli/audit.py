@@ -26,7 +26,9 @@ def run(arguments: Namespace) -> Outcome:
     options = {"store": store, "on_error": arguments.on_error, "progress": _options.show_progress(arguments)}
     found = audit(clf, dataset, arguments.by, causes=arguments.causes, **options)
     judged, text = found.evaluation, evaluate.headlines(found.evaluation, clf, dataset)
-    for kind, rows in found.table.drop(columns="kind").groupby(found.table["kind"], sort=False):
+    for kind, rows in found.table.drop(columns="kind").groupby(
+        found.table["kind"], sort=False
+    ):  # a narrow window loses differences first
         text += ["", *table_lines(rows.rename(columns={"name": kind}), index=False, drop=list(rows)[7:11])]
     data = {**judged.to_dict(), "table": found.table, "published": found.published, "examples": found.examples}
     writers = {
