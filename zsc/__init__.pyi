@@ -15,6 +15,7 @@ from . import report as report
 from . import scoring as scoring
 from . import selection as selection
 from . import sklearn as sklearn
+from .auditing import audit as audit
 from .classifier import ZeroShotClassifier as ZeroShotClassifier
 from .datasets import ImageDataset as ImageDataset
 from .datasets import load_dataset as load_dataset

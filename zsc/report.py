@@ -39,17 +39,17 @@ TONES = {  # on the ground a text has a contrast of at least 4.5, a bar of 3, al
 SHADES: dict[str, Any] = {"right": RIGHT, "wrong": WRONG, "most": 60}  # of a cell of the confusion; percent of colour
 
 
-def write_report(evaluation: Evaluation, path: str | Path, *, title: str | None = None, max_images: int = 20) -> Path:
-    """Write an evaluation as an HTML page; see `html_report`."""
+def write_report(evaluation: Evaluation, path: str | Path, **options: Any) -> Path:
+    """Write an evaluation as an HTML page; the options are those of `html_report`."""
     path = check_path(path, SUFFIXES, "a page")
-    return write_whole(path, html_report(evaluation, title=title, max_images=max_images))
+    return write_whole(path, html_report(evaluation, **options))
 
 
-def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20) -> str:
+def html_report(evaluation: Evaluation, *, title: str | None = None, max_images: int = 20, audit: Any = None) -> str:
     """Make a whole HTML document with no link, script or picture from outside.
 
     It shows up to `max_images` mistakes by confusion, the most frequent first: of each the most confident ones, as
-    pictures where the evaluation has `images`; a `title` of None stands for data and model.
+    pictures where the evaluation has `images`; a `title` of None stands for data and model. An `audit` gets a section.
     """
     made_by = evaluation.made_by
     pairs, groups = _mistakes(evaluation, check_count(max_images, "max_images"))
@@ -62,9 +62,11 @@ def html_report(evaluation: Evaluation, *, title: str | None = None, max_images:
         pairs=pairs,
         groups=groups,
         cards=[card for group in groups.values() for card in group],
-        curves=list(_curves(evaluation)),
+        curves=list(_curves(evaluation, audit)),
         templates=forms.pop() if len(forms) == 1 else (),  # where the texts differ in the name only
         versions=made_by.versions or environment()["versions"],
+        audit=audit,
+        changed=[(row, picture_uri(row.changed, PIXELS)) for row in audit.examples.itertuples()] if audit else (),
     )
 
 
@@ -87,14 +89,17 @@ def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[Any
     return pairs, groups
 
 
-def _curves(evaluation: Evaluation) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def _curves(evaluation: Evaluation, audit: Any) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Draw how sure and how often right: name, picture, and the numbers that are told."""
     bins = evaluation.reliability.query("n > 0")[["confidence", "accuracy", "n"]]
     curve = evaluation.coverage.sort_values("coverage")
     places = curve["coverage"].searchsorted(np.linspace(0.1, 1, 10) - 1e-9)
     few = curve.iloc[np.unique(places)][["threshold", "coverage", "accuracy", "n"]]
-    for name, table, draw in (("Reliability", bins, plots.reliability), ("Coverage", few, plots.coverage)):
-        figure = cast(Figure, draw(evaluation, title=name).figure)
+    curves: list[Any] = [("Reliability", bins, plots.reliability), ("Coverage", few, plots.coverage)]
+    curves += [("What breaks it", audit.table, plots.audit)] if audit else []
+    for name, table, draw in curves:
+        of = audit if draw is plots.audit else evaluation
+        figure = cast(Figure, draw(of, title=name).figure)
         try:
             figure.savefig(buffer := io.BytesIO(), dpi=110)
         finally:

@@ -15,7 +15,7 @@ OPTIONS = (
     *_options.EMBEDDED,
     *_options.PROMPTS,
     _options.output("--save", "file", "keep the evaluation as JSON"),
-    _options.output("--figure", "picture", "draw the confusion"),
+    _options.output("--figure", "picture", "draw the confusion; of an audit, what it found"),
     _options.output("--html", "page", "write a report: one page with everything in it"),
 )
 
@@ -37,11 +37,12 @@ def run(arguments: Namespace) -> Outcome:
         "html": lambda path: report.write_report(evaluation, path),
     }
     data = {**evaluation.to_dict(), "verdict": evaluation.verdict, "errors": evaluation.errors}
-    text = [*_headlines(evaluation, clf, dataset), *_tables(evaluation)]
+    text = [*headlines(evaluation, clf, dataset), *_tables(evaluation)]
     return Outcome(data, text, 0, dataset, embeddings.failures, clf.advice, writers)
 
 
-def _headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> list[str]:
+def headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> list[str]:
+    """Say what was judged, and how good it is."""
     by_position = ", classes matched by position" if evaluation.made_by.matched_by == "position" else ""
     rows = {
         "Model": f"{clf.model.name} ({clf.model.info.library}, {clf.model.info.precision})",

@@ -23,8 +23,8 @@ __all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset",
 PUBLISHED: dict[str, Published] = {**glasses.FORMS, **afhq.FORMS, **imagenette.FORMS}
 _MADE: dict[str, tuple[Callable[..., ImageDataset], Sequence[str]]] = {  # needs no files: what makes it, its options
     "samples": (load_samples, ()),
-    "drawn-glasses": (partial(draw_dataset, "drawn-glasses"), ("n", "seed", "attributes")),
-    "drawn-animals": (partial(draw_dataset, "drawn-animals"), ("n", "seed", "attributes")),
+    "drawn-glasses": (partial(draw_dataset, "drawn-glasses"), ("n", "seed", "attributes", "change")),
+    "drawn-animals": (partial(draw_dataset, "drawn-animals"), ("n", "seed", "attributes", "change")),
 }
 
 

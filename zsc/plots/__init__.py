@@ -10,11 +10,11 @@ from zsc.plots.curves import coverage, few_shot, learning_curve, reliability
 from zsc.plots.maps import confused_pairs, confusion, embedding_map, map_widget, similarity
 from zsc.plots.pictures import caption, gallery, prediction, sample_grid
 from zsc.plots.style import NEUTRAL, PALETTE, PICTURE_SUFFIXES, RIGHT, STYLE, WRONG, check_picture_path, describe, save
-from zsc.plots.tables import before_after, ranking
+from zsc.plots.tables import audit, before_after, ranking
 
 __all__ = [
-    "NEUTRAL", "PALETTE", "PICTURE_SUFFIXES", "RIGHT", "STYLE", "THUMBNAIL", "WRONG", "before_after", "caption",
-    "check_picture_path", "confused_pairs", "confusion", "coverage", "describe", "embedding_map", "few_shot", "gallery",
-    "learning_curve", "map_widget", "prediction", "ranking", "reliability", "sample_grid", "save", "similarity",
-    "thumbnail",
+    "NEUTRAL", "PALETTE", "PICTURE_SUFFIXES", "RIGHT", "STYLE", "THUMBNAIL", "WRONG", "audit", "before_after",
+    "caption", "check_picture_path", "confused_pairs", "confusion", "coverage", "describe", "embedding_map", "few_shot",
+    "gallery", "learning_curve", "map_widget", "prediction", "ranking", "reliability", "sample_grid", "save",
+    "similarity", "thumbnail",
 ]  # fmt: skip

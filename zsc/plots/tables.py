@@ -127,3 +127,21 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
     best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
     what, n = "Prompts in the order of their accuracy", table["n"].max() if "n" in table else 0
     return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note, n=n)
+
+
+@style.styled
+def audit(audit: Any, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw what `zsc.audit` found: each row with its interval, numbers and verdict; of a kind at most 40."""
+    table = audit.table.dropna(subset="value").fillna({"verdict": ""}).groupby("kind").head(MOST)
+    ax, places = style.rows_axes(table["kind"] + ": " + table["name"], 34, ax)
+    said = []
+    for place, row in zip(places, table.to_dict("records"), strict=True):
+        columns = _PAIRED if row["kind"] == "cause" else ("value", "low", "high")
+        middle, low, high = (row[column] for column in columns)
+        words, colour = f"{middle:.3f} ({low:.3f} to {high:.3f})", NEUTRAL if row["verdict"] != "told apart" else WRONG
+        ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=colour, markersize=7)
+        style.write_beside(ax, place, f"{words} {row['verdict']}", color=TEXT_TONES.get(colour, colour))
+        said.append(f"{row['name']} {words} {row['verdict']}")
+    ax.grid(axis="x")
+    ax.set_xlabel("change: flipped answers; group: accuracy; gap: of accuracies; cause: more of the answer")
+    return style.finish(ax, title, "What breaks it", "; ".join(said), audit.evaluation, n=audit.evaluation.n)

@@ -1,0 +1,39 @@
+"""`zsc audit`: what breaks a classifier's answers on a labelled data set."""
+
+from argparse import Namespace
+
+from zsc.auditing import audit
+from zsc.classifier import ZeroShotClassifier
+from zsc.cli import _options, evaluate
+from zsc.cli._printing import Outcome, table_lines
+from zsc.prompts import default_prompts
+
+OPTIONS = (
+    *evaluate.OPTIONS,
+    _options.option("--by", metavar="ATTRIBUTE", help="compare drawings with this attribute to those without it"),
+    _options.option("--causes", nargs="+", default=[], metavar="ATTRIBUTE", help="draw all with it and without it"),
+)
+
+
+def run(arguments: Namespace) -> Outcome:
+    """Look for what breaks a classifier: changed pictures, groups of pictures, causes."""
+    from zsc import plots, report
+
+    dataset = _options.chosen_dataset(arguments)
+    prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
+    model, store = _options.chosen_model(arguments), arguments.store
+    clf = ZeroShotClassifier(prompts, model, pooling=arguments.pooling, store=store)
+    options = {"store": store, "on_error": arguments.on_error, "progress": _options.show_progress(arguments)}
+    found = audit(clf, dataset, arguments.by, causes=arguments.causes, **options)
+    judged, text = found.evaluation, evaluate.headlines(found.evaluation, clf, dataset)
+    for kind, rows in found.table.drop(columns="kind").groupby(
+        found.table["kind"], sort=False
+    ):  # a narrow window loses differences first
+        text += ["", *table_lines(rows.rename(columns={"name": kind}), index=False, drop=list(rows)[7:11])]
+    data = {**judged.to_dict(), "table": found.table, "published": found.published, "examples": found.examples}
+    writers = {
+        "save": judged.save,
+        "figure": lambda path: plots.save(plots.audit(found), path),
+        "html": lambda path: report.write_report(judged, path, audit=found),
+    }
+    return Outcome(data, text, 0, dataset, None, clf.advice, writers)
