@@ -208,10 +208,8 @@ class Choice:
             end = f" Over {n} splits every picture had a say in the name, so no evaluation is held out."
         else:
             interval = " (95 % interval {:.3f} to {:.3f})".format(*self.evaluation.interval)
-        where = (
-            f"where it was chosen {self.chosen_accuracy:.3f}, on pictures that had no say {self.held_out_accuracy:.3f}"
-        )
-        return f"chosen {how}: {self.name}; accuracy {where}{interval}; optimism {self.optimism:+.3f}.{end}"
+        told = f"chosen {how}: {self.name}; accuracy where it was chosen {self.chosen_accuracy:.3f}, on pictures"
+        return f"{told} that had no say {self.held_out_accuracy:.3f}{interval}; optimism {self.optimism:+.3f}.{end}"
 
     def __repr__(self) -> str:
         return f"Choice({self.summary()})"

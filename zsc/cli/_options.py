@@ -140,7 +140,7 @@ def none_of_these(arguments: Namespace, clf: ZeroShotClassifier, store: Path | N
     with suppress(ValueError):
         return score, float(limit)
     pictures = ImageDataset.from_pictures(limit)
-    known = embed_images(clf.model, pictures, store, on_error="skip", progress=show_progress(arguments))
+    known = embed_images(clf.model, pictures, store, on_error="skip", progress=arguments.progress)
     threshold = threshold_keeping(clf.familiarity(known)[score])
     say(labelled("Limit", f"{score} {threshold:.6g}, which 95 % of {len(known)} pictures of {printable(limit)} reach"))
     return score, threshold
@@ -245,16 +245,11 @@ def chosen_model(arguments: Namespace, **options: Any) -> Any:
 
 def embedded(arguments: Namespace, model: Any, dataset: ImageDataset, **options: Any) -> ImageEmbeddings:
     """Embed a data set as the options say; refuse to go on with no picture at all."""
-    options |= {"on_error": arguments.on_error, "progress": show_progress(arguments)}
+    options |= {"on_error": arguments.on_error, "progress": arguments.progress}
     embeddings = embed_images(model, dataset, arguments.store, **options)
     if len(embeddings.failures) == len(dataset):
         raise ValueError(f"none of the {len(dataset)} pictures can be opened; first: {embeddings.failures['error'][0]}")
     return embeddings
-
-
-def show_progress(arguments: Namespace) -> bool:
-    """Tell whether how far the work is stands on standard error: a bar, or in a log a line now and then."""
-    return not arguments.json and not arguments.quiet
 
 
 def program() -> str:

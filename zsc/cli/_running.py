@@ -75,7 +75,7 @@ def parser(words: Sequence[str] = ()) -> Parser:
 
 
 def _command(arguments: Namespace) -> int:
-    out = sys.stdout
+    out, arguments.progress = sys.stdout, not (arguments.json or arguments.quiet)
     with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
         check_outputs(arguments)
         outcome: Outcome = arguments.run(arguments)

@@ -141,8 +141,8 @@ def _room(arguments: Namespace) -> Iterator[Found]:
         yield what, f"{free / 1e9:.1f} GB free", remedy
     with suppress(OSError, KeyError):  # Linux tells what is free of the memory
         known = dict(re.findall(r"(\w+): +(\d+) kB", Path("/proc/meminfo").read_text()))
-        free, total = (int(known[key]) / 1e6 for key in ("MemAvailable", "MemTotal"))
-        yield "memory", f"{free:.1f} of {total:.1f} GB free", ""
+        spare, whole = (f"{int(known[key]) / 1e6:.1f}" for key in ("MemAvailable", "MemTotal"))
+        yield "memory", f"{spare} of {whole} GB free", ""
 
 
 def _notebooks(_: Namespace) -> Iterator[Found]:

@@ -111,7 +111,7 @@ def _compare(arguments: Namespace) -> Outcome:
     match_by(dataset.class_names, prompts.class_names)  # before any model is loaded
     table = compare_models(
         dataset, prompts, arguments.models, store=arguments.store, pooling=arguments.pooling,
-        on_error=arguments.on_error, progress=_options.show_progress(arguments),
+        on_error=arguments.on_error, progress=arguments.progress,
     )  # fmt: skip
     best, tied = table.index[0], list(table.index[table["is_tied"]])[1:]
     row = table.iloc[0]
