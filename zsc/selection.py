@@ -108,13 +108,12 @@ def compare_models(
     for model in given:
         if isinstance(model, str):
             find_route(model)  # an unknown name is told before any work
-    judged, rates, first = {}, {}, None
+    judged, rates, failed = {}, {}, {}
     for name, model in zip(names, given, strict=True):
         encoder = as_encoder(model)
         embeddings = embed_images(encoder, dataset, store, on_error=on_error, progress=progress)
-        failed = list(embeddings.failures["index"])
-        first = failed if first is None else first
-        if failed != first:
+        failed[name] = list(embeddings.failures["index"])
+        if failed[name] != failed[names[0]]:
             raise ValueError(f"{name} cannot embed the same pictures as {names[0]}; see zsc embed with each of them.")
         judged[name] = ZeroShotClassifier(prompts, encoder, pooling=pooling).evaluate(embeddings)
         for sample in (dataset.head(4), dataset.head(32)):  # the first calls set things up
