@@ -12,12 +12,14 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+from pandas.api.types import infer_dtype
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.float32]  # embeddings, cosines or scores, one row per picture or text
@@ -26,6 +28,12 @@ ROW_TOLERANCE = 1e-3  # what a row of probabilities may miss 1 by: float16 and p
 UNIT_TOLERANCE = 1e-2  # what the length of an embedding may miss 1 by: float16 on a device passes
 LONGEST = 300  # letters of a value in a message
 _HALF = re.compile("[\ud800-\udfff]")  # what stands in a path for a byte that is no UTF-8
+_PLAIN = {
+    "boolean": bool,
+    "integer": np.int64,
+    "floating": float,
+    "mixed-integer-float": float,
+}  # pandas' words
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlevel = 3
@@ -45,7 +53,7 @@ def short(value: object) -> str:
 
 def check_count(value: Any, name: str, *, low: int = 1, high: int | None = None) -> int:
     """Check a whole number in a range, ends included; bools, texts and fractions are refused."""
-    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_whole or value < low or (high is not None and value > high):
         limits = f"of {low} or more" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name}={short(value)}; {name} must be a whole number {limits}.")
@@ -54,14 +62,11 @@ def check_count(value: Any, name: str, *, low: int = 1, high: int | None = None)
 
 def check_fraction(value: Any, name: str, *, ends: bool = False) -> float:
     """Check a fraction: between 0 and 1, and neither of them unless `ends`."""
-    try:
-        number = math.nan if isinstance(value, (str, bytes, bool, np.bool_)) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not (0 <= number <= 1 if ends else 0 < number < 1):  # NaN fails both
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not (0 <= value <= 1 if ends else 0 < value < 1):  # NaN fails both
         limits = "from 0 to 1, ends included" if ends else "above 0 and below 1"
         raise ValueError(f"{name}={short(value)}; {name} must be a fraction, {limits}.")
-    return number
+    return float(value)
 
 
 def check_choice(value: Any, choices: Sequence[str], name: str) -> str:
@@ -90,7 +95,7 @@ def as_indices(indices: Any, n: int, name: str = "indices") -> Indices:
     """Return indices of N rows, shape (M,): of whole numbers from -N to N - 1, or a mask of N bools, or a slice."""
     if isinstance(indices, slice):
         return np.arange(n)[indices]
-    array = _as_array(indices if isinstance(indices, np.ndarray) else as_list(indices, name, "whole numbers"), name)
+    array = as_array(indices if isinstance(indices, np.ndarray) else as_list(indices, name, "whole numbers"), name)
     if array.ndim != 1:
         raise ValueError(f"{name} has shape {array.shape}; pass one dimension: whole numbers, or a mask of bools.")
     if array.dtype == bool:
@@ -153,7 +158,7 @@ def check_class_names(
 
 def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true", *, partial: bool = False) -> Indices:
     """Check labels: shape (N,), N of at least 1, from 0 to K - 1; `partial` allows -1 (no label), and N of 0."""
-    labels = _as_array(y, name)
+    labels = as_array(y, name)
     if labels.ndim != 1 or not (len(labels) or partial):
         raise ValueError(f"{name} has shape {labels.shape}; pass one label per picture, shape (N,), N of at least 1.")
     if not len(labels):
@@ -170,7 +175,7 @@ def check_labels(y: Any, n_classes: int | None = None, name: str = "y_true", *, 
 
 def check_dataset_labels(y: Any, n_classes: int, name: str = "labels") -> NDArray[Any]:
     """Check labels (N,), or (N, K), int8: 1 where the class applies, 0 where it does not, -1 where nobody knows."""
-    labels = _as_array(y, name)
+    labels = as_array(y, name)
     if labels.ndim != 2:
         return check_labels(labels, n_classes, name, partial=True)
     if labels.shape[1] != n_classes:
@@ -247,7 +252,7 @@ def check_embeddings(values: Any, name: str = "embeddings", dim: int | None = No
     return rows
 
 
-def _as_array(values: Any, name: str) -> NDArray[Any]:
+def as_array(values: Any, name: str) -> NDArray[Any]:
     """Make an array without changing a value: no mask is dropped, no bool among numbers becomes one."""
     if np.ma.is_masked(values):
         raise ValueError(f"{name} has masked values; fill them or leave them out.")
@@ -258,17 +263,14 @@ def _as_array(values: Any, name: str) -> NDArray[Any]:
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:  # rows of different lengths, a tensor's graph
         reason = "is ragged; pass rows of one length" if isinstance(error, ValueError) else "is no array of numbers"
         raise ValueError(f"{name} {reason}.") from error
-    if array.dtype != object or not array.size:
-        return array
-    kinds = {type(value) for value in array.flat}  # Python's numbers, as pandas makes them of nullable columns
-    if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
-        return array.astype(np.int64) if min(array.flat) >= -(2**63) and max(array.flat) < 2**63 else array
-    is_real = all(issubclass(kind, (float, int, np.floating, np.integer)) and kind is not bool for kind in kinds)
-    return array.astype(np.float64) if is_real else array
+    if array.dtype == object:  # as pandas makes them of nullable columns
+        with suppress(OverflowError):
+            return array.astype(_PLAIN.get(infer_dtype(array.ravel(), skipna=False), object))
+    return array
 
 
 def _as_numbers(values: Any, name: str) -> NDArray[Any]:
-    array = _as_array(values, name)
+    array = as_array(values, name)
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{name} holds {array.dtype} values; pass real numbers.")
     return array

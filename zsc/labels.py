@@ -99,8 +99,11 @@ def match_known(
     that `suspect_labels` was given; None: the id is the index.
     """
     names = None if ids is None else as_list(ids, "ids", "ids, one for each picture")
-    index = _ranked(ranking, names)
-    n = len(index)
+    if not isinstance(ranking, pd.DataFrame) or "index" not in ranking or not len(ranking):
+        raise TypeError(f"ranking is {short(ranking)}; pass a table of suspect_labels.")
+    n = len(ranking) if names is None else check_same_length(ids=names, ranking=ranking)
+    index = check_labels(ranking["index"], None if names is None else n, "the column index of ranking").tolist()
+    check_unique(index, "the column index of ranking")
     if isinstance(known_ids, (str, bytes, Mapping)):
         raise TypeError(f"known_ids is the {type(known_ids).__name__} {short(known_ids)}; pass a list or a set of ids.")
     wanted = set(known_ids)
@@ -118,15 +121,3 @@ def match_known(
     table = table.assign(precision=found / depths, recall=found / known, chance=known / n)
     table["p_value"] = hypergeom.sf(found - 1, n, known, depths)
     return table.assign(average_precision=float(average_precision_score(hit, -np.arange(n))))
-
-
-def _ranked(ranking: Any, names: list[Any] | None) -> list[int]:
-    """Check that a ranking holds each picture once, and list their indices in its order."""
-    if not isinstance(ranking, pd.DataFrame) or "index" not in ranking or not len(ranking):
-        raise TypeError(f"ranking is {short(ranking)}; pass a table of suspect_labels.")
-    if names is not None:
-        check_same_length(ids=names, ranking=ranking)
-    labels = check_labels(ranking["index"], None if names is None else len(names), "the column index of ranking")
-    index: list[Any] = labels.tolist()
-    check_unique(index, "the column index of ranking")
-    return index

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
-from tqdm import tqdm
 
 from zsc.checks import as_list, check_choice, check_count, check_fraction, check_same_length, check_unique, short
 from zsc.classifier import ZeroShotClassifier
@@ -26,7 +25,7 @@ from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_
 from zsc.evaluation import Evaluation
 from zsc.models import as_encoder, find_route
 from zsc.models.table import record_speed
-from zsc.progress import Progress
+from zsc.progress import Progress, each
 from zsc.prompts import ClassPrompts, as_prompts
 from zsc.statistics import as_right, holm, mcnemar, paired_interval, wilson_interval
 
@@ -50,8 +49,7 @@ def compare_prompts(
 ) -> pd.DataFrame:
     """Judge candidate prompts on the same pictures, and test each against a reference.
 
-    The p-values are for prompts that were fixed before these pictures were looked at; to choose the best one and
-    report it, use `choose_prompts`.
+    The p-values are for prompts that were fixed before these pictures were looked at; else use `choose_prompts`.
 
     The table has one row per candidate, in the given order: n, correct, accuracy, low and high (95 % Wilson),
     macro_recall, baseline (the accuracy of always naming the most frequent class), difference (to the reference; NaN in
@@ -101,13 +99,12 @@ def compare_models(
     for model in given:
         if isinstance(model, str):
             find_route(model)  # an unknown name is told before any work
-    judged, rates, first = {}, {}, None
+    judged, rates, failed = {}, {}, {}
     for name, model in zip(names, given, strict=True):
         encoder = as_encoder(model)
         embeddings = embed_images(encoder, dataset, store, on_error=on_error, progress=progress)
-        failed = list(embeddings.failures["index"])
-        first = failed if first is None else first
-        if failed != first:
+        failed[name] = list(embeddings.failures["index"])
+        if failed[name] != failed[names[0]]:
             raise ValueError(f"{name} cannot embed the same pictures as {names[0]}; see zsc embed with each of them.")
         judged[name] = ZeroShotClassifier(prompts, encoder, pooling=pooling).evaluate(embeddings)
         for sample in (dataset.head(4), dataset.head(32)):  # the first calls set things up
@@ -205,10 +202,8 @@ class Choice:
             end = f" Over {n} splits every picture had a say in the name, so no evaluation is held out."
         else:
             interval = " (95 % interval {:.3f} to {:.3f})".format(*self.evaluation.interval)
-        return (
-            f"chosen {how}: {self.name}; accuracy where it was chosen {self.chosen_accuracy:.3f}, on pictures that had "
-            f"no say {self.held_out_accuracy:.3f}{interval}; optimism {self.optimism:+.3f}.{end}"
-        )
+        told = f"chosen {how}: {self.name}; accuracy where it was chosen {self.chosen_accuracy:.3f}, on pictures"
+        return f"{told} that had no say {self.held_out_accuracy:.3f}{interval}; optimism {self.optimism:+.3f}.{end}"
 
     def __repr__(self) -> str:
         return f"Choice({self.summary()})"
@@ -235,8 +230,7 @@ def choose_prompts(
     judged = evaluations(embeddings, candidates, model, pooling, store)
     right, y_true = {name: e.right for name, e in judged.items()}, next(iter(judged.values())).y_true
     splits = splits_of(right, y_true, share=share, repeats=repeats, cross_fit=cross_fit, seed=seed)
-    votes = splits["chosen"].value_counts()
-    name = max(right, key=lambda n: votes.get(n, 0))  # of equal ones the first
+    name = max(right, key=list(splits["chosen"]).count)  # of equal ones the first
     evaluation = None
     if len(splits) == 1:
         held_out = judged[name].select(_stratified(y_true, share, seed)[1])
@@ -268,9 +262,7 @@ def splits_of(
 def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Split row numbers in two, each class by the share; a class of one picture goes to either side."""
     rare = np.bincount(y_true)[y_true] < 2
-    strata = np.where(rare, -1, y_true)
-    if (strata == -1).sum() == 1:
-        strata = np.where(rare, strata.max(), strata)
+    strata = np.where(rare, -1 if rare.sum() > 1 else y_true[~rare].max(initial=-1), y_true)
     try:
         parts = train_test_split(np.arange(len(y_true)), train_size=share, stratify=strata, random_state=seed)
     except ValueError as error:
@@ -295,7 +287,7 @@ def evaluations(
 
 def descriptions_control(
     embeddings: ImageEmbeddings, prompts: ClassPrompts, *, model: Encoder | str, pooling: str | None = None,
-    draws: int = 99, seed: int = 0, progress: bool = False,
+    draws: int = 99, seed: int = 0, progress: Progress = False,
 ) -> list[float]:  # fmt: skip
     """Judge descriptions beside random words of equal number and length: what the words themselves add.
 
@@ -305,7 +297,7 @@ def descriptions_control(
     encoder, rng = as_encoder(model), np.random.default_rng(check_count(seed, "seed", low=0))
     draws, names = check_count(draws, "draws"), [f"({re.escape(prompts.class_names[k])})" for k in prompts.owners]
     parts = [re.split(name, text, flags=re.IGNORECASE) for name, text in zip(names, prompts.prompts, strict=True)]
-    words = [_WORD.findall(" ".join(each[::2])) for each in parts]  # class names stand at odd places
+    words = [_WORD.findall(" ".join(one[::2])) for one in parts]  # class names stand at odd places
     shared = set.intersection(*map(set, words))
     pool = pd.Series([*chain(*words)], dtype=object)
     same = {length: list(group) for length, group in pool.groupby(pool.str.len())}
@@ -314,7 +306,7 @@ def descriptions_control(
         return word[0] if word[0] in shared else str(rng.choice(same[len(word[0])]))
 
     found = []
-    for draw in tqdm(range(draws + 1), "random words", unit="draw", disable=not progress, leave=False):
+    for draw in each(range(draws + 1), progress, "draws", desc="random words", leave=False):
         texts = ["".join(_WORD.sub(other, x) if i % 2 == 0 and draw else x for i, x in enumerate(p)) for p in parts]
         clf = ZeroShotClassifier(replace(prompts, prompts=tuple(texts)), encoder, pooling=pooling, truncate=draw > 0)
         found.append(clf.evaluate(embeddings).accuracy)

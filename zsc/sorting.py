@@ -17,7 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
 import pandas as pd
 
 from zsc.checks import check_choice, check_fraction
@@ -64,19 +63,11 @@ def sort_folder(
     opened stays where it is. Nothing is overwritten: a name that is taken gets a number. Each class also gets a contact
     sheet, a page beside its folder. Run it again with the same folders after a stop, and it goes on.
 
-    Parameters
-    ----------
-    folder, into, prompts, model, store
-        The pictures; the new folder, not inside that one, nor around it; and as for `ZeroShotClassifier.predict`.
-    how, dry_run
-        "link" makes links to the pictures, "copy" copies, "move" moves them (what is a link stays, and gets a link); or
-        only say what would be done.
-    margin, share
-        Pictures whose two highest probabilities differ by less than `margin`, and the `share` of the pictures with the
-        smallest difference, go into the folder "not sure".
-    none_of_these
-        A score of `zsc.calibration.familiarity`, such as "mcm", and the number below which a picture goes into the
-        folder "none of these".
+    `into` is a new folder, not inside `folder`, nor around it; `prompts`, `model` and `store` are as in
+    `ZeroShotClassifier`. `how` "link" makes links to the pictures, "copy" copies, "move" moves them (what is a link
+    stays, and gets a link); `dry_run` only says what would be done. Pictures whose two highest probabilities differ by
+    less than `margin`, and the `share` of the pictures with the smallest difference, go into the folder "not sure";
+    those below a number, of a score of `zsc.calibration.familiarity` such as "mcm", into "none of these".
 
     ValueError says that a folder cannot be used, or that another sorting into it was begun; OSError what the system
     refused, and then nothing is lost.
@@ -151,22 +142,21 @@ def _planned(
     strange = clf.is_strange(embeddings, asked.get("none_of_these"))
     table = answer_table(clf.answer(embeddings), reasons, strange)
     known = table["margin"][~strange].dropna()
-    unsure = ~strange & (
-        table["margin"] < max(asked["margin"], np.quantile(known, asked["share"]) if len(known) else 0)
-    )
+    least = max(asked["margin"], known.quantile(asked["share"])) if len(known) else 0
+    unsure = ~strange & (table["margin"] < least)
     taken = {_folded(name) for name in os.listdir(into)} if into.is_dir() else set()
-    folders = {name: _free(_file_name(name), taken) for name in dict.fromkeys([*clf.class_names, NONE])}
-    not_sure = _free(NOT_SURE, taken)
-    inside: dict[str, set[str]] = {each: set() for each in (*folders.values(), not_sure)}
+    names = dict.fromkeys([*clf.class_names, NONE, None])  # None: not sure
+    folders = {name: _free(_file_name(name or NOT_SURE), taken) for name in names}
+    inside: dict[str, set[str]] = {folder: set() for folder in folders.values()}
     rows = []
     for i, (path, said) in enumerate(zip(dataset.paths, table.to_dict("records"), strict=True)):
         row = {"source": str(path), "target": None, "folder": None} | {key: said[key] for key in KEPT}
         if said["error"] is None:
-            row["folder"] = not_sure if unsure[i] else folders[said["class"]]
+            row["folder"] = folders[None if unsure[i] else said["class"]]
             name = _free(os.fsencode(Path(path).name).decode(errors="replace"), inside[row["folder"]])
             row["target"] = f"{row['folder']}/{name}"
         rows.append(row)
-    pages = {each: _free(f"{each}.html", taken) for each, names in inside.items() if names}
+    pages = {one: _free(f"{one}.html", taken) for one, put in inside.items() if put}
     return {"rows": rows, "pages": pages, "made": [] if into.exists() else ["."]}
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import betabinom, binom, binomtest, norm
 
-from zsc.checks import as_list, check_count, check_fraction, check_same_length, short
+from zsc.checks import as_array, as_list, check_count, check_fraction, check_same_length, short
 
 CONFIDENCE = 0.95
 FORMULA_ONLY = 10**8  # pictures beyond which the exact power and Connor's formula differ by less than 0.0001
@@ -67,7 +67,8 @@ def next_right(correct: int, n: int) -> tuple[int, int]:
 
 def mcnemar(first: Right, second: Right) -> float:
     """Test whether two classifiers are equally often right on the same pictures: McNemar's exact two-sided p-value."""
-    return _exact_p(*_discordant(first, second)[:2])
+    won, lost, _ = _discordant(first, second)
+    return float(binomtest(won, won + lost, 0.5).pvalue) if won + lost else 1.0
 
 
 def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -87,7 +88,7 @@ def paired_interval(first: Right, second: Right, *, confidence: float = CONFIDEN
     alpha = 1 - check_fraction(confidence, "confidence")
     z = float(norm.isf(alpha / 2))
     low, high = -_tango_end(lost, won, n, z), _tango_end(won, lost, n, z)
-    if _exact_p(won, lost) >= alpha:
+    if mcnemar(first, second) >= alpha:
         return min(low, 0.0), max(high, 0.0)
     just_off = float(np.nextafter(0, 1))  # beyond a confidence of .999 the score test may be the stricter one
     return (max(low, just_off), high) if won > lost else (low, min(high, -just_off))
@@ -147,9 +148,8 @@ def images_needed(
 
 def as_right(values: Any, name: str) -> NDArray[np.bool_]:
     """Return which predictions are right as an array: N bools, at least one; numbers are refused."""
-    array = np.asarray(values if hasattr(values, "__array__") else as_list(values, name, "bools"))
-    if array.dtype == object and array.ndim == 1 and all(isinstance(v, (bool, np.bool_)) for v in array):
-        array = array.astype(bool)  # pandas' nullable booleans
+    given = values if hasattr(values, "__array__") else np.asarray(as_list(values, name, "bools"))
+    array = as_array(given, name)
     if array.ndim != 1 or not len(array) or array.dtype != bool:
         raise ValueError(f"{name} has shape {array.shape} and holds {array.dtype}; pass one bool per picture.")
     return array
@@ -160,10 +160,6 @@ def _discordant(first: Right, second: Right) -> tuple[int, int, int]:
     one, two = as_right(first, "first"), as_right(second, "second")
     n = check_same_length(first=one, second=two)
     return int((one & ~two).sum()), int((~one & two).sum()), n
-
-
-def _exact_p(won: int, lost: int) -> float:
-    return float(binomtest(won, won + lost, 0.5).pvalue) if won + lost else 1.0
 
 
 def _tango_end(won: int, lost: int, n: int, z: float) -> float:

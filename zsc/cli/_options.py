@@ -106,7 +106,7 @@ DATASET = (
     option("--dataset", group="pictures", help="a data set's name; 'zsc datasets' lists them"),
     option("--folder", group="pictures", type=Path, help="your own pictures: a folder with one sub-folder per class"),
     option("--split", help="as published; left out: the one that is evaluated"),
-    option("--drop-suspects", action="store_true", help="glasses: leave out the labels that one team doubts"),
+    option("--drop-suspects", action="store_true", default=None, help="glasses: leave out labels that one team doubts"),
     option("--limit", type=whole(1), metavar="N", help="only the first N pictures"),
     *FORM,
 )
@@ -140,7 +140,7 @@ def none_of_these(arguments: Namespace, clf: ZeroShotClassifier, store: Path | N
     with suppress(ValueError):
         return score, float(limit)
     pictures = ImageDataset.from_pictures(limit)
-    known = embed_images(clf.model, pictures, store, on_error="skip", progress=show_progress(arguments))
+    known = embed_images(clf.model, pictures, store, on_error="skip", progress=arguments.progress)
     threshold = threshold_keeping(clf.familiarity(known)[score])
     say(labelled("Limit", f"{score} {threshold:.6g}, which 95 % of {len(known)} pictures of {printable(limit)} reach"))
     return score, threshold
@@ -175,20 +175,21 @@ def given_prompts(arguments: Namespace) -> ClassPrompts:
 
 def chosen_dataset(arguments: Namespace) -> ImageDataset:
     """Load the data set, or the part of it, that the options name; say at once what was passed over."""
+    options = form_options(arguments, "split", "drop_suspects")
     if arguments.folder:
-        if given := [k for k in ("split", "version", "size", "drop_suspects") if getattr(arguments, k)]:
-            raise ValueError(f"--folder takes no --{given[0].replace('_', '-')}; leave it out, or name a --dataset.")
+        if options:
+            given = next(iter(options)).replace("_", "-")
+            raise ValueError(f"--folder takes no --{given}; leave it out, or name a --dataset.")
         dataset = ImageDataset.from_folder(arguments.folder)
     else:
-        options = form_options(arguments) | ({"drop_suspects": True} if arguments.drop_suspects else {})
-        dataset = load_dataset(arguments.dataset, arguments.data_root, arguments.split, **options)
+        dataset = load_dataset(arguments.dataset, arguments.data_root, **options)
     say_notes(dataset)
     return dataset.head(arguments.limit) if arguments.limit else dataset
 
 
-def form_options(arguments: Namespace) -> dict[str, Any]:
-    """Return --version and --size, where they were given."""
-    return {k: v for k in ("version", "size") if (v := getattr(arguments, k)) is not None}
+def form_options(arguments: Namespace, *more: str) -> dict[str, Any]:
+    """Return --version and --size, and `more` options, where the command has them and they were given."""
+    return {k: v for k in (*more, "version", "size") if (v := getattr(arguments, k, None)) is not None}
 
 
 def chosen_pictures(words: Sequence[str]) -> list[ImageSource]:
@@ -245,16 +246,11 @@ def chosen_model(arguments: Namespace, **options: Any) -> Any:
 
 def embedded(arguments: Namespace, model: Any, dataset: ImageDataset, **options: Any) -> ImageEmbeddings:
     """Embed a data set as the options say; refuse to go on with no picture at all."""
-    options |= {"on_error": arguments.on_error, "progress": show_progress(arguments)}
+    options |= {"on_error": arguments.on_error, "progress": arguments.progress}
     embeddings = embed_images(model, dataset, arguments.store, **options)
     if len(embeddings.failures) == len(dataset):
         raise ValueError(f"none of the {len(dataset)} pictures can be opened; first: {embeddings.failures['error'][0]}")
     return embeddings
-
-
-def show_progress(arguments: Namespace) -> bool:
-    """Tell whether how far the work is stands on standard error: a bar, or in a log a line now and then."""
-    return not arguments.json and not arguments.quiet
 
 
 def program() -> str:

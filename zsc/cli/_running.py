@@ -75,7 +75,7 @@ def parser(words: Sequence[str] = ()) -> Parser:
 
 
 def _command(arguments: Namespace) -> int:
-    out = sys.stdout
+    out, arguments.progress = sys.stdout, not (arguments.json or arguments.quiet)
     with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
         check_outputs(arguments)
         outcome: Outcome = arguments.run(arguments)
@@ -155,9 +155,8 @@ def stopped(arguments: Namespace) -> str:
         text += f"; written: {', '.join(map(str, arguments.written.values()))}"
     if keeps := getattr(arguments, "keeps", ""):
         return f"{text}; {keeps}"
-    embeds = hasattr(arguments, "store") and (hasattr(arguments, "limit") or hasattr(arguments, "no_store"))
-    if not embeds or getattr(arguments, "action", "compare") != "compare":
-        return f"{text}."
+    if not hasattr(arguments, "on_error") or getattr(arguments, "action", "compare") != "compare":
+        return f"{text}."  # it embeds nothing
     if store is None:
         return f"{text}; no embedding is kept (with --store FOLDER they would be)."
     if any(store.glob("*/part-*.parquet")):

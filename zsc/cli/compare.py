@@ -59,7 +59,7 @@ def run(arguments: Namespace) -> Outcome:
     ]
     data = {**once[list(ONCE)], "comparison": table.drop(columns=list(ONCE)).reset_index()}
     if described:
-        control = {"draws": arguments.draws, "seed": arguments.seed, "progress": _options.show_progress(arguments)}
+        control = {"draws": arguments.draws, "seed": arguments.seed, "progress": arguments.progress}
         accuracy = descriptions_control(embeddings, described, model=model, pooling=arguments.pooling, **control)
         p_value, verdict = random_words_verdict(accuracy)
         data["random_words"] = {"p_value": p_value, "verdict": verdict, "accuracy": accuracy[1:]}

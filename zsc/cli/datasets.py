@@ -47,8 +47,8 @@ def _state(name: str, options: dict[str, Any], arguments: Namespace) -> dict[str
 def _check(arguments: Namespace) -> Outcome:
     if not arguments.name:
         raise ValueError("no data set named; write 'zsc datasets check glasses' (or afhq, or imagenette).")
-    progress, options = _options.show_progress(arguments), _options.form_options(arguments)
-    found = check_dataset(arguments.name, arguments.data_root, progress=progress, **options)
+    options = _options.form_options(arguments) | {"progress": arguments.progress}
+    found = check_dataset(arguments.name, arguments.data_root, **options)
     data = {**vars(found), "problems": found.problems, "pictures": int(found.counts["found"].sum())}
     text = [
         f"{found.folder}: {data['pictures']} pictures, {found.bytes / 1e6:.1f} MB",

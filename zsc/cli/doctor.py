@@ -12,7 +12,6 @@ import re
 import shutil
 import sys
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr, suppress
 from importlib import import_module, metadata
@@ -38,14 +37,14 @@ Found = tuple[str, str, str]  # what was looked at, how it is, and the remedy wh
 def run(arguments: Namespace) -> Outcome:
     """Say what is installed, which models and data are here and sound, and what to do about each problem."""
     parts = {"zsc": _program, "Packages": _packages, "Models": _models, "Data sets": _data, "Engine": _engine}
-    parts |= {"Room": _room, "Notebooks": _notebooks}
-    found = {part: [tuple(map(_public, row)) for row in look(arguments)] for part, look in parts.items()}
-    problems = [f"{what}: {state}; {remedy}." for rows in found.values() for what, state, remedy in rows if remedy]
-    text = [
-        labelled("" if k else part, f"{row[0]}: {row[1]}") for part, rows in found.items() for k, row in enumerate(rows)
-    ]
+    data: dict[str, Any] = {}
+    text, problems = [], []
+    for part, look in (parts | {"Room": _room, "Notebooks": _notebooks}).items():
+        rows = [tuple(map(_public, row)) for row in look(arguments)]
+        data[part] = [{"what": what, "state": state, "remedy": remedy} for what, state, remedy in rows]
+        text += [labelled("" if k else part, f"{what}: {state}") for k, (what, state, _) in enumerate(rows)]
+        problems += [f"{what}: {state}; {remedy}." for what, state, remedy in rows if remedy]
     text += ["", *(labelled("Problem", line) for line in problems)] if problems else ["", "No problem was found."]
-    data = {part: [{"what": w, "state": s, "remedy": r} for w, s, r in rows] for part, rows in found.items()}
     return Outcome(data | {"problems": problems}, text, 1 if problems else 0)
 
 
@@ -67,26 +66,22 @@ def _program(_: Namespace) -> Iterator[Found]:
 def _packages(_: Namespace) -> Iterator[Found]:
     """Look at the core and at each extra: the version of each package, or the line that installs what is missing."""
     wanted: dict[str, list[Requirement]] = {}
-    for text in metadata.requires("zsc-clip") or ():
-        requirement = Requirement(text)
+    for requirement in map(Requirement, metadata.requires("zsc-clip") or ()):
         marked = re.search(r"extra == ['\"](\w+)['\"]", str(requirement.marker or ""))
         if requirement.name != "zsc-clip":
             wanted.setdefault(marked[1] if marked else "the core", []).append(requirement)
     for extra, requirements in wanted.items():
         if extra in ("dev", "docs", "release", "clip"):  # of developers, and OpenAI's own
             continue
-        here, missing = [], []
+        here = {}
         for one in requirements:
-            try:
-                version = metadata.version(one.name)
-            except metadata.PackageNotFoundError:
-                missing.append(one.name)
-                continue
-            here.append(f"{one.name} {version}")
-            if not one.specifier.contains(version, prereleases=True):
-                yield one.name, version, f"zsc needs {one.specifier}: pip install '{one.name}{one.specifier}'"
+            with suppress(metadata.PackageNotFoundError):
+                version = here[one.name] = metadata.version(one.name)
+                if not one.specifier.contains(version, prereleases=True):
+                    yield one.name, version, f"zsc needs {one.specifier}: pip install '{one.name}{one.specifier}'"
+        missing = [one.name for one in requirements if one.name not in here]
         line = f"pip install 'zsc-clip[{extra}]'" if extra != "the core" else "pip install zsc-clip"
-        state = ", ".join(here) if not missing else f"not here: {', '.join(missing)} ({line})"
+        state = f"not here: {', '.join(missing)} ({line})" if missing else ", ".join(map(" ".join, here.items()))
         yield extra, state, line if missing and extra == "the core" else ""
 
 
@@ -126,12 +121,8 @@ def _engine(_: Namespace) -> Iterator[Found]:
             torch: Any = import_module("torch")
             base: Any = import_module("zsc.models.base")
     except ImportError as error:
-        line = "pip install 'zsc-clip[models]', or a model that was exported"
-        yield (
-            "torch",
-            f"not here ({error.name or error})",
-            "" if find_spec("torch") is None else f"reinstall it: {line}",
-        )
+        remedy = "reinstall it: pip install 'zsc-clip[models]', or a model that was exported"
+        yield "torch", f"not here ({error.name or error})", remedy if find_spec("torch") else ""
         return
     device = base.choose_device()
     why = "the first of cuda, mps, cpu that is here"
@@ -148,11 +139,10 @@ def _room(arguments: Namespace) -> Iterator[Found]:
         free = shutil.disk_usage(folder).free
         remedy = f"make room: weights are 0.3 to 1.7 GB, so free {LITTLE / 1e9:.0f} GB" if free < LITTLE else ""
         yield what, f"{free / 1e9:.1f} GB free", remedy
-    with suppress(OSError, ValueError):  # Linux tells what is free of the memory
-        known = Counter(
-            {key: int(kb) for key, kb in re.findall(r"(\w+): +(\d+) kB", Path("/proc/meminfo").read_text())}
-        )
-        yield "memory", f"{known['MemAvailable'] / 1e6:.1f} of {known['MemTotal'] / 1e6:.1f} GB free", ""
+    with suppress(OSError, KeyError):  # Linux tells what is free of the memory
+        known = dict(re.findall(r"(\w+): +(\d+) kB", Path("/proc/meminfo").read_text()))
+        spare, whole = (f"{int(known[key]) / 1e6:.1f}" for key in ("MemAvailable", "MemTotal"))
+        yield "memory", f"{spare} of {whole} GB free", ""
 
 
 def _notebooks(_: Namespace) -> Iterator[Found]:
@@ -160,10 +150,8 @@ def _notebooks(_: Namespace) -> Iterator[Found]:
     if find_spec("ipywidgets") is None:
         yield "widgets", "not here, so the explorer has no panel (pip install 'zsc-clip[widgets]')", ""
         return
-    pages = [Path(sys.prefix) / "share" / WIDGETS, *(Path(p) / "share" / WIDGETS for p in ("/usr/local", "/usr"))]
-    found = next((path for path in pages if path.is_file()), None)
-    remedy = (
-        "" if found else "pip install --force-reinstall jupyterlab_widgets, where JupyterLab runs, and reload the page"
-    )
-    browser = json.loads(found.read_text(encoding="utf-8"))["version"] if found else "missing"
+    browser, remedy = "missing", "pip install --force-reinstall jupyterlab_widgets where JupyterLab runs, and reload"
+    for page in (Path(prefix) / "share" / WIDGETS for prefix in ("/usr", "/usr/local", sys.prefix)):
+        if page.is_file():
+            browser, remedy = json.loads(page.read_text(encoding="utf-8"))["version"], ""
     yield "widgets", f"ipywidgets {metadata.version('ipywidgets')}, JupyterLab's half {browser}", remedy

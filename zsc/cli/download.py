@@ -20,8 +20,7 @@ def run(arguments: Namespace) -> Outcome:
     """Download a data set, check it, and put it in place when it is whole."""
     name, root, options = arguments.name, arguments.data_root, _options.form_options(arguments)
     way = {"source": arguments.source, "from_file": arguments.from_file}
-    progress = _options.show_progress(arguments)
-    folder = download_dataset(name, root, **way, report=say, progress=progress, **options)
+    folder = download_dataset(name, root, **way, report=say, progress=arguments.progress, **options)
     found = load_dataset(name, root, **options)
     text = [f"{found.name} {found.split_name}: {len(found)} pictures, {len(found.class_names)} classes, in {folder}"]
     text += [f"  {key}: {note}" for key, note in found.notes.items()]

@@ -18,7 +18,6 @@ ACTIONS = {
 }
 SHOWN = {"imagenet_published": "top-1", "mean_38_published": "mean", "params_m": "M", "image_size": "px",
          "images_per_s": "img/s", "here": "*", "model": "model"}  # fmt: skip
-NO_FORM = {"version": None, "size": None, "drop_suspects": False}  # what compare has no option for
 RECORD = ("pixels", "text", "activation", "head", "languages")
 COMPARED = ("accuracy", "low", "high", "difference", "p_adjusted", "images_per_s")
 NOTES = (
@@ -106,12 +105,12 @@ def _compare(arguments: Namespace) -> Outcome:
 
     if (arguments.name is None) == (arguments.dataset is None):
         raise ValueError("name a folder with one sub-folder per class, or a --dataset; one of the two.")
-    dataset = _options.chosen_dataset(Namespace(**NO_FORM, **vars(arguments), folder=arguments.name))
+    dataset = _options.chosen_dataset(Namespace(**vars(arguments), folder=arguments.name))
     prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
     match_by(dataset.class_names, prompts.class_names)  # before any model is loaded
     table = compare_models(
         dataset, prompts, arguments.models, store=arguments.store, pooling=arguments.pooling,
-        on_error=arguments.on_error, progress=_options.show_progress(arguments),
+        on_error=arguments.on_error, progress=arguments.progress,
     )  # fmt: skip
     best, tied = table.index[0], list(table.index[table["is_tied"]])[1:]
     row = table.iloc[0]

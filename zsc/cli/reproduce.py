@@ -31,4 +31,4 @@ def run(arguments: Namespace) -> Outcome:
     sys.path.insert(0, str(CHECKOUT))
     command = importlib.import_module("reproduction.command")
     os.environ.pop("MPLBACKEND", None)  # the kernels of the notebooks have their own
-    return Outcome(*command.run(arguments, report=say, progress=_options.show_progress(arguments)))
+    return Outcome(*command.run(arguments, report=say, progress=arguments.progress))

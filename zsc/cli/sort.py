@@ -29,9 +29,9 @@ OPTIONS = (
 
 def run(arguments: Namespace) -> Outcome:
     """Sort the pictures of a folder into one folder per class; nothing is overwritten, and all can be undone."""
-    progress, where = _options.show_progress(arguments), printable(arguments.into)
+    where = printable(arguments.into)
     if arguments.undo:
-        stays = undo_sort(arguments.into, progress=progress)
+        stays = undo_sort(arguments.into, progress=arguments.progress)
         text = stays or [f"Everything that was sorted into {where} is as it was before."]
         return Outcome({"stays": stays}, text, 1 if stays else 0)
     if arguments.folder is None:
@@ -40,7 +40,7 @@ def run(arguments: Namespace) -> Outcome:
     model, store = _options.chosen_model(arguments), _options.kept_in(arguments, arguments.folder)
     table = sort_folder(
         arguments.folder, prompts, arguments.into, model=model, how=arguments.how, margin=arguments.margin,
-        share=arguments.share, store=store, dry_run=arguments.dry_run, progress=progress,
+        share=arguments.share, store=store, dry_run=arguments.dry_run, progress=arguments.progress,
         none_of_these=_options.none_of_these(arguments, ZeroShotClassifier(prompts, model), store),
     )  # fmt: skip
     counts = table["folder"].value_counts().rename_axis("folder").to_frame("pictures").reset_index()
