@@ -12,7 +12,6 @@ import re
 import shutil
 import sys
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr, suppress
 from importlib import import_module, metadata
@@ -39,13 +38,13 @@ def run(arguments: Namespace) -> Outcome:
     """Say what is installed, which models and data are here and sound, and what to do about each problem."""
     parts = {"zsc": _program, "Packages": _packages, "Models": _models, "Data sets": _data, "Engine": _engine}
     parts |= {"Room": _room, "Notebooks": _notebooks}
-    found = {part: [tuple(map(_public, row)) for row in look(arguments)] for part, look in parts.items()}
-    problems = [f"{what}: {state}; {remedy}." for rows in found.values() for what, state, remedy in rows if remedy]
-    text = [
-        labelled("" if k else part, f"{row[0]}: {row[1]}") for part, rows in found.items() for k, row in enumerate(rows)
-    ]
+    data: dict[str, Any] = {}
+    text, problems = [], []
+    for part, look in parts.items():
+        data[part] = [dict(zip(("what", "state", "remedy"), map(_public, row), strict=True)) for row in look(arguments)]
+        text += [labelled("" if k else part, "{what}: {state}".format(**row)) for k, row in enumerate(data[part])]
+        problems += ["{what}: {state}; {remedy}.".format(**row) for row in data[part] if row["remedy"]]
     text += ["", *(labelled("Problem", line) for line in problems)] if problems else ["", "No problem was found."]
-    data = {part: [{"what": w, "state": s, "remedy": r} for w, s, r in rows] for part, rows in found.items()}
     return Outcome(data | {"problems": problems}, text, 1 if problems else 0)
 
 
@@ -126,12 +125,8 @@ def _engine(_: Namespace) -> Iterator[Found]:
             torch: Any = import_module("torch")
             base: Any = import_module("zsc.models.base")
     except ImportError as error:
-        line = "pip install 'zsc-clip[models]', or a model that was exported"
-        yield (
-            "torch",
-            f"not here ({error.name or error})",
-            "" if find_spec("torch") is None else f"reinstall it: {line}",
-        )
+        line = "reinstall it: pip install 'zsc-clip[models]', or a model that was exported"
+        yield "torch", f"not here ({error.name or error})", line if find_spec("torch") else ""
         return
     device = base.choose_device()
     why = "the first of cuda, mps, cpu that is here"
@@ -148,11 +143,10 @@ def _room(arguments: Namespace) -> Iterator[Found]:
         free = shutil.disk_usage(folder).free
         remedy = f"make room: weights are 0.3 to 1.7 GB, so free {LITTLE / 1e9:.0f} GB" if free < LITTLE else ""
         yield what, f"{free / 1e9:.1f} GB free", remedy
-    with suppress(OSError, ValueError):  # Linux tells what is free of the memory
-        known = Counter(
-            {key: int(kb) for key, kb in re.findall(r"(\w+): +(\d+) kB", Path("/proc/meminfo").read_text())}
-        )
-        yield "memory", f"{known['MemAvailable'] / 1e6:.1f} of {known['MemTotal'] / 1e6:.1f} GB free", ""
+    with suppress(OSError, ValueError, KeyError):  # Linux tells what is free of the memory
+        known = dict(re.findall(r"(\w+): +(\d+) kB", Path("/proc/meminfo").read_text()))
+        free, whole = (int(known[key]) / 1e6 for key in ("MemAvailable", "MemTotal"))
+        yield "memory", f"{free:.1f} of {whole:.1f} GB free", ""
 
 
 def _notebooks(_: Namespace) -> Iterator[Found]:
@@ -160,10 +154,8 @@ def _notebooks(_: Namespace) -> Iterator[Found]:
     if find_spec("ipywidgets") is None:
         yield "widgets", "not here, so the explorer has no panel (pip install 'zsc-clip[widgets]')", ""
         return
-    pages = [Path(sys.prefix) / "share" / WIDGETS, *(Path(p) / "share" / WIDGETS for p in ("/usr/local", "/usr"))]
-    found = next((path for path in pages if path.is_file()), None)
-    remedy = (
-        "" if found else "pip install --force-reinstall jupyterlab_widgets, where JupyterLab runs, and reload the page"
-    )
-    browser = json.loads(found.read_text(encoding="utf-8"))["version"] if found else "missing"
+    pages = [Path(prefix, "share", WIDGETS) for prefix in (sys.prefix, "/usr/local", "/usr")]
+    browser, remedy = "missing", "pip install --force-reinstall jupyterlab_widgets where JupyterLab runs, and reload"
+    if found := next(filter(Path.is_file, pages), None):
+        browser, remedy = json.loads(found.read_text(encoding="utf-8"))["version"], ""
     yield "widgets", f"ipywidgets {metadata.version('ipywidgets')}, JupyterLab's half {browser}", remedy
