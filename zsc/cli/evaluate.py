@@ -43,6 +43,7 @@ def run(arguments: Namespace) -> Outcome:
 
 def _headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> list[str]:
     by_position = ", classes matched by position" if evaluation.made_by.matched_by == "position" else ""
+    absent = ", ".join(name for name, support in evaluation.report["support"].items() if not support)
     rows = {
         "Model": f"{clf.model.name} ({clf.model.info.library}, {clf.model.info.precision})",
         "Data set": f"{evaluation.made_by.dataset}, {len(dataset)} pictures",
@@ -55,7 +56,7 @@ def _headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDa
         "Calibration": f"log loss {evaluation.log_loss:.3f}, Brier {evaluation.brier:.3f}, expected calibration error "
         f"{evaluation.calibration_error:.3f}",
         "Labels": dataset.notes.get("labels", ""),
-        "Note": _note(evaluation),
+        "Note": f"no pictures of {absent} here: the accuracy says nothing of them" if absent else "",
     }
     return [labelled(name, text) for name, text in rows.items() if text]
 
@@ -75,8 +76,3 @@ def _tables(evaluation: Evaluation) -> list[str]:
         shown = table_lines(errors.head(10), index=False, drop=("second", "margin", "proba_true"))
         lines += ["", f"Most confident errors ({len(errors.head(10))} of {len(errors)})", *shown]
     return lines
-
-
-def _note(evaluation: Evaluation) -> str:
-    absent = [str(name) for name, support in evaluation.report["support"].items() if not support]
-    return f"no pictures of {', '.join(absent)} here: the accuracy says nothing of them" if absent else ""
