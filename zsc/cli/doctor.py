@@ -145,8 +145,8 @@ def _room(arguments: Namespace) -> Iterator[Found]:
         yield what, f"{free / 1e9:.1f} GB free", remedy
     with suppress(OSError, ValueError, KeyError):  # Linux tells what is free of the memory
         known = dict(re.findall(r"(\w+): +(\d+) kB", Path("/proc/meminfo").read_text()))
-        free, whole = (int(known[key]) / 1e6 for key in ("MemAvailable", "MemTotal"))
-        yield "memory", f"{free:.1f} of {whole:.1f} GB free", ""
+        available, whole = (int(known[key]) / 1e6 for key in ("MemAvailable", "MemTotal"))
+        yield "memory", f"{available:.1f} of {whole:.1f} GB free", ""
 
 
 def _notebooks(_: Namespace) -> Iterator[Found]:
