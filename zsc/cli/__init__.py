@@ -17,7 +17,9 @@ from contextlib import contextmanager
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, of these words or of the process's; return the exit code. Bad usage exits with 2."""
     interrupts: list[int] = []
-    with _noted(interrupts), _drawing_to_files():
+    before = {key: value for key, value in os.environ.items() if key == "MPLBACKEND"}
+    os.environ["MPLBACKEND"] = "agg"  # to files, whatever a notebook has told the programs that it starts
+    with _noted(interrupts):
         try:
             from zsc.cli._running import run  # the slow imports begin here
 
@@ -30,18 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             print(f"zsc: the installation is not whole ({error}); install zsc-clip again.", file=sys.stderr)
             return 1
-
-
-@contextmanager
-def _drawing_to_files() -> Iterator[None]:
-    """Let matplotlib draw to files, whatever a notebook has told the programs that it starts."""
-    before = {key: value for key, value in os.environ.items() if key == "MPLBACKEND"}
-    os.environ["MPLBACKEND"] = "agg"
-    try:
-        yield
-    finally:
-        os.environ.pop("MPLBACKEND", None)
-        os.environ.update(before)
+        finally:
+            os.environ.pop("MPLBACKEND", None)
+            os.environ.update(before)
 
 
 @contextmanager

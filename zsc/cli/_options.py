@@ -120,12 +120,9 @@ KEPT = (  # of a folder of one's own
     output("--store", "store", "keep the embeddings here; left out: in this user's cache, for a folder"),
     option("--no-store", action="store_true", help="keep no embedding of a folder"),
 )
-
-
 NONE_OF_THESE = option(
     "--none-of-these", metavar="SCORE:LIMIT",
-    help="a class for strangers: SCORE is msp, mcm or cosine, LIMIT a number, or a folder of pictures of the classes, "
-    "of which 95 %% reach it",
+    help="for strangers: SCORE is msp, mcm or cosine, LIMIT a number or a folder of the classes: 95 %% reach it",
 )  # fmt: skip
 
 

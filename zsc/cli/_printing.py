@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
@@ -194,11 +193,10 @@ def table_lines(
     while sum(2 + wide for wide in kept.values()) > room and max((kept[j] for j in texts & set(kept)), default=1) > 1:
         kept[max(texts & set(kept), key=kept.__getitem__)] -= 1
     form = "  ".join(f"{{:{'<' if j in texts else '>'}{wide}}}" for j, wide in kept.items())
-    wrap = partial(textwrap.wrap, break_on_hyphens=False)
     lines: list[str] = []
     for row in zip(*(cells[j] for j in kept), strict=True):
-        parts = zip_longest(*map(wrap, row, kept.values()), fillvalue="")
-        lines += [Row(form.format(*line).rstrip()) for line in parts]
+        broken = (textwrap.wrap(cell, n, break_on_hyphens=False) for cell, n in zip(row, kept.values(), strict=True))
+        lines += [Row(form.format(*line).rstrip()) for line in zip_longest(*broken, fillvalue="")]
     missing = [head for j, head in enumerate(heads) if j not in kept]
     missing += [f"{len(table) - len(shown)} rows"] * (len(shown) < len(table))
     return lines + [f"Not shown here: {', '.join(missing)}; a pipe or a file gets all."] * bool(missing)

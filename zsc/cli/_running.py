@@ -75,11 +75,17 @@ def parser(words: Sequence[str] = ()) -> Parser:
 
 
 def _command(arguments: Namespace) -> int:
-    out, arguments.progress = sys.stdout, not (arguments.json or arguments.quiet)
+    out, problems = sys.stdout, []
+    arguments.progress = not (arguments.json or arguments.quiet)
     with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
         check_outputs(arguments)
         outcome: Outcome = arguments.run(arguments)
-        problems = write_all(arguments, outcome)
+        for option, write in outcome.writers.items():
+            if (path := getattr(arguments, option)) is not None:
+                try:
+                    arguments.written[option] = write(path)
+                except (OSError, ValueError) as error:  # the other files are written, the result is printed
+                    problems.append(getattr(error, "strerror", None) or str(error))
     if arguments.json:
         data = outcome.as_data()
         print_json(out, {**data, "written": arguments.written} if outcome.writers else data)
@@ -134,18 +140,6 @@ def _check_output(path: Path, kind: str) -> None:
             plots.check_picture_path(path)
         else:
             check_path(path, report.SUFFIXES if kind == "page" else spreadsheet.ENDINGS, f"a {kind}")
-
-
-def write_all(arguments: Namespace, outcome: Outcome) -> list[str]:
-    """Write each file that was asked for, note it in `arguments.written`; return what went wrong with the others."""
-    problems = []
-    for option, write in outcome.writers.items():
-        if (path := getattr(arguments, option)) is not None:
-            try:
-                arguments.written[option] = write(path)
-            except (OSError, ValueError) as error:
-                problems.append(getattr(error, "strerror", None) or str(error))
-    return problems
 
 
 def stopped(arguments: Namespace) -> str:

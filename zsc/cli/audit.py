@@ -23,13 +23,12 @@ def run(arguments: Namespace) -> Outcome:
     prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
     model, store = _options.chosen_model(arguments), arguments.store
     clf = ZeroShotClassifier(prompts, model, pooling=arguments.pooling, store=store)
-    options = {"store": store, "on_error": arguments.on_error, "progress": _options.show_progress(arguments)}
+    options = {"store": store, "on_error": arguments.on_error, "progress": arguments.progress}
     found = audit(clf, dataset, arguments.by, causes=arguments.causes, **options)
     judged, text = found.evaluation, evaluate.headlines(found.evaluation, clf, dataset)
-    for kind, rows in found.table.drop(columns="kind").groupby(
-        found.table["kind"], sort=False
-    ):  # a narrow window loses differences first
-        text += ["", *table_lines(rows.rename(columns={"name": kind}), index=False, drop=list(rows)[7:11])]
+    for kind, rows in found.table.groupby("kind", sort=False):  # a narrow window loses differences first
+        shown = rows.drop(columns="kind").rename(columns={"name": kind})
+        text += ["", *table_lines(shown, index=False, drop=list(shown)[7:11])]
     data = {**judged.to_dict(), "table": found.table, "published": found.published, "examples": found.examples}
     writers = {
         "save": judged.save,

@@ -8,7 +8,7 @@ import pandas as pd
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._options import option
-from zsc.cli._printing import Outcome, labelled, plain, prediction_lines, table_lines
+from zsc.cli._printing import Outcome, labelled, prediction_lines, table_lines
 from zsc.spreadsheet import write_answers
 
 MOST = 40  # pictures that get a line each; of more, each class gets one
@@ -46,13 +46,12 @@ def run(arguments: Namespace) -> Outcome:
         *_options.kept_line(arguments.store),
         *([f"{len(reasons)} of {answer.n} pictures cannot be opened."] if reasons else []),
     ]
+    results = answer.table.assign(error=pd.Series(reasons, dtype=object))
     if limit:
         text.append(f"{strange.sum()} of {answer.n} pictures are none of these: {limit[0]} below {limit[1]:.6g}.")
+        results["none_of_these"] = strange
     about = {key: value for key, value in answer.made_by.to_dict().items() if key != "prompts"}
-    rows = [{**row, "error": reasons.get(i)} for i, row in enumerate(plain(answer.table))] if arguments.json else []
-    if limit:
-        rows = [row | {"none_of_these": bool(strange[i])} for i, row in enumerate(rows)]
-    data = {**about, "class_names": answer.class_names, "results": rows, "failures": failures}
+    data = {**about, "class_names": answer.class_names, "results": results, "failures": failures}
     form = arguments.sep.replace("\\t", "\t"), arguments.decimal
     writers = {"csv": lambda path: write_answers(answer, path, *form, reasons, strange=strange)}
     return Outcome(data, text, 1 if reasons else 0, pictures.paths, None if reasons else failures, clf.advice, writers)

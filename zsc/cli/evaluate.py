@@ -45,6 +45,7 @@ def headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDat
     """Say what was judged, and how good it is."""
     absent = ", ".join(str(name) for name, support in evaluation.report["support"].items() if not support)
     by_position = ", classes matched by position" if evaluation.made_by.matched_by == "position" else ""
+    absent = ", ".join(name for name, support in evaluation.report["support"].items() if not support)
     rows = {
         "Model": f"{clf.model.name} ({clf.model.info.library}, {clf.model.info.precision})",
         "Data set": f"{evaluation.made_by.dataset}, {len(dataset)} pictures",

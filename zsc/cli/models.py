@@ -56,11 +56,10 @@ def run(arguments: Namespace) -> Outcome:
 
 def _list(arguments: Namespace) -> Outcome:
     table = model_table(everything=True)
-    for column, compare, value in (
-        ("params_m", "le", arguments.max_size), ("imagenet_published", "ge", arguments.accuracy),
-        ("weights", "ne", "to download" if arguments.here else None),
-    ):  # fmt: skip
-        table = table if value is None else table[getattr(table[column], compare)(value)]
+    limits = {"params_m <= @limit": arguments.max_size, "imagenet_published >= @limit": arguments.accuracy}
+    limits |= {"weights != @limit": "to download" if arguments.here else None}
+    for condition, limit in limits.items():
+        table = table if limit is None else table.query(condition)
     for column, text in (("model", arguments.family), ("training_data", arguments.training)):
         table = table[table[column].str.contains(text or "", case=False, regex=False)]
     if table.empty:

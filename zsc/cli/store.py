@@ -54,17 +54,14 @@ def _state(folder: Path, about: dict[str, Any], *, verify: bool) -> dict[str, An
 
 
 def _clear(arguments: Namespace, models: list[str]) -> Outcome:
-    if not (arguments.yes or _is_agreed(f"Remove the kept embeddings of {', '.join(models)} from {arguments.store}?")):
+    is_agreed = arguments.yes
+    if not is_agreed and sys.stdin.isatty() and sys.stderr.isatty():  # without a person the answer is no
+        question = f"Remove the kept embeddings of {', '.join(models)} from {arguments.store}?"
+        print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+        is_agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
+    if not is_agreed:
         raise ValueError(f"nothing was removed from {arguments.store}; answer y on a terminal, or add --yes.")
     done = clear(arguments.store, arguments.fingerprint)
     left = [{"path": path, "reason": reason} for path, reason in done.left]
     text = [f"removed {folder}" for folder in done.removed] + [f"left {path}: {reason}" for path, reason in done.left]
     return Outcome({"removed": done.removed, "left": left}, text, 0 if done.removed else 1)
-
-
-def _is_agreed(question: str) -> bool:
-    """Ask a person on the terminal; without one the answer is no."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -11,10 +11,12 @@ import asyncio
 import importlib
 import itertools
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +39,6 @@ ANSWER_AFTER, REMEMBER_AFTER = 0.15, 1.5  # seconds without a key
 PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
 PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
-PLACES = ("about", "accuracy", "recall", "confusion", "gallery", "history", "message")
 BESIDE = "beside the notebook"  # for `keep`
 WIDE, WRAP, WHOLE = {"width": "98%"}, {"flex_flow": "row wrap"}, {"flex": "0 0 auto"}
 FIT: dict[str, Any] = {"layout": {"width": "auto", "max_width": "100%"}, "style": {"description_width": "auto"}}
@@ -47,16 +48,15 @@ _log = logging.getLogger("zsc")
 
 def bars_of(answer: Answer) -> list[dict[str, Any]]:
     """List what the bars show of each class, its recall or its share; of many classes the most telling first."""
-    places = {name: k for k, name in enumerate(answer.result.class_names)}
     if answer.evaluation is None:
         counts = answer.counts.sort_values(ascending=False, kind="stable")
-        bars = [(places[name], name, n / answer.result.n, str(n)) for name, n in counts.items()]
-    else:
-        seen = answer.evaluation.by_class.loc[lambda table: table["n"] > 0]  # the lowest recall first
+        rows = [(name, n / answer.result.n, str(n)) for name, n in counts.items()]
+    else:  # the lowest recall first
         words = "{0.recall:.3f} of {0.n}, {0.low:.3f} to {0.high:.3f}"
-        bars = [(places[row.Index], row.Index, row.recall, words.format(row)) for row in seen.itertuples()]
-    bars = bars if len(bars) > MANY else sorted(bars)
-    return [dict(zip(("k", "name", "share", "words"), bar, strict=True)) for bar in bars]
+        rows = [(row.Index, row.recall, words.format(row)) for row in answer.evaluation.by_class.itertuples() if row.n]
+    place = {name: k for k, name in enumerate(answer.result.class_names)}
+    bars = [{"k": place[name], "name": name, "share": share, "words": words} for name, share, words in rows]
+    return bars if len(bars) > MANY else sorted(bars, key=itemgetter("k"))
 
 
 _KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY, "WRONG_CLASS": WRONG_CLASS}
@@ -103,8 +103,7 @@ class PromptExplorer:
         self.sealed: Evaluation | None = None
         if self.keep and not is_offered and (last := self.session.load(self.keep)) and prompts is None:
             self.answer = last
-        self._places = {name: self._w.HTML() for name in PLACES}
-        self._notes = {"": self._w.HTML()}  # by class name, "" for the templates
+        self._html: dict[str, Any] = defaultdict(self._w.HTML)  # by place; the notes of "" are those of the templates
         self._put("about", html.about(self.session))
         self.own = OwnPicture(self._w)
         self._make_widgets()
@@ -118,8 +117,7 @@ class PromptExplorer:
     @property
     def texts(self) -> dict[str, str]:
         """The HTML that is shown, by place: about, accuracy, recall, ..., and "notes of <class>" for each class."""
-        places = self._places | {f"notes of {name}": widget for name, widget in self._notes.items()}
-        return {name: str(widget.value) for name, widget in places.items()}
+        return {place: str(widget.value) for place, widget in self._html.items()}
 
     def update(self) -> None:
         """Ask for what stands in the boxes, and show the answer, or the sentence that says why it is missing."""
@@ -186,11 +184,12 @@ class PromptExplorer:
 
     def _set_boxes(self, texts: Mapping[str, str]) -> None:
         """Show one box per class; those that are there already stay the same ones."""
-        self._notes = {name: self._notes.get(name) or self._w.HTML() for name in ("", *texts)}
+        for name in self.boxes.keys() - texts.keys():
+            del self._html[f"notes of {name}"]
         self.boxes = {name: self.boxes.get(name) or self._box(text, name) for name, text in texts.items()}
         for name, text in texts.items():
             self._set(self.boxes[name], value=text)
-        pairs = [(box, self._notes[name]) for name, box in self.boxes.items()]
+        pairs = [(box, self._html[f"notes of {name}"]) for name, box in self.boxes.items()]
         self._column.children = [self._w.VBox(pair, layout=WHOLE).add_class("zsc-class") for pair in pairs]
         self._set(self.which, options=[(printable(name), name) for name in self.boxes], value=next(iter(self.boxes)))
 
@@ -206,20 +205,19 @@ class PromptExplorer:
         widget.observe(lambda _: None if self._is_busy else self._safely(call), "value")
 
     def _put(self, place: str, shown: object) -> None:
-        self._places[place].value = str(shown)
+        self._html[place].value = str(shown)
 
     def _show(self) -> None:
         """Show the answer, or what is at fault and the answer before; the pictures last, as they have to be opened."""
         answer, (at_fault, sentence) = self.answer, self.fault or (None, "")
         is_old = self.fault is not None
-        problem = html.message(f"no answer: {sentence}", True, "accuracy")
-        self._put("accuracy", problem if is_old else html.accuracy(answer))
+        self._put("accuracy", html.accuracy(answer, sentence))
         self._put("recall", html.recall(answer, is_old))
         self._put("confusion", html.confusion(answer, is_old))
         for name, box in {**self.boxes, "": self.templates}.items():
             is_wrong = is_old and name == at_fault
             notes = [sentence] if is_wrong else [] if is_old else answer.notes.get(name)
-            self._notes[name].value = str(html.notes(notes))
+            self._put(f"notes of {name}", html.notes(notes))
             (box.add_class if is_wrong else box.remove_class)("zsc-wrong")
         self.code.value = "" if is_old else as_code(answer)
         self.copy.value = str(html.copy_button(self.code.value))
@@ -245,17 +243,17 @@ class PromptExplorer:
         last = max(0, len(rows) - 1) // PAGE
         self._page = min(max(self._page, 0), last)
         first = self._page * PAGE
-        cards = self.answer.show(rows[first : first + PAGE])
-        self._put("gallery", html.gallery(self, first, len(rows), cards, self._open(cards)))
+        cards = self._open(self.answer.show(rows[first : first + PAGE]))
+        self._put("gallery", html.gallery(self, first, len(rows), cards))
         self.earlier.disabled, self.later.disabled = self._page == 0, self._page == last
 
-    def _open(self, cards: Sequence[Card]) -> list[str | None]:
-        """Turn the cards' pictures into small data URIs, each opened once, side by side."""
+    def _open(self, cards: Sequence[Card]) -> list[tuple[Card, str | None]]:
+        """Put beside each card its picture as a small data URI, each opened once, side by side."""
         with ThreadPoolExecutor(4) as pool:
-            return [*pool.map(self._uri_of, (card.index for card in cards))]
+            return [*zip(cards, pool.map(self._uri_of, (card.index for card in cards)), strict=True)]
 
     def _make_widgets(self) -> None:
-        w, place = self._w, self._places
+        w, place = self._w, self._html
         kept = [] if self.session.tried or not self.keep else read_tries(self.keep, self.session.embeddings.dataset)
         self.templates = self._box("", "templates")
         self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
@@ -282,7 +280,7 @@ class PromptExplorer:
         ]
         self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
         change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
-        common = [self.templates, self._notes[""], w.HTML(str(html.hint())), self.pooling, change]
+        common = [self.templates, place["notes of "], w.HTML(str(html.hint())), self.pooling, change]
         left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
         lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
         column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
@@ -349,8 +347,7 @@ class PromptExplorer:
 
     def _still(self) -> dict[str, str]:
         """Write down the newest answer as it stands, for where widgets do not live."""
-        cards = self.answer.cards[: PAGE // 2]
-        page = html.still(self.session, self.answer, cards, self._open(cards), self._hidden)
+        page = html.still(self.session, self.answer, self._open(self.answer.cards[: PAGE // 2]), self._hidden)
         return {"text/html": str(page), "text/plain": repr(self)}
 
     def _ipython_display_(self) -> None:

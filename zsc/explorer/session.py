@@ -142,23 +142,22 @@ class ExplorerSession:
         if prompts is None:
             prompts = default_prompts(embeddings.class_names, embeddings.dataset.partition(" ")[0])
         self.first = as_prompts(prompts)
-        self.class_names = list(self.first.class_names)
         self.model = as_encoder(model)
         self._tried: dict[ClassPrompts, Answer] = {}
         self._asked: dict[frozenset[int], tuple[np.ndarray, ImageEmbeddings, str]] = {}
         self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
         self.has_labels = bool((self.embeddings.labels != UNLABELLED).any())
         if self.has_labels:
-            match = match_by(embeddings.class_names, self.class_names)
+            match = match_by(embeddings.class_names, self.first.class_names)
             match.tell()
             self.matched_by = match.by
-            self.labels = {self.class_names[k]: label for label, k in enumerate(match.index.tolist())}
+            self.labels = {self.first.class_names[k]: label for label, k in enumerate(match.index.tolist())}
 
     @property
     def start(self) -> tuple[dict[str, str], str]:
         """What the boxes and the templates begin with."""
-        if self.first.texts == {name: [DEFAULT_TEMPLATE.replace("{}", name)] for name in self.class_names}:
-            return {name: as_lines([name]) for name in self.class_names}, DEFAULT_TEMPLATE
+        if self.first.texts == {name: [DEFAULT_TEMPLATE.replace("{}", name)] for name in self.first.class_names}:
+            return {name: as_lines([name]) for name in self.first.class_names}, DEFAULT_TEMPLATE
         return {name: as_lines(texts) for name, texts in self.first.texts.items()}, ""
 
     def ask(self, texts: Mapping[str, str], templates: str = "", pooling: str | None = None) -> Answer:
@@ -205,13 +204,9 @@ class ExplorerSession:
         return replace(found, made_by=replace(found.made_by, part=f"sealed: {found.n} pictures", other=other))
 
     def export(
-        self,
-        path: str | Path,
-        answer: Answer | None = None,
-        *,
-        runtime: str | Path | None = None,
-        progress: Progress = True,
-    ) -> Path:
+        self, path: str | Path, answer: Answer | None = None, *,
+        runtime: str | Path | None = None, progress: Progress = True,
+    ) -> Path:  # fmt: skip
         """Write the session as one HTML page that answers by itself, offline, when it is opened by double click.
 
         It begins with the prompts of `answer` (None: the first ones) and holds small copies of all pictures, also of

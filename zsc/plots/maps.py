@@ -220,12 +220,10 @@ def _codes(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str] | None
         labels = [str(label) for label in labels]
         class_names = list(dict.fromkeys(labels))
     n = len(class_names)
-    place: dict[Any, int] = {-1: n} | {k: k for k in range(n)}
-    for label in labels:
-        if label not in place and not isinstance(label, str):
-            raise ValueError(f"labels hold {label}; with {n} class names they must lie in 0 to {n - 1}, or be -1.")
     names = [*map(str, class_names), "no label", *dict.fromkeys(text for text in labels if isinstance(text, str))]
-    place |= {name: k for k, name in reversed([*enumerate(names)])}
+    place: dict[Any, int] = {-1: n} | {k: k for k in range(n)} | {names[k]: k for k in reversed(range(len(names)))}
+    if strange := [label for label in labels if label not in place]:
+        raise ValueError(f"labels hold {strange[0]}; with {n} class names they must lie in 0 to {n - 1}, or be -1.")
     return np.array([place[label] for label in labels], dtype=np.int64), names, n
 
 
