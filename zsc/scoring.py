@@ -72,19 +72,19 @@ def _pool(cosines: Rows, prompts: ClassPrompts, pooling: str, logit_scale: float
     # is the same for all classes. A class with sub-classes is scored by them, never by its own prompt alone.
     parents = cosines[:, starts]
     below = cosines.copy()
-    below[:, np.asarray(starts)[np.bincount(prompts.owners) > 1]] = -np.inf
+    below[:, starts[np.bincount(prompts.owners) > 1]] = -np.inf
     return np.maximum.reduceat(below, starts, axis=1) + parents
 
 
 def _deciding_prompts(images: Rows, texts: Rows, prompts: ClassPrompts, best: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each picture find the nearest prompt of its best class; other classes' prompts are not looked at again."""
     ends = [*prompts.starts[1:], len(texts)]
-    found = np.asarray(prompts.starts)[best]
-    order = np.argsort(best, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(best[order])) + 1):
-        own = slice(prompts.starts[k := best[rows[0]]], ends[k]) if len(rows) else slice(0)
-        if len(rows) and own.stop - own.start > 1:
-            found[rows] += (images[rows] @ texts[own].T).argmax(axis=1)
+    found = prompts.starts[best]
+    for k in np.unique(best):
+        start = prompts.starts[k]
+        if ends[k] - start > 1:
+            rows = np.flatnonzero(best == k)
+            found[rows] += (images[rows] @ texts[start : ends[k]].T).argmax(axis=1)
     return found
 
 
@@ -198,7 +198,7 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
     known = {word for side in sides for words in side for word in words}
     sides = [[_unglued(words, known) for words in side] for side in sides]
     stages: list[tuple[list[Any], ...]] = [(ours, theirs)]
-    for pair in (sides, begun := [_without_beginning(side) for side in sides], [_without_end(side) for side in begun]):
+    for pair in (sides, begun := [_trimmed(side, 1) for side in sides], [_trimmed(side, -1) for side in begun]):
         stages += [tuple([gap.join(words) for words in side] for side in pair) for gap in (" ", "")]
     for wanted, given in stages:
         place = {name: j for j, name in enumerate(given)}
@@ -236,9 +236,7 @@ def _words(text: str) -> list[str]:
 def _begins_a_word(text: str, k: int) -> bool:
     """Tell whether the capital at k begins a word inside another: gasPump, HTTPServer; not in iPhone."""
     before, after = text[max(0, k - 2) : k], text[k + 1 : k + 2]
-    return before.isalpha() and (
-        (before[-1:].islower() and len(before) > 1) or (before[-1:].isupper() and after.islower())
-    )
+    return before.isalpha() and (before[-1].islower() and len(before) > 1 or before[-1].isupper() and after.islower())
 
 
 @cache
@@ -261,16 +259,11 @@ def _unglued(words: Sequence[str], known: set[str]) -> list[str]:
     return found
 
 
-def _without_beginning(names: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """Leave out the words that all names begin with."""
-    shared = takewhile(lambda words: len(set(words)) == 1, zip(*names, strict=False))
+def _trimmed(names: Sequence[Sequence[str]], way: int) -> list[Sequence[str]]:
+    """Leave out the words that all names begin with (`way` 1), or end with (-1)."""
+    shared = takewhile(lambda words: len(set(words)) == 1, zip(*(name[::way] for name in names), strict=False))
     begin = len(list(shared)) if len(names) > 1 else 0
-    return [name[begin:] for name in names]
-
-
-def _without_end(names: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """Leave out the words that all names end with."""
-    return [name[::-1] for name in _without_beginning([name[::-1] for name in names])]
+    return [name[::way][begin:][::way] for name in names]
 
 
 def _denied(words: Sequence[str]) -> list[str]:
