@@ -71,8 +71,7 @@ def reliability_table(y_true: Labels, proba: Any, *, bins: int = 10) -> pd.DataF
     values = check_proba(proba)
     labels = check_labels(y_true, values.shape[1])
     check_same_length(y_true=labels, proba=values)
-    bins = check_count(bins, "bins")
-    edges = np.linspace(0, 1, bins + 1)
+    edges = np.linspace(0, 1, check_count(bins, "bins") + 1)
     confidence = values.max(axis=1)
     position = np.digitize(confidence, edges[1:-1], right=True)  # (N,), 0 to bins - 1
     n = np.bincount(position, minlength=bins)
@@ -129,16 +128,11 @@ def conformal_sets(
     make large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere. See Sadinle et
     al., JASA 2019 (LAC), and Romano et al., NeurIPS 2020 (APS).
 
-    Parameters
-    ----------
-    calibration_proba, y_cal, proba
-        Probabilities (n, K) and labels of pictures that chose and fitted nothing; and (N, K) of those sets are for.
-    method
-        "lac": classes whose probability is high enough; the smallest sets on average, some may be empty. "aps": the
-        most probable classes until enough probability has gone before; larger sets for harder pictures.
-    seed
-        For "aps". None: every set holds the most probable class, and may cover more than stated. A number draws how
-        much of a class's own probability counts, so that the coverage is just as stated.
+    `calibration_proba`, (n, K), and `y_cal` are of pictures that chose and fitted nothing; `proba`, (N, K), of those to
+    find sets for. `method` "lac": classes whose probability is high enough; the smallest sets on average, some empty.
+    "aps": the most probable classes until enough probability has gone before; larger sets for harder pictures; there
+    `seed` draws how much of a class's own probability counts, so that the coverage is just as stated; with None every
+    set holds the most probable class, and may cover more.
     """
     check_choice(method, ("lac", "aps"), "method")
     check_fraction(coverage, "coverage")
@@ -158,13 +152,9 @@ def _nonconformity(proba: NDArray[np.float64], method: str, rng: np.random.Gener
     if method == "lac":
         return 1 - proba
     order = np.argsort(-proba, axis=1, kind="stable")
-    ranked = np.take_along_axis(proba, order, axis=1)
-    before = np.cumsum(ranked, axis=1) - ranked  # the probability of the classes that come first
-    if rng is not None:
-        before += rng.random((len(proba), 1)) * ranked
-    back = np.empty_like(before)
-    np.put_along_axis(back, order, before, axis=1)
-    return back
+    before = np.cumsum(np.take_along_axis(proba, order, axis=1), axis=1)
+    np.put_along_axis(before, order, before.copy(), axis=1)  # of each class, with those that come first
+    return before - proba * (1 if rng is None else 1 - rng.random((len(proba), 1)))
 
 
 def choose_threshold(y_true: Labels, scores: Any, precision: float = 0.9, *, confidence: float = 0.95) -> float:
@@ -256,8 +246,7 @@ def _auroc(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[floa
     if variance == 0:  # nothing overlaps: as if half of a picture did
         inner = float(np.clip(area, 0.5 / few, 1 - 0.5 / few))
         variance = inner * (1 - inner) / few
-    reach = norm.isf((1 - CONFIDENCE) / 2) * np.sqrt(variance) / (inner * (1 - inner))
-    low, high = expit(logit(inner) - reach), expit(logit(inner) + reach)
+    low, high = expit(logit(inner) + norm.interval(CONFIDENCE, scale=np.sqrt(variance) / (inner * (1 - inner))))
     return area, min(float(low), area), max(float(high), area)
 
 
