@@ -26,7 +26,7 @@ from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
 from zsc.models import as_encoder
 from zsc.progress import Progress
-from zsc.prompts import ClassPrompts, advice_on, as_prompts, check_pooling
+from zsc.prompts import POOLINGS, ClassPrompts, advice_on, as_prompts
 from zsc.scoring import TIE, ClassMismatchError, Match, class_weights, match_by, score_classes, to_proba
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ class ZeroShotClassifier:
         self.prompts = as_prompts(prompts)
         self.multi_label = multi_label
         check_class_names(self.prompts.class_names, low=1 if multi_label else 2)
-        check_pooling(pooling, optional=True)
-        self.pooling = pooling or self.prompts.pooling or "mean"
+        self.pooling = check_choice(self.prompts.pooling or "mean" if pooling is None else pooling, POOLINGS, "pooling")
         self.model = as_encoder(model)
         self.text_embeddings = frozen(embed_texts(self.model, self.prompts.prompts, store, truncate=truncate))
         if self.pooling == "mean":

@@ -22,8 +22,8 @@ from scipy import sparse
 from scipy.special import expit, logsumexp, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from zsc.checks import Rows, as_list, check_same_length, frozen, short
-from zsc.prompts import ClassPrompts, check_pooling
+from zsc.checks import Rows, as_list, check_choice, check_same_length, frozen, short
+from zsc.prompts import POOLINGS, ClassPrompts
 from zsc.prompts.advice import NEGATIONS
 
 CHUNK_ROWS = 65_536
@@ -34,18 +34,16 @@ NOWHERE = 1e-5  # a mean of unit rows that is shorter is what rounding leaves of
 def score_classes(
     image_embeddings: Rows, text_embeddings: Rows, prompts: ClassPrompts, *, pooling: str, logit_scale: float
 ) -> tuple[Rows, NDArray[np.int64]]:
-    """Score N pictures against K classes with several prompts each, and find the prompt that decided.
+    """Score N pictures (N, D) against K classes with M prompts (M, D), unit rows; find the prompts that decided.
 
     Returns scores (N, K), float32; and the index of the prompt of its best class that is nearest to it, shape (N,).
-
-    Embeddings have shapes (N, D) and (M, D), unit rows; `prompts` says which of the M belong to which of the K classes;
     `logit_scale` is the model's own. `pooling` "mean" is the cosine to the class's mean text embedding, normalised
     again (CLIP's ensemble). "max": the largest cosine of the class's prompts. "sum": the class's share of a softmax
     over all prompts, with the logit scale; a class with more prompts starts with more. "chils": the first prompt of a
     class names the class, the others its sub-classes; the best counts, reweighted by its parent (Novack et al., ICML
     2023); a class with one prompt is its own sub-class.
     """
-    check_pooling(pooling)
+    check_choice(pooling, POOLINGS, "pooling")
     check_scale(logit_scale)
     check_same_length(text_embeddings=text_embeddings, prompts=prompts)
     if pooling == "mean":
@@ -236,7 +234,8 @@ def _words(text: str) -> list[str]:
 def _begins_a_word(text: str, k: int) -> bool:
     """Tell whether the capital at k begins a word inside another: gasPump, HTTPServer; not in iPhone."""
     before, after = text[max(0, k - 2) : k], text[k + 1 : k + 2]
-    return before.isalpha() and (before[-1].islower() and len(before) > 1 or before[-1].isupper() and after.islower())
+    is_next = len(before) > 1 and before[-1].islower()
+    return before.isalpha() and (is_next or (before[-1].isupper() and after.islower()))
 
 
 @cache
