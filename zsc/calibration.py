@@ -161,12 +161,10 @@ def choose_threshold(y_true: Labels, scores: Any, precision: float = 0.9, *, con
     """Choose the lowest threshold at which a yes is right as often as wished, on new pictures drawn in the same way.
 
     That fails with a probability of at most 1 - `confidence`. Exact binomial tests go down from the highest threshold
-    to the first that fails, from the fewest yeses that could pass, twice as many, four times and so on, which share the
-    risk (multi-start fixed-sequence testing: Angelopoulos et al., Learn then test, 2021). Infinite where none passes:
-    too few pictures (for .9 at least 29 yeses, all right), or a model that does not tell the class.
-
-    `y_true` holds N labels, 1 (or True) where the class applies and 0 where not, `scores` N scores, on which nothing
-    else was chosen; `precision` is the wished share of yeses that are right, in (0, 1).
+    to the first that fails, from the fewest yeses that could pass, twice as many and so on, which share the risk
+    (multi-start fixed-sequence testing: Angelopoulos et al., Learn then test, 2021). Infinite where none passes: too
+    few pictures (for .9 at least 29 yeses, all right), or a model that does not tell the class. `y_true` holds N labels
+    (1 or True where the class applies), `scores` N scores, on which nothing else was chosen.
     """
     labels = check_labels(np.asarray(y_true) + 0 if np.asarray(y_true).dtype == bool else y_true, 2)
     values = check_scores(np.reshape(scores, (-1, 1)), 1)[:, 0]
@@ -210,14 +208,13 @@ def tell_strangers(
 ) -> pd.DataFrame:
     """Measure how well each score of `familiarity` tells known pictures from strangers: one row per score.
 
-    Columns auroc (how often a known picture has the higher score; ties count half) and fpr (the share of strangers that
-    reach the threshold which `keep` of all known pictures reach: FPR at 95 % TPR). Then a threshold which `keep` of a
-    random `share` of the known ones reach, and of the pictures that had no say in it the shares that do: kept, of the
-    other known ones, and let_in, of the strangers. Each has a 95 % interval, such as auroc_low and auroc_high: DeLong's
-    on the logit scale (Biometrics 1988), for fpr draws of the threshold and of the share beyond it, Wilson's for kept
-    and let_in. Near an auroc of 1 or with 30 known pictures those of auroc and fpr hold in 86 to 93 % of samples.
-
-    `known` and `strangers` are pooled cosines, shapes (N, K) and (M, K), by the same prompts and model.
+    `known`, (N, K), and `strangers`, (M, K), are pooled cosines by the same prompts and model. Columns auroc (how often
+    a known picture has the higher score; ties count half) and fpr (the share of strangers that reach the threshold
+    which `keep` of all known pictures reach: FPR at 95 % TPR). Then a threshold which `keep` of a random `share` of the
+    known ones reach, and of the others the shares that do: kept, of the known ones, and let_in, of the strangers. Each
+    has a 95 % interval, such as auroc_low and auroc_high: DeLong's on the logit scale (Biometrics 1988), for fpr draws
+    of the threshold and of the share beyond it, Wilson's for kept and let_in. Near an auroc of 1 or with 30 known
+    pictures those of auroc and fpr hold in 86 to 93 % of samples.
     """
     first = familiarity(check_scores(known, name="known"), logit_scale)
     other = familiarity(check_scores(strangers, np.shape(known)[1], "strangers"), logit_scale)

@@ -180,11 +180,10 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
 
     Names are written in one way (case, inner capitals, underscores, hyphens and leading zeros do not count, denials in
     several languages become one mark) and compared: first whole; then without the words that all names of a side begin
-    or end with ("a photo of a"); then by TF-IDF of words and parts of words, where each class must be the one that
-    resembles its text most, and the other way round. Only if no text resembles another class more than the one in its
-    place, K texts stand for the K classes in their order, as in the Glasses tutorial; `by` and `note` say so. The
-    classifier may have more names. ClassMismatchError says that names are missing, that only some are equal, or that
-    texts name other classes than those in their place.
+    or end with; then by TF-IDF of words and their parts, where each class must resemble its text most, and the other
+    way round. Only if no text resembles another class more than the one in its place, K texts stand for the K classes
+    in their order, as in the Glasses tutorial; `by` and `note` say so. The classifier may have more names.
+    ClassMismatchError says that names are missing, that only some are equal, or that texts name other classes.
 
     Examples
     --------

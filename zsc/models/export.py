@@ -69,8 +69,7 @@ def export_model(name: str, folder: str | Path) -> Path:
         if found.token_ids(TEXTS, truncate=True) != own.token_ids(TEXTS, truncate=True):
             raise ValueError(f"the exported tokens of {name} are not its own; it cannot be exported.")
         _check_close(found.encode_pixels(judged), own.encode_pixels(judged), name)
-        texts = found.encode_texts(TEXTS, truncate=True), own.encode_texts(TEXTS, truncate=True)
-        _check_close(*texts, name)
+        _check_close(found.encode_texts(TEXTS, truncate=True), own.encode_texts(TEXTS, truncate=True), name)
         del found
         new.rename(folder)
     return folder
@@ -134,13 +133,9 @@ def tokens_of(tokenizer: Any, name: str) -> dict[str, Any]:
     inner: Any = getattr(tokenizer.tokenizer, "backend_tokenizer", None)
     if not hasattr(inner, "to_str"):
         raise ValueError(f"the tokenizer of {name} exists only in its library's own code; it cannot be exported.")
-    return {
-        "tokenizer": inner.to_str(),
-        "limit": tokenizer.limit,
-        "cleaning": tokenizer.cleaning,
-        "pad": tokenizer.tokenizer.pad_token_id,
-        "is_padded": tokenizer.padding == "max_length",
-    }
+    same = {key: getattr(tokenizer, key) for key in ("limit", "cleaning")}
+    is_padded, pad = tokenizer.padding == "max_length", tokenizer.tokenizer.pad_token_id
+    return same | {"tokenizer": inner.to_str(), "pad": pad, "is_padded": is_padded}
 
 
 def _write(  # noqa: PLR0917

@@ -55,8 +55,8 @@ def contrastive_loss(
     """Compute CLIP's symmetric cross-entropy over a batch of N pairs (Radford et al., 2021, figure 3).
 
     Each picture must find its caption among all N, and each caption its picture; guessing gives log N. It is the
-    multi-class N-pair loss of Sohn (2016), InfoNCE of van den Oord et al. (2018). The embeddings are unit rows (N, D),
-    row i of one belongs to row i of the other; `logit_scale`, one over the temperature, multiplies their cosines.
+    multi-class N-pair loss of Sohn (2016), InfoNCE of van den Oord et al. (2018). Row i of one belongs to row i of the
+    other, unit rows (N, D); `logit_scale`, one over the temperature, multiplies their cosines.
     """
     logits = logit_scale * image_embeddings @ text_embeddings.T  # (N, N): rows are pictures, columns are captions
     targets = torch.arange(len(logits), device=logits.device)  # the pairs lie on the diagonal
