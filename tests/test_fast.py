@@ -75,7 +75,7 @@ def examples(model):
 
 def packed(encoder):
     module = getattr(encoder, "__self__", encoder)
-    return sum(isinstance(m, fast.OneDnnLinear) for m in module.modules())
+    return sum(isinstance(m, fast.FastLinear) for m in module.modules())
 
 
 needs_onednn = pytest.mark.skipif(not fast.has_onednn(), reason="this torch has no oneDNN for this CPU")
@@ -119,14 +119,14 @@ def test_every_activation_is_its_own(activation):
 @pytest.mark.parametrize("fault", ["wrong", "fails", "no number"])
 @torch.inference_mode()
 def test_an_encoder_that_differs_is_not_used_and_that_is_said(fault, monkeypatch, caplog):
-    own = fast.OneDnnLinear.forward
+    own = fast.FastLinear.forward
 
     def planted(self, x):
         if fault == "fails":
             raise RuntimeError("could not create a primitive")
         return own(self, x) * (1.0001 if fault == "wrong" else float("nan"))
 
-    monkeypatch.setattr(fast.OneDnnLinear, "forward", planted)
+    monkeypatch.setattr(fast.FastLinear, "forward", planted)
     model = build("own")
     pixels, tokens = examples(model)
     with caplog.at_level(logging.WARNING, logger="zsc"):

@@ -99,7 +99,7 @@ def test_the_faster_transformers_are_openais(product, vit_path, pictures):
     tokens = clip.tokenize(TEXTS)
     with torch.inference_mode():
         seen, read = fast.lightened(copy.deepcopy(model.visual)), fast.TextTower(model)
-        is_packed = [isinstance(m, fast.OneDnnLinear) for m in seen.modules()]
+        is_packed = [isinstance(m, fast.FastLinear) for m in seen.modules()]
         assert any(is_packed) == (product == "oneDNN")
         for ours, theirs in ((seen(pixels), model.encode_image(pixels)), (read(tokens), model.encode_text(tokens))):
             assert theirs.std() > 1e-2  # else anything would be equal
@@ -143,7 +143,7 @@ def test_another_activation_is_computed_as_it_is(vit_path):
 @pytest.mark.parametrize("fault", ["wrong numbers", "no oneDNN"])
 def test_a_torch_without_the_product_does_without(fault, monkeypatch):
     if fault == "wrong numbers":
-        monkeypatch.setattr(fast.OneDnnLinear, "forward", lambda self, x: x * 0)
+        monkeypatch.setattr(fast.FastLinear, "forward", lambda self, x: x * 0)
     else:
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not fast.has_onednn.__wrapped__()

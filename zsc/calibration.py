@@ -72,8 +72,7 @@ def reliability_table(y_true: Labels, proba: Any, *, bins: int = 10) -> pd.DataF
     values = check_proba(proba)
     labels = check_labels(y_true, values.shape[1])
     check_same_length(y_true=labels, proba=values)
-    bins = check_count(bins, "bins")
-    edges = np.linspace(0, 1, bins + 1)
+    edges = np.linspace(0, 1, check_count(bins, "bins") + 1)
     confidence = values.max(axis=1)
     position = np.digitize(confidence, edges[1:-1], right=True)  # (N,), 0 to bins - 1
     n = np.bincount(position, minlength=bins)
@@ -130,11 +129,11 @@ def conformal_sets(
     make large sets, not wrong sets. It does not hold class by class, nor for pictures from elsewhere. See Sadinle et
     al., JASA 2019 (LAC), and Romano et al., NeurIPS 2020 (APS).
 
-    `calibration_proba`, (n, K), and `y_cal` are of pictures that chose and fitted nothing; `proba`, (N, K), of those
-    that sets are for. `method` "lac": classes whose probability is high enough; the smallest sets on average, some may
-    be empty. "aps": the most probable classes until enough probability has gone before; larger sets for harder
-    pictures. With "aps" and without a `seed`, every set holds the most probable class, and may cover more than stated;
-    a number draws how much of a class's own probability counts, so that the coverage is just as stated.
+    `calibration_proba`, (n, K), and `y_cal` are of pictures that chose and fitted nothing; `proba`, (N, K), of those to
+    find sets for. `method` "lac": classes whose probability is high enough; the smallest sets on average, some empty.
+    "aps": the most probable classes until enough probability has gone before; larger sets for harder pictures; there
+    `seed` draws how much of a class's own probability counts, so that the coverage is just as stated; with None every
+    set holds the most probable class, and may cover more.
     """
     check_choice(method, ("lac", "aps"), "method")
     check_fraction(coverage, "coverage")
@@ -154,25 +153,19 @@ def _nonconformity(proba: Floats, method: str, rng: np.random.Generator | None) 
     if method == "lac":
         return 1 - proba
     order = np.argsort(-proba, axis=1, kind="stable")
-    ranked = np.take_along_axis(proba, order, axis=1)
-    before = np.cumsum(ranked, axis=1) - ranked  # the probability of the classes that come first
-    if rng is not None:
-        before += rng.random((len(proba), 1)) * ranked
-    back = np.empty_like(before)
-    np.put_along_axis(back, order, before, axis=1)
-    return back
+    before = np.cumsum(np.take_along_axis(proba, order, axis=1), axis=1)
+    np.put_along_axis(before, order, before.copy(), axis=1)  # of each class, with those that come first
+    return before - proba * (1 if rng is None else 1 - rng.random((len(proba), 1)))
 
 
 def choose_threshold(y_true: Labels, scores: Any, precision: float = 0.9, *, confidence: float = 0.95) -> float:
     """Choose the lowest threshold at which a yes is right as often as wished, on new pictures drawn in the same way.
 
     That fails with a probability of at most 1 - `confidence`. Exact binomial tests go down from the highest threshold
-    to the first that fails, from the fewest yeses that could pass, twice as many, four times and so on, which share the
-    risk (multi-start fixed-sequence testing: Angelopoulos et al., Learn then test, 2021). Infinite where none passes:
-    too few pictures (for .9 at least 29 yeses, all right), or a model that does not tell the class.
-
-    `y_true` holds N labels, 1 (or True) where the class applies and 0 where not, `scores` N scores, on which nothing
-    else was chosen; `precision` is the wished share of yeses that are right, in (0, 1).
+    to the first that fails, from the fewest yeses that could pass, twice as many and so on, which share the risk
+    (multi-start fixed-sequence testing: Angelopoulos et al., Learn then test, 2021). Infinite where none passes: too
+    few pictures (for .9 at least 29 yeses, all right), or a model that does not tell the class. `y_true` holds N labels
+    (1 or True where the class applies), `scores` N scores, on which nothing else was chosen.
     """
     labels = check_labels(np.asarray(y_true) + 0 if np.asarray(y_true).dtype == bool else y_true, 2)
     values = check_scores(np.reshape(scores, (-1, 1)), 1)[:, 0]
@@ -216,14 +209,13 @@ def tell_strangers(
 ) -> pd.DataFrame:
     """Measure how well each score of `familiarity` tells known pictures from strangers: one row per score.
 
-    Columns auroc (how often a known picture has the higher score; ties count half) and fpr (the share of strangers that
-    reach the threshold which `keep` of all known pictures reach: FPR at 95 % TPR). Then a threshold which `keep` of a
-    random `share` of the known ones reach, and of the pictures that had no say in it the shares that do: kept, of the
-    other known ones, and let_in, of the strangers. Each has a 95 % interval, such as auroc_low and auroc_high: DeLong's
-    on the logit scale (Biometrics 1988), for fpr draws of the threshold and of the share beyond it, Wilson's for kept
-    and let_in. Near an auroc of 1 or with 30 known pictures those of auroc and fpr hold in 86 to 93 % of samples.
-
-    `known` and `strangers` are pooled cosines, shapes (N, K) and (M, K), by the same prompts and model.
+    `known`, (N, K), and `strangers`, (M, K), are pooled cosines by the same prompts and model. Columns auroc (how often
+    a known picture has the higher score; ties count half) and fpr (the share of strangers that reach the threshold
+    which `keep` of all known pictures reach: FPR at 95 % TPR). Then a threshold which `keep` of a random `share` of the
+    known ones reach, and of the others the shares that do: kept, of the known ones, and let_in, of the strangers. Each
+    has a 95 % interval, such as auroc_low and auroc_high: DeLong's on the logit scale (Biometrics 1988), for fpr draws
+    of the threshold and of the share beyond it, Wilson's for kept and let_in. Near an auroc of 1 or with 30 known
+    pictures those of auroc and fpr hold in 86 to 93 % of samples.
     """
     first = familiarity(check_scores(known, name="known"), logit_scale)
     other = familiarity(check_scores(strangers, np.shape(known)[1], "strangers"), logit_scale)
@@ -252,8 +244,7 @@ def _auroc(ours: Floats, theirs: Floats) -> tuple[float, float, float]:
     if variance == 0:  # nothing overlaps: as if half of a picture did
         inner = float(np.clip(area, 0.5 / few, 1 - 0.5 / few))
         variance = inner * (1 - inner) / few
-    reach = norm.isf((1 - CONFIDENCE) / 2) * np.sqrt(variance) / (inner * (1 - inner))
-    low, high = expit(logit(inner) - reach), expit(logit(inner) + reach)
+    low, high = expit(logit(inner) + norm.interval(CONFIDENCE, scale=np.sqrt(variance) / (inner * (1 - inner))))
     return area, min(float(low), area), max(float(high), area)
 
 

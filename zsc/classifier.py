@@ -26,7 +26,7 @@ from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
 from zsc.models import as_encoder
 from zsc.progress import Progress
-from zsc.prompts import ClassPrompts, advice_on, as_prompts, check_pooling
+from zsc.prompts import POOLINGS, ClassPrompts, advice_on, as_prompts
 from zsc.scoring import TIE, ClassMismatchError, Match, class_weights, match_by, score_classes, to_proba
 
 if TYPE_CHECKING:
@@ -48,12 +48,9 @@ class ZeroShotClassifier:
     model
         An encoder, or a name for `load_model`; "auto" chooses what is on this machine and downloads nothing.
     pooling
-        How several prompts of a class count together: "mean", "max", "sum" or "chils" (see `zsc.scoring`). None means
-        the rule that the prompts were published with, else "mean".
-    truncate
-        Cut prompts that are longer than the model can read, instead of refusing them.
-    store
-        A folder that keeps the prompts' embeddings.
+        "mean", "max", "sum" or "chils" (see `zsc.scoring`); None: the prompts' own rule, else "mean".
+    truncate, store
+        Whether to cut prompts longer than the model can read, else refused; a folder that keeps their embeddings.
     multi_label
         Whether a picture may show several of the classes, or none: each is a yes or a no by itself, also a class alone.
     thresholds
@@ -83,8 +80,7 @@ class ZeroShotClassifier:
         self.prompts = as_prompts(prompts)
         self.multi_label = multi_label
         check_class_names(self.prompts.class_names, low=1 if multi_label else 2)
-        check_pooling(pooling, optional=True)
-        self.pooling = pooling or self.prompts.pooling or "mean"
+        self.pooling = check_choice(self.prompts.pooling or "mean" if pooling is None else pooling, POOLINGS, "pooling")
         self.model = as_encoder(model)
         self.text_embeddings = frozen(embed_texts(self.model, self.prompts.prompts, store, truncate=truncate))
         if self.pooling == "mean":
@@ -170,15 +166,12 @@ class ZeroShotClassifier:
         kind = check_choice(kind or ("sigmoid" if self.multi_label else "softmax"), ("softmax", "sigmoid"), "kind")
         if kind == "softmax":
             check_class_names(self.class_names)  # of one class it is 1 whatever the picture shows
-        bias = self._logit_bias() if kind == "sigmoid" else None
-        return to_proba(self.predict_scores(pictures), self.model.logit_scale, bias)
-
-    def _logit_bias(self) -> float:
+            return to_proba(self.predict_scores(pictures), self.model.logit_scale)
         if self.model.info.logit_bias is None:
             ways = "use kind='softmax', or ZeroShotClassifier(..., multi_label=True) and fit_thresholds"
             raise ValueError(f"{self.model.name} was trained with a softmax, not with sigmoids; {ways}.")
         self._check_cosines("a sigmoid")
-        return self.model.info.logit_bias
+        return to_proba(self.predict_scores(pictures), self.model.logit_scale, self.model.info.logit_bias)
 
     def _check_cosines(self, what: str) -> None:
         if self.pooling not in ("mean", "max"):
@@ -203,14 +196,12 @@ class ZeroShotClassifier:
                 matched_by = match.by
             except ClassMismatchError as error:
                 matched_by = f"not at all: {error}"
-        made_by = self._made_by(embeddings, matched_by)
+        about = self.class_names, embeddings.paths, self._made_by(embeddings, matched_by)
         if self.multi_label:
-            scores, yes_from = self._yes_scores(embeddings), self.thresholds
-            return Evaluation(labels, scores, self.class_names, embeddings.paths, made_by, thresholds=yes_from)
+            return Evaluation(labels, self._yes_scores(embeddings), *about, thresholds=self.thresholds)
         scores, deciding = self._scores(embeddings)
         tokens = np.array(self.prompts.prompts, dtype=object)[deciding]
-        proba = to_proba(scores, self.model.logit_scale)
-        return Evaluation(labels, proba, self.class_names, embeddings.paths, made_by, tokens)
+        return Evaluation(labels, to_proba(scores, self.model.logit_scale), *about, tokens)
 
     def _check_thresholds(self) -> None:
         if self.multi_label and self.thresholds is None:
@@ -219,9 +210,8 @@ class ZeroShotClassifier:
 
     def _yes_scores(self, embeddings: ImageEmbeddings) -> NDArray[Any]:
         """Score each class by itself, (N, K): by sigmoids where the model was trained with them, else by cosines."""
-        scores = self._scores(embeddings)[0]
         is_sigmoid = self.model.info.head == "sigmoid"
-        return to_proba(scores, self.model.logit_scale, self._logit_bias()) if is_sigmoid else scores
+        return self.predict_proba(embeddings) if is_sigmoid else self.predict_scores(embeddings)
 
     def _tied(self, labels: NDArray[Any], names: Sequence[str]) -> tuple[NDArray[Any], Match]:
         """Tie labels to this classifier's classes; with `multi_label` the data set may have more of them."""
@@ -327,13 +317,12 @@ class ZeroShotClassifier:
         other: dict[str, Any] = {"left_out_examples": embeddings.failures["error"].head(3).tolist()} if left_out else {}
         if self.multi_label:
             other["scores"] = "cosine" if info.logit_bias is None else "sigmoid"
-        same = {name: getattr(info, name) for name in ("library", "device", "engine", "weights_sha256")}
+        same = {name: getattr(info, name) for name in ("library", "device", "engine", "weights_sha256", "logit_scale")}
         same |= {name: getattr(embeddings, name) for name in ("dataset", "data_digest")}
         return Provenance(
             model=info.name,
             precision=", ".join(filter(None, (info.precision, info.loss))),
             fingerprint=self.model.fingerprint,
-            logit_scale=self.model.logit_scale,
             prompts=self.prompts.texts,
             prompts_name=self.prompts.name,
             pooling=self.pooling,

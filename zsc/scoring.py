@@ -22,8 +22,8 @@ from scipy import sparse
 from scipy.special import expit, logsumexp, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from zsc.checks import Rows, as_list, check_same_length, frozen, short
-from zsc.prompts import ClassPrompts, check_pooling
+from zsc.checks import Rows, as_list, check_choice, check_same_length, frozen, short
+from zsc.prompts import POOLINGS, ClassPrompts
 from zsc.prompts.advice import NEGATIONS
 
 CHUNK_ROWS = 65_536
@@ -34,18 +34,16 @@ NOWHERE = 1e-5  # a mean of unit rows that is shorter is what rounding leaves of
 def score_classes(
     image_embeddings: Rows, text_embeddings: Rows, prompts: ClassPrompts, *, pooling: str, logit_scale: float
 ) -> tuple[Rows, NDArray[np.int64]]:
-    """Score N pictures against K classes with several prompts each, and find the prompt that decided.
+    """Score N pictures (N, D) against K classes with M prompts (M, D), unit rows; find the prompts that decided.
 
     Returns scores (N, K), float32; and the index of the prompt of its best class that is nearest to it, shape (N,).
-
-    Embeddings have shapes (N, D) and (M, D), unit rows; `prompts` says which of the M belong to which of the K classes;
     `logit_scale` is the model's own. `pooling` "mean" is the cosine to the class's mean text embedding, normalised
     again (CLIP's ensemble). "max": the largest cosine of the class's prompts. "sum": the class's share of a softmax
     over all prompts, with the logit scale; a class with more prompts starts with more. "chils": the first prompt of a
     class names the class, the others its sub-classes; the best counts, reweighted by its parent (Novack et al., ICML
     2023); a class with one prompt is its own sub-class.
     """
-    check_pooling(pooling)
+    check_choice(pooling, POOLINGS, "pooling")
     check_scale(logit_scale)
     check_same_length(text_embeddings=text_embeddings, prompts=prompts)
     if pooling == "mean":
@@ -72,19 +70,19 @@ def _pool(cosines: Rows, prompts: ClassPrompts, pooling: str, logit_scale: float
     # is the same for all classes. A class with sub-classes is scored by them, never by its own prompt alone.
     parents = cosines[:, starts]
     below = cosines.copy()
-    below[:, np.asarray(starts)[np.bincount(prompts.owners) > 1]] = -np.inf
+    below[:, starts[np.bincount(prompts.owners) > 1]] = -np.inf
     return np.maximum.reduceat(below, starts, axis=1) + parents
 
 
 def _deciding_prompts(images: Rows, texts: Rows, prompts: ClassPrompts, best: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each picture find the nearest prompt of its best class; other classes' prompts are not looked at again."""
     ends = [*prompts.starts[1:], len(texts)]
-    found = np.asarray(prompts.starts)[best]
-    order = np.argsort(best, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(best[order])) + 1):
-        own = slice(prompts.starts[k := best[rows[0]]], ends[k]) if len(rows) else slice(0)
-        if len(rows) and own.stop - own.start > 1:
-            found[rows] += (images[rows] @ texts[own].T).argmax(axis=1)
+    found = prompts.starts[best]
+    for k in np.unique(best):
+        start = prompts.starts[k]
+        if ends[k] - start > 1:
+            rows = np.flatnonzero(best == k)
+            found[rows] += (images[rows] @ texts[start : ends[k]].T).argmax(axis=1)
     return found
 
 
@@ -182,11 +180,10 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
 
     Names are written in one way (case, inner capitals, underscores, hyphens and leading zeros do not count, denials in
     several languages become one mark) and compared: first whole; then without the words that all names of a side begin
-    or end with ("a photo of a"); then by TF-IDF of words and parts of words, where each class must be the one that
-    resembles its text most, and the other way round. Only if no text resembles another class more than the one in its
-    place, K texts stand for the K classes in their order, as in the Glasses tutorial; `by` and `note` say so. The
-    classifier may have more names. ClassMismatchError says that names are missing, that only some are equal, or that
-    texts name other classes than those in their place.
+    or end with; then by TF-IDF of words and their parts, where each class must resemble its text most, and the other
+    way round. Only if no text resembles another class more than the one in its place, K texts stand for the K classes
+    in their order, as in the Glasses tutorial; `by` and `note` say so. The classifier may have more names.
+    ClassMismatchError says that names are missing, that only some are equal, or that texts name other classes.
 
     Examples
     --------
@@ -198,7 +195,7 @@ def match_by(dataset_names: Sequence[str], classifier_names: Sequence[str]) -> M
     known = {word for side in sides for words in side for word in words}
     sides = [[_unglued(words, known) for words in side] for side in sides]
     stages: list[tuple[list[Any], ...]] = [(ours, theirs)]
-    for pair in (sides, begun := [_without_beginning(side) for side in sides], [_without_end(side) for side in begun]):
+    for pair in (sides, begun := [_trimmed(side, 1) for side in sides], [_trimmed(side, -1) for side in begun]):
         stages += [tuple([gap.join(words) for words in side] for side in pair) for gap in (" ", "")]
     for wanted, given in stages:
         place = {name: j for j, name in enumerate(given)}
@@ -236,9 +233,8 @@ def _words(text: str) -> list[str]:
 def _begins_a_word(text: str, k: int) -> bool:
     """Tell whether the capital at k begins a word inside another: gasPump, HTTPServer; not in iPhone."""
     before, after = text[max(0, k - 2) : k], text[k + 1 : k + 2]
-    return before.isalpha() and (
-        (before[-1:].islower() and len(before) > 1) or (before[-1:].isupper() and after.islower())
-    )
+    is_next = len(before) > 1 and before[-1].islower()
+    return before.isalpha() and (is_next or (before[-1].isupper() and after.islower()))
 
 
 @cache
@@ -261,16 +257,11 @@ def _unglued(words: Sequence[str], known: set[str]) -> list[str]:
     return found
 
 
-def _without_beginning(names: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """Leave out the words that all names begin with."""
-    shared = takewhile(lambda words: len(set(words)) == 1, zip(*names, strict=False))
+def _trimmed(names: Sequence[Sequence[str]], way: int) -> list[Sequence[str]]:
+    """Leave out the words that all names begin with (`way` 1), or end with (-1)."""
+    shared = takewhile(lambda words: len(set(words)) == 1, zip(*(name[::way] for name in names), strict=False))
     begin = len(list(shared)) if len(names) > 1 else 0
-    return [name[begin:] for name in names]
-
-
-def _without_end(names: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """Leave out the words that all names end with."""
-    return [name[::-1] for name in _without_beginning([name[::-1] for name in names])]
+    return [name[::way][begin:][::way] for name in names]
 
 
 def _denied(words: Sequence[str]) -> list[str]:

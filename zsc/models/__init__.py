@@ -66,18 +66,16 @@ def load_model(
         One of OpenAI's ("RN50", "ViT-B/32", ...), "open_clip:ARCH/TAG", "hf:ID" (or "hf:FOLDER"), the path of a
         checkpoint in OpenAI's format; "onnx:FOLDER", which `export_model` wrote and which needs no torch. No download:
         "conse", "toy" (a true CLIP that knows only this project's drawings), or "auto", the choice of `auto_model`.
-    device
-        "auto" (the first of cuda, mps, cpu that is there), or one of them.
+    device, engine
+        "auto" (the first of cuda, mps, cpu that is there), or one of them; "torch", or "openvino", which computes the
+        image encoder of any model on the CPU.
     precision
         "auto" (float16 on cuda where the model can, else float32), "float32" or "float16"; or, for the image encoder
         through OpenVINO on processors that have it, "bfloat16" or "int8": refused where the mean centred cosine to
         float32, on up to 64 pictures, is below .99; it stands in `info.loss`.
-    engine
-        "torch"; or "openvino", which computes the image encoder of any model on the CPU (package openvino).
-    library
-        For OpenAI's format: "auto" (OpenAI's `clip` where installed, else open_clip), "clip" or "open_clip".
-    calibrate
-        For int8: 16 or more of the pictures to embed, or their data set. Half of 128 evenly spread ones calibrate it.
+    library, calibrate
+        For OpenAI's format: "auto" (OpenAI's `clip` where installed, else open_clip), "clip" or "open_clip". For int8:
+        16 or more of the pictures to embed, or their data set; half of 128 evenly spread ones calibrate it.
 
     Examples
     --------
@@ -92,9 +90,9 @@ def load_model(
     rest, (load, precisions) = find_route(name)
     check_choice(engine, ("torch", "openvino"), "engine")
     check_choice(library, ("auto", "clip", "open_clip"), "library")
-    if load != OPENAI[0] and library != "auto":
-        raise ValueError(f"library={library!r} is for checkpoints in OpenAI's format, not for {name}; leave it out.")
     options = {"library": library} if load == OPENAI[0] else {}
+    if not options and library != "auto":
+        raise ValueError(f"library={library!r} is for checkpoints in OpenAI's format, not for {name}; leave it out.")
     if name == "toy" and not importlib.util.find_spec("torch") and TOY_GRAPHS.is_dir():
         logging.getLogger("zsc").info("torch is not installed: toy is computed by onnxruntime, from the same weights.")
         rest, (load, precisions), options = str(TOY_GRAPHS), ROUTES["onnx:"], {"name": name}

@@ -104,9 +104,11 @@ def _row(what: str, beside: str, ours: Any, theirs: Any, limit: float) -> dict[s
 
 
 def _beside_publisher(encoder: Encoder, pictures: list[Image.Image]) -> Iterator[dict[str, Any]]:
-    """Compare all that an encoder computes with its publisher's code."""
-    info = encoder.info
-    by, theirs = publishers_own(info, pictures)
+    """Compare all that an encoder computes with its publisher's code, on the CPU in float32."""
+    info, own = encoder.info, {"open_clip:": _open_clip, "hf:": _transformers, "conse": _conse}
+    with torch.inference_mode(), quiet(offline=True):  # it has just been loaded from here
+        by, *computed = own.get("".join(info.name.partition(":")[:2]), _openai)(info, pictures)
+    theirs = {what: np.asarray(values) for what, values in zip(LIMITS, computed, strict=True)}
     tokens = encoder.tokenizer(TEXTS)
     ids = np.asarray(tokens if isinstance(tokens, torch.Tensor) else tokens["input_ids"])
     padded = np.full_like(theirs["token ids"], theirs["token ids"][0, -1])  # ours may end with the longest text
@@ -128,15 +130,6 @@ def _beside_publisher(encoder: Encoder, pictures: list[Image.Image]) -> Iterator
 def _proba(logits: Any, bias: Any) -> np.ndarray:
     logits = torch.as_tensor(logits, dtype=torch.float32)
     return (logits.softmax(dim=1) if bias is None else (logits + bias).sigmoid()).numpy()
-
-
-def publishers_own(info: EncoderInfo, pictures: Sequence[Image.Image]) -> tuple[str, dict[str, np.ndarray]]:
-    """Compute the same through the publisher's own code, on the CPU in float32: which code, and its numbers."""
-    own = {"open_clip:": _open_clip, "hf:": _transformers, "conse": _conse}
-    route = "".join(info.name.partition(":")[:2])
-    with torch.inference_mode(), quiet(offline=True):  # it has just been loaded from here
-        by, *computed = own.get(route, _openai)(info, pictures)
-        return by, {what: np.asarray(values) for what, values in zip(LIMITS, computed, strict=True)}
 
 
 def _openai(info: EncoderInfo, pictures: Sequence[Image.Image]) -> Answers:

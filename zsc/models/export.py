@@ -69,8 +69,7 @@ def export_model(name: str, folder: str | Path) -> Path:
         if found.token_ids(TEXTS, truncate=True) != own.token_ids(TEXTS, truncate=True):
             raise ValueError(f"the exported tokens of {name} are not its own; it cannot be exported.")
         _check_close(found.encode_pixels(judged), own.encode_pixels(judged), name)
-        texts = found.encode_texts(TEXTS, truncate=True), own.encode_texts(TEXTS, truncate=True)
-        _check_close(*texts, name)
+        _check_close(found.encode_texts(TEXTS, truncate=True), own.encode_texts(TEXTS, truncate=True), name)
         del found
         new.rename(folder)
     return folder

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from open_clip.model import build_model_from_openai_state_dict
 from open_clip.tokenizer import SimpleTokenizer
 
 from zsc.files import digest_of
@@ -83,12 +84,9 @@ def build(name: str, library: str = "auto") -> tuple[Any, int, Path, str]:
     library = choose_library(library)
     try:
         if library == "clip":
-            clip_model: Any = importlib.import_module("clip.model")
-            model = clip_model.build_model(dict(state_dict))
+            model = importlib.import_module("clip.model").build_model(state_dict)
             return model, int(model.visual.input_resolution), path, library
-        from open_clip.model import build_model_from_openai_state_dict
-
-        model = build_model_from_openai_state_dict(dict(state_dict), cast_dtype=torch.float16)
+        model = build_model_from_openai_state_dict(state_dict, cast_dtype=torch.float16)
         return model, int(np.max(model.visual.image_size)), path, library  # a number, or two equal ones
     except Exception as error:  # both work out the sizes from the tensors, and fail in many ways
         said = " ".join(str(error).split()).removeprefix("Error(s) in loading state_dict for CLIP: ")[:400]

@@ -10,7 +10,6 @@ import html
 import string
 import threading
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import ftfy
@@ -57,14 +56,17 @@ class BytePairTokenizer(Tokenizer):
     """
 
     def __init__(self, merges: Sequence[str], limit: int, cleaning: str = "lower", literals: Any = LITERALS) -> None:
+        from tokenizers.models import BPE
+
         self.merges, self.limit, self.cleaning, self.literals = list(merges), limit, cleaning, tuple(literals)
-        self.ranks = {tuple(pair.split(" ")): rank for rank, pair in enumerate(self.merges)}
+        pairs = [(first, second) for first, second in map(str.split, self.merges)]
         shown = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that stand for themselves
         others = sorted(set(range(256)) - set(shown))
         self.letters = {b: chr(b) for b in shown} | {b: chr(256 + i) for i, b in enumerate(others)}
         parts = [part + end for end in ("", "</w>") for part in self.letters.values()]
-        self.names = [*parts, *("".join(pair) for pair in self.ranks), *self.literals]
+        self.names = [*parts, *map("".join, pairs), *self.literals]
         self.numbers = {name: number for number, name in enumerate(self.names)}
+        self.bpe = BPE(self.numbers, pairs, end_of_word_suffix="</w>")
         self.vocabulary = len(self.names)
         self.start, self.end = self.vocabulary - 2, self.vocabulary - 1
         kinds = ["'s|'t|'re|'ve|'m|'ll|'d", r"[\p{L}]+", r"[\p{N}]", r"[^\s\p{L}\p{N}]+"]
@@ -79,36 +81,21 @@ class BytePairTokenizer(Tokenizer):
         return [[self.start, *self._encoded(text), self.end] for text in texts]
 
     def _encoded(self, text: str) -> list[int]:
-        """Tokenize a text; each word is looked up once, as a template repeats it a thousand times."""
+        """Tokenize a text; each word is merged once, as a template repeats it a thousand times."""
         found = list[int]()
         for word in self.words.findall(CLEANING[self.cleaning](text)):
             if word not in self._ids:
-                self._ids[word] = [self.numbers[part] for part in self._parts(word)]
+                merged = self.bpe.tokenize("".join(self.letters[byte] for byte in word.encode()))
+                self._ids[word] = [self.numbers[word]] if word in self.literals else [part.id for part in merged]
             found += self._ids[word]
         return found
 
-    def _parts(self, word: str) -> list[str]:
-        """Merge the letters of a word, the most frequent pair first, until no pair is known."""
-        if word in self.literals:
-            return [word]
-        letters = [self.letters[byte] for byte in word.encode()]
-        parts = [*letters[:-1], letters[-1] + "</w>"]
-        while known := [pair for pair in pairwise(parts) if pair in self.ranks]:
-            best, i = min(known, key=self.ranks.__getitem__), 0
-            while i < len(parts) - 1:
-                if (parts[i], parts[i + 1]) == best:
-                    parts[i : i + 2] = ["".join(best)]
-                i += 1
-        return parts
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids, a blank after each word."""
-        letters, bytes_of = "".join(self.names[i] for i in ids), {letter: byte for byte, letter in self.letters.items()}
-        return bytes(bytes_of[letter] for letter in letters).decode(errors="replace").replace("</w>", " ")
-
     def kept(self, text: str) -> str:
-        """Return the beginning of a text that fits the limit."""
-        return self.decode(self._encoded(text)[: self.limit - 2]).strip()
+        """Return the beginning of a text that fits the limit, a blank after each word."""
+        letters = "".join(self.names[i] for i in self._encoded(text)[: self.limit - 2])
+        bytes_of = {letter: byte for byte, letter in self.letters.items()}
+        kept = bytes(bytes_of[letter] for letter in letters).decode(errors="replace")
+        return kept.replace("</w>", " ").strip()
 
     def padded(self, texts: Sequence[str]) -> np.ndarray:
         """Tokenize M texts to ids (M, limit), int64."""

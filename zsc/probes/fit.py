@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -67,8 +67,8 @@ def linear_probe(
     note = " ".join(filter(None, (shared, end)))
     about = {"method": "linear probe"} | best | ({"note": note} if note else {})
     evaluation = None if judged is None else head.judge(judged, **about)
-    learned: dict[str, Any] = best | {"validation": table, "evaluation": evaluation, "note": note}
-    return LinearProbe(head.weights, head.intercepts, head.class_names, 1.0, head.fingerprint, **learned)
+    own = head.weights, head.intercepts, head.class_names, head.logit_scale, head.fingerprint
+    return LinearProbe(*own, best["strength"], table, evaluation, note)
 
 
 def fit_head(rows: LabelledRows, strength: float) -> LinearHead:

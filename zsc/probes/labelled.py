@@ -126,10 +126,7 @@ def training_parts(
 def judging_part(test: Part, rows: LabelledRows, choosing: LabelledRows | None) -> tuple[LabelledRows, str]:
     """Check the part to judge on, and say (in a warning, and in the returned sentence) what of it had a say before."""
     judged = _like(test, "test", rows)
-    note = tell_shared(judged, rows, "test", "train")
-    if choosing is not None and not note:
-        note = tell_shared(judged, choosing, "test", "validation")
-    return judged, note
+    return judged, tell_shared(judged, rows, "test", "train") or tell_shared(judged, choosing, "test", "validation")
 
 
 def _like(part: Part, name: str, rows: LabelledRows) -> LabelledRows:
@@ -138,13 +135,15 @@ def _like(part: Part, name: str, rows: LabelledRows) -> LabelledRows:
     return as_rows(part, name, class_names=rows.class_names, dim=rows.values.shape[1], fingerprint=made_by)
 
 
-def tell_shared(judged: LabelledRows, learned: LabelledRows, name: str, learned_name: str, *, depth: int = 4) -> str:
+def tell_shared(
+    judged: LabelledRows, learned: LabelledRows | None, name: str, learned_name: str, *, depth: int = 4
+) -> str:
     """Warn where pictures that are judged on were learned from, too; return the sentence, empty where there are none.
 
     The same picture is one of the same digest; where digests are not known on both sides, of the same embedding, or of
     the same source with an embedding that differs by rounding only.
     """
-    if not (shared := int(_shared(judged, learned).sum())):
+    if learned is None or not (shared := int(_shared(judged, learned).sum())):
         return ""
     note = f"{shared} of {len(judged)} pictures of {name} are in {learned_name} as well, so that what is measured on "
     note += f"{name} is too good for new pictures; keep the parts apart."

@@ -6,7 +6,6 @@ from zsc.prompts.prompts import (
     POOLINGS,
     ClassPrompts,
     as_prompts,
-    check_pooling,
     default_prompts,
     prompt_set,
     prompt_set_names,
@@ -14,6 +13,5 @@ from zsc.prompts.prompts import (
     template_set_names,
 )
 
-__all__ = ["DEFAULT_TEMPLATE", "POOLINGS", "ClassPrompts", "advice_on", "as_prompts", "check_pooling",
-           "check_prompts", "default_prompts", "prompt_set", "prompt_set_names", "template_set",
-           "template_set_names"]  # fmt: skip
+__all__ = ["DEFAULT_TEMPLATE", "POOLINGS", "ClassPrompts", "advice_on", "as_prompts", "check_prompts",
+           "default_prompts", "prompt_set", "prompt_set_names", "template_set", "template_set_names"]  # fmt: skip

@@ -58,7 +58,8 @@ class ClassPrompts:
         if (np.diff(owners) < 0).any() or len(np.unique(owners)) < len(names):
             told = "every class needs at least one prompt, and the prompts must stand in the order of the classes"
             raise ValueError(f"{told}; ClassPrompts.from_texts does that for you.")
-        check_pooling(self.pooling, optional=True)
+        if self.pooling is not None:
+            check_choice(self.pooling, POOLINGS, "pooling")
         if not isinstance(self.name, str):
             raise TypeError(f"name is {short(self.name)}; pass a text.")
         for prompt in prompts:
@@ -76,9 +77,8 @@ class ClassPrompts:
         articles: bool = False,
         name: str = "",
     ) -> ClassPrompts:
-        """Fill every template with every class name, such as "cat" or "golf ball".
+        """Fill every template (one, several, or a set by its name, such as "imagenet-80") with every class name.
 
-        `templates` is one or several, each with exactly one ``{}``, or a set by its name, such as "imagenet-80".
         `articles` writes "an {}" for "a {}" where the class name asks for it; the tutorials do not.
         """
         found = as_templates(templates)
@@ -141,12 +141,6 @@ def as_prompts(prompts: ClassPrompts | Iterable[str] | Texts) -> ClassPrompts:
         raise TypeError(f"prompts is {short(texts)}; pass a list of texts, or a mapping of class to prompts.")
     check_unique(texts, "prompts")
     return ClassPrompts.from_texts({text: text for text in texts})
-
-
-def check_pooling(pooling: str | None, *, optional: bool = False) -> None:
-    """Refuse a pooling rule that does not exist (None passes if `optional`)."""
-    if pooling is not None or not optional:
-        check_choice(pooling, POOLINGS, "pooling")  # type: ignore[arg-type]
 
 
 def load_many(path: str | Path) -> dict[str, ClassPrompts]:

@@ -55,14 +55,12 @@ def contrastive_loss(
     """Compute CLIP's symmetric cross-entropy over a batch of N pairs (Radford et al., 2021, figure 3).
 
     Each picture must find its caption among all N, and each caption its picture; guessing gives log N. It is the
-    multi-class N-pair loss of Sohn (2016), InfoNCE of van den Oord et al. (2018). The embeddings are unit rows (N, D),
-    row i of one belongs to row i of the other; `logit_scale`, one over the temperature, multiplies their cosines.
+    multi-class N-pair loss of Sohn (2016), InfoNCE of van den Oord et al. (2018). Row i of one belongs to row i of the
+    other, unit rows (N, D); `logit_scale`, one over the temperature, multiplies their cosines.
     """
     logits = logit_scale * image_embeddings @ text_embeddings.T  # (N, N): rows are pictures, columns are captions
     targets = torch.arange(len(logits), device=logits.device)  # the pairs lie on the diagonal
-    to_text = functional.cross_entropy(logits, targets)
-    to_image = functional.cross_entropy(logits.T, targets)
-    return (to_text + to_image) / 2
+    return (functional.cross_entropy(logits, targets) + functional.cross_entropy(logits.T, targets)) / 2
 
 
 def build_model(recipe: Recipe) -> CLIP:
@@ -175,17 +173,17 @@ def _resume(path: Path | None, recipe: Recipe, model: CLIP, optimizer: Any) -> l
         return []
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["format"] == FORMAT and state["recipe"] == asdict(recipe):
+        log, other = state["log"], state["recipe"]
+        if [row["step"] for row in log] != list(range(len(log))):
+            raise ValueError("the log has gaps")
+        if is_ours := (state["format"] == FORMAT and other == asdict(recipe)):
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
-            log: list[dict[str, float]] = state["log"]
-            if [row["step"] for row in log] == list(range(len(log))):
-                return log
-            raise ValueError("the log has gaps")
-        other = short(state["recipe"])
     except Exception as error:  # whatever a damaged or foreign file makes of pickle and torch
         raise ValueError(f"{path} is damaged, or not the state of a training run; use another name.") from error
-    raise ValueError(f"{path} belongs to another recipe or version ({other}); remove it, or name another file.")
+    if not is_ours:
+        raise ValueError(f"{path} belongs to another recipe or version ({short(other)}); remove it, or name another.")
+    return log  # type: ignore[no-any-return]
 
 
 def draw_batch(step: int, size: int, *, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
