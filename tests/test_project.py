@@ -32,7 +32,7 @@ FLOORS = [  # imports go down only; a room may import its own floor
     {"datasets", "models", "scoring", "plots"},
     {"embeddings", "evaluation"},
     {"classifier", "probes"},
-    {"selection", "prompt_search", "labels", "retrieval", "report", "spreadsheet"},
+    {"selection", "prompt_search", "labels", "retrieval", "report", "spreadsheet", "explanation"},
     {"explorer", "sorting", "cluster", "toy", "sklearn", "labelling"},
     {"cli", "__main__"},
 ]
