@@ -47,7 +47,7 @@ class Explanation:
     maps: Mapping[str, NDArray[np.float32]]  # "grey", "blurred": how much of the margin a cover takes away, (S, S)
     flips: NDArray[np.bool_]  # windows of which one, hidden, makes the answer `against`: (S, S)
     words: pd.DataFrame  # class_name, prompt, word, and margin_lost without the word
-    score: pd.DataFrame  # deletion and insertion, mean margins, by rank of map, edges, and the map moved ten times
+    score: pd.DataFrame  # of map, edges, and the map moved ten times: deletion and insertion, mean margins, and gain
     nearest: pd.DataFrame | None  # the three nearest kept pictures of each class: index, image, class, cosine
 
     @property
@@ -57,17 +57,16 @@ class Explanation:
 
     @property
     def is_better_than_random(self) -> bool:
-        """Whether the map gains more than where it is moved to: over two standard deviations above the mean."""
-        gain = self.score["insertion"] - self.score["deletion"]
-        return bool(gain["map"] > gain["moved"].mean() + 2 * gain["moved"].std() + 1e-4)
+        """Whether the map gains over two standard deviations more than the mean of where it is moved to."""
+        moved = self.score["gain"]["moved"]
+        return bool(self.score["gain"]["map"] > moved.mean() + 2 * moved.std() + 1e-4)
 
     @property
     def verdict(self) -> str:
-        """How good the map is, in words; a gain is insertion minus deletion, in logits."""
-        gain = self.score["insertion"] - self.score["deletion"]
-        told = f"gain {gain['map']:.1f}, moved {gain['moved'].mean():.1f} ± {gain['moved'].std():.1f}"
-        better = "better" if self.is_better_than_random else "no better"
-        return f"{better} than random ({told}, edges {gain['edges']:.1f})"
+        """How good the map is, in words, with the gains in logits."""
+        gain, better = self.score["gain"], "better" if self.is_better_than_random else "no better"
+        moved = f"{gain['moved'].mean():.1f} ± {gain['moved'].std():.1f}"
+        return f"{better} than random (gain {gain['map']:.1f}, moved {moved}, edges {gain['edges']:.1f})"
 
 
 def explain(
@@ -93,17 +92,13 @@ def explain(
     found = []
     with bar(progress, len(sources), "pictures") as shown:
         for source, rival in zip(sources, rivals, strict=True):
-            nearest = None
-            if embeddings is not None:
-                ranked = search(embeddings, image=source, k=len(embeddings), model=classifier.model)
-                nearest = ranked.groupby("class", sort=False).head(3)
-            found.append(_explained(classifier, source, (of, rival), shorter, nearest, rng))
+            found.append(_explained(classifier, source, (of, rival), shorter, embeddings, rng))
             shown.update(1)
     return found[0] if len(sources) == 1 and sources[0] is picture else found
 
 
 def _explained(  # noqa: PLR0917
-    clf: ZeroShotClassifier, source: Any, classes: tuple[Class, Class], shorter: Any, nearest: Any, rng: Any
+    clf: ZeroShotClassifier, source: Any, classes: tuple[Class, Class], shorter: Any, kept: Any, rng: Any
 ) -> Explanation:
     pixels, names = clf.model.transform(open_image(source)), clf.class_names
     embedding = clf.model.encode_pixels([pixels])
@@ -120,6 +115,7 @@ def _explained(  # noqa: PLR0917
         found = _logits(clf, clf.model.encode_pixels(pictures))
         return found[:, own] - found[:, rival], (found.argmax(axis=1) == rival) & (order[0] != rival)
 
+    ranked = None if kept is None else search(kept, image=source, k=len(kept), model=clf.model)
     words = []
     for k in (own, rival):
         rows = np.flatnonzero(np.asarray(clf.prompts.owners) == k)
@@ -142,7 +138,7 @@ def _explained(  # noqa: PLR0917
         flips=np.any(flips, axis=0),
         words=pd.DataFrame(words, columns=["class_name", "prompt", "word", "margin_lost"]),
         score=_score(ask, sum(maps), pixels, covers, rng),
-        nearest=nearest,
+        nearest=ranked if ranked is None else ranked.groupby("class", sort=False).head(3),
     )
 
 
@@ -199,8 +195,9 @@ def _score(ask: Ask, own: Array, pixels: Array, covers: Mapping[str, Array], rng
     ranks = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1).reshape(-1, 1, 1, *own.shape)
     top = (ranks < np.reshape(SHARES, (-1, 1, 1, 1)) * own.size).reshape(-1, 1, *own.shape)
     margins, _ = ask(np.concatenate([np.where(top, covers["grey"], pixels), np.where(top, pixels, covers["blurred"])]))
-    areas = margins.reshape(2, len(flat), -1).mean(axis=2).T
-    return pd.DataFrame(areas, ["map", "edges", *["moved"] * N_RANDOM], ["deletion", "insertion"])
+    deletion, insertion = margins.reshape(2, len(flat), -1).mean(axis=2)
+    areas = {"deletion": deletion, "insertion": insertion, "gain": insertion - deletion}
+    return pd.DataFrame(areas, ["map", "edges", *["moved"] * N_RANDOM])
 
 
 def pointing_game(map: Array, mask: NDArray[np.bool_]) -> float:

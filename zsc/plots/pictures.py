@@ -127,7 +127,7 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
 
 @style.styled
 def why(explanation: Explanation, *, title: str | None = None) -> Figure:
-    """Draw an explanation: the picture, what each cover takes of the margin, and what each word of the prompts gives."""
+    """Draw an explanation: the picture, what each cover takes of the margin, and what each word gives."""
     shown, height = explanation, max(3.4, 1.2 + style.ROW * len(explanation.words))
     figure, (first, *axes, last) = plt.subplots(1, 4, figsize=(12, height), width_ratios=(1, 1, 1, 0.9))
     first.imshow(shown.picture)
