@@ -85,20 +85,20 @@ def explain(
     """
     if classifier.multi_label:
         raise ValueError("explain compares classes that exclude each other; make the classifier without multi_label.")
-    sources, rng = as_sources(picture), np.random.default_rng(check_count(seed, "seed", low=0))
+    sources = as_sources(picture)
     rivals: list[Any] = list(against) if isinstance(against, (list, tuple, np.ndarray)) else [against] * len(sources)
     check_same_length(pictures=sources, against=rivals)
     shorter = cache(lambda prompt: _without_words(classifier, prompt))
     found = []
     with bar(progress, len(sources), "pictures") as shown:
         for source, rival in zip(sources, rivals, strict=True):
-            found.append(_explained(classifier, source, (of, rival), shorter, embeddings, rng))
+            found.append(_explained(classifier, source, (of, rival), shorter, embeddings, seed))
             shown.update(1)
     return found[0] if len(sources) == 1 and sources[0] is picture else found
 
 
 def _explained(  # noqa: PLR0917
-    clf: ZeroShotClassifier, source: Any, classes: tuple[Class, Class], shorter: Any, kept: Any, rng: Any
+    clf: ZeroShotClassifier, source: Any, classes: tuple[Class, Class], shorter: Any, kept: Any, seed: int
 ) -> Explanation:
     pixels, names = clf.model.transform(open_image(source)), clf.class_names
     embedding = clf.model.encode_pixels([pixels])
@@ -137,7 +137,7 @@ def _explained(  # noqa: PLR0917
         maps=dict(zip(covers, maps, strict=True)),
         flips=np.any(flips, axis=0),
         words=pd.DataFrame(words, columns=["class_name", "prompt", "word", "margin_lost"]),
-        score=_score(ask, sum(maps), pixels, covers, rng),
+        score=_score(ask, sum(maps), pixels, covers, seed),
         nearest=ranked if ranked is None else ranked.groupby("class", sort=False).head(3),
     )
 
@@ -187,8 +187,9 @@ def _occluded(ask: Ask, pixels: Array, cover: Array, margin: float) -> tuple[Arr
     return (coarse + apart).astype(np.float32), flips | more
 
 
-def _score(ask: Ask, own: Array, pixels: Array, covers: Mapping[str, Array], rng: Any) -> pd.DataFrame:
+def _score(ask: Ask, own: Array, pixels: Array, covers: Mapping[str, Array], seed: int) -> pd.DataFrame:
     """Hide and show places by the rank of the map, of the edges at the scale of a window, and of shifts of the map."""
+    rng = np.random.default_rng(check_count(seed, "seed", low=0))
     edges = gaussian_gradient_magnitude(pixels.mean(axis=0), len(own) / 24)
     moved = [np.roll(own, rng.integers(len(own), size=2), axis=(0, 1)) for _ in range(N_RANDOM)]
     flat = np.array([own, edges, *moved]).reshape(2 + N_RANDOM, -1)
