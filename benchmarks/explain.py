@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import torch
-from scipy.ndimage import binary_fill_holes, gaussian_gradient_magnitude
+from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.stats import spearmanr
 
 import zsc
@@ -44,7 +44,7 @@ def main() -> None:
             "mean of both covers": [e.map for e in found],
             "grey": [e.maps["grey"] for e in found],
             "blurred": [e.maps["blurred"] for e in found],
-            "edges": [gaussian_gradient_magnitude(e.picture.mean(axis=2), 64 / 24) for e in found],
+            "edges": [gaussian_filter(np.hypot(*np.gradient(e.picture.mean(axis=2))), 64 / 24) for e in found],
             "shuffled weights": [explained(other, drawing).map for drawing in drawings],
         }
         for name, drawn in maps.items():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
+from scipy.ndimage import gaussian_filter
 
 from zsc.checks import check_choice, check_count, check_same_length
 from zsc.embeddings import ImageEmbeddings, embed_texts
@@ -190,7 +190,7 @@ def _occluded(ask: Ask, pixels: Array, cover: Array, margin: float) -> tuple[Arr
 def _score(ask: Ask, own: Array, pixels: Array, covers: Mapping[str, Array], seed: int) -> pd.DataFrame:
     """Hide and show places by the rank of the map, of the edges at the scale of a window, and of shifts of the map."""
     rng = np.random.default_rng(check_count(seed, "seed", low=0))
-    edges = gaussian_gradient_magnitude(pixels.mean(axis=0), len(own) / 24)
+    edges = gaussian_filter(np.hypot(*np.gradient(pixels.mean(axis=0))), len(own) / 24)
     moved = [np.roll(own, rng.integers(len(own), size=2), axis=(0, 1)) for _ in range(N_RANDOM)]
     flat = np.array([own, edges, *moved]).reshape(2 + N_RANDOM, -1)
     ranks = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1).reshape(-1, 1, 1, *own.shape)
