@@ -158,6 +158,7 @@ class TestToy:
     def faces(self):
         return [d for d in (draw("faces", i) for i in range(50)) if d.attributes["glasses"]]
 
+    @pytest.mark.slow
     def test_the_map_points_at_drawn_glasses(self, toy, faces):
         masks = [binary_fill_holes(d.parts["glasses"]).reshape(64, 2, 64, 2).mean(axis=(1, 3)) >= 0.5 for d in faces]
         found = zsc.explain(toy, [d.picture for d in faces], of="glasses")
@@ -166,6 +167,7 @@ class TestToy:
         told = np.mean([e.is_better_than_random for e in found])
         assert told > 0.5
 
+    @pytest.mark.slow
     def test_shuffled_weights_and_another_class_give_other_maps(self, toy, faces):
         """Sanity checks for saliency maps (Adebayo et al., NeurIPS 2018)."""
         import copy
