@@ -95,8 +95,8 @@ def gallery(
     if why and (opened := [i for i, row in enumerate(rows) if pd.notna(row["y_pred"])]):
         against = [names[int(rows[i]["y_true"])] if captions[i][1] == WRONG else None for i in opened]
         for i, explained in zip(opened, why([images[i] for i in opened], against), strict=True):
-            verdict = wrap(f"map {explained.verdict.partition(' (')[0]}", CAPTION_WIDTH)
-            images[i], captions[i] = explained, (f"{captions[i][0]}\n{verdict}", captions[i][1])
+            mark = f"map {'better than' if explained.is_better_than_random else 'not above'} random"
+            images[i], captions[i] = explained, (f"{captions[i][0]}\n{mark}", captions[i][1])
     figure = _grid(images, captions, columns, title, results)
     if chosen.empty:
         figure.axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
@@ -178,7 +178,8 @@ def _grid(
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
-    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + 0.5), style.HIGHEST)
+    above = 0.3 + 0.2 * math.ceil(len(title) / (CAPTION_WIDTH * columns))  # a title of several lines
+    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + above), style.HIGHEST)
     figure, axes = plt.subplots(rows, columns, figsize=tuple(size), squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
