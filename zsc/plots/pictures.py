@@ -178,7 +178,7 @@ def _grid(
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
-    above = 0.3 + 0.2 * math.ceil(len(title) / (CAPTION_WIDTH * columns))  # a title of several lines
+    above = 0.2 + 0.3 * math.ceil(len(title) / (CAPTION_WIDTH * columns))  # a title of several lines
     size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + above), style.HIGHEST)
     figure, axes = plt.subplots(rows, columns, figsize=tuple(size), squeeze=False)
     for ax in axes.flat[len(images) :]:
@@ -186,7 +186,7 @@ def _grid(
     for ax, image, (text, colour) in zip(axes.flat, images, captions, strict=False):
         _show(ax, image)
         mark, tone = MARKS.get(colour, ""), TEXT_TONES.get(colour, colour)
-        ax.set(xticks=[], yticks=[])
+        ax.set(xticks=[], yticks=[], anchor="N")  # so that the words below stay in the figure
         ax.set_xlabel(text, color=tone)
         ax.spines[:].set(color=colour, linewidth=3 if mark else 1, visible=True)
         if mark:
