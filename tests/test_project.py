@@ -32,7 +32,7 @@ FLOORS = [  # imports go down only; a room may import its own floor
     {"datasets", "models", "scoring", "plots"},
     {"embeddings", "evaluation"},
     {"classifier", "probes"},
-    {"selection", "prompt_search", "labels", "retrieval", "auditing", "report", "spreadsheet"},
+    {"selection", "prompt_search", "labels", "retrieval", "explanation", "auditing", "report", "spreadsheet"},
     {"explorer", "sorting", "cluster", "toy", "sklearn", "labelling"},
     {"cli", "__main__"},
 ]
@@ -280,6 +280,7 @@ SAID = {
     "your-folder.md": "a photo of an animal",
     "embeddings.md": "2 x ",
     "scikit-learn.md": "best of the search",
+    "why.md": "why cat, not horse:",
     "prompts.md": "521 pictures tell .89 from .94",
     "audit.md": "contrast 30 %",
 }

@@ -3,6 +3,7 @@ from . import classifier as classifier
 from . import datasets as datasets
 from . import embeddings as embeddings
 from . import evaluation as evaluation
+from . import explanation as explanation
 from . import explorer as explorer
 from . import images as images
 from . import labelling as labelling
@@ -23,6 +24,7 @@ from .embeddings import ImageEmbeddings as ImageEmbeddings
 from .embeddings import embed_images as embed_images
 from .embeddings import embed_texts as embed_texts
 from .evaluation import Evaluation as Evaluation
+from .explanation import explain as explain
 from .explorer import PromptExplorer as PromptExplorer
 from .images import ImageError as ImageError
 from .images import open_image as open_image

@@ -78,17 +78,14 @@ def draw_dataset(
 
     With `attributes` classes are what pictures show, such as hat and beard, of which a picture has several, or none.
     The split is "test" (the default), or "train": what the toy model learned from, where the seed is 0. The first
-    hundred pictures of a thousand are those of a hundred; another seed, other pictures. `change` is as in
-    `zsc.drawings.draw`, and the rows are those of the same pictures unchanged.
+    hundred pictures of a thousand are those of a hundred; another seed, other pictures; `change` as in `draw` the same.
     """
     split = check_split(split, SPLITS)
     check_count(n, "n")
     check_count(seed, "seed", low=0)
     kind = "faces" if name == "drawn-glasses" else "animals"
     drawings = [draw(kind, number, split=split, seed=seed, change=change) for number in range(n)]
-    notes = _DRAWN_NOTES | {"seed": str(seed)}
-    if change:
-        notes["changed"] = ", ".join(f"{attribute}={shown}" for attribute, shown in change.items())
+    notes = _DRAWN_NOTES | {"seed": str(seed)} | ({"changed": str(dict(change))} if change else {})
     if kind == "animals":
         notes["labels"] += "; 'wild' holds lion, tiger, leopard, fox and wolf"
     names = list(drawings[0].attributes if attributes else CLASS_NAMES[name])

@@ -45,11 +45,10 @@ def draw(
 
     The toy model learns from the split "train" and never sees "test"; another seed is another series.
 
-    `change` draws the same picture with other attributes, such as {"glasses": True}: every other part stays where and
-    as it is, and a change to what is so already changes nothing. On faces "glasses" (never turned into sunglasses) and
-    "beard" (of anybody) change that part alone, "hat" the hair as well, which it covers, and "smile" mouth, eyes and
-    brows; on animals "collar" that part alone, "open mouth" the mouth and "closed eyes" the eyes. Other attributes
-    cannot be changed alone. The label is that of the changed picture; so are the words of the caption.
+    `change` draws the same picture with other attributes, such as {"glasses": True}, and every other part as it was; a
+    change to what is so already changes nothing. Of faces "glasses" (never into sunglasses), "beard" (of anybody),
+    "hat" (with the hair that it covers) and "smile" (mouth and eyes) can be changed; of animals "collar", "open mouth"
+    and "closed eyes"; other attributes not alone. Label and caption are those of the changed picture.
 
     Examples
     --------

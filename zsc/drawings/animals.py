@@ -106,13 +106,12 @@ def draw_animal(animal: Animal, rng: Random, canvas: Canvas | None = None) -> Ca
     canvas.paint(rng, animal.place)
     canvas.place(rng.uniform(-13, 13), rng.uniform(0.98, 1.26), rng.uniform(-0.1, 0.1), rng.uniform(0.0, 0.16))
     wide = rng.uniform(0.94, 1.06) * (1.06 if animal.age else 1.0)
-    canvas.begin("mane")
+    canvas.begin("body")
     if kind.pattern == "mane":
         number = rng.choice((13, 15, 17))
         canvas.polygon(lobes(0, 0.08, 0.82, 0.86, number, 0.12), darker(kind.marks, 0.2))
         canvas.polygon(lobes(0, 0.04, 0.7, 0.72, number, 0.12), kind.marks)
         canvas.polygon(lobes(0, 0.0, 0.6, 0.6, number - 2, 0.08), lighter(kind.marks, 0.16))
-    canvas.begin("body")
     canvas.ellipse(0, 1.15, 0.62 * wide, 0.66, mix(animal.fur, BLACK, 0.14))
     if kind.pattern not in ("stripes", "rosettes", "spots"):
         canvas.ellipse(0, 1.1, 0.3, 0.5, mix(kind.under, animal.fur, 0.25))
@@ -206,18 +205,18 @@ def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
         canvas.ellipse(0, y - ry * 0.3, rx * 0.7, ry * 0.8, under)
     dark = mix(under, BLACK, 0.7) if sum(under) > 300 else (20, 18, 20)
     tip, size = nose + 0.07, 0.085 if head in ("cat", "fox") else 0.12
-    canvas.begin("mouth")
     canvas.line([(0, tip), (0, y + ry * 0.3)], dark, 0.025)
+    canvas.begin("mouth")
     if not animal.is_happy:
         for side in (-1, 1):
             canvas.line(arc(side * rx * 0.36, y + ry * 0.2, rx * 0.36, ry * 0.3, 10, 170, 6), dark, 0.025)
-    canvas.begin("nose")
+    canvas.begin("muzzle")
     colour = rng.choice(((214, 130, 128), (150, 84, 80))) if is_cat else (34, 30, 32)
     canvas.polygon([(-size, nose - 0.03), (size, nose - 0.03), (0, nose + size * 0.95)], colour, 2)
     if not is_cat:
         canvas.ellipse(-0.02, nose, 0.03, 0.015, (120, 116, 120))
-    canvas.begin("whiskers")
-    for side in (-1, 1) if is_cat else ():
+        return
+    for side in (-1, 1):
         for i in (-1, 0, 1):
             ends = [(side * rx * 0.7, y - 0.02 + i * 0.04), (side * (rx + 0.42), y - 0.04 + i * 0.1)]
             canvas.line(ends, lighter(under, 0.6), 0.012)

@@ -24,8 +24,8 @@ WHITE: Colour = (250, 248, 242)
 class Canvas:
     """A drawing under way: x goes right, y goes down, both from -1 to 1; `light` multiplies every colour.
 
-    With `masks` every shape is filled with the number of its part instead of its colour. `states` keeps where the
-    chances of each part begin; given to a second drawing, each part begins there again, whatever came before it.
+    With `masks` a shape is filled with the number of its part, not its colour. `states` keeps where the chances of each
+    part begin; in a second drawing that is given them each part begins there again.
     """
 
     def __init__(

@@ -120,7 +120,6 @@ def draw_face(face: Face, rng: Random, canvas: Canvas | None = None) -> Canvas:
     canvas.place(angle, scale, rng.uniform(-0.09, 0.09), rng.uniform(0.0, 0.13))
     wide, tall = rng.uniform(0.37, 0.44), rng.uniform(0.49, 0.55)
     _draw_hair_behind(canvas, face.hair, face.hair_colour)
-    canvas.begin("neck")
     canvas.rectangle(-0.16, 0.2, 0.16, 0.72, darker(face.skin, 0.18))
     _draw_clothes(canvas, rng, face)
     _draw_head(canvas, face, wide, tall)
@@ -165,7 +164,6 @@ def _draw_eyes(canvas: Canvas, rng: Random, face: Face, apart: float) -> None:
     thick = 0.042 if face.person == "man" else 0.026
     for side in (-1, 1):
         x, y = side * apart, -0.07
-        canvas.begin("eyes")
         if face.mood == "laughing":
             canvas.line(arc(x, y + 0.025, 0.075, 0.06, 190, 350, 8), darker(face.skin, 0.75), 0.03)
         else:
@@ -175,7 +173,6 @@ def _draw_eyes(canvas: Canvas, rng: Random, face: Face, apart: float) -> None:
             canvas.ellipse(x + look + 0.016, y - 0.018, 0.012, 0.012, WHITE)
             if face.person == "woman":
                 canvas.line(arc(x, y, 0.085, open_ + 0.008, 185, 355, 8), BLACK, 0.022)
-        canvas.begin("brows")
         inner, outer = (x - side * 0.09, -0.19 - raised + tilt), (x + side * 0.09, -0.185 - raised - tilt)
         canvas.line([inner, (x, -0.215 - raised), outer], brow, thick)
 

@@ -8,7 +8,7 @@ where to draw; None makes a new figure. `title` stands above; None names what is
 from zsc.images import THUMBNAIL, thumbnail
 from zsc.plots.curves import coverage, few_shot, learning_curve, reliability
 from zsc.plots.maps import confused_pairs, confusion, embedding_map, map_widget, similarity
-from zsc.plots.pictures import caption, gallery, prediction, sample_grid
+from zsc.plots.pictures import caption, gallery, prediction, sample_grid, why
 from zsc.plots.style import NEUTRAL, PALETTE, PICTURE_SUFFIXES, RIGHT, STYLE, WRONG, check_picture_path, describe, save
 from zsc.plots.tables import audit, before_after, ranking
 
@@ -16,5 +16,5 @@ __all__ = [
     "NEUTRAL", "PALETTE", "PICTURE_SUFFIXES", "RIGHT", "STYLE", "THUMBNAIL", "WRONG", "audit", "before_after",
     "caption", "check_picture_path", "confused_pairs", "confusion", "coverage", "describe", "embedding_map", "few_shot",
     "gallery", "learning_curve", "map_widget", "prediction", "ranking", "reliability", "sample_grid", "save",
-    "similarity", "thumbnail",
+    "similarity", "thumbnail", "why",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from zsc.checks import check_choice, check_count, check_same_length
@@ -22,6 +23,7 @@ from zsc.plots.style import MOST, NEUTRAL, RIGHT, TEXT_TONES, TITLE, WRONG, Resu
 if TYPE_CHECKING:
     from zsc.datasets import ImageDataset
     from zsc.embeddings import ImageEmbeddings
+    from zsc.explanation import Explanation
 
 QUERY = "#000000"
 MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}", QUERY: "?"}
@@ -59,14 +61,15 @@ def sample_grid(
 @style.styled
 def gallery(
     results: Result, only: str | None = None, *, class_names: Sequence[str] | None = None, prompts: bool = False,
-    max_images: int = 20, columns: int = 5, title: str | None = None,
+    why: Callable[..., Any] | None = None, max_images: int = 20, columns: int = 5, title: str | None = None,
 ) -> Figure:  # fmt: skip
     """Draw classified pictures: true and predicted class, probability, second choice; a tick or a cross in the corner.
 
     `results` is an `Evaluation`, or a table of `ZeroShotClassifier.predict` or `validate`. `only` chooses the "errors"
     or the "correct" ones, most confident first; "unsure" is all, least probable first; None all in the given order.
     `class_names` are the names behind the indices; None takes those of the table's columns proba_<class>. `prompts`
-    adds the prompt that decided to each caption. The sizes are as in `sample_grid`.
+    adds the prompt that decided to each caption. `why`, such as `partial(zsc.explain, classifier)`, draws what answers
+    hang on, wrong ones against the true class, and says whether the map is any good. Sizes are as in `sample_grid`.
     """
     if only is not None:
         check_choice(only, ("errors", "correct", "unsure"), "only")
@@ -87,7 +90,14 @@ def gallery(
     captions = [caption(row, names, prompt=prompts) for row in rows]
     dataset, model = style.made_by(results)
     title = title or f"{dataset or 'pictures'}{f', classified by {model}' * bool(model)}: {words}"
-    figure = _grid([row["image"] for row in rows], captions, columns, title, results)
+    title += " (blue speaks for the answer, vermilion against it)" * bool(why)
+    images = [row["image"] for row in rows]
+    if why and (opened := [i for i, row in enumerate(rows) if pd.notna(row["y_pred"])]):
+        against = [names[int(rows[i]["y_true"])] if captions[i][1] == WRONG else None for i in opened]
+        for i, explained in zip(opened, why([images[i] for i in opened], against), strict=True):
+            mark = f"map {'better than' if explained.is_better_than_random else 'not above'} random"
+            images[i], captions[i] = explained, (f"{captions[i][0]}\n{mark}", captions[i][1])
+    figure = _grid(images, captions, columns, title, results)
     if chosen.empty:
         figure.axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
     return figure
@@ -113,6 +123,29 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
     note = "" if len(shown) == len(scores) else f"the {len(shown)} likeliest of {len(scores)}"
     likeliest = ", ".join(f"{name} {p:.2f}" for name, p in [*shown.items()][:5])
     return style.finish(ax, title, "", f"probabilities: {likeliest}", note=note)
+
+
+@style.styled
+def why(explanation: Explanation, *, title: str | None = None) -> Figure:
+    """Draw an explanation: the picture, what each cover takes of the margin, and what each word gives."""
+    shown, height = explanation, max(3.4, 1.2 + style.ROW * len(explanation.words))
+    figure, (first, *axes, last) = plt.subplots(1, 4, figsize=(12, height), width_ratios=(1, 1, 1, 0.9))
+    first.imshow(shown.picture)
+    for ax, (name, lost) in zip(axes, shown.maps.items(), strict=True):
+        _show_map(ax, shown, lost)
+        ax.set_title(f"{name} cover: {lost.min():.1f} to {lost.max():.1f}")
+    for ax in (first, *axes):
+        ax.axis("off")
+    lost = shown.words["margin_lost"]
+    names = [f"{word} ({name})" for word, name in zip(shown.words["word"], shown.words["class_name"], strict=True)]
+    style.bars(names, lost, [f"{x:.1f}" for x in lost], 24, last, color=[RIGHT if x > 0 else WRONG for x in lost])
+    last.set(title="margin lost without a word", xlabel="logits")
+    last.margins(x=0.25)
+    tones = f"Blue speaks for {shown.of}, vermilion for {shown.against}"
+    tones += f"; hide what is dashed, and the answer is {shown.against}." if shown.flips.any() else "."
+    title = title or f"why {shown.of}, not {shown.against}: margin {shown.margin:.1f}"
+    said = f"the words {', '.join(f'{name} {x:.1f}' for name, x in zip(names, lost, strict=True))}"
+    return style.finish(figure, title, "", f"{shown.verdict}; {said}", note=f"{tones}\nThe map is {shown.verdict}.")
 
 
 def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tuple[str, str]:
@@ -145,14 +178,15 @@ def _grid(
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
-    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + 0.5), style.HIGHEST)
+    above = 0.2 + 0.3 * math.ceil(len(title) / (CAPTION_WIDTH * columns))  # a title of several lines
+    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + above), style.HIGHEST)
     figure, axes = plt.subplots(rows, columns, figsize=tuple(size), squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
     for ax, image, (text, colour) in zip(axes.flat, images, captions, strict=False):
         _show(ax, image)
         mark, tone = MARKS.get(colour, ""), TEXT_TONES.get(colour, colour)
-        ax.set(xticks=[], yticks=[])
+        ax.set(xticks=[], yticks=[], anchor="N")  # so that the words below stay in the figure
         ax.set_xlabel(text, color=tone)
         ax.spines[:].set(color=colour, linewidth=3 if mark else 1, visible=True)
         if mark:
@@ -164,7 +198,20 @@ def _grid(
     return style.finish(figure, title, "", told + more, result)
 
 
+def _show_map(ax: Axes, explanation: Explanation, lost: Any) -> None:
+    """Draw a map over its picture without colours, and a dashed line around what flips the answer."""
+    ax.imshow(explanation.picture.mean(axis=2), cmap="gray", vmin=0, vmax=255)
+    most = max(float(np.abs(lost).max()), 1e-9)
+    tones = LinearSegmentedColormap.from_list("why", [WRONG, "white", RIGHT])
+    ax.imshow(lost, cmap=tones, vmin=-most, vmax=most, alpha=0.75 * np.abs(lost) / most)
+    if explanation.flips.any() and not explanation.flips.all():
+        ax.contour(explanation.flips, [0.5], colors="black", linestyles="dashed", linewidths=1.5)
+
+
 def _show(ax: Axes, image: Any) -> None:
+    if hasattr(image, "maps"):
+        _show_map(ax, image, image.map)
+        return
     pixels = thumbnail(image)
     if pixels is None:
         ax.text(0.5, 0.5, "cannot be opened", ha="center", va="center", transform=ax.transAxes)
