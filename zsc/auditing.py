@@ -4,8 +4,6 @@ P-values are corrected for having looked at many (Holm), over all rows of a kind
 pictures with and without a cause differ in nothing else.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Callable, Mapping

@@ -5,8 +5,6 @@ Everything here is fitted on one part of the pictures and holds for pictures dra
 or after prompts were chosen on the same part, nothing is promised.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

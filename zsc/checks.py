@@ -4,8 +4,6 @@ Each returns the value in the one type that the rest works with, or raises one s
 was given and what is possible. Nothing is repaired: no row is rescaled, no label left out, no number cut to an integer.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -4,14 +4,12 @@ The text is encoded once, when the classifier is made; pictures go through in ba
 `predict`, `classify`, `validate` and `evaluate` show parts of its `Evaluation`.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,12 +23,10 @@ from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_image
 from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
 from zsc.models import as_encoder
+from zsc.models.base import Encoder
 from zsc.progress import Progress
 from zsc.prompts import POOLINGS, ClassPrompts, advice_on, as_prompts
 from zsc.scoring import TIE, ClassMismatchError, Match, class_weights, match_by, score_classes, to_proba
-
-if TYPE_CHECKING:
-    from zsc.models import Encoder
 
 Labelled = ImageDataset | ImageEmbeddings
 Pictures = Labelled | Sequence[ImageSource]

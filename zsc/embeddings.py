@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import groupby
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -44,11 +44,9 @@ from zsc.datasets.base import class_texts
 from zsc.files import printable, shown
 from zsc.images import ImageError, describe, is_url, open_image, read_source
 from zsc.models import as_encoder
+from zsc.models.base import Encoder, Transform
 from zsc.progress import Progress, bar
 from zsc.store import MANIFEST, EmbeddingStore, FileKey, ForeignError, PathIndex, file_key, read_table, write_table
-
-if TYPE_CHECKING:
-    from zsc.models.base import Encoder, Transform
 
 KIND = "image embeddings"  # what a saved file says that it is
 ON_ERROR = ("raise", "skip", "record")

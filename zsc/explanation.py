@@ -5,12 +5,10 @@ what the model answers without a place, which is not what the picture shows ther
 both are shown; and each map is marked against itself moved elsewhere and against the picture's edges.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,14 +16,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from zsc.checks import check_choice, check_count, check_same_length
+from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings, embed_texts
 from zsc.images import ImageSource, as_sources, open_image
 from zsc.progress import Progress, bar
 from zsc.retrieval import search
 from zsc.scoring import score_classes
-
-if TYPE_CHECKING:
-    from zsc.classifier import ZeroShotClassifier
 
 COARSE, FINE, N_FINE = (5, 0.3), (8, 0.2), 14  # windows a side, and their side as a share of the picture's
 SHARES = (0.1, 0.2, 0.3)  # of the picture, that the score hides or shows

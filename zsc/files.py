@@ -4,8 +4,6 @@ What has come of a file that is fetched stays in `NAME.part`, beside a note of w
 it is complete and its checksum is right; it gets its name last of all. No message holds a login or a signed URL.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import itertools

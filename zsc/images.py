@@ -5,8 +5,6 @@ Resizing comes after that, in the model's own transform. Colour profiles are ign
 Whatever is raised for a picture's sake, by a decoder or by the system, becomes one ImageError that names the picture.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import io

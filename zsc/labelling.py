@@ -4,8 +4,6 @@ The pictures are a stratified random sample, by predicted class and margin, whos
 An interval is computed at fixed numbers of labels only. It holds for these pictures, and for labels that are right.
 """
 
-from __future__ import annotations
-
 import csv
 import importlib
 import io

@@ -4,8 +4,6 @@ A suspicion, not a verdict: a model that is bad at a class suspects its right la
 model that did not learn these labels; zero-shot ones do.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """How far the work is: a bar for a terminal or a notebook, now and then a line for a log, or a call of one's own."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeAlias, TypeVar

@@ -1,9 +1,6 @@
 """Search over prompts: greedy selection of templates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,13 +8,11 @@ import pandas as pd
 from zsc.checks import check_class_names, check_count, short
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings, class_names_of
+from zsc.models.base import Encoder
 from zsc.probes.labelled import LabelledRows, as_rows, tell_shared
 from zsc.prompts import ClassPrompts
 from zsc.prompts.prompts import as_templates
 from zsc.scoring import cosine_scores
-
-if TYPE_CHECKING:
-    from zsc.models import Encoder
 
 
 def greedy_templates(

@@ -1,7 +1,5 @@
 """Numbers that others have published of CLIP, as tables; nothing in them was computed by zsc."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -3,8 +3,6 @@
 Names of files are shown without their folders. The page says what was computed, not what to conclude.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import re

@@ -1,9 +1,7 @@
 """Retrieval, `search`: the pictures nearest to a text or to a picture, among kept embeddings."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +12,7 @@ from zsc.datasets.base import class_texts
 from zsc.embeddings import ImageEmbeddings, check_made_by, class_names_of, embed_texts
 from zsc.images import ImageSource
 from zsc.models import as_encoder
-
-if TYPE_CHECKING:
-    from zsc.models import Encoder
+from zsc.models.base import Encoder
 
 CHUNK_ROWS = 4096  # rows whose products are held at a time
 _ASK = "pass a text, a row number, or one picture, as text=, row= or image="

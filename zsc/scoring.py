@@ -4,8 +4,6 @@ Also which class of a data set is which class of a classifier (`match_by`). Ever
 ("chils": sums of two). Probabilities are relative to the prompts: they sum to one whatever the picture shows.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import re

@@ -4,15 +4,13 @@ Interval and p-value of a row belong together: the interval of the difference ho
 The adjusted p-value, which the verdict goes by, also counts how many were compared.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,13 +22,11 @@ from zsc.datasets import ImageDataset
 from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_texts
 from zsc.evaluation import Evaluation
 from zsc.models import as_encoder, find_route
+from zsc.models.base import Encoder
 from zsc.models.table import record_speed
 from zsc.progress import Progress, each
 from zsc.prompts import ClassPrompts, as_prompts
 from zsc.statistics import as_right, holm, mcnemar, paired_interval, wilson_interval
-
-if TYPE_CHECKING:
-    from zsc.models import Encoder
 
 Candidate = ClassPrompts | Mapping[str, str | Sequence[str]] | str | Sequence[str]
 ALPHA = 0.05

@@ -4,8 +4,6 @@ All that will be done is written into one file first, `PLAN` in the new folder. 
 files themselves, so that a run that was stopped goes on, and everything can be undone.
 """
 
-from __future__ import annotations
-
 import filecmp
 import json
 import os
@@ -15,7 +13,7 @@ import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -25,12 +23,10 @@ from zsc.datasets import ImageDataset
 from zsc.embeddings import embed_images
 from zsc.files import expanded, printable, write_whole
 from zsc.images import picture_uri
+from zsc.models.base import Encoder
 from zsc.progress import Progress, each
 from zsc.report import PAGES
 from zsc.spreadsheet import NONE, answer_table
-
-if TYPE_CHECKING:
-    from zsc.models import Encoder
 
 PLAN = ".zsc-sort.json"
 FORMAT = 1

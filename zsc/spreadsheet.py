@@ -1,7 +1,5 @@
 """Answers as a table for people: one row per picture, as CSV that a spreadsheet opens, or as Parquet."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

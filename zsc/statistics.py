@@ -4,8 +4,6 @@ All of it holds for pictures drawn like these; none of it accounts for wrong lab
 pictures. `first` and `second` say which predictions are right: N bools each, the same pictures in the same order.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import lru_cache

@@ -4,8 +4,6 @@ Exit codes: 0 done, 1 failed (one sentence on standard error), 2 bad usage, 130 
 where something is missing. `--json` prints the result as data, and everything else on standard error.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

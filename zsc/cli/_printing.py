@@ -1,7 +1,5 @@
 """How results reach a terminal, a pipe or a program: as lines or JSON, whatever their texts hold."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

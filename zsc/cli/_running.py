@@ -1,7 +1,5 @@
 """One command: its outputs are looked at, it is run, its result is printed and written; then the exit code."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import logging

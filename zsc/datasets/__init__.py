@@ -1,7 +1,5 @@
 """Pictures with labels: the published data sets from disk in their published layouts, samples, and your own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path

@@ -4,8 +4,6 @@ Layouts: `afhq/{train,val}/{cat,dog,wild}/*.jpg` and `{train,test}/{cat,dog,wild
 unpacks, version 2 may lie in `afhq`; its split "test" tells it from version 1.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from zsc.datasets.download import Published, Source, on_kaggle

@@ -3,8 +3,6 @@
 Counts the pictures of each split and class, opens every one, and finds equal files, also across splits.
 """
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256

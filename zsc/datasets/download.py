@@ -5,8 +5,6 @@ rename: a data set's folder is complete or not there, whatever happens. What has
 next call goes on from it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import gzip

@@ -4,8 +4,6 @@ Layout: `train.csv`, `test.csv`, `faces-spring-2020/[faces-spring-2020/]face-<n>
 is that of the ids as numbers, so that "the first 100" are ids 1 to 100. Some labels are wrong: see the notes.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cache

@@ -3,8 +3,6 @@
 Layout: `imagenette2[-320|-160]/{train,val}/<wnid>/*.JPEG`. Class names are the published ones, one per class.
 """
 
-from __future__ import annotations
-
 from zsc.datasets.download import Published, Source
 
 FAST_AI = ("ZSC_IMAGENETTE_URL", "https://s3.amazonaws.com/fast-ai-imageclas")

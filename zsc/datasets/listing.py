@@ -4,8 +4,6 @@ Every file that is named but missing is an error, and so is a row that is too lo
 against pictures. What a folder holds beside pictures is told in the notes. Class names are read as people read them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv as csv_module
 import io

@@ -5,8 +5,6 @@ far too few to rank models or prompts (one more right is six points). The drawn 
 and stand in for no photographs: what a model does on drawings says nothing about Glasses or AFHQ.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pictures whose truth is known: faces and animals, drawn and captioned by kind, split, seed and number alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property

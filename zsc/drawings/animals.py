@@ -1,7 +1,5 @@
 """Animals: what a drawn animal looks like (`Animal`), by chance from a seed: cats, dogs and five wild kinds."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources

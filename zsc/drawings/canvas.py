@@ -1,7 +1,5 @@
 """A small drawing board in Pillow, and backgrounds: flat shapes from -1 to 1, at twice the size for smooth edges."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from random import Random

@@ -4,8 +4,6 @@ One in four captions of people with glasses leaves them out; one in seven captio
 people seldom list what is not there. Wild animals are called by their kind, never "a wild animal".
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib import resources
 from random import Random

@@ -3,8 +3,6 @@
 Whether someone wears glasses depends on nothing else here: half do, whatever their age, hair or clothes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random

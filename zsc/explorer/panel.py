@@ -5,8 +5,6 @@ is shown and what can be pressed follows from the newest answer and from what is
 the panel works as well: set a box, read `texts`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import itertools
@@ -18,22 +16,29 @@ from contextlib import suppress
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zsc.checks import check_unique
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.explorer.session import ANY, WRONG_CLASS, Answer, Card, ExplorerSession, as_code, read_tries, save_prompts
+from zsc.explorer.session import (
+    ANY,
+    WRONG_CLASS,
+    Answer,
+    AnyPrompts,
+    Card,
+    ExplorerSession,
+    as_code,
+    read_tries,
+    save_prompts,
+)
 from zsc.files import expanded, printable
 from zsc.images import describe, open_image, picture_uri
+from zsc.models.base import Encoder
 from zsc.plots.maps import confused_pairs
 from zsc.plots.style import RIGHT, WRONG
 from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS
 from zsc.report import PAGES, TONES
-
-if TYPE_CHECKING:
-    from zsc.explorer.session import AnyPrompts
-    from zsc.models import Encoder
 
 ANSWER_AFTER, REMEMBER_AFTER = 0.15, 1.5  # seconds without a key
 PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own

@@ -4,8 +4,6 @@ Each text is encoded once; an answer encodes only the prompts that are new. Answ
 try is what was typed: it can be kept in a file and asked again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import re
@@ -14,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,12 +24,10 @@ from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
 from zsc.files import check_path, printable, write_whole
 from zsc.models import as_encoder
+from zsc.models.base import Encoder
 from zsc.progress import Progress
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.scoring import match_by
-
-if TYPE_CHECKING:
-    from zsc.models import Encoder
 
 AnyPrompts: TypeAlias = "ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None"
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")

@@ -3,8 +3,6 @@
 And beside what has been published of it: OpenAI's cosines of ViT-B/32, and logits that transformers' own tests expect.
 """
 
-from __future__ import annotations
-
 import importlib.resources
 import re
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ A picture's embedding is the average of word embeddings of an ImageNet classifie
 their probabilities (Norouzi et al., ICLR 2014, arXiv:1312.5650). What ImageNet has no class for, it cannot see.
 """
 
-from __future__ import annotations
-
 import importlib.resources
 from pathlib import Path
 from typing import Any

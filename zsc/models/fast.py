@@ -5,8 +5,6 @@ tests see to for OpenAI's format, and a comparison on loading for other librarie
 plain ones are used. `make bench` measures both.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 import logging

@@ -4,8 +4,6 @@ Each family is read as its publisher reads it (`FAMILIES`), any other is refused
 processor; that of transformers 5 may crop one pixel further left than OpenAI's, so that embeddings differ a little.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A model as a folder, which onnxruntime computes without torch: two graphs, tokens, and a record with all digests."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

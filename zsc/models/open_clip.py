@@ -6,8 +6,6 @@ Whether GELU or QuickGELU is computed, ARCH says: a TAG that was trained with th
 preprocessing of its ARCH's tags, and is refused where these differ. OpenAI's own files load by their path alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter

@@ -4,8 +4,6 @@ The architecture is OpenAI's `clip` where that is installed, else open_clip's (`
 weights are the same file either way, and the two agree to 1e-5 in float32 (tested).
 """
 
-from __future__ import annotations
-
 import importlib
 import logging
 from pathlib import Path

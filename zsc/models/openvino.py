@@ -4,8 +4,6 @@ What a precision costs is measured whenever such a model is loaded, and refused 
 stays torch's in float32. What was quantised is kept beside the weights, by model and calibration pictures.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.metadata

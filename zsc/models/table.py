@@ -4,8 +4,6 @@ Accuracies are open_clip's measurements (`published("openclip_zero_shot")`), non
 `zsc models compare` measured on this machine.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

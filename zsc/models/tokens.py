@@ -4,8 +4,6 @@ The literals `<|startoftext|>` and `<|endoftext|>` inside a text are the start a
 what follows an end is not seen.
 """
 
-from __future__ import annotations
-
 import html
 import string
 import threading

@@ -4,8 +4,6 @@ Bit-equal to torchvision's Resize, CenterCrop, ToTensor and Normalize on PIL pic
 picture is refused: enlarging its short side to the model's size would cost without bound.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ another folder, `ZSC_CLIP_URL` another address with the same paths. The hub is a
 once: no question reaches the terminal, no code of a repository is run.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re

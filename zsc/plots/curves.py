@@ -3,8 +3,6 @@
 Bars and bands are 95 % intervals: Wilson's where pictures are counted, Student's over seeds.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Comparisons: classes before and after a change, and prompts in the order of their accuracy, with intervals."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -3,8 +3,6 @@
 And few-shot curves: how many labelled pictures per class it takes to beat the classifier that saw none.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

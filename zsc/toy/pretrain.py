@@ -4,8 +4,6 @@ The network is open_clip's CLIP class in OpenAI's shapes: OpenAI's `clip` and op
 Pictures and captions are drawn afresh for every step; no pair is ever seen twice.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Sequence
