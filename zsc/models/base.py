@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-import lazy_loader  # type: ignore[import-untyped]
 import numpy as np
 from PIL import Image
 
@@ -20,9 +19,7 @@ from zsc.checks import as_list, check_choice, check_count, short
 from zsc.images import RULES, ImageSource, as_sources, open_image
 
 if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy_loader.load("torch")  # a model in ONNX needs none
+    import torch  # where it is used, each function imports it: a model in ONNX needs none
 
 Transform = Callable[[Image.Image], np.ndarray]  # an RGB picture -> (3, S, S) float32
 Tower = Callable[[Any], "torch.Tensor"]  # transformed pictures or tokens, on the device -> (N, D)
@@ -69,6 +66,8 @@ class ExactFloat32:
     _lock, _inside, _before = threading.Lock(), 0, (False, False)
 
     def __enter__(self) -> None:
+        import torch
+
         with self._lock:
             if not self._inside:
                 self._before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
@@ -76,6 +75,8 @@ class ExactFloat32:
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
+        import torch
+
         with self._lock:
             self._inside -= 1
             if not self._inside:
@@ -138,6 +139,8 @@ class Encoder:
         """Embed pictures that went through `transform`, (N, 3, S, S), as one batch (N, D), unit rows."""
         if not len(pixels):
             return self._collect([])
+        import torch
+
         kind = torch.float16 if self.info.precision == "float16" else torch.float32  # OpenVINO rounds by itself
         batch = torch.from_numpy(np.stack(list(pixels))).to(self.info.device, kind)
         step = self.step if self.info.device == "cpu" else len(batch)
@@ -155,6 +158,8 @@ class Encoder:
 
     def encode_tokens(self, tokens: Any) -> np.ndarray:
         """Embed what the tokenizer returned for M texts as one batch (M, D), unit rows."""
+        import torch
+
         with torch.inference_mode(), EXACT_FLOAT32:
             return _unit_rows(self.embed_tokens(tokens), self.name)
 
@@ -191,6 +196,8 @@ class Encoder:
 
 def choose_device(device: str = "auto") -> str:
     """Choose the device: for "auto" the first of cuda, mps and cpu that this machine has."""
+    import torch
+
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     here = [kind for kind, is_here in present.items() if is_here]
     kind = check_choice(str(device).partition(":")[0], ("auto", *present), "device")  # "cuda:1" is the second of them
@@ -211,6 +218,8 @@ def choose_precision(precision: str, device: str, possible: Sequence[str] = ("fl
 
 def sha256_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
     """Compute one sha256 over the names, types, shapes and values of tensors, in the order of the names."""
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
