@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from zsc.checks import check_choice, check_count, check_same_length
 from zsc.classifier import ZeroShotClassifier
-from zsc.embeddings import ImageEmbeddings, embed_texts
+from zsc.embeddings import ImageEmbeddings, embed_texts, memory_kept
 from zsc.images import ImageSource, as_sources, open_image
 from zsc.progress import Progress, bar
 from zsc.retrieval import search
@@ -86,7 +86,7 @@ def explain(
     check_same_length(pictures=sources, against=rivals)
     shorter = cache(lambda prompt: _without_words(classifier, prompt))
     found = []
-    with bar(progress, len(sources), "pictures") as shown:
+    with memory_kept(), bar(progress, len(sources), "pictures") as shown:
         for source, rival in zip(sources, rivals, strict=True):
             found.append(_explained(classifier, source, (of, rival), shorter, embeddings, seed))
             shown.update(1)
