@@ -185,9 +185,7 @@ class ImageEmbeddings:
         if path.is_dir():
             manifests = sorted(path.glob(f"*/{MANIFEST}"))
             if len(manifests) != 1:
-                found = ", ".join(printable(each.relative_to(path)) for each in manifests[:9])
-                told = f"holds {len(manifests)} files */{MANIFEST}, one for each data set and model; pass one of them"
-                raise ValueError(f"{printable(path)}: {told}{found and ': '}{found}.")
+                raise ValueError(f"{printable(path)}: holds {len(manifests)} files */{MANIFEST}; pass one of them.")
             path = manifests[0]
         try:
             with path.open("rb") as file:
@@ -199,16 +197,12 @@ class ImageEmbeddings:
 
 
 def _read(file: BinaryIO, folder: Path) -> dict[str, Any]:
-    """Read the fields of `ImageEmbeddings` from a file that `save` wrote; in the first version's are no kinds.
-
-    A cluster's manifest has no values, but the length of vectors that are in the store in whose `folder` it lies.
-    """
+    """Read the fields of `ImageEmbeddings` from a file that `save` wrote; in the first version's are no kinds."""
     columns, about = read_table(file)
-    if dim := about.pop("dim", None):
+    if dim := about.pop("dim", None):  # a cluster's manifest: the vectors are in the parts beside it
         columns["values"], found = EmbeddingStore(folder.parent, folder.name, dim).get(columns["digest"])
         columns["values"][~found] = np.nan
-        lost = sum(digest is not None for digest in columns["digest"]) - found.sum()
-        if lost:
+        if lost := len(columns["digest"]) - columns["digest"].count(None) - found.sum():
             raise ForeignError(f"{lost} of its vectors are not in the store any more; embed the data set again")
     kind, _ = about.pop("kind", KIND), about.pop("format", None)
     wanted = {"class_names", "failures", *_TEXTS}
@@ -259,7 +253,7 @@ def check_made_by(embeddings: ImageEmbeddings, encoder: Encoder) -> None:
 def embed_images(
     model: Encoder | str | Path,
     dataset: ImageDataset,
-    store: str | Path | None = None,
+    store: str | Path | tuple[EmbeddingStore, PathIndex, Sequence[bytes | None]] | None = None,
     *,
     batch_size: int = 32,
     workers: int | None = None,
@@ -272,7 +266,8 @@ def embed_images(
     ----------
     model, dataset, store
         The encoder, or its name for `load_model`; N pictures, of which two batches are open at any time; and a folder,
-        such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing.
+        such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing. (Or
+        both of the folder's, open, and what the index knows of the pictures.)
     batch_size, workers, progress
         Pictures that go through the encoder at once; threads that open pictures beside it, None or 0 chooses; and
         whether to show a bar with the rate and the time left.
@@ -289,10 +284,15 @@ def embed_images(
     workers = check_count(workers or 0, "workers", low=0) or min(os.cpu_count() or 1, 8)
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
-    encoder = as_encoder(model)
-    kept, index = (None, None) if store is None else (store_of(encoder, store), PathIndex(store))
-    job = Job(encoder, dataset, kept, index, index.lookup(dataset.paths) if index else ())
-    job.run(batch_size, workers, raise_errors=on_error == "raise", progress=progress)
+    job = _Job(as_encoder(model), dataset, store)
+    shown = bar(progress, len(dataset), "images", initial=int(job.found.sum()))
+    with shown, _memory_kept(), contextlib.closing(job.blocks(batch_size, workers)) as blocks:
+        try:
+            for pictures in blocks:
+                job.take(pictures, raise_errors=on_error == "raise")
+                shown.update(len(pictures))
+        finally:
+            job.flush()
     embeddings = job.result()
     return embeddings.without_failed() if on_error == "skip" else embeddings
 
@@ -325,7 +325,7 @@ def embed_texts(
     digests = [EmbeddingStore.key_of(tokens) for tokens in ids]
     kept, found = None, dict[bytes, np.ndarray]()
     if store is not None:
-        kept = store_of(encoder, store)
+        kept = EmbeddingStore(store, encoder.fingerprint, encoder.embed_dim, asdict(encoder.info))
         values, is_there = kept.get(digests)
         found = {digest: values[i] for i, digest in enumerate(digests) if is_there[i]}
     text_of = {digests[i]: new[i] for i in sorted(range(len(new)), key=lambda i: len(ids[i]))}  # for little padding
@@ -347,47 +347,27 @@ def embed_texts(
     return np.stack([rows[text] for text in asked]) if asked else np.empty((0, encoder.embed_dim), np.float32)
 
 
-def store_of(encoder: Encoder, folder: str | Path) -> EmbeddingStore:
-    """Open the kept embeddings of an encoder."""
-    return EmbeddingStore(folder, encoder.fingerprint, encoder.embed_dim, asdict(encoder.info))
+class _Job:
+    """One run of `embed_images`: the rows so far, and what is not on disk yet."""
 
-
-class Job:
-    """One run of `embed_images`, or a piece of one on a cluster: the rows so far, and what is not on disk yet.
-
-    `digests` are those that the index has for the paths: what of them the store holds is not read again.
-    """
-
-    def __init__(
-        self,
-        model: Encoder,
-        dataset: ImageDataset,
-        store: EmbeddingStore | None,
-        index: PathIndex | None,
-        digests: Sequence[bytes | None],
-    ) -> None:
-        self.model, self.dataset, self.store, self.index = model, dataset, store, index
+    def __init__(self, model: Encoder, dataset: ImageDataset, store: Any) -> None:
+        self.model, self.dataset = model, dataset
         self.values = np.full((len(dataset), model.embed_dim), np.nan, np.float32)
         self.found = np.zeros(len(dataset), bool)
         self.digests: list[bytes | None] = [None] * len(dataset)
         self.failures: list[tuple[int, str, str]] = []
         self.pending: dict[bytes, np.ndarray] = {}
         self.seen: list[tuple[FileKey, bytes]] = []
+        self.store: EmbeddingStore | None = None
         if store is not None:
-            kept, self.found = store.get(digests)
+            if not isinstance(store, tuple):
+                opened = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info))
+                index = PathIndex(store)
+                store = opened, index, index.lookup(dataset.paths)
+            self.store, self.index, digests = store
+            kept, self.found = self.store.get(digests)
             self.values[self.found] = kept[self.found]
             self.digests = [d if found else None for d, found in zip(digests, self.found, strict=True)]
-
-    def run(self, batch_size: int, workers: int, *, raise_errors: bool, progress: Progress) -> None:
-        """Embed what is not found, and keep it, whatever ends the run."""
-        shown = bar(progress, len(self.dataset), "images", initial=int(self.found.sum()))
-        with shown, _memory_kept(), contextlib.closing(self.blocks(batch_size, workers)) as blocks:
-            try:
-                for pictures in blocks:
-                    self.take(pictures, raise_errors=raise_errors)
-                    shown.update(len(pictures))
-            finally:
-                self.flush()
 
     def blocks(self, batch_size: int, workers: int) -> Generator[list[Picture], None, None]:
         """Embed the pictures that are not found, block by block, while threads open those of the next block.
@@ -443,12 +423,10 @@ class Job:
         if self.store is not None:
             if self.pending:
                 self.store.add(list(self.pending), np.stack(list(self.pending.values())))
-            if self.index is not None:
-                self.index.add(self.seen)
+            self.index.add(self.seen)
         self.pending, self.seen = {}, []
 
     def result(self) -> ImageEmbeddings:
-        """Put together what was found and made."""
         self.values.flags.writeable = False  # so that it need not be copied
         data, failures = self.dataset, failure_table(self.failures)
         made_by = (self.model.name, self.model.fingerprint, f"{data.name} {data.split_name}".strip())

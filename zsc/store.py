@@ -36,10 +36,7 @@ MANIFEST = "manifest*.parquet"  # what a cluster writes beside its parts
 TEXT = b"zsc text"  # how the digest of a text begins; that of a picture does so once in 2**64
 SETTLED_NS = 2_000_000_000  # file systems tell times to 2 s at worst: a later change within that would not show
 _PART = re.compile(r"part-[0-9a-f]{32}\.parquet")
-_LEFT_OVER = re.compile(
-    r"part-[0-9a-f]{32}\.damaged|listing-[0-9a-f]{16}\.parquet"
-    r"|\.(part-[0-9a-f]{32}\.parquet|model\.json)\.\d+\.\d+\.tmp"
-)
+_LEFT_OVER = re.compile(r"part-[0-9a-f]{32}\.damaged|\.(part-[0-9a-f]{32}\.parquet|model\.json)\.\d+\.\d+\.tmp")
 _FIRST_KEYS = {"context_length", "logit_scale", "weights_sha256"}  # of a model.json before it had a kind
 _PATHS = (  # the columns of the index, as they are written and as the first version wrote them; names are bytes
     pa.schema({"path": pa.binary(), "size": pa.int64(), "mtime": pa.int64(), "ctime": pa.int64(), "inode": pa.uint64(),

@@ -247,14 +247,9 @@ def embedded(arguments: Namespace, model: Any, dataset: ImageDataset, **options:
     """Embed a data set as the options say; refuse to go on with no picture at all."""
     options |= {"on_error": arguments.on_error, "progress": show_progress(arguments)}
     embeddings = embed_images(model, dataset, arguments.store, **options)
-    refuse_none(embeddings.failures, dataset)
+    if len(embeddings.failures) == len(dataset):
+        raise ValueError(f"none of the {len(dataset)} pictures can be opened; first: {embeddings.failures['error'][0]}")
     return embeddings
-
-
-def refuse_none(failures: pd.DataFrame, dataset: ImageDataset) -> None:
-    """Refuse to go on where every picture failed."""
-    if len(failures) == len(dataset):
-        raise ValueError(f"none of the {len(dataset)} pictures can be opened; first: {failures['error'][0]}")
 
 
 def show_progress(arguments: Namespace) -> bool:

@@ -27,12 +27,13 @@ OPTIONS = (
 
 def run(arguments: Namespace) -> Outcome:
     """Embed a data set and keep the result; what is kept already costs nothing."""
-    dataset, start, more = _options.chosen_dataset(arguments), time.perf_counter(), dict[str, Any]()
+    dataset, start = _options.chosen_dataset(arguments), time.perf_counter()
     options: dict[str, Any] = {"batch_size": arguments.batch_size, "workers": arguments.workers}
+    more = dict[str, Any]()
     if arguments.cluster:
         from zsc.cluster import run_on_cluster
 
-        made: Any = run_on_cluster(
+        model, failures, more["manifest"] = run_on_cluster(
             dataset,
             model=partial(load_model, arguments.model, engine=arguments.engine),
             output=arguments.store,
@@ -43,25 +44,23 @@ def run(arguments: Namespace) -> Outcome:
             progress=_options.show_progress(arguments),
             **options,
         )
-        _options.refuse_none(made.failures, dataset)
-        more = {"manifest": made.manifest}
     elif arguments.actors or arguments.gpus:
         raise ValueError("--actors and --gpus are for a cluster; add --cluster, or leave them out.")
     else:
         model = _options.chosen_model(arguments, engine=arguments.engine)
-        made = _options.embedded(arguments, model, dataset, **options)
-    seconds, failures = time.perf_counter() - start, made.failures
+        failures = _options.embedded(arguments, model, dataset, **options).failures
+    seconds = time.perf_counter() - start
     name = f"{dataset.name} {dataset.split_name}".strip()
     place = f"on Ray, {len(failures)} failed, " if arguments.cluster else ""
-    took = f"{len(dataset)} pictures by {made.model} {place}in {seconds:.1f} s"
+    took = f"{len(dataset)} pictures by {model.name} {place}in {seconds:.1f} s"
     data = {
-        "model": made.model,
-        "fingerprint": made.fingerprint,
+        "model": model.name,
+        "fingerprint": model.fingerprint,
         "dataset": name,
         "pictures": len(dataset),
         "store": arguments.store,
         "seconds": round(seconds, 3),
         **more,
     }
-    lines = [f"listed in {path}" for path in more.values()]
-    return Outcome(data, [f"{name}: {took}", f"kept in {arguments.store}", *lines], 0, dataset, failures)
+    lines = [f"{name}: {took}", f"kept in {arguments.store}", *(f"listed in {path}" for path in more.values())]
+    return Outcome(data, lines, 0, dataset, failures)
