@@ -216,7 +216,8 @@ def test_a_killed_driver_loses_nothing(tmp_path, real_ray):
         "import ray, sys, test_cluster as t, zsc; from pathlib import Path\n"
         f"ray.init(address={ray.get_runtime_context().gcs_address!r}, log_to_driver=False,"
         f" runtime_env={{'env_vars': {{'PYTHONPATH': {PATH!r}}}}})\n"
-        f"t.run(zsc.ImageDataset.from_folder({str(tmp_path / 'pictures')!r}), Path({str(tmp_path)!r}), .05, 32, actors=1)"
+        f"place = Path({str(tmp_path)!r})\n"
+        "t.run(zsc.ImageDataset.from_folder(place / 'pictures'), place, .05, 32, actors=1)"
     )
     driver = subprocess.Popen(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": PATH}, stderr=-3, stdout=-3
@@ -298,7 +299,7 @@ def test_the_command(tmp_path):
     said = []
     for more in (["--store", "ours", "--cluster", "--workers", "1"], ["--store", "theirs"]):
         environment = {**os.environ, "PYTHONPATH": PATH, "RAY_USAGE_STATS_ENABLED": "0"}
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: PLW1510
             [sys.executable, "-m", "zsc", *words, *more], cwd=tmp_path, capture_output=True, text=True, env=environment
         )
         assert done.returncode == 0, done.stderr

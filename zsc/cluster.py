@@ -119,7 +119,12 @@ def run_on_cluster(
     kinds = ["path" if isinstance(path, os.PathLike) else "text" for path in paths]
     manifest = write_table(
         store.folder / MANIFEST.replace("*", f"-{its_digest}"),
-        {"image": names, "kind": kinds, "label": dataset.labels, "digest": digests},
+        {
+            "image": [os.fsdecode(name).encode(errors="surrogatepass") for name in names],
+            "kind": kinds,
+            "label": dataset.labels,
+            "digest": digests,
+        },
         {**about, "failures": failures.to_dict("records")},
     )
     return encoder, failures, manifest
