@@ -82,7 +82,7 @@ def run_on_cluster(
     store.make()
     digests = [digest if digest in store else None for digest in PathIndex(output).lookup(paths)]
     errors: dict[int, str] = {}
-    names = [os.fsencode(path) for path in paths]
+    names = [os.fsdecode(path).encode(errors="surrogatepass") for path in paths]
     head = repr((dataset.name, dataset.split_name, [*dataset.class_names], dataset.labels.tobytes()))
     its_digest = hashlib.sha256(b"\0".join([os.fsencode(head), *names])).hexdigest()[:16]
     if None in digests:
@@ -117,16 +117,9 @@ def run_on_cluster(
     about = {"kind": KIND, "dim": store.dim, "model": encoder.name, "fingerprint": encoder.fingerprint}
     about |= {"class_names": [*dataset.class_names], "dataset": f"{dataset.name} {dataset.split_name}".strip()}
     kinds = ["path" if isinstance(path, os.PathLike) else "text" for path in paths]
-    manifest = write_table(
-        store.folder / MANIFEST.replace("*", f"-{its_digest}"),
-        {
-            "image": [os.fsdecode(name).encode(errors="surrogatepass") for name in names],
-            "kind": kinds,
-            "label": dataset.labels,
-            "digest": digests,
-        },
-        {**about, "failures": failures.to_dict("records")},
-    )
+    columns = {"image": names, "kind": kinds, "label": dataset.labels, "digest": digests}
+    about["failures"] = failures.to_dict("records")
+    manifest = write_table(store.folder / MANIFEST.replace("*", f"-{its_digest}"), columns, about)
     return encoder, failures, manifest
 
 
@@ -147,7 +140,7 @@ class _Embedder:
     def __call__(self, table: pa.Table) -> pa.Table:
         """Embed the pictures of one chunk; return row, digest and error of each, as far as there are."""
         first, names, digests = (column[0].as_py() for column in table.columns)
-        dataset = ImageDataset([*map(os.fsdecode, names)], None, [])  # type: ignore[arg-type]
+        dataset = ImageDataset([name.decode(errors="surrogatepass") for name in names], None, [])  # type: ignore[arg-type]
         made = embed_images(self.model, dataset, (self.store, self.index, digests), **self.options)
         errors = dict(zip(made.failures["index"], made.failures["error"], strict=True))
         rows = {"row": range(first, first + len(names)), "digest": [digest or b"" for digest in made.digests or ()]}

@@ -148,7 +148,11 @@ def _read_url(url: str) -> ImageSource:
     if found := _ROW.fullmatch(url):
         return _read(_rows(found[1], int(found[2]))[int(found[3])].as_py(), 0)
     with open_url(url) as file:
-        return _all_of([file.read(min(file.size(), MAX_FILE_BYTES + 1))], MAX_FILE_BYTES)
+        size = min(file.size(), MAX_FILE_BYTES + 1)
+        for _ in range(3):  # an answer that broke off is a shorter one, without an error
+            if len(content := file.read_at(size, 0)) == size:
+                return _all_of([content], MAX_FILE_BYTES)
+    raise _Problem("the connection broke off three times; check the network, and try again.")
 
 
 def local_path(source: str | os.PathLike[str]) -> Path:
