@@ -147,12 +147,12 @@ def _rows(url: str, group: int) -> Any:
 def _read_url(url: str) -> ImageSource:
     if found := _ROW.fullmatch(url):
         return _read(_rows(found[1], int(found[2]))[int(found[3])].as_py(), 0)
-    with open_url(url) as file:
-        size = min(file.size(), MAX_FILE_BYTES + 1)
-        for _ in range(3):  # an answer that broke off is a shorter one, without an error
-            if len(content := file.read_at(size, 0)) == size:
+    for _ in range(3):  # where an answer breaks off, pyarrow takes the file for a shorter or an empty one
+        with open_url(url) as file:
+            size = min(file.size(), MAX_FILE_BYTES + 1)
+            if size and len(content := file.read_at(size, 0)) == size:
                 return _all_of([content], MAX_FILE_BYTES)
-    raise _Problem("the connection broke off three times; check the network, and try again.")
+    raise _Problem("the file is empty, or the connection broke off three times; check both, and try again.")
 
 
 def local_path(source: str | os.PathLike[str]) -> Path:
