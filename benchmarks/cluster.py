@@ -106,7 +106,7 @@ def memory(place: Path, sizes: list[int]) -> None:
             for first in range(0, n, 512):
                 writer.write_table(pa.table({"bytes": [png(i) for i in range(first, min(n, first + 512))]}))
         peaks.append(ended(start("stub", table, place / f"store {n}", 64), f"{n:,} listed items, stub encoder")[1])
-        rows = sum(pq.read_metadata(part).num_rows for part in (place / f"store {n}").glob("*/part-*"))
+        rows = sum(pq.read_metadata(part).num_rows for part in (place / f"store {n}").glob("[0-9a-f]*/part-*"))
         assert rows == n, f"{rows} of {n} vectors"
     print(f"  {peaks[-1] - peaks[0]:+.0f} MB between them (at most 50)")
 
@@ -145,12 +145,12 @@ def real(place: Path, n: int) -> None:
     for victim in ("worker", "driver"):
         output = place / victim
         process = start("toy", folder, output, 32)
-        while not [*output.glob("*/part-*")] and process.poll() is None:
+        while not [*output.glob("[0-9a-f]*/part-*")] and process.poll() is None:
             time.sleep(0.01)
         kill(process, victim)
         process = process if victim == "worker" else start("toy", folder, output, 32)
         same(ended(process, f"a folder, the {victim} killed at the first part")[2], names)
-        rows = sum(pq.read_metadata(part).num_rows for part in output.glob("*/part-*"))
+        rows = sum(pq.read_metadata(part).num_rows for part in output.glob("[0-9a-f]*/part-*"))
         print(f"    {rows} vectors of {n - len(here.failures)} pictures are kept")
     bucket(place, dataset, same)
 
