@@ -177,16 +177,21 @@ class ImageEmbeddings:
             path = manifests[0]
         try:
             with path.open("rb") as file:
-                return cls(**_read(file))
+                return cls(**_read(file, path.resolve().parent))
         except Exception as error:  # a damaged or foreign file may raise anything
             why = getattr(error, "strerror", None) or printable(error)
             words = f"no file of embeddings that can be read ({why}); write one with save"
             raise ValueError(f"{printable(path)}: {error if isinstance(error, ForeignError) else words}.") from error
 
 
-def _read(file: BinaryIO) -> dict[str, Any]:
+def _read(file: BinaryIO, folder: Path) -> dict[str, Any]:
     """Read the fields of `ImageEmbeddings` from a file that `save` wrote; in the first version's are no kinds."""
     columns, about = read_table(file)
+    if dim := about.pop("dim", None):  # a cluster's manifest: the vectors are in the parts beside it
+        columns["values"], found = EmbeddingStore(folder.parent, folder.name, dim).get(columns["digest"])
+        columns["values"][~found] = np.nan
+        if lost := len(columns["digest"]) - columns["digest"].count(None) - found.sum():
+            raise ForeignError(f"{lost} of its vectors are not in the store any more; embed the data set again")
     kind, _ = about.pop("kind", KIND), about.pop("format", None)
     wanted = {"class_names", "failures", *_TEXTS}
     missing = sorted({"image", "label", "values"} - columns.keys()) + sorted(wanted - about.keys())
@@ -236,7 +241,7 @@ def check_made_by(embeddings: ImageEmbeddings, encoder: Encoder) -> None:
 def embed_images(
     model: Encoder | str | Path,
     dataset: ImageDataset,
-    store: str | Path | None = None,
+    store: str | Path | tuple[EmbeddingStore, PathIndex, Sequence[bytes | None]] | None = None,
     *,
     batch_size: int = 32,
     workers: int | None = None,
@@ -249,7 +254,8 @@ def embed_images(
     ----------
     model, dataset, store
         The encoder, or its name for `load_model`; N pictures, of which two batches are open at any time; and a folder,
-        such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing.
+        such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing. (Or
+        both of the folder's, open, and what the index knows of the pictures.)
     batch_size, workers, progress
         Pictures that go through the encoder at once; threads that open pictures beside it, None or 0 chooses; and
         whether to show a bar with the rate and the time left.
@@ -332,7 +338,7 @@ def embed_texts(
 class _Job:
     """One run of `embed_images`: the rows so far, and what is not on disk yet."""
 
-    def __init__(self, model: Encoder, dataset: ImageDataset, store: str | Path | None) -> None:
+    def __init__(self, model: Encoder, dataset: ImageDataset, store: Any) -> None:
         self.model, self.dataset = model, dataset
         self.values = np.full((len(dataset), model.embed_dim), np.nan, np.float32)
         self.found = np.zeros(len(dataset), bool)
@@ -342,9 +348,11 @@ class _Job:
         self.seen: list[tuple[FileKey, bytes]] = []
         self.store: EmbeddingStore | None = None
         if store is not None:
-            self.store = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info))
-            self.index = PathIndex(store)
-            digests = self.index.lookup(dataset.paths)
+            if not isinstance(store, tuple):
+                opened = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info))
+                index = PathIndex(store)
+                store = opened, index, index.lookup(dataset.paths)
+            self.store, self.index, digests = store
             kept, self.found = self.store.get(digests)
             self.values[self.found] = kept[self.found]
             self.digests = [d if found else None for d, found in zip(digests, self.found, strict=True)]

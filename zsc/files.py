@@ -255,6 +255,8 @@ def _escape(found: re.Match[str]) -> str:
 def shown(url: str) -> str:
     """Show an address without a login, and without what may be a signature."""
     parts = _parsed(url)
+    if url.startswith(("s3://", "gs://", "file://")):
+        return printable(url)  # in which neither stands
     if parts is None:
         return printable(str(url).partition("?")[0].rpartition("@")[2])[:100]
     return printable(Url(parts.scheme, None, parts.host, parts.port, parts.path).url)

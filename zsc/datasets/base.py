@@ -215,6 +215,11 @@ class ImageDataset:
         return cls._of(listed, name or listing.fold(csv.stem))
 
     @classmethod
+    def from_parquet(cls, *tables: str | Path, name: str | None = None) -> ImageDataset:
+        """Load pictures in, or named by, Parquet files or URLs: columns image, bytes or path; and label for classes."""
+        return cls._of(listing.read_tables(tables), name or listing.fold(Path(tables[0]).stem))
+
+    @classmethod
     def from_huggingface(
         cls, hf_dataset: Any, *, image_column: str = "image", label_column: str = "label", name: str = "huggingface"
     ) -> ImageDataset:
