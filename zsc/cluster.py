@@ -5,8 +5,6 @@ them into one store that all machines see, and only row, digest and error come b
 worker, goes on: what is in the store is neither read nor embedded again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os
@@ -16,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -26,12 +24,9 @@ from zsc.datasets import ImageDataset
 from zsc.embeddings import KIND, ON_ERROR, PART_ROWS, ImageEmbeddings, embed_images, failure_table, name_of
 from zsc.files import printable
 from zsc.images import ImageError
-from zsc.models import as_encoder
+from zsc.models import Encoder, as_encoder
 from zsc.progress import Progress, bar
 from zsc.store import MANIFEST, EmbeddingStore, PathIndex, write_table
-
-if TYPE_CHECKING:
-    from zsc.models import Encoder
 
 
 def embed_on_cluster(

@@ -4,8 +4,6 @@ From here on there are no pictures and no torch, only arrays. With a store, what
 never embedded again; a run may be stopped at any moment and goes on from there.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import hashlib
@@ -134,19 +132,19 @@ class ImageEmbeddings:
         lines = sorted((digest or b"") + name for digest, name in zip(self.digests, names, strict=True))
         return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
-    def without_failed(self) -> ImageEmbeddings:
+    def without_failed(self) -> "ImageEmbeddings":
         """Leave out the rows of pictures that failed; `failures` still lists them."""
         failed = self.failed
         return self.select(~failed) if failed.any() else self
 
-    def select(self, indices: Sequence[int] | np.ndarray | slice) -> ImageEmbeddings:
+    def select(self, indices: Sequence[int] | np.ndarray | slice) -> "ImageEmbeddings":
         """Keep the rows at `indices`, in that order; or those that a mask of N bools, or a slice, names."""
         rows = as_indices(indices, len(self))
         digests = self.digests and [self.digests[i] for i in rows]
         paths = [self.paths[i] for i in rows]
         return replace(self, values=self.values[rows], paths=paths, labels=self.labels[rows], digests=digests)
 
-    def head(self, n: int) -> ImageEmbeddings:
+    def head(self, n: int) -> "ImageEmbeddings":
         """Keep the first `n` rows, or all where there are fewer."""
         return self.select(range(min(check_count(n, "n"), len(self))))
 
@@ -164,7 +162,7 @@ class ImageEmbeddings:
         return write_table(path, columns, about)
 
     @classmethod
-    def load(cls, path: str | Path) -> ImageEmbeddings:
+    def load(cls, path: str | Path) -> "ImageEmbeddings":
         """Read what `save` wrote, or the output folder of `embed_on_cluster`; ValueError says why it cannot be read.
 
         Paths come back as paths, URLs and other texts as texts, and pictures that were in memory as `PictureName`.
@@ -357,7 +355,7 @@ class _Job:
             self.values[self.found] = kept[self.found]
             self.digests = [d if found else None for d, found in zip(digests, self.found, strict=True)]
 
-    def blocks(self, batch_size: int, workers: int) -> Generator[list[Picture], None, None]:
+    def blocks(self, batch_size: int, workers: int) -> "Generator[list[Picture], None, None]":
         """Embed the pictures that are not found, block by block, while threads open those of the next block.
 
         A block holds the wanted pictures among `batch_size` neighbours of the data set: a run that goes on after a stop
@@ -375,7 +373,7 @@ class _Job:
             for block in waiting:
                 yield encode(self.model, block.get())
 
-    def take(self, pictures: list[Picture], *, raise_errors: bool) -> None:
+    def take(self, pictures: "list[Picture]", *, raise_errors: bool) -> None:
         """Put embeddings into their rows, and onto disk when enough have come."""
         pictures = self._with_kept(pictures)
         failed = [picture for picture in pictures if picture.error is not None]
@@ -394,7 +392,7 @@ class _Job:
         if len(self.pending) >= PART_ROWS or len(self.seen) >= 8 * PART_ROWS:
             self.flush()
 
-    def _with_kept(self, pictures: list[Picture]) -> list[Picture]:
+    def _with_kept(self, pictures: "list[Picture]") -> "list[Picture]":
         """Fill in the embeddings that are kept; those that turn out to be damaged are made now."""
         kept = [p for p in pictures if p.embedding is None and p.error is None]
         if not kept or self.store is None:

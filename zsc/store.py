@@ -5,8 +5,6 @@
 its name: several processes may write at once, and a damaged part is found, told, set aside, and embedded again.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json
@@ -244,7 +242,7 @@ class Parts:
         sweep(folder)
 
     @classmethod
-    def of_vectors(cls, folder: Path, dim: int) -> Parts:
+    def of_vectors(cls, folder: Path, dim: int) -> "Parts":
         """Take a folder of one model's vectors with `dim` numbers."""
         columns = {"digest": pa.binary(32), "values": pa.list_(pa.float32(), dim)}
         return cls(folder, "embeddings", pa.schema(columns))

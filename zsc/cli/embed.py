@@ -41,7 +41,7 @@ def run(arguments: Namespace) -> Outcome:
             actors=arguments.actors or 2,
             gpus_per_actor=arguments.gpus or 0,
             on_error=arguments.on_error,
-            progress=_options.show_progress(arguments),
+            progress=arguments.progress,
             **options,
         )
     elif arguments.actors or arguments.gpus:
