@@ -33,7 +33,7 @@ FLOORS = [  # imports go down only; a room may import its own floor
     {"embeddings", "evaluation"},
     {"classifier", "probes"},
     {"selection", "prompt_search", "labels", "retrieval", "explanation", "auditing", "report", "spreadsheet"},
-    {"explorer", "sorting", "cluster", "toy", "sklearn", "labelling"},
+    {"explorer", "sorting", "cluster", "toy", "sklearn"},
     {"cli", "__main__"},
 ]
 

@@ -4,6 +4,8 @@ Metrics are scikit-learn's, the interval is SciPy's. The interval holds for pict
 account for wrong labels, or for prompts that were chosen on the same pictures.
 """
 
+from __future__ import annotations
+
 import math
 import os
 import platform
@@ -104,7 +106,7 @@ class Provenance:
         return filled.pop("other", {}) | filled
 
     @classmethod
-    def from_dict(cls, about: Mapping[str, Any]) -> "Provenance":
+    def from_dict(cls, about: Mapping[str, Any]) -> Provenance:
         """Read what `to_dict` gives; unknown keys go to `other`, and None stands for the default."""
         if not isinstance(about, Mapping):
             raise TypeError(f"about is a {type(about).__name__}; pass a mapping.")
@@ -194,7 +196,7 @@ class Evaluation:
         names = _index([*COLUMNS[: len(columns)], *(f"{kind}_{name}" for name in self.class_names)])
         return pd.DataFrame(dict(enumerate([*columns, *self.proba.T]))).set_axis(names, axis=1)
 
-    def select(self, rows: ArrayLike | slice) -> "Evaluation":
+    def select(self, rows: ArrayLike | slice) -> Evaluation:
         """Keep some pictures: their indices, in that order; or a mask of N bools, or a slice."""
         kept = as_indices(rows, self.n)
         images = None if self.images is None else [self.images[i] for i in kept]
@@ -405,7 +407,7 @@ class Evaluation:
         top = np.argsort(-self.proba, axis=1, kind="stable")[:, :k]
         return float((top == self._labels[:, None]).any(axis=1).mean())
 
-    def abstain(self, threshold: float) -> "Evaluation":
+    def abstain(self, threshold: float) -> Evaluation:
         """Keep only the predictions whose probability is at least `threshold`; ValueError if there are none.
 
         A picture of none of the classes can pass (see `zsc.calibration.tell_strangers`). `made_by.other` holds the
@@ -509,7 +511,7 @@ class Evaluation:
         return pa.table([*columns.values(), *map(pa.array, np.ascontiguousarray(proba.T))], names=names)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Evaluation":
+    def load(cls, path: str | Path) -> Evaluation:
         """Read what `save` wrote; pictures that were in memory are known by name only.
 
         FileNotFoundError says that there is no such file, ValueError that it is something else, damaged, or newer.
