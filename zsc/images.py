@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from pyarrow import fs, parquet
 
 from zsc.checks import as_list
 from zsc.files import expanded, judged, printable, quiet_session, shown
@@ -123,16 +124,12 @@ def open_url(url: str) -> Any:
 
 @cache
 def _file_system(scheme: str, bucket: str) -> Any:
-    from pyarrow import fs
-
     return fs.FileSystem.from_uri(f"{scheme}://{bucket or '/'}")[0]
 
 
 @lru_cache(maxsize=2)
 def _rows(url: str, group: int) -> Any:
     """Read the pictures of a group of a table's rows, which are asked for one after the other."""
-    from pyarrow import parquet
-
     with open_url(url) as file, parquet.ParquetFile(file) as table:
         return table.read_row_group(group, ["image" if "image" in table.schema_arrow.names else "bytes"])[0]
 
