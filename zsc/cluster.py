@@ -46,18 +46,11 @@ def embed_on_cluster(
 
 
 def run_on_cluster(
-    dataset: ImageDataset,
-    *,
-    model: Encoder | str | Path | Callable[[], Encoder],
-    output: str | Path,
-    address: str | None = None,
-    batch_size: int = 32,
-    workers: int | None = None,
-    on_error: str = "raise",
-    actors: int = 2,
-    gpus_per_actor: float = 0,
-    progress: Progress = True,
-) -> tuple[Encoder, pd.DataFrame, Path]:
+    dataset: ImageDataset, *,
+    model: Encoder | str | Path | Callable[[], Encoder], output: str | Path, address: str | None = None,
+    batch_size: int = 32, workers: int | None = None, on_error: str = "raise", actors: int = 2,
+    gpus_per_actor: float = 0, progress: Progress = True,
+) -> tuple[Encoder, pd.DataFrame, Path]:  # fmt: skip
     """Embed a data set on a Ray cluster: the same vectors, labels, order and failures as by `embed_images`.
 
     Options are as there, but that no picture may be in memory, that `workers` are threads of each actor, and that

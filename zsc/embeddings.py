@@ -237,15 +237,10 @@ def check_made_by(embeddings: ImageEmbeddings, encoder: Encoder) -> None:
 
 
 def embed_images(
-    model: Encoder | str | Path,
-    dataset: ImageDataset,
-    store: str | Path | tuple[EmbeddingStore, PathIndex, Sequence[bytes | None]] | None = None,
-    *,
-    batch_size: int = 32,
-    workers: int | None = None,
-    on_error: str = "raise",
-    progress: Progress = True,
-) -> ImageEmbeddings:
+    model: Encoder | str | Path, dataset: ImageDataset,
+    store: str | Path | tuple[EmbeddingStore, PathIndex, Sequence[bytes | None]] | None = None, *,
+    batch_size: int = 32, workers: int | None = None, on_error: str = "raise", progress: Progress = True,
+) -> ImageEmbeddings:  # fmt: skip
     """Embed every picture of a data set: one row per picture, in its order.
 
     Parameters
@@ -287,13 +282,9 @@ _TEXTS_OF: weakref.WeakKeyDictionary[Encoder, dict[tuple[str, bool], np.ndarray]
 
 
 def embed_texts(
-    model: Encoder | str | Path,
-    texts: Sequence[str] | str,
-    store: str | Path | None = None,
-    *,
-    truncate: bool = False,
-    progress: Progress | None = None,
-) -> np.ndarray:
+    model: Encoder | str | Path, texts: Sequence[str] | str, store: str | Path | None = None, *,
+    truncate: bool = False, progress: Progress | None = None,
+) -> np.ndarray:  # fmt: skip
     """Embed M texts as (M, D), float32, unit rows; no text twice, and none that was embedded before.
 
     Rows differ from those of `Encoder.encode_texts` by what float32 leaves open (about 1e-7): texts of similar length

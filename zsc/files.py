@@ -302,18 +302,11 @@ def refuse_full_disk(folder: Path, size: int, what: str) -> None:
 
 
 def fetch(
-    url: str,
-    path: Path,
-    *,
-    checksum: str | None = None,
-    auth: AuthBase | None = None,
-    timeout: tuple[float, float] = (3.05, 20.0),
-    progress: Bar = True,
-    attempts: int = 4,
-    limit: int = LIMIT,
-    report: Callable[[str], object] | None = None,
+    url: str, path: Path, *,
+    checksum: str | None = None, auth: AuthBase | None = None, timeout: tuple[float, float] = (3.05, 20.0),
+    progress: Bar = True, attempts: int = 4, limit: int = LIMIT, report: Callable[[str], object] | None = None,
     keep_note: bool = False,
-) -> Path:
+) -> Path:  # fmt: skip
     """Fetch an http(s) address into a file, going on from an earlier try of the same file where there is one.
 
     One process at a time fetches a file; `report` is told of waiting, as in `locked`. `checksum` is what was published,

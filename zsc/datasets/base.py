@@ -181,17 +181,11 @@ class ImageDataset:
 
     @classmethod
     def from_csv(
-        cls,
-        csv: str | Path,
-        *,
-        image_column: str,
-        label_column: str | None = "",
-        label_columns: Sequence[str] | None = None,
-        label_separator: str | None = None,
-        image_pattern: str = "{}",
-        class_names: Sequence[str] | Mapping[Any, str] | None = None,
-        name: str | None = None,
-    ) -> "ImageDataset":
+        cls, csv: str | Path, *,
+        image_column: str, label_column: str | None = "", label_columns: Sequence[str] | None = None,
+        label_separator: str | None = None, image_pattern: str = "{}",
+        class_names: Sequence[str] | Mapping[Any, str] | None = None, name: str | None = None,
+    ) -> "ImageDataset":  # fmt: skip
         """Load pictures and labels listed in a CSV file, after which the data set is called unless it has a `name`.
 
         The file has a header line, and comma, semicolon, tab or bar between the columns, or what a first line "sep=;"

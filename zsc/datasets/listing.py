@@ -146,14 +146,10 @@ def _refuse_two_classes(folder: Path, names: Sequence[str], found: Iterable[tupl
 
 
 def read_csv(
-    csv: Path,
-    image_column: str,
-    labels_in: str | Sequence[str] | None,
-    image_pattern: str,
-    class_names: Sequence[str] | Mapping[Any, str] | None,
-    *,
+    csv: Path, image_column: str, labels_in: str | Sequence[str] | None, image_pattern: str,
+    class_names: Sequence[str] | Mapping[Any, str] | None, *,
     separator: str | None = None,
-) -> Listed:
+) -> Listed:  # fmt: skip
     """List the pictures of a CSV file, and their labels in one column or in several; see `ImageDataset.from_csv`."""
     columns = [labels_in] if isinstance(labels_in, str) else list(labels_in or ())
     several = labels_in is not None and not isinstance(labels_in, str)

@@ -46,14 +46,9 @@ def available_models() -> list[str]:
 
 
 def load_model(
-    name: str | os.PathLike[str],
-    device: str = "auto",
-    precision: str = "auto",
-    engine: str = "torch",
-    *,
-    library: str = "auto",
-    calibrate: Any = None,
-) -> "Encoder":
+    name: str | os.PathLike[str], device: str = "auto", precision: str = "auto", engine: str = "torch", *,
+    library: str = "auto", calibrate: Any = None,
+) -> "Encoder":  # fmt: skip
     """Load a model, ready to encode; what was chosen stands in its `info`.
 
     A WeightsError says where weights are missing and cannot be downloaded, or are not what they should be.

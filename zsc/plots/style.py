@@ -99,15 +99,9 @@ def made_by(result: "Result | None") -> list[str]:
 
 
 def finish(
-    drawn: Drawn,
-    title: str | None,
-    what: str,
-    said: str,
-    result: "Result | None" = None,
-    *,
-    note: str = "",
-    n: float = 0,
-) -> Drawn:
+    drawn: Drawn, title: str | None, what: str, said: str, result: "Result | None" = None, *,
+    note: str = "", n: float = 0,
+) -> Drawn:  # fmt: skip
     """Set the title (None: what is drawn, of which data, by which model), n behind it; keep what `describe` says."""
     dataset, model = made_by(result)
     if title is None:
