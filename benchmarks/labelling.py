@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import softmax
 
 import zsc
-from zsc.labelling import FIRST, STEP, Sample
+from zsc.labels import FIRST, STEP, Sample
 from zsc.statistics import wilson_interval
 
 WIDTHS, FIXED = (0.1, 0.15, 0.2), (30, 50, 100, 200)

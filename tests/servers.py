@@ -1,7 +1,8 @@
-"""A server on loopback that serves files with ranges, and goes wrong on request."""
+"""Servers on loopback: one that serves files with ranges, and goes wrong on request; a proxy that cuts connections."""
 
 import contextlib
 import hashlib
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,3 +77,42 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+
+class Cutter:
+    """A TCP proxy before a server on loopback: it breaks off the next `cuts` answers, and each `every`-th one, halfway.
+
+    `broken` counts them; None for `every` is no one.
+    """
+
+    def __init__(self, port):
+        self.target, self.cuts, self.every, self.answers, self.broken = port, 0, None, 0, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self):
+        self.listener.close()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._carry, args=self.listener.accept()[:1], daemon=True).start()
+
+    def _carry(self, client):
+        server = socket.create_connection(("127.0.0.1", self.target))
+        threading.Thread(target=self._pump, args=(client, server), daemon=True).start()
+        self._pump(server, client, is_answer=True)
+
+    def _pump(self, source, sink, is_answer=False):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self.answers += is_answer
+                if is_answer and (self.cuts > 0 or (self.every and self.answers % self.every == 0)):
+                    self.cuts, self.broken = self.cuts - 1, self.broken + 1
+                    sink.sendall(data[: len(data) // 2])
+                    break
+                sink.sendall(data)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

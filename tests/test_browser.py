@@ -355,14 +355,14 @@ def explorer_saved(page, notebook):
 
 LABELLING = """\
 import zsc
-from zsc.labelling import LabelSession
+from zsc.labels import LabelSession
 drawn = zsc.load_dataset("drawn-animals", n=40, seed=3)
 clf = zsc.ZeroShotClassifier({"cat": "a cat", "dog": "a dog", "wild animal": "a lion"}, "toy")
 session = LabelSession(clf.answer(drawn), "labels.csv")
 session.widget()
 """
 CORRECTING = """\
-from zsc.labelling import CorrectionSession
+from zsc.labels import CorrectionSession
 few, files = drawn.head(3), ["a.png", "b.png", "c.png"]
 for picture, file in zip(few.paths, files):
     picture.save(file)

@@ -233,7 +233,6 @@ def test_datasets(capsys, animals):
             ["embed", "--dataset", "drawn-glasses", "--limit", "2", "--cluster"],
             "in memory, where no cluster",
         ),
-        (["embed", "--dataset", "samples", "--cluster", "--engine", "openvino"], "--engine torch"),
         (["search", "--dataset", "samples", "--picture", "gone.png"], "gone.png: no such file"),
         (["store", "clear", "--store", "nowhere"], "nowhere: no kept embeddings"),
     ],
@@ -328,23 +327,30 @@ def test_embed_records_failures(capsys, animals, tmp_path):
 
 
 def test_embed_on_a_cluster(capsys, animals, tmp_path, monkeypatch):
-    """What reaches the cluster; tests/test_cluster.py runs one."""
+    """What reaches the cluster: every option; tests/test_cluster.py runs one."""
     asked = {}
 
-    def stand_in(paths, **options):
-        asked.update(options, paths=paths)
-        return zsc.ImageEmbeddings(
-            np.tile(np.float32([1, 0]), (len(paths), 1)), paths, np.full(len(paths), -1), [], model="conse"
-        )
+    def stand_in(dataset, *, model, **options):
+        asked.update(options, dataset=dataset, model=model.args, engine=model.keywords["engine"])
+        failures = zsc.embeddings.failure_table([(1, "b.jpg", "b.jpg: no such file")])
+        return zsc.load_model("toy"), failures, tmp_path / "manifest-1.parquet"
 
-    monkeypatch.setattr("zsc.cluster.embed_on_cluster", stand_in)
+    monkeypatch.setattr("zsc.cluster.run_on_cluster", stand_in)
     words = ("embed", "--dataset", "afhq", "--root", animals, "--model", "conse", "--store", tmp_path / "kept")
-    code, out, _ = run(capsys, *words, "--cluster", "ray://head:10001", "--workers", 3)
-    assert code == 0 and "6 pictures by conse on Ray, 0 failed" in out
-    assert asked["address"] == "ray://head:10001" and asked["actors"] == 3 and asked["model"] == "conse"
-    assert len(asked["paths"]) == 6 and all(Path(path).is_absolute() for path in asked["paths"])
-    run(capsys, *words, "--cluster")
-    assert asked["address"] is None and asked["actors"] == 2
+    more = ("--workers", 3, "--actors", 4, "--gpus", 0.5, "--engine", "openvino", "--batch-size", 8, "--limit", 5)
+    code, out, _ = run(capsys, *words, "--cluster", "ray://head:10001", *more, "--on-error", "skip")
+    assert code == 0 and "5 pictures by toy on Ray, 1 failed" in out and "b.jpg: no such file" in out
+    assert f"listed in {tmp_path / 'manifest-1.parquet'}" in out and len(asked.pop("dataset")) == 5
+    assert asked == {
+        "model": ("conse",), "engine": "openvino", "output": tmp_path / "kept", "address": "ray://head:10001",
+        "workers": 3, "actors": 4, "gpus_per_actor": 0.5, "batch_size": 8, "on_error": "skip", "progress": True,
+    }  # fmt: skip
+    _, out, _ = run(capsys, *words, "--cluster", "--json")
+    assert json.loads(out)["manifest"] == str(tmp_path / "manifest-1.parquet") and asked["progress"] is False
+    assert asked["address"] is None and asked["actors"] == 2 and asked["workers"] is None
+    assert asked["on_error"] == "raise" and asked["engine"] == "torch"
+    code, _, err = run(capsys, *words, "--gpus", 1)
+    assert code == 1 and "--actors and --gpus are for a cluster" in err
 
 
 @pytest.mark.slow

@@ -9,9 +9,9 @@ from PIL import Image
 from scipy.special import softmax
 
 import zsc
-from zsc import cli, labelling
+from zsc import cli, labels
 from zsc.evaluation import Evaluation
-from zsc.labelling import FIRST, STEP, CorrectionSession, LabelSession, Sample
+from zsc.labels import FIRST, STEP, CorrectionSession, LabelSession, Sample
 from zsc.statistics import wilson_interval
 
 ODD = ["a b.png", 'q"uote.png', "new\nline.png", "=1+1.png", "comma,.png", "\N{GRINNING FACE}.png", " space .png"]
@@ -60,7 +60,7 @@ def covered(proba, truth, width, runs=300):
 class TestEstimate:
     def test_it_is_that_of_prediction_powered_inference(self, monkeypatch):
         """Figures of ppi_mean_pointestimate of ppi-python 0.2.3, with its weights 0, 0.5 and 1, in one stratum."""
-        monkeypatch.setattr(labelling, "QUARTERS", 1)
+        monkeypatch.setattr(labels, "QUARTERS", 1)
         sure = np.array([
             0.82, 0.63, 0.52, 0.51, 0.91, 0.96, 0.8, 0.86, 0.77, 0.97, 0.91, 0.5, 0.93, 0.52, 0.86, 0.59, 0.93, 0.77,
             0.65, 0.71, 0.51, 0.56, 0.84, 0.82, 0.81, 0.69, 1.0, 0.99, 0.84, 0.83, 0.84, 0.69, 0.57, 0.86, 0.76, 0.66,

@@ -1,7 +1,5 @@
 """Planted label errors are found, the plain margin is cleanlab's, and a ranking is judged as scikit-learn judges it."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,35 +71,10 @@ class TestPlantedErrors:
         assert found["precision"][0] == found["recall"][0] > 0.75
         assert found["chance"][0] == pytest.approx(0.08) and found["p_value"][0] < 1e-50
 
-    def test_confident_learning_finds_them_and_about_as_many(self):
-        pytest.importorskip("cleanlab", reason=CLEANLAB)
-        y_true, proba, wrong = planted()
-        ranking = suspect_labels(y_true, proba, method="confident")
-        suspects = ranking[ranking["suspect"]]
-        assert suspects["rank"].tolist() == list(range(1, len(suspects) + 1))  # all before the others
-        assert suspects["quality"].is_monotonic_increasing
-        assert 0.6 * len(wrong) < len(suspects) < 1.6 * len(wrong)
-        found = match_known(ranking, wrong, at=[len(wrong), len(suspects)])
-        assert found["precision"].min() > 0.65 and found["recall"].min() > 0.7
-
     def test_clean_labels_of_a_sure_model_leave_nothing_suspect(self):
         truth = np.arange(40) % 4
         proba = 0.9 * np.eye(4)[truth] + 0.025
         assert not suspect_labels(truth, proba)["suspect"].any()
-        pytest.importorskip("cleanlab", reason=CLEANLAB)
-        assert not suspect_labels(truth, proba, method="confident")["suspect"].any()
-
-    def test_confident_learning_allows_for_a_class_the_model_is_shy_of(self):
-        """Right labels of a class that rarely gets much probability: the margin suspects them, cleanlab far fewer."""
-        pytest.importorskip("cleanlab", reason=CLEANLAB)
-        rng = np.random.default_rng(0)
-        truth = np.arange(1000) % 2
-        first = np.where(truth == 0, rng.uniform(0.85, 0.99, 1000), rng.uniform(0.4, 0.7, 1000))
-        proba = np.stack([first, 1 - first], axis=1)
-        by_margin, confident = (
-            suspect_labels(truth, proba, method=m)["suspect"].sum() for m in ("margin", "confident")
-        )
-        assert by_margin > 250 and confident < by_margin / 5
 
 
 class TestCleanlab:
@@ -111,25 +84,6 @@ class TestCleanlab:
         ranking = suspect_labels(y_true, proba).sort_values("index")
         expected = rank.get_label_quality_scores(y_true, proba, method="normalized_margin")
         np.testing.assert_allclose(ranking["quality"], expected)
-
-    def test_confident_learning_is_cleanlabs(self):
-        cleanlab = pytest.importorskip("cleanlab.filter", reason=CLEANLAB)
-        y_true, proba, _ = planted(300)
-        ranking = suspect_labels(y_true, proba, method="confident").sort_values("index")
-        np.testing.assert_array_equal(ranking["suspect"], cleanlab.find_label_issues(y_true, proba, n_jobs=1))
-        means = np.array([proba[y_true == k, k].mean() for k in range(4)])  # how sure the model is of each class
-        adjusted = proba - means + means.max()
-        adjusted /= adjusted.sum(axis=1, keepdims=True)
-        given = adjusted[np.arange(300), y_true]
-        adjusted[np.arange(300), y_true] = -np.inf
-        np.testing.assert_allclose(ranking["quality"], (given - adjusted.max(axis=1) + 1) / 2)
-
-    def test_without_it_the_error_says_what_to_do(self, monkeypatch):
-        monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
-        with pytest.raises(
-            ImportError, match="method='confident' needs the package cleanlab.*pip install 'zsc-clip.labels.'"
-        ):
-            suspect_labels(*planted(60)[:2], method="confident")
 
 
 class TestMatchKnown:
@@ -226,8 +180,6 @@ class TestMatchKnown:
         ([0, 1], [[0.5, 0.4]] * 2, {}, ValueError, "proba .* 0.9"),
         ([0, 1], [[0.5, np.nan]] * 2, {}, ValueError, "proba holds NaN"),
         ([0, 1], [[0.5, 0.5]] * 2, {"images": ["a"]}, ValueError, "y_true .*2.* images .*1"),
-        ([0, 1], [[0.5, 0.5]] * 2, {"method": "guess"}, ValueError, "method.*margin, confident"),
-        ([0, 0], [[0.5, 0.5]] * 2, {"method": "confident"}, ValueError, "y_true .*class 1"),
         ([0, 1], None, {}, TypeError, "proba is missing; pass it beside y_true"),
         (pd.DataFrame({"a": [1]}), None, {}, TypeError, "pass it beside y_true, or pass an Evaluation alone"),
     ],

@@ -6,7 +6,6 @@ from . import evaluation as evaluation
 from . import explanation as explanation
 from . import explorer as explorer
 from . import images as images
-from . import labelling as labelling
 from . import labels as labels
 from . import models as models
 from . import plots as plots

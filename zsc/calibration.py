@@ -113,14 +113,9 @@ class ConformalSets:
 
 
 def conformal_sets(
-    calibration_proba: Any,
-    y_cal: Labels,
-    proba: Any,
-    *,
-    coverage: float = 0.9,
-    method: str = "lac",
-    seed: int | None = None,
-) -> ConformalSets:
+    calibration_proba: Any, y_cal: Labels, proba: Any, *,
+    coverage: float = 0.9, method: str = "lac", seed: int | None = None,
+) -> ConformalSets:  # fmt: skip
     """Find for each picture a set of classes that holds its label as often as stated (split-conformal prediction).
 
     That holds on average over pictures and over draws of the calibration part, for whatever probabilities: wrong ones

@@ -26,12 +26,7 @@ ROW_TOLERANCE = 1e-3  # what a row of probabilities may miss 1 by: float16 and p
 UNIT_TOLERANCE = 1e-2  # what the length of an embedding may miss 1 by: float16 on a device passes
 LONGEST = 300  # letters of a value in a message
 _HALF = re.compile("[\ud800-\udfff]")  # what stands in a path for a byte that is no UTF-8
-_PLAIN = {
-    "boolean": bool,
-    "integer": np.int64,
-    "floating": float,
-    "mixed-integer-float": float,
-}  # pandas' words
+_PLAIN = {"boolean": bool, "integer": np.int64, "floating": float, "mixed-integer-float": float}  # pandas' words
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlevel = 3

@@ -63,16 +63,11 @@ class ZeroShotClassifier:
     """
 
     def __init__(
-        self,
-        prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Sequence[str]],
-        model: Encoder | str = "auto",
+        self, prompts: ClassPrompts | Iterable[str] | Mapping[str, str | Sequence[str]], model: Encoder | str = "auto",
         *,
-        pooling: str | None = None,
-        truncate: bool = False,
-        multi_label: bool = False,
-        thresholds: Evaluation | float | Sequence[float] | None = None,
-        store: str | Path | None = None,
-    ) -> None:
+        pooling: str | None = None, truncate: bool = False, multi_label: bool = False,
+        thresholds: Evaluation | float | Sequence[float] | None = None, store: str | Path | None = None,
+    ) -> None:  # fmt: skip
         self.prompts = as_prompts(prompts)
         self.multi_label = multi_label
         check_class_names(self.prompts.class_names, low=1 if multi_label else 2)

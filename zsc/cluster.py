@@ -1,137 +1,172 @@
-"""The same embedding job on Ray, for when one machine is not enough (extra `cluster`).
+"""The same embedding job on Ray, for when one machine is not enough (extra `cluster`); see docs/cluster.md.
 
-Actors read, decode, embed, and write parts into one store on a file system that all of them see; the driver keeps a
-manifest: path, digest and error of each picture, in order. What is in the store is never embedded again, so that a run
-that was stopped, or lost a worker, goes on.
+The driver lists the pictures, and Ray's actors run `embed_images` on chunks of neighbours: vectors go from
+them into one store that all machines see, and only row, digest and error come back. A run that was stopped, or lost a
+worker, goes on: what is in the store is neither read nor embedded again.
 """
 
-from __future__ import annotations
-
+import hashlib
 import logging
-from collections.abc import Callable, Sequence
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from zsc.checks import needed_for
-from zsc.embeddings import ImageEmbeddings, encode, failure_table, prepare
-from zsc.images import image_suffixes
-from zsc.models import as_encoder
-from zsc.store import MANIFEST, EmbeddingStore
-
-if TYPE_CHECKING:
-    from zsc.models import Encoder
+from zsc.checks import check_choice, check_count, needed_for
+from zsc.datasets import ImageDataset
+from zsc.embeddings import KIND, ON_ERROR, PART_ROWS, ImageEmbeddings, embed_images, failure_table, name_of
+from zsc.files import printable
+from zsc.images import ImageError
+from zsc.models import Encoder, as_encoder
+from zsc.progress import Progress, bar
+from zsc.store import MANIFEST, EmbeddingStore, PathIndex, write_table
 
 
 def embed_on_cluster(
-    source: str | Path | Sequence[str | Path],
-    *,
-    model: str | Callable[[], Encoder],
-    output: str | Path,
-    address: str | None = None,
-    batch_size: int = 32,
-    actors: int = 2,
-    gpus_per_actor: float = 0,
+    source: ImageDataset | str | Path | Sequence[str | Path], *, on_error: str = "record", **options: Any
 ) -> ImageEmbeddings:
-    """Embed pictures on a Ray cluster: one row each in the order of the paths, no labels, and failures recorded.
+    """Embed pictures with the options of `run_on_cluster`, and load the result into memory, in the order of `source`.
 
-    `source` is a folder, a list of files, or a Parquet table with the columns "bytes" (or "image", as Hugging Face
-    writes it) and "path"; local, or any URI that pyarrow reads (``s3://...``). `model` is a name for `load_model`, or a
-    function that makes one. `output` is the store's folder, which every actor sees; `address` is that of a running
-    cluster (None: start or join one here). `actors` encoders work side by side, each on `batch_size` pictures at once
-    and on `gpus_per_actor` GPUs.
+    That is a data set; a folder of pictures or a list of files and URLs, without labels; or Parquet (`from_parquet`).
     """
-    ray_data = _start(address)
-    output = Path(output).resolve()
-    driver = _Embedder(model, output)  # the actors load their own
-    results = _read(ray_data, source, blocks=4 * actors).map_batches(
-        _Embedder,
-        fn_constructor_kwargs={"model": model, "output": output},
-        batch_size=batch_size,
-        compute=ray_data.ActorPoolStrategy(min_size=1, max_size=actors),
-        num_cpus=0.5,  # no limit: with a whole core each, two actors on two cores would wait for a third to read files
-        num_gpus=gpus_per_actor,
-    )
-    return driver.write_manifest(sorted(results.take_all(), key=lambda row: str(row["path"])))
+    if isinstance(source, (str, Path)):
+        tables = [source] if str(source).endswith(".parquet") else sorted(Path(source).glob("*.parquet"))
+        source = ImageDataset.from_parquet(*tables) if tables else ImageDataset.from_pictures(source)
+    elif not isinstance(source, ImageDataset):
+        source = ImageDataset([*source], None, [], name="list")  # type: ignore[arg-type]
+    embeddings = ImageEmbeddings.load(run_on_cluster(source, on_error=on_error, **options)[2])
+    return embeddings.without_failed() if on_error == "skip" else embeddings
 
 
-def _start(address: str | None) -> Any:
-    with needed_for("embedding on a cluster", "cluster"):
-        import ray.data
-    if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    return ray.data
+def run_on_cluster(
+    dataset: ImageDataset, *,
+    model: Encoder | str | Path | Callable[[], Encoder], output: str | Path, address: str | None = None,
+    batch_size: int = 32, workers: int | None = None, on_error: str = "raise", actors: int = 2,
+    gpus_per_actor: float = 0, progress: Progress = True,
+) -> tuple[Encoder, pd.DataFrame, Path]:  # fmt: skip
+    """Embed a data set on a Ray cluster: the same vectors, labels, order and failures as by `embed_images`.
+
+    Options are as there, but that no picture may be in memory, that `workers` are threads of each actor, and that
+    `model` may be a function, too, which each actor calls. `output` is the store's folder, which all machines see under
+    this path: beside its parts a ``manifest-*.parquet`` for each data set lists the pictures, without vectors.
+    `address` is that of a running cluster, as "host:6379" (None: start or join one here); at most `actors` encoders
+    work side by side, each on GPUs of its own. RuntimeError says why Ray ended the run: what it embedded is kept.
+    """
+    check_choice(on_error, ON_ERROR, "on_error")
+    batch_size, actors = check_count(batch_size, "batch_size"), check_count(actors, "actors")
+    check_count(workers or 0, "workers", low=0)
+    paths, output, n = dataset.paths, Path(output).resolve(), len(dataset)
+    if not n or not all(isinstance(path, (str, os.PathLike)) for path in paths):
+        told = "the pictures are in memory, where no cluster can read them" if n else "it holds no picture to embed"
+        raise ValueError(f"{dataset.name}: {told}; pass files or URLs, or use embed_images.")
+    encoder, store = _opened(model, output)
+    store.make()
+    digests = [digest if digest in store else None for digest in PathIndex(output).lookup(paths)]
+    errors: dict[int, str] = {}
+    names = [os.fsdecode(path).encode(errors="surrogatepass") for path in paths]
+    head = repr((dataset.name, dataset.split_name, [*dataset.class_names], dataset.labels.tobytes()))
+    its_digest = hashlib.sha256(b"\0".join([os.fsencode(head), *names])).hexdigest()[:16]
+    if None in digests:
+        size = batch_size * -(-min(PART_ROWS, -(-n // actors)) // batch_size)  # whole batches, as on one machine
+        spans = [slice(k, k + size) for k in range(0, n, size) if None in digests[k : k + size]]
+        known = [digest or b"" for digest in digests]
+        chunks = [pa.table({"first": [s.start], "path": [names[s]], "digest": [known[s]]}) for s in spans]
+        shown = bar(progress, n, "images", initial=n - digests.count(None))
+        with shown, _ray_data(address, gpus_per_actor) as ray_data:
+            results = ray_data.from_arrow(chunks).map_batches(
+                _Embedder,
+                fn_constructor_args=(model, output, Path.cwd(), {"batch_size": batch_size, "workers": workers}),
+                batch_size=1,
+                batch_format="pyarrow",
+                compute=ray_data.ActorPoolStrategy(min_size=1, max_size=actors),
+                num_cpus=0.5,  # no limit: with a whole core each, two actors on two cores would wait for a third
+                num_gpus=gpus_per_actor,
+            )
+            for table in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                for row, digest, error in zip(*(column.to_pylist() for column in table.columns), strict=True):
+                    shown.update(digests[row] is None and row not in errors)
+                    digests[row] = digest or None
+                    if error and on_error == "raise":
+                        raise ImageError(error)
+                    if error:
+                        errors[row] = error
+    _, store = _opened(encoder, output)  # as the actors left it
+    if lost := [row for row, digest in enumerate(digests) if row not in errors and digest not in store]:
+        told = f"{len(lost)} of {n} pictures have no embedding in {printable(store.folder)}"
+        raise OSError(f"{told}, such as {name_of(paths[lost[0]])}; run it again, it goes on.")
+    failures = failure_table((row, name_of(paths[row]), errors[row]) for row in sorted(errors))
+    about = {"kind": KIND, "dim": store.dim, "model": encoder.name, "fingerprint": encoder.fingerprint}
+    about |= {"class_names": [*dataset.class_names], "dataset": f"{dataset.name} {dataset.split_name}".strip()}
+    kinds = ["path" if isinstance(path, os.PathLike) else "text" for path in paths]
+    columns = {"image": names, "kind": kinds, "label": dataset.labels, "digest": digests}
+    about["failures"] = failures.to_dict("records")
+    manifest = write_table(store.folder / MANIFEST.replace("*", f"-{its_digest}"), columns, about)
+    return encoder, failures, manifest
 
 
-def _read(ray_data: Any, source: str | Path | Sequence[str | Path], blocks: int) -> Any:
-    """Read a Ray data set with the columns path and bytes, in enough blocks for every actor."""
-    paths = [str(source)] if isinstance(source, (str, Path)) else [str(p) for p in source]
-    first = Path(paths[0]) if len(paths) == 1 else Path()
-    if isinstance(source, (str, Path)) and (first.suffix == ".parquet" or any(first.glob("*.parquet"))):
-        table = ray_data.read_parquet(paths[0], override_num_blocks=blocks)
-        return table.map_batches(_table_columns, batch_format="pyarrow")
-    suffixes = sorted(suffix.removeprefix(".") for suffix in image_suffixes())
-    return ray_data.read_binary_files(paths, include_paths=True, file_extensions=suffixes, override_num_blocks=blocks)
-
-
-def _table_columns(table: pa.Table) -> pa.Table:
-    """Find bytes and paths in a table: columns bytes and path, or an image column of both."""
-    found = {name: table[name] for name in table.column_names}
-    if "image" in found and pa.types.is_struct(found["image"].type):
-        image = found["image"]
-        found = {field.name: pc.struct_field(image, field.name) for field in image.type}
-    if "path" not in found:
-        raise ValueError(f"the table has the columns {', '.join(found)}; add one named path, so that rows have names.")
-    return pa.table({"path": found["path"], "bytes": found.get("bytes", found.get("image"))})
+def _opened(model: Any, output: Path) -> tuple[Encoder, EmbeddingStore]:
+    encoder = as_encoder(model() if callable(model) else model)
+    return encoder, EmbeddingStore(output, encoder.fingerprint, encoder.embed_dim, asdict(encoder.info))
 
 
 class _Embedder:
-    """One actor: loads the model once, then embeds batch after batch into the store."""
+    """One actor: loads the model once, then embeds chunk after chunk into the store."""
 
-    def __init__(self, model: str | Callable[[], Encoder], output: Path) -> None:
-        self.model = as_encoder(model() if callable(model) else model)
-        self.store = EmbeddingStore(output, self.model.fingerprint, self.model.embed_dim, asdict(self.model.info))
+    def __init__(self, model: Any, output: Path, cwd: Path, options: dict[str, Any]) -> None:
+        with suppress(OSError):
+            os.chdir(cwd)  # so that names mean here what they mean to the driver, where the machines share the folder
+        self.model, self.store = _opened(model, output)
+        self.index, self.options = PathIndex(output, read=False), options | {"on_error": "record", "progress": False}
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Embed a batch of files; return path, digest and error of each."""
-        read = [prepare(i, bytes(data), self.model.transform, self.store) for i, data in enumerate(batch["bytes"])]
-        pictures = encode(self.model, read)
-        new = {p.digest: p.embedding for p in pictures if p.embedding is not None and p.error is None}
-        if new:
-            self.store.add(list(new), np.stack(list(new.values())))
-        return {
-            "path": batch["path"],
-            "digest": np.array([p.digest for p in pictures], dtype=object),
-            "error": np.array([str(p.error or "") for p in pictures], dtype=object),
-        }
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Embed the pictures of one chunk; return row, digest and error of each, as far as there are."""
+        first, names, digests = (column[0].as_py() for column in table.columns)
+        dataset = ImageDataset([name.decode(errors="surrogatepass") for name in names], None, [])  # type: ignore[arg-type]
+        made = embed_images(self.model, dataset, (self.store, self.index, digests), **self.options)
+        errors = dict(zip(made.failures["index"], made.failures["error"], strict=True))
+        rows = {"row": range(first, first + len(names)), "digest": [digest or b"" for digest in made.digests or ()]}
+        return pa.table({**rows, "error": [errors.get(row, "") for row in range(len(names))]})
 
-    def write_manifest(self, rows: Sequence[dict[str, Any]]) -> ImageEmbeddings:
-        """Put together what all actors wrote, and save it beside their parts."""
-        old = self.store
-        self.store = EmbeddingStore(old.folder.parent, old.folder.name, old.dim, old.about)  # as the actors left it
-        values, found = self.store.get([row["digest"] or None for row in rows])
-        lost = [row["path"] for row, is_there in zip(rows, found, strict=True) if not is_there and not row["error"]]
-        if lost:
-            some = f"{len(lost)} embeddings are not in {self.store.folder}, such as that of {lost[0]}"
-            raise OSError(f"{some}; run it again, it goes on.")
-        values[~found] = np.nan
-        paths = [str(row["path"]) for row in rows]
-        embeddings = ImageEmbeddings(
-            values,
-            [path if "://" in path else Path(path) for path in paths],
-            np.full(len(rows), -1),
-            [],
-            model=self.model.name,
-            fingerprint=self.model.fingerprint,
-            dataset="cluster",
-            failures=failure_table((i, paths[i], str(row["error"])) for i, row in enumerate(rows) if row["error"]),
-        )
-        self.store.make()
-        embeddings.save(self.store.folder / MANIFEST)
-        return embeddings
+
+@contextmanager
+def _ray_data(address: str | None, gpus: float) -> Iterator[Any]:
+    """Start or join Ray for one run; what was started ends with it, settings are put back, errors are one sentence."""
+    with needed_for("embedding on a cluster", "cluster"):
+        import ray.data
+    logs = {log: log.level for log in map(logging.getLogger, ("ray", "ray.data"))}
+    if is_ours := not ray.is_initialized():
+        try:  # what Ray would try for minutes
+            if address not in (None, "auto", "local"):
+                host, _, port = address.removeprefix("ray://").rpartition(":")
+                socket.create_connection((host, int(port)), timeout=5).close()
+        except (OSError, ValueError, OverflowError) as error:
+            ways = "pass host:port of a head that 'ray start --head' has started, or none to start Ray here"
+            raise ConnectionError(f"no Ray cluster answers at {address} ({error}); {ways}.") from None
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    elif address not in (None, "auto", there := ray.get_runtime_context().gcs_address):
+        raise ValueError(f"address={address!r}, but Ray runs in this process at {there}; call ray.shutdown() first.")
+    context = ray.data.DataContext.get_current()
+    bars, context.enable_progress_bars = context.enable_progress_bars, False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        most = max(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
+        if gpus > most:
+            told = f"{gpus:g} GPUs per encoder are asked for, and no machine of the cluster has more than {most:g}"
+            raise ValueError(f"{told}; ask for fewer, or add a machine that has them.")
+        yield ray.data
+    except ray.exceptions.RayError as error:
+        cause = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().rpartition("\n")[2].strip(" .")  # its last line
+        raise RuntimeError(f"Ray ended the run ({printable(cause)}); mend that and run again: it goes on.") from error
+    finally:
+        context.enable_progress_bars = bars
+        if is_ours:
+            ray.shutdown()
+        for log, level in logs.items():
+            log.setLevel(level)

@@ -4,8 +4,6 @@ From here on there are no pictures and no torch, only arrays. With a store, what
 never embedded again; a run may be stopped at any moment and goes on from there.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import hashlib
@@ -134,19 +132,19 @@ class ImageEmbeddings:
         lines = sorted((digest or b"") + name for digest, name in zip(self.digests, names, strict=True))
         return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
-    def without_failed(self) -> ImageEmbeddings:
+    def without_failed(self) -> "ImageEmbeddings":
         """Leave out the rows of pictures that failed; `failures` still lists them."""
         failed = self.failed
         return self.select(~failed) if failed.any() else self
 
-    def select(self, indices: Sequence[int] | np.ndarray | slice) -> ImageEmbeddings:
+    def select(self, indices: Sequence[int] | np.ndarray | slice) -> "ImageEmbeddings":
         """Keep the rows at `indices`, in that order; or those that a mask of N bools, or a slice, names."""
         rows = as_indices(indices, len(self))
         digests = self.digests and [self.digests[i] for i in rows]
         paths = [self.paths[i] for i in rows]
         return replace(self, values=self.values[rows], paths=paths, labels=self.labels[rows], digests=digests)
 
-    def head(self, n: int) -> ImageEmbeddings:
+    def head(self, n: int) -> "ImageEmbeddings":
         """Keep the first `n` rows, or all where there are fewer."""
         return self.select(range(min(check_count(n, "n"), len(self))))
 
@@ -164,7 +162,7 @@ class ImageEmbeddings:
         return write_table(path, columns, about)
 
     @classmethod
-    def load(cls, path: str | Path) -> ImageEmbeddings:
+    def load(cls, path: str | Path) -> "ImageEmbeddings":
         """Read what `save` wrote, or the output folder of `embed_on_cluster`; ValueError says why it cannot be read.
 
         Paths come back as paths, URLs and other texts as texts, and pictures that were in memory as `PictureName`.
@@ -177,16 +175,21 @@ class ImageEmbeddings:
             path = manifests[0]
         try:
             with path.open("rb") as file:
-                return cls(**_read(file))
+                return cls(**_read(file, path.resolve().parent))
         except Exception as error:  # a damaged or foreign file may raise anything
             why = getattr(error, "strerror", None) or printable(error)
             words = f"no file of embeddings that can be read ({why}); write one with save"
             raise ValueError(f"{printable(path)}: {error if isinstance(error, ForeignError) else words}.") from error
 
 
-def _read(file: BinaryIO) -> dict[str, Any]:
+def _read(file: BinaryIO, folder: Path) -> dict[str, Any]:
     """Read the fields of `ImageEmbeddings` from a file that `save` wrote; in the first version's are no kinds."""
     columns, about = read_table(file)
+    if dim := about.pop("dim", None):  # a cluster's manifest: the vectors are in the parts beside it
+        columns["values"], found = EmbeddingStore(folder.parent, folder.name, dim).get(columns["digest"])
+        columns["values"][~found] = np.nan
+        if lost := len(columns["digest"]) - columns["digest"].count(None) - found.sum():
+            raise ForeignError(f"{lost} of its vectors are not in the store any more; embed the data set again")
     kind, _ = about.pop("kind", KIND), about.pop("format", None)
     wanted = {"class_names", "failures", *_TEXTS}
     missing = sorted({"image", "label", "values"} - columns.keys()) + sorted(wanted - about.keys())
@@ -234,22 +237,18 @@ def check_made_by(embeddings: ImageEmbeddings, encoder: Encoder) -> None:
 
 
 def embed_images(
-    model: Encoder | str | Path,
-    dataset: ImageDataset,
-    store: str | Path | None = None,
-    *,
-    batch_size: int = 32,
-    workers: int | None = None,
-    on_error: str = "raise",
-    progress: Progress = True,
-) -> ImageEmbeddings:
+    model: Encoder | str | Path, dataset: ImageDataset,
+    store: str | Path | tuple[EmbeddingStore, PathIndex, Sequence[bytes | None]] | None = None, *,
+    batch_size: int = 32, workers: int | None = None, on_error: str = "raise", progress: Progress = True,
+) -> ImageEmbeddings:  # fmt: skip
     """Embed every picture of a data set: one row per picture, in its order.
 
     Parameters
     ----------
     model, dataset, store
         The encoder, or its name for `load_model`; N pictures, of which two batches are open at any time; and a folder,
-        such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing.
+        such as ``data/embeddings``, that keeps the embeddings by model and by content; None keeps nothing. (Or
+        both of the folder's, open, and what the index knows of the pictures.)
     batch_size, workers, progress
         Pictures that go through the encoder at once; threads that open pictures beside it, None or 0 chooses; and
         whether to show a bar with the rate and the time left.
@@ -283,13 +282,9 @@ _TEXTS_OF: weakref.WeakKeyDictionary[Encoder, dict[tuple[str, bool], np.ndarray]
 
 
 def embed_texts(
-    model: Encoder | str | Path,
-    texts: Sequence[str] | str,
-    store: str | Path | None = None,
-    *,
-    truncate: bool = False,
-    progress: Progress | None = None,
-) -> np.ndarray:
+    model: Encoder | str | Path, texts: Sequence[str] | str, store: str | Path | None = None, *,
+    truncate: bool = False, progress: Progress | None = None,
+) -> np.ndarray:  # fmt: skip
     """Embed M texts as (M, D), float32, unit rows; no text twice, and none that was embedded before.
 
     Rows differ from those of `Encoder.encode_texts` by what float32 leaves open (about 1e-7): texts of similar length
@@ -332,7 +327,7 @@ def embed_texts(
 class _Job:
     """One run of `embed_images`: the rows so far, and what is not on disk yet."""
 
-    def __init__(self, model: Encoder, dataset: ImageDataset, store: str | Path | None) -> None:
+    def __init__(self, model: Encoder, dataset: ImageDataset, store: Any) -> None:
         self.model, self.dataset = model, dataset
         self.values = np.full((len(dataset), model.embed_dim), np.nan, np.float32)
         self.found = np.zeros(len(dataset), bool)
@@ -342,14 +337,16 @@ class _Job:
         self.seen: list[tuple[FileKey, bytes]] = []
         self.store: EmbeddingStore | None = None
         if store is not None:
-            self.store = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info))
-            self.index = PathIndex(store)
-            digests = self.index.lookup(dataset.paths)
+            if not isinstance(store, tuple):
+                opened = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info))
+                index = PathIndex(store)
+                store = opened, index, index.lookup(dataset.paths)
+            self.store, self.index, digests = store
             kept, self.found = self.store.get(digests)
             self.values[self.found] = kept[self.found]
             self.digests = [d if found else None for d, found in zip(digests, self.found, strict=True)]
 
-    def blocks(self, batch_size: int, workers: int) -> Generator[list[Picture], None, None]:
+    def blocks(self, batch_size: int, workers: int) -> "Generator[list[Picture], None, None]":
         """Embed the pictures that are not found, block by block, while threads open those of the next block.
 
         A block holds the wanted pictures among `batch_size` neighbours of the data set: a run that goes on after a stop
@@ -367,7 +364,7 @@ class _Job:
             for block in waiting:
                 yield encode(self.model, block.get())
 
-    def take(self, pictures: list[Picture], *, raise_errors: bool) -> None:
+    def take(self, pictures: "list[Picture]", *, raise_errors: bool) -> None:
         """Put embeddings into their rows, and onto disk when enough have come."""
         pictures = self._with_kept(pictures)
         failed = [picture for picture in pictures if picture.error is not None]
@@ -386,7 +383,7 @@ class _Job:
         if len(self.pending) >= PART_ROWS or len(self.seen) >= 8 * PART_ROWS:
             self.flush()
 
-    def _with_kept(self, pictures: list[Picture]) -> list[Picture]:
+    def _with_kept(self, pictures: "list[Picture]") -> "list[Picture]":
         """Fill in the embeddings that are kept; those that turn out to be damaged are made now."""
         kept = [p for p in pictures if p.embedding is None and p.error is None]
         if not kept or self.store is None:

@@ -530,13 +530,9 @@ class Evaluation:
 
 
 def evaluate(
-    y_true: Sequence[int] | NDArray[np.int64],
-    proba: ArrayLike,
-    class_names: Iterable[str],
-    *,
-    images: Iterable[Any] | None = None,
-    about: Mapping[str, Any] | Provenance | None = None,
-) -> Evaluation:
+    y_true: Sequence[int] | NDArray[np.int64], proba: ArrayLike, class_names: Iterable[str], *,
+    images: Iterable[Any] | None = None, about: Mapping[str, Any] | Provenance | None = None,
+) -> Evaluation:  # fmt: skip
     """Judge predictions from plain arrays, as in `Evaluation`; every picture must have a label and an answer."""
     names = check_class_names(class_names)  # type: ignore[arg-type]
     labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))

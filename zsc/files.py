@@ -255,6 +255,8 @@ def _escape(found: re.Match[str]) -> str:
 def shown(url: str) -> str:
     """Show an address without a login, and without what may be a signature."""
     parts = _parsed(url)
+    if url.startswith(("s3://", "gs://", "file://")):
+        return printable(url)  # in which neither stands
     if parts is None:
         return printable(str(url).partition("?")[0].rpartition("@")[2])[:100]
     return printable(Url(parts.scheme, None, parts.host, parts.port, parts.path).url)
@@ -300,18 +302,11 @@ def refuse_full_disk(folder: Path, size: int, what: str) -> None:
 
 
 def fetch(
-    url: str,
-    path: Path,
-    *,
-    checksum: str | None = None,
-    auth: AuthBase | None = None,
-    timeout: tuple[float, float] = (3.05, 20.0),
-    progress: Bar = True,
-    attempts: int = 4,
-    limit: int = LIMIT,
-    report: Callable[[str], object] | None = None,
+    url: str, path: Path, *,
+    checksum: str | None = None, auth: AuthBase | None = None, timeout: tuple[float, float] = (3.05, 20.0),
+    progress: Bar = True, attempts: int = 4, limit: int = LIMIT, report: Callable[[str], object] | None = None,
     keep_note: bool = False,
-) -> Path:
+) -> Path:  # fmt: skip
     """Fetch an http(s) address into a file, going on from an earlier try of the same file where there is one.
 
     One process at a time fetches a file; `report` is told of waiting, as in `locked`. `checksum` is what was published,

@@ -9,22 +9,25 @@ import base64
 import contextlib
 import io
 import os
+import re
 import stat
 import threading
 import warnings
 from collections.abc import Iterable, Mapping
 from concurrent import futures
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from pyarrow import fs, parquet
 
 from zsc.checks import as_list
 from zsc.files import expanded, judged, printable, quiet_session, shown
 
-# Path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or a function that returns one.
+# Path, URL, bytes, binary file, {"bytes", "path"}, PIL image, (H, W[, 3 or 4]) uint8, or a function that returns one;
+# URLs begin with http, https, s3, gs or file, and may end with a row of a Parquet table.
 ImageSource = Any
 RULES = "open_image 2: upright, first frame, 16 bit by 257, alpha over white, no profile"  # in fingerprints
 MAX_URL_BYTES = 100 * 2**20
@@ -34,6 +37,7 @@ THUMBNAIL = 256
 HEIC_ADVICE = "needs conversion to JPEG or PNG, or the package pillow-heif"
 _POSSIBLE = 'pass a path, a URL, bytes, an open binary file, {"bytes", "path"}, a PIL image or a uint8 array'
 _ORIENTATION = 0x0112  # EXIF
+_ROW = re.compile(r"(.+)#group=(\d+),row=(\d+)", re.DOTALL)
 _T = Image.Transpose
 _TURNS = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE, 6: _T.ROTATE_270,
           7: _T.TRANSVERSE, 8: _T.ROTATE_90}  # fmt: skip
@@ -53,7 +57,7 @@ class _Problem(Exception):
 def open_image(source: ImageSource, *, timeout: float = TIMEOUT, name: str | None = None) -> Image.Image:
     """Open a picture as an upright 8-bit RGB PIL image: the first frame, turned as its EXIF orientation asks.
 
-    `source` is a path, an ``http(s)`` URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path``
+    `source` is a path, a URL, the file's bytes, an open binary file, a mapping with ``bytes`` or ``path``
     (as Hugging Face stores pictures), a PIL image, a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), or a function
     without arguments that returns one of these. White shows through transparent pixels. `timeout` is the seconds that
     fetching a URL may take in all, `name` what messages call the picture. ImageError says what is wrong with it;
@@ -108,8 +112,37 @@ def name_of(source: Any, number: int) -> str:
 
 
 def is_url(source: ImageSource) -> bool:
-    """Tell whether a picture source is an http(s) URL."""
-    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+    """Tell whether a picture source is a URL."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://", "s3://", "gs://", "file://"))
+
+
+def open_url(url: str) -> Any:
+    """Open an s3, gs or file URL to read it anywhere; its path is taken as it stands, with spaces and all."""
+    scheme, _, path = url.partition("://")
+    return _file_system(scheme.lower(), path.partition("/")[0]).open_input_file(path)
+
+
+@cache
+def _file_system(scheme: str, bucket: str) -> Any:
+    return fs.FileSystem.from_uri(f"{scheme}://{bucket or '/'}")[0]
+
+
+@lru_cache(maxsize=2)
+def _rows(url: str, group: int) -> Any:
+    """Read the pictures of a group of a table's rows, which are asked for one after the other."""
+    with open_url(url) as file, parquet.ParquetFile(file) as table:
+        return table.read_row_group(group, ["image" if "image" in table.schema_arrow.names else "bytes"])[0]
+
+
+def _read_url(url: str) -> ImageSource:
+    if found := _ROW.fullmatch(url):
+        return _read(_rows(found[1], int(found[2]))[int(found[3])].as_py(), 0)
+    for _ in range(3):  # where an answer breaks off, pyarrow takes the file for a shorter or an empty one
+        with open_url(url) as file:
+            size = min(file.size(), MAX_FILE_BYTES + 1)
+            if size and len(content := file.read_at(size, 0)) == size:
+                return _all_of([content], MAX_FILE_BYTES)
+    raise _Problem("the file is empty, or the connection broke off three times; check both, and try again.")
 
 
 def local_path(source: str | os.PathLike[str]) -> Path:
@@ -182,7 +215,7 @@ def _formats() -> tuple[str, ...]:
 
 def _read(source: ImageSource, timeout: float) -> ImageSource:
     if is_url(source):
-        return _download(source, timeout)
+        return _download(source, timeout) if source[:4].lower() == "http" else _read_url(source)
     if isinstance(source, (str, os.PathLike)):
         return _read_path(source)
     if isinstance(source, Mapping):

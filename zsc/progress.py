@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 from tqdm import tqdm as _Plain
 from tqdm.auto import tqdm
 
-Progress: TypeAlias = "bool | Callable[[int, int | None], object]"  # a bar or nothing; told n and the total (or None)
+Progress: TypeAlias = bool | Callable[[int, int | None], object]  # a bar or nothing; told n and the total (or None)
 EVERY = 10.0  # seconds between two lines of a log
 _T = TypeVar("_T")
 

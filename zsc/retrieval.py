@@ -19,15 +19,10 @@ _ASK = "pass a text, a row number, or one picture, as text=, row= or image="
 
 
 def search(
-    embeddings: ImageEmbeddings,
-    query: str | int | ImageSource | None = None,
-    k: int = 12,
-    *,
-    text: str | None = None,
-    image: ImageSource | None = None,
-    row: int | None = None,
+    embeddings: ImageEmbeddings, query: str | int | ImageSource | None = None, k: int = 12, *,
+    text: str | None = None, image: ImageSource | None = None, row: int | None = None,
     model: Encoder | str | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Find the k pictures nearest to a text, to a picture, or to one of their own.
 
     The table has the nearest first, equal ones by index, and the columns index, image, class (where there is a label),

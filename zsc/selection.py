@@ -35,14 +35,9 @@ _AGAINST = ("difference", "difference_low", "difference_high", "won", "lost", "p
 
 
 def compare_prompts(
-    embeddings: ImageEmbeddings,
-    candidates: Mapping[str, Candidate],
-    *,
-    model: Encoder | str,
-    reference: str | None = None,
-    pooling: str | None = None,
-    store: str | Path | None = None,
-) -> pd.DataFrame:
+    embeddings: ImageEmbeddings, candidates: Mapping[str, Candidate], *,
+    model: Encoder | str, reference: str | None = None, pooling: str | None = None, store: str | Path | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Judge candidate prompts on the same pictures, and test each against a reference.
 
     The p-values are for prompts that were fixed before these pictures were looked at; else use `choose_prompts`.
@@ -68,15 +63,9 @@ def compare_prompts(
 
 
 def compare_models(
-    dataset: ImageDataset,
-    prompts: Any,
-    models: Sequence[Encoder | str],
-    *,
-    store: str | Path | None = None,
-    pooling: str | None = None,
-    on_error: str = "raise",
-    progress: Progress = False,
-) -> pd.DataFrame:
+    dataset: ImageDataset, prompts: Any, models: Sequence[Encoder | str], *,
+    store: str | Path | None = None, pooling: str | None = None, on_error: str = "raise", progress: Progress = False,
+) -> pd.DataFrame:  # fmt: skip
     """Judge models on the same labelled pictures and prompts: a leaderboard that admits ties.
 
     `models` are two or more encoders, or names for `load_model`; one after the other is in memory. `store`, `on_error`
@@ -206,17 +195,10 @@ class Choice:
 
 
 def choose_prompts(
-    embeddings: ImageEmbeddings,
-    candidates: Mapping[str, Candidate],
-    *,
-    model: Encoder | str,
-    share: float = 0.5,
-    repeats: int = 1,
-    cross_fit: bool = False,
-    pooling: str | None = None,
-    seed: int = 0,
-    store: str | Path | None = None,
-) -> Choice:
+    embeddings: ImageEmbeddings, candidates: Mapping[str, Candidate], *,
+    model: Encoder | str, share: float = 0.5, repeats: int = 1, cross_fit: bool = False, pooling: str | None = None,
+    seed: int = 0, store: str | Path | None = None,
+) -> Choice:  # fmt: skip
     """Choose prompts on one part of the pictures and report them on the other.
 
     `share` of the pictures choose; the classes keep their shares in both parts. Several splits, `repeats`, tell how

@@ -1,7 +1,5 @@
 """zsc as scikit-learn estimators: embed pictures, and classify by prompts and labels, in a pipeline or grid search."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,7 +35,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
     def __init__(self, model: Any = "auto", *, store: str | Path | None = None) -> None:
         self.model, self.store = model, store
 
-    def fit(self, X: Any, y: Any = None) -> ImageEmbedder:
+    def fit(self, X: Any, y: Any = None) -> "ImageEmbedder":
         """Return the embedder as it is."""
         return self
 
@@ -65,7 +63,7 @@ class TextPriorClassifier(ClassifierMixin, BaseEstimator):
     def __init__(self, prompts: Any = None, model: Any = "auto", *, strength: float = 0.1) -> None:
         self.prompts, self.model, self.strength = prompts, model, strength
 
-    def fit(self, X: Any, y: Any) -> TextPriorClassifier:
+    def fit(self, X: Any, y: Any) -> "TextPriorClassifier":
         """Learn from embeddings (N, D), rows of `ImageEmbedder`, and N labels: texts or numbers."""
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)

@@ -40,19 +40,11 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  
 
 
 def sort_folder(
-    folder: str | Path,
-    prompts: Any,
-    into: str | Path,
-    *,
-    model: Encoder | str = "auto",
-    how: str = "link",
-    margin: float = 0.0,
-    share: float = 0.0,
-    none_of_these: tuple[str, float] | None = None,
-    store: str | Path | None = None,
-    dry_run: bool = False,
+    folder: str | Path, prompts: Any, into: str | Path, *,
+    model: Encoder | str = "auto", how: str = "link", margin: float = 0.0, share: float = 0.0,
+    none_of_these: tuple[str, float] | None = None, store: str | Path | None = None, dry_run: bool = False,
     progress: Progress = True,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Sort the pictures of a folder, also of those below it, into one folder per class; return what was done.
 
     The table has one row per picture: source, target, class, probability, margin, error. A picture that cannot be

@@ -5,8 +5,6 @@
 its name: several processes may write at once, and a damaged part is found, told, set aside, and embedded again.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json
@@ -32,7 +30,7 @@ from zsc.images import is_url, local_path
 FORMAT = 1  # of everything that a store writes; what has no number is of the first version, and is read
 KIND = "zsc embeddings"  # of a model.json
 DESCRIPTION = "model.json"
-MANIFEST = "manifest.parquet"  # what a cluster writes beside its parts
+MANIFEST = "manifest*.parquet"  # what a cluster writes beside its parts
 TEXT = b"zsc text"  # how the digest of a text begins; that of a picture does so once in 2**64
 SETTLED_NS = 2_000_000_000  # file systems tell times to 2 s at worst: a later change within that would not show
 _PART = re.compile(r"part-[0-9a-f]{32}\.parquet")
@@ -192,10 +190,10 @@ class FileKey(NamedTuple):
 class PathIndex:
     """What is known of files, in the folder of all models' embeddings: an unchanged file is not read again."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, read: bool = True) -> None:
         self.parts = Parts(Path(folder) / "paths", "paths", *_PATHS)
         self._known: dict[FileKey, bytes] = {}
-        for part in self.parts:
+        for part in self.parts if read else ():  # who only adds need not know what is there
             table = self.parts.read(part)
             if table is not None and "ctime" in table.column_names:  # the first version's are not trusted
                 *keys, digests = (column.to_pylist() for column in table.columns)
@@ -244,7 +242,7 @@ class Parts:
         sweep(folder)
 
     @classmethod
-    def of_vectors(cls, folder: Path, dim: int) -> Parts:
+    def of_vectors(cls, folder: Path, dim: int) -> "Parts":
         """Take a folder of one model's vectors with `dim` numbers."""
         columns = {"digest": pa.binary(32), "values": pa.list_(pa.float32(), dim)}
         return cls(folder, "embeddings", pa.schema(columns))
@@ -453,7 +451,7 @@ def _why_not_ours(path: Path, parts: Parts) -> str:
         return "was not written by zsc"
     if TEMPORARY.fullmatch(path.name):
         return "is being written by another process"
-    if path.name == MANIFEST:
+    if path.match(MANIFEST):
         with suppress(Exception):  # whatever it is then, it is no manifest
             if record_of(pq.read_schema(path)).get("fingerprint") == path.parent.name:
                 return ""

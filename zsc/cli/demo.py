@@ -12,10 +12,7 @@ from zsc.models import auto_model
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts
 
 CHECKOUT = Path(__file__).resolve().parents[2]  # of the project, where this is run from one
-OPTIONS = (
-    _options.MODEL,
-    _options.output("--output", "picture", "where to write the picture", Path("zsc-demo.png")),
-)
+OPTIONS = (_options.MODEL, _options.output("--output", "picture", "where to write the picture", Path("zsc-demo.png")))
 
 
 def run(arguments: Namespace) -> Outcome:

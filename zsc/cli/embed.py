@@ -2,13 +2,13 @@
 
 import time
 from argparse import Namespace
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 from zsc.cli import _options
 from zsc.cli._options import option
 from zsc.cli._printing import Outcome
-from zsc.datasets import ImageDataset
-from zsc.embeddings import ImageEmbeddings
+from zsc.models import load_model
 
 OPTIONS = (
     *_options.DATASET,
@@ -19,47 +19,48 @@ OPTIONS = (
     option("--workers", type=_options.whole(1), metavar="N", help="threads that open pictures"),
     option("--cluster", nargs="?", const="local", metavar="ADDRESS",
            help="run on a Ray cluster; without ADDRESS, start one on this machine"),
-    _options.on_error("record", default=None, note=", record keeps its row; left out: raise, on a cluster record"),
+    option("--actors", type=_options.whole(1), metavar="N", help="on a cluster: encoders side by side (2)"),
+    option("--gpus", type=float, metavar="N", help="on a cluster: GPUs of each encoder (0)"),
+    _options.on_error("record", note=", record keeps its row"),
 )  # fmt: skip
 
 
 def run(arguments: Namespace) -> Outcome:
     """Embed a data set and keep the result; what is kept already costs nothing."""
-    if arguments.cluster and (arguments.engine != "torch" or arguments.on_error not in (None, "record")):
-        raise ValueError("--cluster embeds with --engine torch and --on-error record only; leave the other out.")
     dataset, start = _options.chosen_dataset(arguments), time.perf_counter()
+    options: dict[str, Any] = {"batch_size": arguments.batch_size, "workers": arguments.workers}
+    more = dict[str, Any]()
     if arguments.cluster:
-        embeddings = _on_cluster(arguments, dataset)
+        from zsc.cluster import run_on_cluster
+
+        model, failures, more["manifest"] = run_on_cluster(
+            dataset,
+            model=partial(load_model, arguments.model, engine=arguments.engine),
+            output=arguments.store,
+            address=None if arguments.cluster == "local" else arguments.cluster,
+            actors=arguments.actors or 2,
+            gpus_per_actor=arguments.gpus or 0,
+            on_error=arguments.on_error,
+            progress=arguments.progress,
+            **options,
+        )
+    elif arguments.actors or arguments.gpus:
+        raise ValueError("--actors and --gpus are for a cluster; add --cluster, or leave them out.")
     else:
-        arguments.on_error = arguments.on_error or "raise"
         model = _options.chosen_model(arguments, engine=arguments.engine)
-        options = {"batch_size": arguments.batch_size, "workers": arguments.workers}
-        embeddings = _options.embedded(arguments, model, dataset, **options)
-    seconds, failures = time.perf_counter() - start, embeddings.failures
+        failures = _options.embedded(arguments, model, dataset, **options).failures
+    seconds = time.perf_counter() - start
     name = f"{dataset.name} {dataset.split_name}".strip()
     place = f"on Ray, {len(failures)} failed, " if arguments.cluster else ""
-    took = f"{len(dataset)} pictures by {embeddings.model} {place}in {seconds:.1f} s"
+    took = f"{len(dataset)} pictures by {model.name} {place}in {seconds:.1f} s"
     data = {
-        "model": embeddings.model,
-        "fingerprint": embeddings.fingerprint,
+        "model": model.name,
+        "fingerprint": model.fingerprint,
         "dataset": name,
         "pictures": len(dataset),
         "store": arguments.store,
         "seconds": round(seconds, 3),
+        **more,
     }
-    return Outcome(data, [f"{name}: {took}", f"kept in {arguments.store}"], 0, dataset, failures)
-
-
-def _on_cluster(arguments: Namespace, dataset: ImageDataset) -> ImageEmbeddings:
-    from zsc.cluster import embed_on_cluster
-
-    if not all(isinstance(path, (str, Path)) for path in dataset.paths):
-        raise ValueError(f"{dataset.name}: the pictures are in memory, where no cluster can read them; omit --cluster.")
-    return embed_on_cluster(
-        [str(Path(path).resolve()) for path in dataset.paths],
-        model=arguments.model,
-        output=arguments.store,
-        address=None if arguments.cluster == "local" else arguments.cluster,
-        batch_size=arguments.batch_size,
-        actors=arguments.workers or 2,
-    )
+    lines = [f"{name}: {took}", f"kept in {arguments.store}", *(f"listed in {path}" for path in more.values())]
+    return Outcome(data, lines, 0, dataset, failures)

@@ -6,7 +6,7 @@ from pathlib import Path
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._printing import Outcome, complain, say
-from zsc.labelling import LabelSession
+from zsc.labels import LabelSession
 
 KEEPS = "the labels are kept, run the same command again to go on."
 OPTIONS = (

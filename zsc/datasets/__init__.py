@@ -81,15 +81,10 @@ def find_published(name: str, **options: Any) -> Published:
 
 
 def download_dataset(
-    name: str,
-    root: str | Path = "data",
-    *,
-    source: str | None = None,
-    from_file: str | Path | None = None,
-    report: Report | None = None,
-    progress: Progress = True,
-    **options: Any,
-) -> Path:
+    name: str, root: str | Path = "data", *,
+    source: str | None = None, from_file: str | Path | None = None, report: Report | None = None,
+    progress: Progress = True, **options: Any,
+) -> Path:  # fmt: skip
     """Download and unpack a published data set, unless it is there already; return its folder.
 
     Name, root and options are those of `load_dataset`; an option that is left out is the first that was published.

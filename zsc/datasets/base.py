@@ -4,8 +4,6 @@ Knows no prompts, transforms or models, and opens no picture. Labels are indices
 picture has no label. Where classes do not exclude each other, labels are a matrix with one column per class.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -81,8 +79,8 @@ class ImageDataset:
     @overload
     def __getitem__(self, index: int) -> tuple[Any, Any]: ...
     @overload
-    def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> ImageDataset: ...
-    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> tuple[Any, Any] | ImageDataset:
+    def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> "ImageDataset": ...
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> "tuple[Any, Any] | ImageDataset":
         """Return `(path, label)` of one picture, or the data set of a slice, of indices or of a mask."""
         if not isinstance(index, (int, np.integer)) or isinstance(index, bool):
             return self.select(index)  # type: ignore[arg-type]
@@ -98,21 +96,21 @@ class ImageDataset:
         split = f" {self.split_name}" if self.split_name else ""
         return f"ImageDataset({self.name}{split}: {len(self)} pictures, {len(self.class_names)} classes)"
 
-    def select(self, indices: Sequence[int] | np.ndarray | slice) -> ImageDataset:
+    def select(self, indices: Sequence[int] | np.ndarray | slice) -> "ImageDataset":
         """Keep the pictures at `indices` (see `as_indices`), in that order; the class names stay."""
         rows = as_indices(indices, len(self))
         return replace(self, paths=[self.paths[i] for i in rows], labels=self.labels[rows])
 
-    def head(self, n: int) -> ImageDataset:
+    def head(self, n: int) -> "ImageDataset":
         """Keep the first `n` pictures, or all where there are fewer."""
         return self.select(range(min(check_count(n, "n"), len(self))))
 
-    def sample(self, n: int, *, seed: int = 0) -> ImageDataset:
+    def sample(self, n: int, *, seed: int = 0) -> "ImageDataset":
         """Draw `n` pictures at random without replacement; they keep the data set's order."""
         rng = np.random.default_rng(check_count(seed, "seed", low=0))
         return self.select(np.sort(rng.choice(len(self), check_count(n, "n", high=len(self)), replace=False)))
 
-    def split(self, fraction: float, *, seed: int = 0) -> tuple[ImageDataset, ImageDataset]:
+    def split(self, fraction: float, *, seed: int = 0) -> "tuple[ImageDataset, ImageDataset]":
         """Divide at random into two parts that hold the classes in the same shares; the same seed gives the same parts.
 
         The first part gets floor or ceil of `fraction` x N pictures, and of each class floor or ceil of its share, give
@@ -125,7 +123,7 @@ class ImageDataset:
         chosen[order] = np.diff(steps) > 0
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
-    def corrected(self, csv: str | Path) -> ImageDataset:
+    def corrected(self, csv: str | Path) -> "ImageDataset":
         """Apply a CSV file of corrections: columns image, as in `to_frame` (in memory "picture 17"), and label.
 
         The label is a class name; an empty one takes the label away. Of several rows of a picture the last one counts.
@@ -144,7 +142,7 @@ class ImageDataset:
         note = {f"corrected by {Path(csv).name}": f"{(labels != self.labels).sum()} of {len(self)} labels"}
         return replace(self, labels=labels, notes={**self.notes, **note})
 
-    def merge_classes(self, groups: Mapping[str, Sequence[str]]) -> ImageDataset:
+    def merge_classes(self, groups: Mapping[str, Sequence[str]]) -> "ImageDataset":
         """Make one class of several, as in {"wild": ["lion", "tiger"]}, in the place of the first; the others stay."""
         olds = [old for group in groups.values() for old in as_list(group, "groups", "class names")]
         new = {old: name for name, group in groups.items() for old in group}
@@ -163,7 +161,7 @@ class ImageDataset:
         return pd.DataFrame({"image": pd.Series(self.paths, dtype=object), **labels, "class_name": names})
 
     @classmethod
-    def from_folder(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
+    def from_folder(cls, folder: str | Path, *, name: str | None = None) -> "ImageDataset":
         """Load a folder with one sub-folder per class; the notes say what was passed over, and why.
 
         The sub-folders' names are the class names, numbers sorted by their value; pictures may lie in folders below
@@ -176,24 +174,18 @@ class ImageDataset:
         return cls._of(listing.read_folder(folder), name or listing.fold(folder.resolve().name))
 
     @classmethod
-    def from_pictures(cls, folder: str | Path, *, name: str | None = None) -> ImageDataset:
+    def from_pictures(cls, folder: str | Path, *, name: str | None = None) -> "ImageDataset":
         """Load all pictures of a folder and of those below it, without labels; else as `from_folder`."""
         folder = local_path(folder)
         return cls._of(listing.read_pictures(folder), name or listing.fold(folder.resolve().name))
 
     @classmethod
     def from_csv(
-        cls,
-        csv: str | Path,
-        *,
-        image_column: str,
-        label_column: str | None = "",
-        label_columns: Sequence[str] | None = None,
-        label_separator: str | None = None,
-        image_pattern: str = "{}",
-        class_names: Sequence[str] | Mapping[Any, str] | None = None,
-        name: str | None = None,
-    ) -> ImageDataset:
+        cls, csv: str | Path, *,
+        image_column: str, label_column: str | None = "", label_columns: Sequence[str] | None = None,
+        label_separator: str | None = None, image_pattern: str = "{}",
+        class_names: Sequence[str] | Mapping[Any, str] | None = None, name: str | None = None,
+    ) -> "ImageDataset":  # fmt: skip
         """Load pictures and labels listed in a CSV file, after which the data set is called unless it has a `name`.
 
         The file has a header line, and comma, semicolon, tab or bar between the columns, or what a first line "sep=;"
@@ -215,14 +207,19 @@ class ImageDataset:
         return cls._of(listed, name or listing.fold(csv.stem))
 
     @classmethod
+    def from_parquet(cls, *tables: str | Path, name: str | None = None) -> "ImageDataset":
+        """Load pictures in, or named by, Parquet files or URLs: columns image, bytes or path; and label for classes."""
+        return cls._of(listing.read_tables(tables), name or listing.fold(Path(tables[0]).stem))
+
+    @classmethod
     def from_huggingface(
         cls, hf_dataset: Any, *, image_column: str = "image", label_column: str = "label", name: str = "huggingface"
-    ) -> ImageDataset:
+    ) -> "ImageDataset":
         """Take one split of a ``datasets.Dataset``: pictures are read when they are opened; a ``ClassLabel`` column."""
         return cls._of(listing.read_huggingface(hf_dataset, image_column, label_column), name)
 
     @classmethod
-    def _of(cls, listed: listing.Listed, name: str) -> ImageDataset:
+    def _of(cls, listed: listing.Listed, name: str) -> "ImageDataset":
         return cls(listed.paths, listed.labels, listed.class_names, name=name, notes=listed.notes)  # type: ignore[arg-type]
 
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from zsc.checks import as_list, check_choice, short
 from zsc.files import printable
-from zsc.images import HEIC_ADVICE, as_utf8, image_suffixes, is_picture_by_content, is_url
+from zsc.images import HEIC_ADVICE, as_utf8, image_suffixes, is_picture_by_content, is_url, local_path, open_url
 
 Passed = tuple[str, str, str]  # kind, reason and path of what is no picture
 _SEPARATOR = re.compile(r'\s*"?sep=(.)"?[\s,;|]*', re.IGNORECASE)  # how Excel names the delimiter, in a first line
@@ -145,14 +146,10 @@ def _refuse_two_classes(folder: Path, names: Sequence[str], found: Iterable[tupl
 
 
 def read_csv(
-    csv: Path,
-    image_column: str,
-    labels_in: str | Sequence[str] | None,
-    image_pattern: str,
-    class_names: Sequence[str] | Mapping[Any, str] | None,
-    *,
+    csv: Path, image_column: str, labels_in: str | Sequence[str] | None, image_pattern: str,
+    class_names: Sequence[str] | Mapping[Any, str] | None, *,
     separator: str | None = None,
-) -> Listed:
+) -> Listed:  # fmt: skip
     """List the pictures of a CSV file, and their labels in one column or in several; see `ImageDataset.from_csv`."""
     columns = [labels_in] if isinstance(labels_in, str) else list(labels_in or ())
     several = labels_in is not None and not isinstance(labels_in, str)
@@ -180,6 +177,26 @@ def read_csv(
         labels, names = _to_labels(cells[0], class_names, lines, wheres[0])
     twice = _check_twice(csv, lines, paths, labels if labelled else np.zeros(len(paths)))
     return Listed(paths, labels if labelled else None, names, {"named twice": twice})
+
+
+def read_tables(tables: Sequence[str | Path]) -> Listed:
+    """List the pictures in Parquet tables, or named there, and their labels; see `ImageDataset.from_parquet`."""
+    paths, values = list[str](), list[str]()
+    for table in tables:
+        url = table if isinstance(table, str) and is_url(table) else f"file://{local_path(table).resolve()}"
+        with open_url(url) as file, pq.ParquetFile(file) as opened:
+            names, rows_of = opened.schema_arrow.names, opened.metadata.row_group
+            if {"image", "bytes"} & {*names}:
+                groups = [(group, rows_of(group).num_rows) for group in range(opened.num_row_groups)]
+                paths += [f"{url}#group={group},row={row}" for group, rows in groups for row in range(rows)]
+            elif "path" in names:
+                paths += opened.read(["path"])["path"].to_pylist()
+            else:
+                told = f"{printable(table)}: the table has the columns {', '.join(names)}"
+                raise ValueError(f"{told}; pictures must be in a column image or bytes, or be named in path.")
+            values += map(fold, opened.read(["label"])["label"].to_pylist()) if "label" in names else ()
+    labels = _to_labels(values, None, range(1, len(values) + 1), "label") if values else (None, [])
+    return Listed(paths, labels[0], labels[1], {})
 
 
 def read_columns(csv: Path, columns: Sequence[str]) -> tuple[list[int], list[list[str]]]:

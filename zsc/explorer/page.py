@@ -4,8 +4,6 @@ The page carries embeddings, small pictures, tokens, the text encoder in ONNX an
 base64, so that no name or prompt can become markup; `lesson.js` does the rest. For encoders with CLIP's tokens.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json
@@ -39,7 +37,7 @@ PIXELS = 96  # a side of a picture
 
 
 def export_page(
-    session: ExplorerSession, path: str | Path, answer: Answer, runtime: str | Path | None, progress: Progress
+    session: "ExplorerSession", path: str | Path, answer: "Answer", runtime: str | Path | None, progress: Progress
 ) -> Path:
     """Write a session as a page that begins with the prompts of `answer`; see `ExplorerSession.export`."""
     path, program = check_path(path, (".html", ".htm"), "a page"), find_runtime(runtime)
@@ -94,7 +92,7 @@ def find_runtime(folder: str | Path | None = None) -> Path:
     return where
 
 
-def _text_encoder(model: Encoder, texts: tuple[str, ...]) -> tuple[bytes, dict[str, Any]]:
+def _text_encoder(model: "Encoder", texts: tuple[str, ...]) -> tuple[bytes, dict[str, Any]]:
     """Return the text encoder in ONNX, and what the page needs to tokenize; ValueError where no page can hold it."""
     from ftfy.badness import BADNESS_RE
     from ftfy.chardata import HTML_ENTITIES, LIGATURES

@@ -3,8 +3,6 @@
 No name ever loads another model than the one it names. torch is imported when the first model is loaded.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import logging
 import os
@@ -48,14 +46,9 @@ def available_models() -> list[str]:
 
 
 def load_model(
-    name: str | os.PathLike[str],
-    device: str = "auto",
-    precision: str = "auto",
-    engine: str = "torch",
-    *,
-    library: str = "auto",
-    calibrate: Any = None,
-) -> Encoder:
+    name: str | os.PathLike[str], device: str = "auto", precision: str = "auto", engine: str = "torch", *,
+    library: str = "auto", calibrate: Any = None,
+) -> "Encoder":  # fmt: skip
     """Load a model, ready to encode; what was chosen stands in its `info`.
 
     A WeightsError says where weights are missing and cannot be downloaded, or are not what they should be.
@@ -123,7 +116,7 @@ def auto_model() -> tuple[str, str]:
     return "conse", "OpenAI's ViT-B/32 is not on this machine, and nothing is downloaded unasked"
 
 
-def as_encoder(model: Encoder | str | os.PathLike[str]) -> Encoder:
+def as_encoder(model: "Encoder | str | os.PathLike[str]") -> "Encoder":
     """Return the encoder of a model: an encoder as it is, a name or a path as `load_model` loads it."""
     if isinstance(model, (str, os.PathLike)):
         return load_model(model)

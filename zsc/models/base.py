@@ -1,7 +1,5 @@
 """Encoder: one face for every model that puts pictures and texts into the same space, and the record of what it is."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import pickle
@@ -108,11 +106,11 @@ class Encoder:
         pixels, text = (re.sub(r" at 0x[0-9a-f]+", "", repr(part)) for part in (self.transform, self.tokenizer))
         return replace(self.info, pixels=pixels, text=text, **changes)
 
-    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+    def embed_pixels(self, pixels: "torch.Tensor") -> "torch.Tensor":
         """Embed transformed pictures (N, 3, S, S) as (N, D), on the model's device, rows of any length."""
         return self.image_encoder(pixels)
 
-    def embed_tokens(self, tokens: Any) -> torch.Tensor:
+    def embed_tokens(self, tokens: Any) -> "torch.Tensor":
         """Embed what the tokenizer returned as (M, D), on the model's device, rows of any length."""
         return self.text_encoder(tokens.to(self.info.device))
 
@@ -216,7 +214,7 @@ def choose_precision(precision: str, device: str, possible: Sequence[str] = ("fl
     return "float16" if device.startswith("cuda") and "float16" in possible else "float32"
 
 
-def sha256_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+def sha256_of_tensors(tensors: "Mapping[str, torch.Tensor]") -> str:
     """Compute one sha256 over the names, types, shapes and values of tensors, in the order of the names."""
     import torch
 
@@ -242,7 +240,7 @@ def _batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     return [items[start : start + size] for start in range(0, len(items), check_count(size, "batch_size"))]
 
 
-def _unit_rows(embeddings: torch.Tensor, name: str) -> np.ndarray:
+def _unit_rows(embeddings: "torch.Tensor", name: str) -> np.ndarray:
     """Divide each row by its length; float32 before the division, so that half precision loses nothing here."""
     values = embeddings.float()
     return finite((values / values.norm(dim=1, keepdim=True)).cpu().numpy(), name)  # as OpenAI's CLIP.forward does

@@ -4,8 +4,6 @@ torch.save's files and TorchScript archives are zip archives: raw numbers, and a
 together. It is read with stand-ins for all it names, so that its code, a program in TorchScript, is only text.
 """
 
-from __future__ import annotations
-
 import math
 import pickle
 import zipfile
@@ -99,7 +97,7 @@ class StandIn:
     name = ""
     attributes: dict[Any, Any]
 
-    def __new__(cls, *args: Any, **named: Any) -> StandIn:
+    def __new__(cls, *args: Any, **named: Any) -> "StandIn":
         """Take anything, do nothing."""
         made = object.__new__(cls)
         made.attributes = {}

@@ -1,7 +1,5 @@
 """Write a model as ONNX graphs: both encoders, or one with the classes baked in; kept only where it equals torch."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import pkgutil
@@ -75,7 +73,7 @@ def export_model(name: str, folder: str | Path) -> Path:
     return folder
 
 
-def export_classifier(classifier: ZeroShotClassifier, path: str | Path) -> Path:
+def export_classifier(classifier: "ZeroShotClassifier", path: str | Path) -> Path:
     """Write the image encoder with the classes of a classifier baked in: pixels (N, 3, S, S) to probabilities (N, K).
 
     Any program with an ONNX runtime computes it; the file's metadata hold class names, prompts, preprocessing and the

@@ -1,7 +1,5 @@
 """Tables as maps: cosines of pictures and prompts, confusion, embeddings in two dimensions, also to be touched."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -275,8 +273,8 @@ def _heat(
 
 
 def map_widget(
-    embeddings: ImageEmbeddings, evaluation: Evaluation | None = None, *, points: np.ndarray | None = None
-) -> PictureMap:
+    embeddings: "ImageEmbeddings", evaluation: "Evaluation | None" = None, *, points: np.ndarray | None = None
+) -> "PictureMap":
     """Draw N pictures as points: the pointer on one shows it, a lasso around some shows them and gives their `rows`.
 
     `evaluation` holds the answers for the same pictures, to colour by. `points` has shape (N, 2), as t-SNE returns it;

@@ -1,7 +1,5 @@
 """Photographs with words: a grid of samples, one prediction with its bars, the gallery of results."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
@@ -34,7 +32,7 @@ MOST_PICTURES, MOST_TOLD = 200, 20  # pictures in a figure, and in its descripti
 
 @style.styled
 def sample_grid(
-    dataset: ImageDataset | ImageEmbeddings, *, notes: Sequence[str] | None = None, query: int | None = None,
+    dataset: "ImageDataset | ImageEmbeddings", *, notes: Sequence[str] | None = None, query: int | None = None,
     max_images: int = 20, columns: int = 5, title: str | None = None,
 ) -> Figure:  # fmt: skip
     """Draw the first pictures of a data set with their labels; draw `dataset.sample(20)` for some at random.
@@ -126,7 +124,7 @@ def prediction(image: Any, scores: Mapping[str, float], *, ax: Axes | None = Non
 
 
 @style.styled
-def why(explanation: Explanation, *, title: str | None = None) -> Figure:
+def why(explanation: "Explanation", *, title: str | None = None) -> Figure:
     """Draw an explanation: the picture, what each cover takes of the margin, and what each word gives."""
     shown, height = explanation, max(3.4, 1.2 + style.ROW * len(explanation.words))
     figure, (first, *axes, last) = plt.subplots(1, 4, figsize=(12, height), width_ratios=(1, 1, 1, 0.9))
@@ -173,7 +171,7 @@ def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tu
 
 
 def _grid(
-    images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str, result: Result | None = None
+    images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str, result: "Result | None" = None
 ) -> Figure:
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
@@ -198,7 +196,7 @@ def _grid(
     return style.finish(figure, title, "", told + more, result)
 
 
-def _show_map(ax: Axes, explanation: Explanation, lost: Any) -> None:
+def _show_map(ax: Axes, explanation: "Explanation", lost: Any) -> None:
     """Draw a map over its picture without colours, and a dashed line around what flips the answer."""
     ax.imshow(explanation.picture.mean(axis=2), cmap="gray", vmin=0, vmax=255)
     most = max(float(np.abs(lost).max()), 1e-9)

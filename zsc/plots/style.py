@@ -4,8 +4,6 @@ However much there is, the size of a figure and the number of its texts are boun
 about itself, which `save` writes into the file, and a notebook beside the picture as its alternative text.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -92,7 +90,7 @@ def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame
     return table
 
 
-def made_by(result: Result | None) -> list[str]:
+def made_by(result: "Result | None") -> list[str]:
     """Return data and model of an `Evaluation`, or of a table with the columns dataset and model; "" if not known."""
     if isinstance(result, pd.DataFrame):
         found = [result[key].dropna().unique() if key in result else () for key in ("dataset", "model")]
@@ -101,8 +99,9 @@ def made_by(result: Result | None) -> list[str]:
 
 
 def finish(
-    drawn: Drawn, title: str | None, what: str, said: str, result: Result | None = None, *, note: str = "", n: float = 0
-) -> Drawn:
+    drawn: Drawn, title: str | None, what: str, said: str, result: "Result | None" = None, *,
+    note: str = "", n: float = 0,
+) -> Drawn:  # fmt: skip
     """Set the title (None: what is drawn, of which data, by which model), n behind it; keep what `describe` says."""
     dataset, model = made_by(result)
     if title is None:

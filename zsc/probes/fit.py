@@ -44,13 +44,9 @@ class LinearProbe(LinearHead):
 
 
 def linear_probe(
-    train: Part,
-    test: Part | None = None,
-    *,
-    validation: Part | float | None = 0.2,
-    strengths: Sequence[float] = STRENGTHS,
-    seed: int = 0,
-) -> LinearProbe:
+    train: Part, test: Part | None = None, *,
+    validation: Part | float | None = 0.2, strengths: Sequence[float] = STRENGTHS, seed: int = 0,
+) -> LinearProbe:  # fmt: skip
     """Learn a linear classifier on `train`, in which every class must occur, and judge it on `test`.
 
     `strengths` are candidates for the penalty on the squared weights; scikit-learn's C is 1 / strength. On `validation`
@@ -178,14 +174,10 @@ class TipAdapter(Head):
 
 
 def tip_adapter(
-    train: Part,
-    zero_shot: LinearHead,
-    *,
-    validation: Part | float | None = None,
-    alphas: Sequence[float] | None = None,
-    betas: Sequence[float] | None = None,
+    train: Part, zero_shot: LinearHead, *,
+    validation: Part | float | None = None, alphas: Sequence[float] | None = None, betas: Sequence[float] | None = None,
     seed: int = 0,
-) -> TipAdapter:
+) -> TipAdapter:  # fmt: skip
     """Make a Tip-Adapter (Zhang et al., ECCV 2022): a head with all of `train` as its shots, at least one per class.
 
     `zero_shot` is the head from `zero_shot_head`, of the same model. On `validation`, as in `linear_probe`, alpha and
@@ -210,15 +202,10 @@ def with_shots(zero_shot: LinearHead, rows: LabelledRows, alpha: float, beta: fl
 
 
 def few_shot_curve(
-    train: Part,
-    test: Part,
-    zero_shot: LinearHead,
-    *,
-    shots: Sequence[int] = (1, 2, 4, 8, 16),
-    seeds: int | Sequence[int] = 5,
-    method: str = "probe",
+    train: Part, test: Part, zero_shot: LinearHead, *,
+    shots: Sequence[int] = (1, 2, 4, 8, 16), seeds: int | Sequence[int] = 5, method: str = "probe",
     validation: Part | float | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Judge a method ("probe", "tip-adapter", "mix": the probe with the zero-shot weights) with more and more shots.
 
     The table has one row per number of shots and seed: method, shots, seed, accuracy, macro_recall, the settings, and a

@@ -1,7 +1,5 @@
 """Heads: what turns embeddings (N, D) into logits (N, K). The zero-shot head, the linear probe's, and mixes of both."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -89,7 +87,7 @@ class LinearHead(Head):
         """Compute the logits, shape (N, K), of checked embeddings (N, D)."""
         return cosine_scores(values, self.weights).astype(np.float64) * self.logit_scale + self.intercepts
 
-    def reorder(self, class_names: Sequence[str]) -> LinearHead:
+    def reorder(self, class_names: Sequence[str]) -> "LinearHead":
         """Put the classes into another order, matched by name."""
         if len(class_names) != len(self.class_names):
             told = f"zero_shot has the {len(self.class_names)} classes {short(self.class_names)}, the pictures have the"

@@ -4,8 +4,6 @@ A part is an `ImageEmbeddings`, or a pair (embeddings (N, D), labels (N,)). Clas
 have names, so that their order decides nothing; pictures that failed are left out.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -49,7 +47,7 @@ class LabelledRows:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def select(self, indices: NDArray[np.int64]) -> LabelledRows:
+    def select(self, indices: NDArray[np.int64]) -> "LabelledRows":
         """Keep the rows at `indices`, in that order."""
         images, digests = (None if a is None else [a[i] for i in indices] for a in (self.images, self.digests))
         return replace(self, values=self.values[indices], labels=self.labels[indices], images=images, digests=digests)

@@ -3,8 +3,6 @@
 Advice, not errors: a prompt with a warning is used like any other.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter
@@ -27,7 +25,7 @@ _LABEL = re.compile(r"[^\W_]+(_[^\W_]+)+|[a-z]+[A-Z][A-Za-z]*|\d+([.-]\S+)?|[A-Z
 _IMAGENET_ID = re.compile(r"n\d{8}(\D.*)?")
 
 
-def advice_on(prompts: ClassPrompts, model: Encoder) -> pd.DataFrame:
+def advice_on(prompts: ClassPrompts, model: "Encoder") -> pd.DataFrame:
     """Look prompts over for what is known to go wrong with a model; the table is that of `check_prompts`."""
     tokens = model.tokenizer
     return check_prompts(prompts, count_tokens=tokens.count, limit=tokens.limit, languages=model.info.languages)

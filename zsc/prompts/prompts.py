@@ -4,8 +4,6 @@ Knows no model and no picture. Templates are strings with exactly one `{}`. A cl
 tutorials have it ("a photo of a English springer"), unless `articles=True`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +74,7 @@ class ClassPrompts:
         *,
         articles: bool = False,
         name: str = "",
-    ) -> ClassPrompts:
+    ) -> "ClassPrompts":
         """Fill every template (one, several, or a set by its name, such as "imagenet-80") with every class name.
 
         `articles` writes "an {}" for "a {}" where the class name asks for it; the tutorials do not.
@@ -86,7 +84,7 @@ class ClassPrompts:
         return cls.from_texts({c: [fill(t, c, articles=articles) for t in found] for c in names}, name=name)
 
     @classmethod
-    def from_texts(cls, texts: Texts, *, pooling: str | None = None, name: str = "") -> ClassPrompts:
+    def from_texts(cls, texts: Texts, *, pooling: str | None = None, name: str = "") -> "ClassPrompts":
         """Take the prompts of each class as they are.
 
         Examples
@@ -101,7 +99,7 @@ class ClassPrompts:
         return cls(tuple(texts), tuple(p for prompts in lists for p in prompts), owners, pooling, name)
 
     @classmethod
-    def load(cls, path: str | Path) -> ClassPrompts:
+    def load(cls, path: str | Path) -> "ClassPrompts":
         """Read prompts from a YAML or JSON file; one that holds something else is a ValueError that names it."""
         return _read(Path(path), lambda content: _from_content(content, Path(path).stem))
 
