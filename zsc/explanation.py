@@ -25,7 +25,7 @@ from zsc.scoring import score_classes
 
 COARSE, FINE, N_FINE = (5, 0.3), (8, 0.2), 14  # windows a side, and their side as a share of the picture's
 SHARES = (0.1, 0.2, 0.3)  # of the picture, that the score hides or shows
-N_RANDOM = 10  # places that the map is moved to
+N_RANDOM = 10  # places that the map is moved to, a quarter of the side away or farther
 Array = NDArray[Any]
 Class = str | int | None
 Ask = Callable[[Array], tuple[Array, Array]]
@@ -77,7 +77,8 @@ def explain(
 
     79 passes hide places: windows of 0.3 of the side, then of 0.2 where most was lost, under the mean colour and under
     the picture blurred. 72 more mark the map: its highest tenth to three tenths are made grey (deletion), or shown
-    alone in the blurred picture (insertion; Petsiuk et al., BMVC 2018), against ten shifts of the map by `seed`.
+    alone in the blurred picture (insertion; Petsiuk et al., BMVC 2018), against the map moved by a quarter
+    of the side or more, ten times, by `seed`.
     """
     if classifier.multi_label:
         raise ValueError("explain compares classes that exclude each other; make the classifier without multi_label.")
@@ -187,7 +188,8 @@ def _score(ask: Ask, own: Array, pixels: Array, covers: Mapping[str, Array], see
     """Hide and show places by the rank of the map, of the edges at the scale of a window, and of shifts of the map."""
     rng = np.random.default_rng(check_count(seed, "seed", low=0))
     edges = gaussian_filter(np.hypot(*np.gradient(pixels.mean(axis=0))), len(own) / 24)
-    moved = [np.roll(own, rng.integers(len(own), size=2), axis=(0, 1)) for _ in range(N_RANDOM)]
+    quarter, side = len(own) // 4, len(own)
+    moved = [np.roll(own, rng.integers(quarter, side - quarter, size=2), axis=(0, 1)) for _ in range(N_RANDOM)]
     flat = np.array([own, edges, *moved]).reshape(2 + N_RANDOM, -1)
     ranks = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1).reshape(-1, 1, 1, *own.shape)
     top = (ranks < np.reshape(SHARES, (-1, 1, 1, 1)) * own.size).reshape(-1, 1, *own.shape)
