@@ -88,12 +88,14 @@ class BytePairTokenizer(Tokenizer):
             found += self._ids[word]
         return found
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, a blank after each word."""
+        letters, bytes_of = "".join(self.names[i] for i in ids), {letter: byte for byte, letter in self.letters.items()}
+        return bytes(bytes_of[letter] for letter in letters).decode(errors="replace").replace("</w>", " ")
+
     def kept(self, text: str) -> str:
-        """Return the beginning of a text that fits the limit, a blank after each word."""
-        letters = "".join(self.names[i] for i in self._encoded(text)[: self.limit - 2])
-        bytes_of = {letter: byte for byte, letter in self.letters.items()}
-        kept = bytes(bytes_of[letter] for letter in letters).decode(errors="replace")
-        return kept.replace("</w>", " ").strip()
+        """Return the beginning of a text that fits the limit."""
+        return self.decode(self._encoded(text)[: self.limit - 2]).strip()
 
     def padded(self, texts: Sequence[str]) -> np.ndarray:
         """Tokenize M texts to ids (M, limit), int64."""

@@ -17,7 +17,7 @@ from zsc.images import ImageError
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # openai/CLIP, clip/clip.py
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
-_THINNEST = 100  # the longer side of a picture to the shorter one
+_THINNEST = 300  # the longer side of a picture to the shorter one
 
 
 @dataclass(frozen=True)
