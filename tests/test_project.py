@@ -280,6 +280,7 @@ SAID = {
     "your-folder.md": "a photo of an animal",
     "embeddings.md": "2 x ",
     "cluster.md": "17 rows, failed: 0",
+    "scale.md": "60 rows",
     "scikit-learn.md": "best of the search",
     "why.md": "why cat, not horse:",
     "prompts.md": "521 pictures tell .89 from .94",

@@ -1,6 +1,7 @@
 """Embeddings are kept by content: nothing stale, nothing twice, nothing half, whatever happens to the process."""
 
 import hashlib
+import inspect
 import json
 import os
 import random
@@ -715,3 +716,279 @@ class TestWriting:
         (tmp_path / "store").write_text("x")
         with pytest.raises(NotADirectoryError, match="store is a file; pass a folder"):
             embed(dataset, tmp_path / "store")
+
+
+def unit_rows(n, dim=8, seed=0):
+    rows = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def digests_of(n, first=0):
+    """Make n digests, every tenth one that of a text."""
+    plain = [hashlib.sha256(str(i).encode()).digest() for i in range(first, first + n)]
+    return [EmbeddingStore.key_of([i]) if i % 10 == 0 else digest for i, digest in enumerate(plain, first)]
+
+
+FINGERPRINT = "0123456789abcdef"
+
+
+class TestCompacted:
+    """Full parts and a file of keys: the same answers, whatever stands beside them, is killed, or is damaged."""
+
+    @pytest.fixture(autouse=True)
+    def small_parts(self, monkeypatch):
+        """Let 128 rows of 8 float32 be a full part."""
+        monkeypatch.setattr(store_file, "PART_BYTES", 128 * 8 * 4)
+
+    def keys(self, store):
+        (found,) = store.folder.glob("keys-*.zsc")
+        return found
+
+    def open(self, folder):
+        return EmbeddingStore(folder, FINGERPRINT, 8)
+
+    @pytest.fixture
+    def kept(self, tmp_path):
+        """Keep 400 vectors in 40 parts, of which each shares 5 with the next."""
+        digests, values = digests_of(400), unit_rows(400)
+        store = self.open(tmp_path)
+        for start in range(0, 400, 10):
+            store.add(digests[start : start + 15], values[start : start + 15])
+        return tmp_path, digests, values
+
+    def check(self, store, digests, values):
+        """Check that all are there once, and bit-equal, by every way that leads to them."""
+        found, is_there = store.get([b"?" * 32, None, *digests])
+        assert is_there.tolist() == [False, False] + [True] * len(digests)
+        np.testing.assert_array_equal(found[2:], values)
+        assert len(store) == len(digests) and store.texts == sum(d.startswith(b"zsc text") for d in digests)
+        assert all(d in store for d in digests) and b"?" * 32 not in store and "x" not in store
+        batches = list(store.scan(7))
+        scanned = [d for some, _ in batches for d in some]
+        assert sorted(scanned) == sorted(digests) and max(len(some) for some, _ in batches) <= 7
+        place = {d: i for i, d in enumerate(digests)}
+        np.testing.assert_array_equal(np.concatenate([v for _, v in batches]), values[[place[d] for d in scanned]])
+
+    def test_the_same_answers(self, kept):
+        folder, *rows = kept
+        before, old = self.open(folder), self.open(folder)
+        self.check(before, *rows)
+        new = before.compact()
+        assert [p for p in new if not p.exists()] == [] and sorted(new) == sorted(before.parts)
+        assert [pq.read_metadata(p).num_rows for p in new] == [128, 128, 128, 16]
+        self.check(before, *rows)
+        self.check(self.open(folder), *rows)
+        self.check(old, *rows)  # it has the old list: the rows are found in the new parts
+        assert not [c for c in before.verify() if c.problem]
+        assert before.compact() == new  # the full ones stay; the same bytes, the same name
+        self.check(self.open(folder), *rows)
+
+    def test_what_comes_later_is_found_and_put_to_the_large(self, kept):
+        folder, digests, values = kept
+        store = self.open(folder)
+        store.compact()
+        more, other = digests_of(50, first=1000), unit_rows(50, seed=1)
+        for opened in (store, self.open(folder)):
+            opened.add([*more, *digests[:3]], np.concatenate([other, values[:3]]))  # three are there already
+            everything = [*digests, *more], np.concatenate([values, other])
+            self.check(opened, *everything)
+        self.check(self.open(folder), *everything)
+        store.compact()
+        self.check(self.open(folder), *everything)
+
+    def test_equal_beginnings_and_ends_and_zeros_mislead_nobody(self, tmp_path):
+        keys = [b"\0" * 16, b"a" + b"\0" * 15, b"a\0a" + b"\0" * 13, b"\xff" * 16, b"a" * 15 + b"\0", b"a" * 16]
+        digests = [b"12345678" + key + b"87654321" for key in keys]
+        values = unit_rows(6)
+        store = self.open(tmp_path)
+        store.add(digests[:3], values[:3])
+        store.compact()
+        store.add(digests[2:5], values[2:5])
+        for opened in (store, self.open(tmp_path)):
+            found, is_there = opened.get(digests)
+            assert is_there.tolist() == [True] * 5 + [False] and len(opened) == 5
+            np.testing.assert_array_equal(found[:5], values[:5])
+        store.compact()
+        self.check(self.open(tmp_path), digests[:5], values[:5])
+
+    @pytest.mark.parametrize("missing", ["keys", "a full part", "nothing", "two files of keys"])
+    def test_keys_that_do_not_fit_the_parts(self, kept, missing):
+        folder, digests, values = kept
+        store = self.open(folder)
+        first, *_ = store.compact()
+        keys = self.keys(store)
+        if missing == "keys":
+            keys.unlink()
+        elif missing == "a full part":
+            gone = pq.read_table(first)["digest"].to_pylist()
+            first.unlink()
+            keep = [i for i, d in enumerate(digests) if d not in gone]
+            digests, values = [digests[i] for i in keep], values[keep]
+        else:  # the keys of a moment before
+            old = keys.read_bytes()
+            store.add(digests_of(90, first=1000), unit_rows(90, seed=1))
+            digests, values = [*digests, *digests_of(90, first=1000)], np.concatenate([values, unit_rows(90, seed=1)])
+            store.compact()
+            if missing == "nothing":
+                self.keys(store).unlink()
+            keys.write_bytes(old)
+        self.check(self.open(folder), digests, values)
+        self.open(folder).compact()
+        self.check(self.open(folder), digests, values)
+
+    def test_half_precision(self, kept):
+        folder, digests, values = kept
+        store = self.open(folder)
+        store.compact("float16")
+        store.add(digests_of(20, first=1000), unit_rows(20, seed=1))
+        opened = self.open(folder)
+        kinds = [str(pq.read_schema(p).field("values").type.value_type) for p in opened.parts]
+        assert (
+            sorted(kinds) == ["float"] + ["halffloat"] * 4
+            and sorted(map(opened.parts.dtype, opened.parts))[-1] == "float32"
+        )
+        found, is_there = opened.get(digests)
+        assert is_there.all() and found.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+        assert 0 < np.abs(found - values).max() < 5e-4 and np.abs(found @ found.T - values @ values.T).max() < 1e-3
+        half = opened.get(digests)[0]
+        opened.compact()
+        np.testing.assert_array_equal(self.open(folder).get(digests)[0], half)  # nothing is lost a second time
+        with pytest.raises(ValueError, match="dtype='int8'; dtype must be one of float32, float16"):
+            store.compact("int8")
+
+    def test_each_damaged_byte_is_found_and_never_returned(self, kept):
+        """Every 61st byte of a full part, each bit of a byte in turn."""
+        folder, digests, values = kept
+        store = self.open(folder)
+        part = store.compact()[0]
+        whole, place = part.read_bytes(), {d: i for i, d in enumerate(digests)}
+        inside = pq.read_table(part)["digest"].to_pylist()
+        for at in range(0, len(whole), 61):
+            damaged = bytearray(whole)
+            damaged[at] ^= 1 << at % 8
+            part.write_bytes(bytes(damaged))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", StoreWarning)
+                opened = self.open(folder)
+                assert [c.path for c in opened.verify() if c.problem] == [part], at
+                found, is_there = opened.get(inside[::5])
+                for digest, value in zip(np.array(inside, dtype=object)[::5][is_there], found[is_there], strict=True):
+                    np.testing.assert_array_equal(value, values[place[digest]], err_msg=str(at))
+                part.with_suffix(".damaged").unlink(missing_ok=True)
+            part.write_bytes(whole)
+        self.check(self.open(folder), digests, values)
+
+    def test_ten_damaged_bytes_of_the_keys(self, kept):
+        folder, *rows = kept
+        store = self.open(folder)
+        store.compact()
+        keys = self.keys(store)
+        whole = keys.read_bytes()
+        for at in np.linspace(0, len(whole) - 1, 10).astype(int):
+            keys.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+            with pytest.warns(StoreWarning, match=r"keys-.*: its bytes are not those .* until 'zsc store compact'"):
+                opened = self.open(folder)
+            self.check(opened, *rows)
+            assert [c.path for c in opened.verify() if c.problem] == [keys]
+        for content in (b"", whole[:100]):
+            keys.write_bytes(content)
+            with pytest.warns(StoreWarning, match="keys-"):
+                self.check(self.open(folder), *rows)
+        with pytest.warns(StoreWarning):
+            self.open(folder).compact()
+        assert not [c for c in self.open(folder).verify() if c.problem]
+
+    def test_a_scan_that_is_overtaken_says_so(self, kept):
+        folder, digests, _ = kept
+        store = self.open(folder)
+        batches = store.scan(5)
+        next(batches)
+        self.open(folder).compact()
+        with pytest.raises(OSError, match="was compacted by another process meanwhile; start again"):
+            list(batches)
+        store.get(digests[:1])
+
+    @pytest.mark.parametrize("moment", ["new parts", "keys", "first old part"])
+    def test_stopped_at_each_step(self, kept, monkeypatch, moment):
+        folder, *rows = kept
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+            def stop(*args, **kwargs):
+                raise KeyboardInterrupt
+
+            if moment == "new parts":
+                patch.setattr(EmbeddingStore, "_write_keys", stop)
+            elif moment == "keys":
+                patch.setattr(Path, "unlink", stop)
+            else:
+                unlink, seen = Path.unlink, []
+
+                def second(path, **options):
+                    if path.name.startswith("part-"):
+                        seen.append(path)
+                    return stop() if len(seen) == 2 else unlink(path, **options)
+
+                patch.setattr(Path, "unlink", second)
+            self.open(folder).compact()
+        assert len(list((folder / FINGERPRINT).glob("part-*"))) > 40  # old ones and new ones
+        self.check(self.open(folder), *rows)
+        self.open(folder).compact()
+        self.check(self.open(folder), *rows)
+        assert len(list((folder / FINGERPRINT).glob("part-*"))) == 4
+        (folder / FINGERPRINT / "model.json").write_text('{"kind": "zsc embeddings", "name": "x", "embed_dim": 8}')
+        assert len(clear(folder).removed) == 1 and not list(folder.iterdir())
+
+    @pytest.mark.slow
+    def test_five_kills_of_writers_and_compactions(self, tmp_path):
+        """Two processes, one that adds and one that compacts, are killed five times; what was told as kept is there."""
+        clock, told = random.Random(0), tmp_path / "told"
+        told.write_text("")
+        for round_ in range(5):
+            both = [
+                subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(told), what, str(round_)],
+                                 env=os.environ | {"PYTHONPATH": f"{HERE.parent}:{HERE}"})
+                for what in ("add", "compact")
+            ]  # fmt: skip
+            before = told.read_text().count("\n")
+            while told.read_text().count("\n") < before + 3 and both[0].poll() is None:
+                time.sleep(0.01)
+            time.sleep(clock.uniform(0, 0.3))
+            for process in both:
+                process.kill()
+                assert process.wait() == -signal.SIGKILL
+        numbers = [int(line) for line in told.read_text().split("\n")[:-1]]
+        assert len(numbers) >= 15
+        digests = [d for n in numbers for d in digests_of(10, first=1000 * (1 + n))]
+        values = np.concatenate([unit_rows(10, seed=n) for n in numbers])
+        place = {d: i for i, d in enumerate(digests)}
+        values, digests = values[list(place.values())], list(place)
+        store = self.open(tmp_path)
+        found, is_there = store.get(digests)
+        assert is_there.all()
+        np.testing.assert_array_equal(found, values)
+        scanned = [d for some, _ in store.scan() for d in some]
+        assert len(scanned) == len(set(scanned)) == len(store) and not [c for c in store.verify() if c.problem]
+        store.compact()
+        np.testing.assert_array_equal(self.open(tmp_path).get(digests)[0], values)
+
+
+HELPERS = inspect.getsource(unit_rows) + inspect.getsource(digests_of)
+WRITER = f"""
+import hashlib, sys
+import numpy as np
+from zsc import store as store_file
+from zsc.store import EmbeddingStore
+{HELPERS}
+folder, told, what, round_ = sys.argv[1:]
+store_file.PART_BYTES = 128 * 32
+for n in range(10_000 * int(round_), 10_000 * int(round_) + 9_999):
+    store = EmbeddingStore(folder, {FINGERPRINT!r}, 8)
+    if what == "compact":
+        store.compact()
+    else:
+        own = [d for d in digests_of(10, first=1000 * (1 + n))]
+        store.add(own, unit_rows(10, seed=n))
+        with open(told, "a") as file:
+            file.write(str(n) + chr(10))
+"""

@@ -108,6 +108,24 @@ def cosine_scores(image_embeddings: np.ndarray, weights: np.ndarray) -> np.ndarr
     return scores
 
 
+def nearest(rows: np.ndarray, others: np.ndarray, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Find, for each of N unit rows (N, D), the k of K others, (K, D), with the largest cosines, largest first.
+
+    Returns their indices and cosines, each (N, k); of equal ones the first. No more than a block of the cosines (N, K)
+    is held, and `others` may be float16: 100,000 classes, or one batch of `EmbeddingStore.scan` after the other.
+    """
+    _check_pair(rows, others)
+    index, best = np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0), np.float32)
+    step = max(1, CELLS // 8 // max(1, len(rows)))
+    for start in range(0, len(others), step):
+        cosines = rows @ others[start : start + step].astype(np.float32, copy=False).T
+        top = np.argsort(-cosines, axis=1, kind="stable")[:, :k] if k > 1 else cosines.argmax(axis=1, keepdims=True)
+        index, best = np.hstack([index, top + start]), np.hstack([best, np.take_along_axis(cosines, top, axis=1)])
+        order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+        index, best = np.take_along_axis(index, order, axis=1), np.take_along_axis(best, order, axis=1)
+    return index, best
+
+
 def to_proba(scores: np.ndarray, logit_scale: float, logit_bias: float | None = None) -> np.ndarray:
     """Turn scores (N, K) into probabilities (N, K): the softmax over classes of `logit_scale` x score, float64.
 

@@ -3,6 +3,8 @@
 `<folder>/<model fingerprint>/` holds Parquet parts of digests, of pictures and of texts' tokens, and their vectors;
 `<folder>/paths/` remembers the digest of each path. A part is whole or not there, and bears the digest of its bytes as
 its name: several processes may write at once, and a damaged part is found, told, set aside, and embedded again.
+`compact` makes full parts of small ones, and a sorted file of keys that leads to their rows. Parts that it does not
+list count, too: it may be killed, be of another moment, or be missing, and the answers are the same.
 """
 
 import errno
@@ -12,7 +14,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,18 +25,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from zsc.checks import check_embeddings, short
-from zsc.files import TEMPORARY, printable, sweep, write_whole
+from zsc.checks import check_choice, check_count, check_embeddings, short
+from zsc.files import TEMPORARY, digest_of, locked, printable, sweep, write_whole
 from zsc.images import is_url, local_path
+from zsc.progress import Progress, each
 
 FORMAT = 1  # of everything that a store writes; what has no number is of the first version, and is read
 KIND = "zsc embeddings"  # of a model.json
 DESCRIPTION = "model.json"
 MANIFEST = "manifest*.parquet"  # what a cluster writes beside its parts
+KEYS = "keys-{}.zsc"  # what `EmbeddingStore.compact` writes beside its parts
 TEXT = b"zsc text"  # how the digest of a text begins; that of a picture does so once in 2**64
 SETTLED_NS = 2_000_000_000  # file systems tell times to 2 s at worst: a later change within that would not show
+DTYPES = ("float32", "float16")
+PART_BYTES = 2**24  # of the vectors of a full part, in float32: what is read, and proved, for a row of it
+_KEY = slice(8, 24)  # the bytes of a digest that lead to its row: the first ones of all texts are equal
 _PART = re.compile(r"part-[0-9a-f]{32}\.parquet")
-_LEFT_OVER = re.compile(r"part-[0-9a-f]{32}\.damaged|\.(part-[0-9a-f]{32}\.parquet|model\.json)\.\d+\.\d+\.tmp")
+_LEFT_OVER = re.compile(
+    r"part-[0-9a-f]{32}\.damaged|keys-[0-9a-f]{32}\.zsc|\.keys\.lock"
+    r"|\.(part-[0-9a-f]{32}\.parquet|model\.json)\.\d+\.\d+\.tmp"
+)
 _FIRST_KEYS = {"context_length", "logit_scale", "weights_sha256"}  # of a model.json before it had a kind
 _PATHS = (  # the columns of the index, as they are written and as the first version wrote them; names are bytes
     pa.schema({"path": pa.binary(), "size": pa.int64(), "mtime": pa.int64(), "ctime": pa.int64(), "inode": pa.uint64(),
@@ -85,17 +95,58 @@ class EmbeddingStore:
         self.folder = Path(folder) / fingerprint
         self.dim, self.about = dim, about
         self.parts = Parts.of_vectors(self.folder, dim)
-        self._rows: dict[bytes, tuple[Path, int]] = {}  # digest -> part and row
-        for part in self.parts:
+        self._load()
+
+    def _load(self) -> None:
+        """Find out what there is: the keys of full parts, and the digests of all others, the small ones."""
+        counts, self._keys, self._places = self._read_keys()  # keys, sorted; and of each, part << 32 | row
+        there, self._listed = set(self.parts), [self.folder / name for name in counts]
+        self._full = {part: counts[part.name] for part in self._listed if part in there}  # their rows, and texts
+        self._small, self._rows = set[Path](), dict[bytes, tuple[Path, int]]()  # digest -> small part, and row
+        for part in sorted(there.difference(self._listed)):
             table = self.parts.read(part, ["digest"], check=False)  # its bytes are checked when it is used
             if table is not None:
                 self._remember(part, table["digest"].to_pylist())
+            elif self.parts.is_gone(part):  # compacted just now
+                return self._load()
+        return None
+
+    def _read_keys(self) -> tuple[dict[str, list[int]], np.ndarray, np.ndarray]:
+        found = [(dict[str, list[int]](), np.empty(0, "S16"), np.empty(0, np.uint64))]
+        for path in self.folder.glob("keys-*.zsc"):  # one, or two where `compact` was killed: either will do
+            try:
+                found.append(_open_keys(path))
+            except FileNotFoundError:
+                pass
+            except (ValueError, OSError) as error:
+                told = f"{error}; all parts are looked through until 'zsc store compact' writes it again."
+                warnings.warn(f"{printable(path)}: {told}", StoreWarning, stacklevel=4)
+        return max(found, key=lambda keys: len(keys[1]))
+
+    def _find(self, digests: Sequence[Any]) -> list[tuple[Path, int] | None]:
+        """Find part and row of each digest; None where it is not kept."""
+        found = [self._rows.get(digest) for digest in digests]
+        asked = [i for i, d in enumerate(digests) if found[i] is None and isinstance(d, bytes) and len(d) == 32]
+        if asked and len(self._keys):
+            wanted = _keys_of(digests[i] for i in asked)
+            at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+            for k in np.flatnonzero(self._keys[at] == wanted).tolist():
+                number, row = divmod(int(self._places[at[k]]), 2**32)
+                if self._listed[number] in self._full:
+                    found[asked[k]] = self._listed[number], row
+        return found
+
+    def _remember(self, part: Path, digests: Sequence[bytes]) -> None:
+        self._small.add(part)
+        for row, place in enumerate(self._find(digests)):
+            if place is None:
+                self._rows.setdefault(digests[row], (part, row))
 
     def __contains__(self, digest: object) -> bool:
-        return digest in self._rows
+        return self._find([digest])[0] is not None
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows) + sum(rows for rows, _ in self._full.values())
 
     @staticmethod
     def key_of(tokens: Sequence[int]) -> bytes:
@@ -105,7 +156,7 @@ class EmbeddingStore:
     @property
     def texts(self) -> int:
         """How many of the embeddings are of texts."""
-        return sum(digest.startswith(TEXT) for digest in self._rows)
+        return _texts(self._rows) + sum(texts for _, texts in self._full.values())
 
     def get(self, digests: Sequence[bytes | None]) -> tuple[np.ndarray, np.ndarray]:
         """Look up N digests: vectors (N, D), float32, zero where not found; and which were found, (N,) bool.
@@ -115,18 +166,43 @@ class EmbeddingStore:
         values = np.zeros((len(digests), self.dim), np.float32)
         found = np.zeros(len(digests), bool)
         wanted: dict[Path, list[tuple[int, int]]] = {}
-        for i, digest in enumerate(digests):
-            if digest is not None and digest in self._rows:
-                part, row = self._rows[digest]
-                wanted.setdefault(part, []).append((i, row))
+        for i, place in enumerate(self._find(digests)):
+            if place is not None:
+                wanted.setdefault(place[0], []).append((i, place[1]))
         for part, pairs in wanted.items():
             table = self.parts.read(part)
-            if table is None:
+            if table is not None:
+                places, rows = np.array(pairs).T
+                values[places], found[places] = _unit(_vectors(table["values"])[rows]), True
+            elif self.parts.is_gone(part):  # another process has compacted it
+                self._load()
+                return self.get(digests)
+            else:
                 self._rows = {d: place for d, place in self._rows.items() if place[0] != part}
-                continue
-            places, rows = np.array(pairs).T
-            values[places], found[places] = _vectors(table["values"])[rows], True
+                self._full.pop(part, None)
         return values, found
+
+    def scan(self, batch_rows: int = 8192) -> Iterator[tuple[list[bytes], np.ndarray]]:
+        """Go through all embeddings, each once: digests, and vectors (B, D), float32; one part is held at a time.
+
+        OSError says that another process has compacted the store meanwhile.
+        """
+        check_count(batch_rows, "batch_rows")
+        for part, digests, values in self._scan([*self._full, *sorted(self._small)]):
+            if not digests and self.parts.is_gone(part):
+                raise OSError(f"{printable(self.folder)} was compacted by another process meanwhile; start again.")
+            for start in range(0, len(digests), batch_rows):
+                yield digests[start : start + batch_rows], values[start : start + batch_rows]
+
+    def _scan(self, parts: Iterable[Path]) -> Iterator[tuple[Path, list[bytes], np.ndarray]]:
+        """Read the rows of each part that `_find` leads to; none of one that is gone; not those that cannot be read."""
+        for part in parts:
+            if (table := self.parts.read(part)) is not None:
+                digests, is_full = table["digest"].to_pylist(), part in self._full
+                rows = [row for row, d in enumerate(digests) if is_full or self._rows.get(d) == (part, row)]
+                yield part, [digests[row] for row in rows], _unit(_vectors(table["values"])[rows])
+            elif self.parts.is_gone(part):
+                yield part, [], np.empty((0, self.dim), np.float32)
 
     def add(self, digests: Sequence[bytes], values: np.ndarray) -> Path:
         """Write vectors (N, D), unit rows, as one new part; it is there whole once this returns."""
@@ -162,19 +238,61 @@ class EmbeddingStore:
             ways = "pass another folder as store, or none"
             raise type(error)(f"{told}, and not all pictures are in it; {ways}.") from error
 
-    def verify(self) -> list[PartCheck]:
-        """Check every part: its bytes against its name, its columns, and that its rows are unit vectors."""
-        problems = dict.fromkeys(self.parts, "")
-        for part in problems:
-            try:
-                self.parts.open(part)
-            except (DamagedError, ForeignError, FileNotFoundError) as error:
-                problems[part] = str(error)
-        return [PartCheck(part, problem) for part, problem in problems.items()]
+    def compact(self, dtype: str = DTYPES[0], *, progress: Progress = False) -> list[Path]:
+        """Put small parts together into full ones, and write the keys that lead to their rows; return the full parts.
 
-    def _remember(self, part: Path, digests: Sequence[bytes]) -> None:
-        for row, digest in enumerate(digests):
-            self._rows.setdefault(digest, (part, row))
+        With a `dtype` of "float16" full parts are written anew, too, in half the room: cosines move by less than .001.
+        It may be killed at any moment, and runs beside readers and writers: new parts come first, then the keys, and
+        old parts go last. It takes about 80 bytes of memory for each embedding.
+        """
+        kinds = DTYPES[DTYPES.index(check_choice(dtype, DTYPES, "dtype")) :]
+        self.make()
+        with locked(self.folder / "keys"):
+            self._load()
+            size, there = max(1, PART_BYTES // (4 * self.dim)), {*self._full, *self._small}  # not what came since
+            new = [part for part, (n, _) in self._full.items() if n == size and self.parts.dtype(part) in kinds]
+            old, digests, values = list[Path](), list[bytes](), np.empty((0, self.dim), np.float32)
+            for part, more, rows in self._scan(each(sorted(there.difference(new)), progress, "parts", delay=3)):
+                old.append(part)
+                digests, values = digests + more, np.concatenate([values, rows])
+                while len(digests) >= size:
+                    new.append(self.parts.write({"digest": digests[:size], "values": values[:size].astype(dtype)}))
+                    digests, values = digests[size:], values[size:]
+            if digests:
+                new.append(self.parts.write({"digest": digests, "values": values.astype(dtype)}))
+            self._write_keys(new)
+            for part in {*old} - {*new}:
+                part.unlink(missing_ok=True)
+            self._load()
+        return new
+
+    def _write_keys(self, parts: Sequence[Path]) -> None:
+        """Write a file of keys: as JSON the parts, with rows and texts of each; then the two arrays of `_load`."""
+        keys, places, counts = [np.empty(0, "S16")], [np.empty(0, "<u8")], dict[str, tuple[int, int]]()
+        for number, part in enumerate(parts):
+            digests = self.parts.open(part, ["digest"], check=False)["digest"].to_pylist()
+            counts[part.name] = len(digests), _texts(digests)
+            keys.append(_keys_of(digests))
+            places.append(np.arange(len(digests), dtype="<u8") + (number << 32))
+        order = np.argsort(every := np.concatenate(keys), kind="stable")
+        head = json.dumps({"kind": "zsc keys", "format": FORMAT, "parts": counts}).encode() + b"\n"
+        pieces, digest = (head, every[order].data, np.concatenate(places)[order].data), hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
+        path = self.folder / _name_of(digest.hexdigest(), KEYS)
+        write_whole(path, lambda file: [file.write(piece) for piece in pieces])
+        for other in {*self.folder.glob("keys-*.zsc")} - {path}:
+            other.unlink(missing_ok=True)
+
+    def verify(self, *, progress: Progress = False) -> list[PartCheck]:
+        """Check the keys, and every part: its bytes against its name, its columns, and that rows are unit vectors."""
+        problems = dict.fromkeys([*self.parts, *self.folder.glob("keys-*.zsc")], "")
+        for path in each(problems, progress, "parts", delay=3):
+            try:
+                self.parts.open(path) if path.suffix == ".parquet" else _open_keys(path)
+            except (ValueError, OSError) as error:
+                problems[path] = str(error)
+        return [PartCheck(path, problem) for path, problem in problems.items()]
 
 
 class FileKey(NamedTuple):
@@ -244,18 +362,30 @@ class Parts:
     @classmethod
     def of_vectors(cls, folder: Path, dim: int) -> "Parts":
         """Take a folder of one model's vectors with `dim` numbers."""
-        columns = {"digest": pa.binary(32), "values": pa.list_(pa.float32(), dim)}
-        return cls(folder, "embeddings", pa.schema(columns))
+        types = (pa.list_(kind, dim) for kind in (pa.float32(), pa.float16()))
+        return cls(folder, "embeddings", *(pa.schema({"digest": pa.binary(32), "values": kind}) for kind in types))
 
     def __iter__(self) -> Iterator[Path]:
         return iter(sorted(self.folder.glob("part-*.parquet")))
 
     def write(self, columns: Mapping[str, Any]) -> Path:
         """Write columns as one new part."""
-        sink, table = pa.BufferOutputStream(), _table(columns, {"kind": self.kind}, self.schemas[0])
-        pq.write_table(table, sink, compression="NONE", use_dictionary=False)
+        is_half = getattr(columns.get("values"), "dtype", None) == np.float16
+        sink, table = pa.BufferOutputStream(), _table(columns, {"kind": self.kind}, self.schemas[is_half])
+        pq.write_table(table, sink, compression="NONE", use_dictionary=False, write_page_checksum=True)
         data = sink.getvalue().to_pybytes()
-        return write_whole(self.folder / _name_of(data), data)
+        return write_whole(self.folder / _name_of(hashlib.sha256(data).hexdigest()), data)
+
+    def dtype(self, part: Path) -> str:
+        """Tell in which of `DTYPES` the vectors of a part are kept; empty for one that cannot be read."""
+        with suppress(Exception):  # damaged bytes may raise anything
+            return DTYPES[pq.read_schema(part).equals(self.schemas[1])]
+        return ""
+
+    @staticmethod
+    def is_gone(part: Path) -> bool:
+        """Tell whether another process has put the rows of a part into a new one."""
+        return not part.exists() and not part.with_suffix(".damaged").exists()
 
     def read(self, part: Path, names: Sequence[str] | None = None, *, check: bool = True) -> pa.Table | None:
         """Read a part as `open` does; None, with a warning, for one that cannot be used: set aside if it is damaged."""
@@ -284,14 +414,14 @@ class Parts:
         if not _PART.fullmatch(part.name):
             raise ForeignError("has a name that no part of a store has")
         table, record = None, dict[str, Any]()
-        with suppress(Exception), pq.ParquetFile(part) as file:  # damaged bytes may raise anything: see below
+        with suppress(Exception), pq.ParquetFile(part, page_checksum_verification=True) as file:  # may raise anything
             record = record_of(file.schema_arrow)
             if any(map(file.schema_arrow.equals, self.schemas)) and record.get("kind", self.kind) == self.kind:
                 table = file.read(names)
         _refuse_newer(record)
         if check or table is None:
             try:
-                is_whole = part.name == _name_of(part.read_bytes())
+                is_whole = part.name == _name_of(digest_of(part))
             except FileNotFoundError:
                 raise
             except OSError as error:
@@ -308,8 +438,29 @@ class Parts:
         return table
 
 
-def _name_of(data: bytes) -> str:
-    return f"part-{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+def _name_of(sha256: str, form: str = "part-{}.parquet") -> str:
+    return form.format(sha256[:32])
+
+
+def _open_keys(path: Path) -> tuple[dict[str, list[int]], np.ndarray, np.ndarray]:
+    """Map what `EmbeddingStore.compact` wrote: parts with their rows and texts, keys, places; errors as in `open`."""
+    if path.name != _name_of(digest_of(path), KEYS):
+        raise DamagedError("its bytes are not those that were written")
+    with path.open("rb") as file:
+        head, start = json.loads(file.readline()), file.tell()
+    _refuse_newer(head)
+    n = sum(rows for rows, _ in head["parts"].values())
+    arrays = (np.memmap(path, kind, "r", at, n) for kind, at in (("S16", start), ("<u8", start + 16 * n)) if n)
+    return head["parts"], *(arrays if n else (np.empty(0, "S16"), np.empty(0, "<u8")))
+
+
+def _keys_of(digests: Iterable[bytes]) -> np.ndarray:
+    rows = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+    return np.ascontiguousarray(rows[:, _KEY]).view("S16")[:, 0]
+
+
+def _texts(digests: Iterable[bytes]) -> int:
+    return sum(digest.startswith(TEXT) for digest in digests)
 
 
 def _warn_of_foreign(path: Path, reason: str) -> None:
@@ -349,6 +500,12 @@ def read_table(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
 def _vectors(column: pa.ChunkedArray) -> np.ndarray:
     """Read a column of vectors, (N, D)."""
     return np.asarray(pc.list_flatten(column)).reshape(-1, column.type.list_size)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors as float32; those that were kept as float16 are normalised again."""
+    values = vectors.astype(np.float32, copy=False)
+    return values if values is vectors else values / np.linalg.norm(values, axis=1, keepdims=True)
 
 
 def record_of(schema: pa.Schema) -> dict[str, Any]:
