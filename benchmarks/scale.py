@@ -107,10 +107,10 @@ def timed(start: float, note: str = "") -> dict[str, Any]:
 
 
 def write(folder: Path, rows: int, dtype: str) -> dict[str, Any]:
-    """Write a store in small parts, compacted after each million rows but the last; only `add` is timed."""
+    """Write a store in small parts, compacted after each 2^20 rows; only `add` is timed."""
     store, seconds = opened(folder), 0.0
     for first in range(0, rows, 8192):
-        if first and not first % (122 * 8192):
+        if first and not first % (128 * 8192):
             store.compact(dtype)
         digests = digests_of(first, min(8192, rows - first))
         values = vectors_of(digests, first)

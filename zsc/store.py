@@ -98,21 +98,33 @@ class EmbeddingStore:
         self._load()
 
     def _load(self) -> None:
-        """Find out what there is: the keys of full parts, and the digests of all others, the small ones."""
-        counts, self._keys, self._places = self._read_keys()  # keys, sorted; and of each, part << 32 | row
+        """Find out what there is: the file of keys, and the digests in parts that are not in it."""
+        counts, *arrays = self._read_keys()
         there, self._listed = set(self.parts), [self.folder / name for name in counts]
-        self._full = {part: counts[part.name] for part in self._listed if part in there}  # their rows, and texts
-        self._small, self._rows = set[Path](), dict[bytes, tuple[Path, int]]()  # digest -> small part, and row
+        self._there = {part: counts[part.name] for part in self._listed if part in there}  # own rows, texts among them
+        self._keys, self._rows = [arrays], dict[bytes, tuple[Path, int]]()  # sorted; and what was added since
+        found = [(np.empty(0, "S16"), np.empty(0, np.int64), np.empty(0, bool))]
         for part in sorted(there.difference(self._listed)):
             table = self.parts.read(part, ["digest"], check=False)  # its bytes are checked when it is used
             if table is not None:
-                self._remember(part, table["digest"].to_pylist())
+                digests = table["digest"].to_pylist()
+                rows = [row for row, place in enumerate(self._find(digests)) if place is None]
+                is_text = [digests[row].startswith(TEXT) for row in rows]
+                places = np.array(rows, np.int64) + (len(self._listed) << 32)
+                found.append((_keys_of(digests[row] for row in rows), places, np.array(is_text, bool)))
+                self._listed.append(part)
             elif self.parts.is_gone(part):  # compacted just now
                 return self._load()
+        keys, places, texts = map(np.concatenate, zip(*found, strict=True))
+        keys, first = np.unique(keys, return_index=True)
+        numbers, n = places[first] >> 32, len(self._listed)
+        own = zip(self._listed, np.bincount(numbers, minlength=n), np.bincount(numbers, texts[first], n), strict=True)
+        self._there |= {part: [int(rows), int(texts)] for part, rows, texts in list(own)[len(counts) :]}
+        self._keys.append([keys, places[first]])
         return None
 
     def _read_keys(self) -> tuple[dict[str, list[int]], np.ndarray, np.ndarray]:
-        found = [(dict[str, list[int]](), np.empty(0, "S16"), np.empty(0, np.uint64))]
+        found = [(dict[str, list[int]](), np.empty(0, "S16"), np.empty(0, np.int64))]
         for path in self.folder.glob("keys-*.zsc"):  # one, or two where `compact` was killed: either will do
             try:
                 found.append(_open_keys(path))
@@ -126,27 +138,21 @@ class EmbeddingStore:
     def _find(self, digests: Sequence[Any]) -> list[tuple[Path, int] | None]:
         """Find part and row of each digest; None where it is not kept."""
         found = [self._rows.get(digest) for digest in digests]
-        asked = [i for i, d in enumerate(digests) if found[i] is None and isinstance(d, bytes) and len(d) == 32]
-        if asked and len(self._keys):
+        for keys, places in self._keys:
+            asked = [i for i, d in enumerate(digests) if found[i] is None and isinstance(d, bytes) and len(d) == 32]
             wanted = _keys_of(digests[i] for i in asked)
-            at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
-            for k in np.flatnonzero(self._keys[at] == wanted).tolist():
-                number, row = divmod(int(self._places[at[k]]), 2**32)
-                if self._listed[number] in self._full:
+            at = np.searchsorted(keys[:-1], wanted)  # the last one is for what is beyond
+            for k in np.flatnonzero(keys[at] == wanted).tolist() if len(keys) else ():
+                number, row = divmod(int(places[at[k]]), 2**32)
+                if self._listed[number] in self._there:
                     found[asked[k]] = self._listed[number], row
         return found
-
-    def _remember(self, part: Path, digests: Sequence[bytes]) -> None:
-        self._small.add(part)
-        for row, place in enumerate(self._find(digests)):
-            if place is None:
-                self._rows.setdefault(digests[row], (part, row))
 
     def __contains__(self, digest: object) -> bool:
         return self._find([digest])[0] is not None
 
     def __len__(self) -> int:
-        return len(self._rows) + sum(rows for rows, _ in self._full.values())
+        return len(self._rows) + sum(rows for rows, _ in self._there.values())
 
     @staticmethod
     def key_of(tokens: Sequence[int]) -> bytes:
@@ -156,7 +162,7 @@ class EmbeddingStore:
     @property
     def texts(self) -> int:
         """How many of the embeddings are of texts."""
-        return _texts(self._rows) + sum(texts for _, texts in self._full.values())
+        return _texts(self._rows) + sum(texts for _, texts in self._there.values())
 
     def get(self, digests: Sequence[bytes | None]) -> tuple[np.ndarray, np.ndarray]:
         """Look up N digests: vectors (N, D), float32, zero where not found; and which were found, (N,) bool.
@@ -179,7 +185,7 @@ class EmbeddingStore:
                 return self.get(digests)
             else:
                 self._rows = {d: place for d, place in self._rows.items() if place[0] != part}
-                self._full.pop(part, None)
+                self._there.pop(part, None)
         return values, found
 
     def scan(self, batch_rows: int = 8192) -> Iterator[tuple[list[bytes], np.ndarray]]:
@@ -188,7 +194,9 @@ class EmbeddingStore:
         OSError says that another process has compacted the store meanwhile.
         """
         check_count(batch_rows, "batch_rows")
-        for part, digests, values in self._scan([*self._full, *sorted(self._small)]):
+        for part, digests, values in self._scan(
+            dict.fromkeys([*self._there, *(part for part, _ in self._rows.values())])
+        ):
             if not digests and self.parts.is_gone(part):
                 raise OSError(f"{printable(self.folder)} was compacted by another process meanwhile; start again.")
             for start in range(0, len(digests), batch_rows):
@@ -198,8 +206,10 @@ class EmbeddingStore:
         """Read the rows of each part that `_find` leads to; none of one that is gone; not those that cannot be read."""
         for part in parts:
             if (table := self.parts.read(part)) is not None:
-                digests, is_full = table["digest"].to_pylist(), part in self._full
-                rows = [row for row, d in enumerate(digests) if is_full or self._rows.get(d) == (part, row)]
+                digests = table["digest"].to_pylist()
+                rows = [*range(len(digests))]
+                if self._there.get(part, [0])[0] < len(rows):
+                    rows = [row for row, place in enumerate(self._find(digests)) if place == (part, row)]
                 yield part, [digests[row] for row in rows], _unit(_vectors(table["values"])[rows])
             elif self.parts.is_gone(part):
                 yield part, [], np.empty((0, self.dim), np.float32)
@@ -212,7 +222,9 @@ class EmbeddingStore:
         check_embeddings(vectors, "values")
         self.make()
         part = self.parts.write({"digest": list(digests), "values": vectors})
-        self._remember(part, digests)
+        for row, place in enumerate(self._find(digests)):
+            if place is None:
+                self._rows.setdefault(digests[row], (part, row))
         return part
 
     def try_add(self, digests: Sequence[bytes], values: np.ndarray) -> None:
@@ -249,10 +261,10 @@ class EmbeddingStore:
         self.make()
         with locked(self.folder / "keys"):
             self._load()
-            size, there = max(1, PART_BYTES // (4 * self.dim)), {*self._full, *self._small}  # not what came since
-            new = [part for part, (n, _) in self._full.items() if n == size and self.parts.dtype(part) in kinds]
+            size = max(1, PART_BYTES // (4 * self.dim))
+            new = [part for part, (n, _) in self._there.items() if n == size and self.parts.dtype(part) in kinds]
             old, digests, values = list[Path](), list[bytes](), np.empty((0, self.dim), np.float32)
-            for part, more, rows in self._scan(each(sorted(there.difference(new)), progress, "parts", delay=3)):
+            for part, more, rows in self._scan(each(sorted({*self._there} - {*new}), progress, "parts", delay=3)):
                 old.append(part)
                 digests, values = digests + more, np.concatenate([values, rows])
                 while len(digests) >= size:
@@ -268,12 +280,12 @@ class EmbeddingStore:
 
     def _write_keys(self, parts: Sequence[Path]) -> None:
         """Write a file of keys: as JSON the parts, with rows and texts of each; then the two arrays of `_load`."""
-        keys, places, counts = [np.empty(0, "S16")], [np.empty(0, "<u8")], dict[str, tuple[int, int]]()
+        keys, places, counts = [np.empty(0, "S16")], [np.empty(0, "<i8")], dict[str, tuple[int, int]]()
         for number, part in enumerate(parts):
             digests = self.parts.open(part, ["digest"], check=False)["digest"].to_pylist()
             counts[part.name] = len(digests), _texts(digests)
             keys.append(_keys_of(digests))
-            places.append(np.arange(len(digests), dtype="<u8") + (number << 32))
+            places.append(np.arange(len(digests), dtype="<i8") + (number << 32))
         order = np.argsort(every := np.concatenate(keys), kind="stable")
         head = json.dumps({"kind": "zsc keys", "format": FORMAT, "parts": counts}).encode() + b"\n"
         pieces, digest = (head, every[order].data, np.concatenate(places)[order].data), hashlib.sha256()
@@ -450,8 +462,8 @@ def _open_keys(path: Path) -> tuple[dict[str, list[int]], np.ndarray, np.ndarray
         head, start = json.loads(file.readline()), file.tell()
     _refuse_newer(head)
     n = sum(rows for rows, _ in head["parts"].values())
-    arrays = (np.memmap(path, kind, "r", at, n) for kind, at in (("S16", start), ("<u8", start + 16 * n)) if n)
-    return head["parts"], *(arrays if n else (np.empty(0, "S16"), np.empty(0, "<u8")))
+    arrays = (np.memmap(path, kind, "r", at, n) for kind, at in (("S16", start), ("<i8", start + 16 * n)) if n)
+    return head["parts"], *(arrays if n else (np.empty(0, "S16"), np.empty(0, "<i8")))
 
 
 def _keys_of(digests: Iterable[bytes]) -> np.ndarray:
