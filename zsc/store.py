@@ -487,7 +487,7 @@ def _why(error: OSError) -> str:
 
 def write_table(path: str | Path, columns: Mapping[str, Any], record: Mapping[str, Any]) -> Path:
     """Write columns, arrays (N, D) among them, as a Parquet file with a record of what it is."""
-    return write_whole(path, lambda file: pq.write_table(_table(columns, record), file))
+    return write_whole(path, lambda file: pq.write_table(_table(columns, record), file, row_group_size=2**14))
 
 
 def _table(columns: Mapping[str, Any], record: Mapping[str, Any], schema: pa.Schema | None = None) -> pa.Table:
