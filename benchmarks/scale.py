@@ -107,7 +107,7 @@ def timed(start: float, note: str = "") -> dict[str, Any]:
 
 
 def write(folder: Path, rows: int, dtype: str) -> dict[str, Any]:
-    """Write a store in parts of 512 rows, as `embed_images` does, compacted after each 2^20 rows; only `add` is timed."""
+    """Write a store in parts of 512 rows, as `embed_images` does, compacted each 2^20 rows; only `add` is timed."""
     store, seconds = opened(folder), 0.0
     for first in range(0, rows, 512):
         if first and not first % (2048 * 512):

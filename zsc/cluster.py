@@ -70,17 +70,23 @@ def run_on_cluster(
     store.make()
     digests = [digest if digest in store else None for digest in PathIndex(output).lookup(paths)]
     errors: dict[int, str] = {}
-    names = [os.fsdecode(path).encode(errors="surrogatepass") for path in paths]
+    size = batch_size * -(-min(PART_ROWS, -(-n // actors)) // batch_size)  # whole batches, as on one machine
+    spans = [slice(k, k + size) for k in range(0, n, size)]
+    names = [pa.array([os.fsdecode(path).encode(errors="surrogatepass") for path in paths[s]]) for s in spans]
     head = repr((dataset.name, dataset.split_name, [*dataset.class_names], dataset.labels.tobytes()))
-    its_digest = hashlib.sha256(b"\0".join([os.fsencode(head), *names])).hexdigest()[:16]
+    its_digest = hashlib.sha256(os.fsencode(head))
+    for some in names:
+        its_digest.update(b"".join(b"\0" + name for name in some.to_pylist()))
     if None in digests:
-        size = batch_size * -(-min(PART_ROWS, -(-n // actors)) // batch_size)  # whole batches, as on one machine
-        spans = [slice(k, k + size) for k in range(0, n, size) if None in digests[k : k + size]]
-        known = [digest or b"" for digest in digests]
-        chunks = [pa.table({"first": [s.start], "path": [names[s]], "digest": [known[s]]}) for s in spans]
+
+        def chunk_of(span: slice, its_names: pa.Array) -> pa.Table:
+            known = [digest or b"" for digest in digests[span]]
+            return pa.table({"first": [span.start], "path": [its_names.to_pylist()], "digest": [known]})
+
+        chunks = (chunk_of(s, some) for s, some in zip(spans, names, strict=True) if None in digests[s])
         shown = bar(progress, n, "images", initial=n - digests.count(None))
         with shown, _ray_data(address, gpus_per_actor) as ray_data:
-            results = ray_data.from_arrow(chunks).map_batches(
+            results = ray_data.from_arrow([*chunks]).map_batches(
                 _Embedder,
                 fn_constructor_args=(model, output, Path.cwd(), {"batch_size": batch_size, "workers": workers}),
                 batch_size=1,
@@ -105,9 +111,9 @@ def run_on_cluster(
     about = {"kind": KIND, "dim": store.dim, "model": encoder.name, "fingerprint": encoder.fingerprint}
     about |= {"class_names": [*dataset.class_names], "dataset": f"{dataset.name} {dataset.split_name}".strip()}
     kinds = ["path" if isinstance(path, os.PathLike) else "text" for path in paths]
-    columns = {"image": names, "kind": kinds, "label": dataset.labels, "digest": digests}
+    columns = {"image": pa.chunked_array(names), "kind": kinds, "label": dataset.labels, "digest": digests}
     about["failures"] = failures.to_dict("records")
-    manifest = write_table(store.folder / MANIFEST.replace("*", f"-{its_digest}"), columns, about)
+    manifest = write_table(store.folder / MANIFEST.replace("*", f"-{its_digest.hexdigest()[:16]}"), columns, about)
     return encoder, failures, manifest
 
 
