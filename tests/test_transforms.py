@@ -56,11 +56,11 @@ def test_wrong_modes_are_refused():
         ImageTransform(224, mode="longest")
 
 
-THIN = [(1, 20_000), (7, 9_973), (20_000, 1), (9_973, 7), (31, 30_011), (1, 300_000), (300_000, 1)]
+THIN = [(9, 9_973), (9_973, 9), (31, 30_011), (20_003, 3), (300, 100_003)]  # no multiples of each other, or of 224
 
 
 @pytest.mark.parametrize("mode", ["shortest", "squash"])
-def test_the_thinnest_pictures_are_bit_equal_and_thinner_ones_are_refused(mode, monkeypatch):
+def test_thin_pictures_are_bit_equal_and_thinner_ones_are_refused(mode, monkeypatch):
     """Their short side would be enlarged to the model's size, and the long one with it, without bound."""
     transform, most = ImageTransform(224, mode=mode), largest_resize(monkeypatch)
     theirs = open_clip.image_transform(224, is_train=False, mean=CLIP_MEAN, std=CLIP_STD, resize_mode=mode)
@@ -72,6 +72,25 @@ def test_the_thinnest_pictures_are_bit_equal_and_thinner_ones_are_refused(mode, 
         with pytest.raises(ImageError, match=f"{width} x {height} pixels is too thin for a model.* up to 300 to 1"):
             transform(Image.new("RGB", (width, height)))
     assert most() < 2**24
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize(("size", "resize"), [(32, None), (24, 28), (21, None)])
+def test_of_the_thinnest_pictures_only_the_middle_is_computed(size, resize, interpolation, monkeypatch):
+    """Where the enlarged long side is a whole multiple of the short one: bit-equal to computing all of it."""
+    transform, rng = ImageTransform(size, resize=resize, interpolation=interpolation), np.random.default_rng(0)
+    sizes = [(1, 301), (1, 302), (1, 20_000), (1, 20_001), (2, 9_999), (3, 20_001), (4, 4_001), (7, 9_973), (20, 7_000)]
+    thin = [Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
+            for short, long in sizes if (resize or size) * long % short == 0
+            for shape in ((long, short, 3), (short, long, 3))]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr("zsc.models.transforms._THINNEST", 2**60)
+        whole = [transform.pixels(picture) for picture in thin]
+    most = largest_resize(monkeypatch)
+    for picture, expected in zip(thin, whole, strict=True):
+        np.testing.assert_array_equal(transform.pixels(picture), expected)
+    assert len(thin) >= 12 and most() < 2**19
+    assert ImageTransform(224)(Image.new("RGB", (1, 300_000))).shape == (3, 224, 224)
 
 
 def test_a_library_that_might_cost_anything_gets_no_thin_pictures():

@@ -1,7 +1,8 @@
 """A model's preprocessing as data: a picklable, printable function from an RGB picture to (3, S, S) float32.
 
-Bit-equal to torchvision's Resize, CenterCrop, ToTensor and Normalize on PIL pictures; needs no torch. A very thin
-picture is refused: enlarging its short side to the model's size would cost without bound.
+Bit-equal to torchvision's Resize, CenterCrop, ToTensor and Normalize on PIL pictures; needs no torch. Of a very thin
+picture, whose enlarging would cost without bound, only the middle is computed where that is the same to the last bit;
+elsewhere it is refused.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from zsc.checks import check_choice
 from zsc.images import ImageError
@@ -44,10 +45,12 @@ class ImageTransform:
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resize and crop an RGB picture to (S, S, 3) uint8."""
-        _refuse_thin(image)
         width = height = self.size
-        if self.mode == "shortest":  # torchvision cuts the long side's fraction off
-            short, side = self.resize or self.size, min(image.size)
+        if self.mode == "squash":
+            _refuse_thin(image)
+        else:  # torchvision cuts the long side's fraction off
+            short = self.resize or self.size
+            image, side = _middle(image, short), min(image.size)
             width, height = int(short * image.width / side), int(short * image.height / side)
         image = image.resize((width, height), _FILTERS[self.interpolation])
         left, top = round((image.width - self.size) / 2), round((image.height - self.size) / 2)  # half to even
@@ -64,6 +67,16 @@ class LibraryTransform:
         """Transform an RGB picture into (3, S, S) float32."""
         _refuse_thin(image)
         return np.asarray(self.function(image), dtype=np.float32)
+
+
+def _middle(image: Image.Image, short: int) -> Image.Image:
+    """Cut off what the crop would leave of a very thin picture, where its long side becomes a whole multiple."""
+    side, length = sorted(image.size)
+    if length <= _THINNEST * side or short * length % side:
+        _refuse_thin(image)
+        return image
+    cut = (length - 32 * side) // (4 * side) * 2 * side  # from either end; even, so that a half pixel rounds alike
+    return ImageOps.crop(image, (cut, 0, cut, 0) if image.width > image.height else (0, cut, 0, cut))
 
 
 def _refuse_thin(image: Image.Image) -> None:
