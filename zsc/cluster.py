@@ -66,6 +66,7 @@ def run_on_cluster(
     if not n or not all(isinstance(path, (str, os.PathLike)) for path in paths):
         told = "the pictures are in memory, where no cluster can read them" if n else "it holds no picture to embed"
         raise ValueError(f"{dataset.name}: {told}; pass files or URLs, or use embed_images.")
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it was given back
     encoder, store = _opened(model, output)
     store.make()
     digests = [digest if digest in store else None for digest in PathIndex(output).lookup(paths)]
