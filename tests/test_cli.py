@@ -922,6 +922,36 @@ class TestInterrupt:
         assert (signal.getsignal(signal.SIGINT), sys.excepthook, os.environ.get("MPLBACKEND")) == before
 
 
+class TestStoreCompact:
+    def test_small_files_become_large_ones_and_the_answers_stay(self, toys, capsys, tmp_path, monkeypatch):
+        monkeypatch.setattr("zsc.embeddings.PART_ROWS", 1)  # a file for every batch
+        kept = tmp_path / "kept"
+        words = ("--folder", toys, "--model", "toy", "--store", kept)
+        assert run(capsys, "embed", *words)[0] == 0 and run(capsys, "evaluate", *words)[0] == 0  # pictures and texts
+        (before,) = json.loads(run(capsys, "store", "info", "--store", kept, "--json")[1])
+        assert before["files"] >= 2 and before["texts"] and before["dtypes"] == ["float32"]
+        first = zsc.embed_images("toy", zsc.ImageDataset.from_folder(toys), kept, progress=False).values
+        code, out, _ = run(capsys, "store", "compact", "--store", kept)
+        assert code == 0 and "in 1 files, float32" in out
+        (after,) = json.loads(run(capsys, "store", "info", "--store", kept, "--json")[1])
+        assert {**after, "bytes": 0, "files": 0} == {**before, "bytes": 0, "files": 0} and after["files"] == 1
+        again = zsc.embed_images("toy", zsc.ImageDataset.from_folder(toys), kept, progress=False).values
+        np.testing.assert_array_equal(first, again)
+        assert run(capsys, "store", "compact", "--float16", "--store", kept)[1].endswith("in 1 files, float16\n")
+        half = zsc.embed_images("toy", zsc.ImageDataset.from_folder(toys), kept, progress=False).values
+        assert 0 < np.abs(half - first).max() < 1e-3
+        part = next(kept.glob(f"{after['fingerprint']}/part-*.parquet"))
+        part.write_bytes(b"no parquet")
+        code, out, _ = run(capsys, "store", "verify", "--store", kept)
+        assert code == 1 and f"problem: {part.name}: its bytes" in out
+        assert run(capsys, "store", "clear", "--yes", "--store", kept)[0] == 0 and not [*kept.iterdir()]
+
+    def test_float16_goes_with_nothing_else(self, toys, capsys, tmp_path):
+        run(capsys, "embed", "--folder", toys, "--model", "toy", "--store", tmp_path / "kept")
+        code, out, err = run(capsys, "store", "info", "--float16", "--store", tmp_path / "kept")
+        assert code == 1 and out == "" and "--float16 says how to compact; it does not go with info." in err
+
+
 class TestStoreClear:
     @pytest.fixture
     def kept(self, toys, capsys, tmp_path):

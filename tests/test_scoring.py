@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from zsc.prompts import ClassPrompts
-from zsc.scoring import class_weights, cosine_scores, score_classes, to_proba
+from zsc.scoring import class_weights, cosine_scores, nearest, score_classes, to_proba
 
 
 def unit(rng, n, d=6):
@@ -135,3 +135,38 @@ class TestWrongInput:
         for scale in (0, -1, float("nan"), float("inf"), "14", True):
             with pytest.raises(ValueError, match="logit_scale must be a number above 0"):
                 to_proba(np.zeros((1, 2)), scale)
+
+
+class TestNearest:
+    """The k largest cosines of each row, against sorting all of them; of equal ones the first."""
+
+    @pytest.mark.parametrize("k", [1, 3, 50])
+    @pytest.mark.parametrize("cells", [8, 300, 10**6])  # blocks of one row, of some, and one block
+    def test_against_sorting(self, k, cells, monkeypatch):
+        monkeypatch.setattr("zsc.scoring.CELLS", cells)
+        rng = np.random.default_rng(0)
+        rows, others = unit(rng, 7), unit(rng, 31)
+        others[20:25] = others[3]  # equal ones
+        index, cosines = nearest(rows, others, k)
+        every = rows @ others.T
+        order = np.lexsort((np.broadcast_to(np.arange(31), every.shape), -every), axis=1)[:, :k]
+        every = np.take_along_axis(every, order, axis=1)
+        np.testing.assert_allclose(cosines, every, atol=1e-6)
+        assert index.shape == (7, min(k, 31)) and (np.diff(cosines, axis=1) <= 1e-6).all()
+        ties = [set(row[c >= v - 1e-6]) for row, c, v in zip(index, cosines, cosines.min(axis=1), strict=True)]
+        assert all(ties) and (k > 1 or (index[:, 0] == order[:, 0]).all())
+
+    def test_equal_ones_keep_their_order(self):
+        rows = np.eye(3, dtype=np.float32)
+        index, cosines = nearest(rows[:1], rows[[1, 0, 2, 0, 0]], 4)
+        assert index.tolist() == [[1, 3, 4, 0]] and cosines.tolist() == [[1, 1, 1, 0]]
+        assert nearest(rows, rows[[0, 0, 1, 2]])[0][:, 0].tolist() == [0, 2, 3]
+
+    def test_half_precision_and_nothing(self):
+        rng = np.random.default_rng(1)
+        rows, others = unit(rng, 5), unit(rng, 40)
+        half = nearest(rows, others.astype(np.float16), 2)
+        np.testing.assert_allclose(half[1], nearest(rows, others, 2)[1], atol=2e-3)
+        assert half[1].dtype == np.float32 and nearest(rows[:0], others, 3)[0].shape == (0, 3)
+        with pytest.raises(ValueError, match="pass"):
+            nearest(rows, others[:, :3])
