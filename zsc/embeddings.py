@@ -14,7 +14,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -55,7 +55,7 @@ _SOURCES: dict[str, Callable[[str], Any]] = {"path": Path, "text": str, "memory"
 
 
 @dataclass(frozen=True, eq=False)
-class ImageEmbeddings:
+class ImageEmbeddings(checks.ReadOnly):
     """The embeddings of N pictures, with their labels, and the model that made them; checked, copied and read-only.
 
     `failures` has one row per picture that could not be embedded: index in the data set, image, error. TypeError or
@@ -73,9 +73,9 @@ class ImageEmbeddings:
     digests: Sequence[bytes | None] | None = None  # sha256 of contents, None where it failed; None: not known
 
     def __post_init__(self) -> None:
-        paths = checks.as_list(self.paths, "paths", "pictures")
-        names = checks.check_class_names(self.class_names, low=0)
-        labels = checks.check_dataset_labels(self.labels, len(names))
+        paths = checks.FrozenList(checks.as_list(self.paths, "paths", "pictures"))
+        names = checks.FrozenList(checks.check_class_names(self.class_names, low=0))
+        labels = checks.frozen(checks.check_dataset_labels(self.labels, len(names)))
         values = checks.check_embeddings(self.values, "values", partial=True)
         n = len(paths)
         if not len(values) == n == len(labels):
@@ -94,13 +94,8 @@ class ImageEmbeddings:
             wanted = f"a DataFrame with the columns {', '.join(_FAILURE)}"
             raise TypeError(f"failures is {checks.short(failures)}; pass {wanted}.")
         failures = failure_table(failures[list(_FAILURE)].itertuples(index=False))
-        checked = {"values": values, "paths": checks.FrozenList(paths), "labels": checks.frozen(labels)}
-        checked |= {"digests": digests, "class_names": checks.FrozenList(names), "failures": failures}
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(getattr(self, f.name) for f in fields(self))
+        vars(self).update(values=values, paths=paths, labels=labels, class_names=names)
+        vars(self).update(failures=failures, digests=digests)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -77,7 +77,7 @@ class Provenance:
             kind = re.split(r"\W", str(one.type))[0]
             if not isinstance(value, _KINDS[kind]):
                 raise TypeError(f"{one.name} must be a {kind.lower()}; got {checks.short(value)}.")
-            object.__setattr__(self, one.name, value)
+            vars(self)[one.name] = value
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are filled in, and what `other` holds, as one mapping that JSON can hold."""
@@ -96,7 +96,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(checks.ReadOnly):
     """N predictions over K classes: the one result of a classifier. Checked, copied and read-only.
 
     `y_true`, shape (N,), holds -1 where a picture has no label; `proba`, shape (N, K), rows of NaN for pictures that
@@ -133,11 +133,7 @@ class Evaluation:
         checks.check_same_length(**{name: values for name, values in given.items() if values is not None})
         labels, proba, tokens, thresholds = map(checks.frozen, (labels, proba, tokens, thresholds))
         checked = (labels, proba, checks.FrozenList(names), images, made_by, tokens, thresholds)
-        for one, value in zip(fields(self), checked, strict=True):
-            object.__setattr__(self, one.name, value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(getattr(self, one.name) for one in fields(self))  # a copy is as read-only
+        vars(self).update(zip((one.name for one in fields(self)), checked, strict=True))
 
     @cached_property
     def failed(self) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ picture has no label. Where classes do not exclude each other, labels are a matr
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -22,7 +22,7 @@ UNLABELLED = -1
 
 
 @dataclass(frozen=True, eq=False)
-class ImageDataset:
+class ImageDataset(checks.ReadOnly):
     """N pictures, their labels, and the names of the K classes; checked, copied and read-only.
 
     A label is an index into `class_names`, (N,), int64; -1 for none (None: no picture has one). Where a picture may
@@ -38,14 +38,14 @@ class ImageDataset:
     notes: Mapping[str, str] = field(default_factory=dict)  # source, licence, label errors, what was passed over
 
     def __post_init__(self) -> None:
-        paths = checks.as_list(self.paths, "paths", "pictures")
+        paths = checks.FrozenList(checks.as_list(self.paths, "paths", "pictures"))
         given = checks.as_list(self.class_names, "class_names", "names")
         is_name = [isinstance(n, (str, int, np.integer)) and not isinstance(n, bool) for n in given]
         read = [listing.fold(n) if ok else n for n, ok in zip(given, is_name, strict=True)]
-        names = checks.check_class_names(read, low=0)
+        names = checks.FrozenList(checks.check_class_names(read, low=0))
         labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
         labels = labels if hasattr(labels, "__array__") else checks.as_list(labels, "labels", "whole numbers")
-        labels = checks.check_dataset_labels(labels, len(names))
+        labels = checks.frozen(checks.check_dataset_labels(labels, len(names)))
         checks.check_same_length(paths=paths, labels=labels)
         for value, what in ((self.name, "name"), (self.split_name, "split_name")):
             if not isinstance(value, str):
@@ -53,14 +53,7 @@ class ImageDataset:
         if not isinstance(self.notes, Mapping):
             raise TypeError(f"notes is a {type(self.notes).__name__}; pass a mapping of texts.")
         notes = {what: note for what, note in {**self.notes, "class names": listing.look_alikes(names)}.items() if note}
-        checked = {"paths": checks.FrozenList(paths), "labels": checks.frozen(labels)}
-        checked |= {"class_names": checks.FrozenList(names), "notes": checks.FrozenDict(notes)}
-        for attribute, final in checked.items():
-            object.__setattr__(self, attribute, final)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as what it was made of, so that a copy cannot be changed either."""
-        return type(self), tuple(getattr(self, each.name) for each in fields(self))
+        vars(self).update(paths=paths, labels=labels, class_names=names, notes=checks.FrozenDict(notes))
 
     def __len__(self) -> int:
         return len(self.paths)

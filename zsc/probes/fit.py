@@ -152,9 +152,8 @@ class TipAdapter(Head):
 
     def __post_init__(self) -> None:
         head = check_head(self.zero_shot, "zero_shot")
-        same = {"class_names": head.class_names, "dim": head.dim, "fingerprint": head.fingerprint}
-        for name, value in {"keys": frozen(self.keys), "labels": frozen(self.labels), **same}.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(class_names=head.class_names, dim=head.dim, fingerprint=head.fingerprint)
+        vars(self).update(keys=frozen(self.keys), labels=frozen(self.labels))
 
     def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """Compute the logits, shape (N, K), of checked embeddings (N, D)."""

@@ -76,9 +76,7 @@ class ClassPrompts:
             raise TypeError(f"name is {short(self.name)}; pass a text.")
         for prompt in prompts:
             _check_prompt(prompt)
-        object.__setattr__(self, "class_names", tuple(names))
-        object.__setattr__(self, "prompts", tuple(map(str, prompts)))
-        object.__setattr__(self, "owners", tuple(owners.tolist()))
+        vars(self).update(class_names=tuple(names), prompts=tuple(map(str, prompts)), owners=tuple(owners.tolist()))
 
     @classmethod
     def from_names(
