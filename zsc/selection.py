@@ -250,12 +250,9 @@ def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray
 
 
 def evaluations(
-    embeddings: ImageEmbeddings,
-    candidates: Mapping[str, Candidate],
-    model: Encoder | str,
-    pooling: str | None = None,
-    store: str | Path | None = None,
-) -> dict[str, Evaluation]:
+    embeddings: ImageEmbeddings, candidates: Mapping[str, Candidate], model: Encoder | str,
+    pooling: str | None = None, store: str | Path | None = None,
+) -> dict[str, Evaluation]:  # fmt: skip
     """Judge every candidate on the same pictures, as `compare_prompts` does; no picture is embedded again."""
     asked, encoder = as_candidates(candidates, class_names_of(embeddings)), as_encoder(model)
     embed_texts(encoder, [text for prompts in asked.values() for text in prompts], store)  # all at once; it remembers

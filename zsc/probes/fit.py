@@ -107,12 +107,9 @@ def grid(validation: object, **settings: Sequence[float]) -> list[dict[str, floa
 
 
 def fit_best(
-    build: Callable[..., AnyHead],
-    candidates: Sequence[dict[str, float]],
-    parts: tuple[LabelledRows, LabelledRows, LabelledRows | None],
-    *,
-    by_accuracy: bool = False,
-) -> tuple[AnyHead, dict[str, float], pd.DataFrame | None, str]:
+    build: Callable[..., AnyHead], candidates: Sequence[dict[str, float]],
+    parts: tuple[LabelledRows, LabelledRows, LabelledRows | None], *, by_accuracy: bool = False,
+) -> tuple[AnyHead, dict[str, float], pd.DataFrame | None, str]:  # fmt: skip
     """Choose settings by the lowest log loss on the validation part, and build a head with them from all rows.
 
     Returned are the head, its settings, the table of all candidates, and a note on settings at the end of their grid.
