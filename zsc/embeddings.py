@@ -25,8 +25,7 @@ import pandas as pd
 from PIL import Image
 
 from zsc import checks
-from zsc.datasets import ImageDataset
-from zsc.datasets.base import class_texts
+from zsc.datasets.base import ImageDataset, class_texts
 from zsc.files import printable, shown
 from zsc.images import ImageError, describe, is_url, open_image, read_source
 from zsc.models import as_encoder

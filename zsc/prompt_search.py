@@ -10,8 +10,7 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings, class_names_of
 from zsc.models.base import Encoder
 from zsc.probes.labelled import LabelledRows, as_rows, tell_shared
-from zsc.prompts import ClassPrompts
-from zsc.prompts.prompts import as_templates
+from zsc.prompts.prompts import ClassPrompts, as_templates
 from zsc.scoring import cosine_scores
 
 

@@ -21,8 +21,7 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
 from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_texts
 from zsc.evaluation import Evaluation
-from zsc.models import as_encoder, find_route
-from zsc.models.base import Encoder
+from zsc.models import Encoder, as_encoder, find_route
 from zsc.models.table import record_speed
 from zsc.progress import Progress, each
 from zsc.prompts import ClassPrompts, as_prompts

@@ -23,8 +23,7 @@ from zsc.datasets.base import UNLABELLED, ImageDataset, class_texts
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
 from zsc.files import check_path, printable, write_whole
-from zsc.models import as_encoder
-from zsc.models.base import Encoder
+from zsc.models import Encoder, as_encoder
 from zsc.progress import Progress
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.scoring import match_by
