@@ -65,12 +65,9 @@ def suspect_labels(y_true: Any, proba: Any = None, *, images: Iterable[Any] | No
 
 
 def match_known(
-    ranking: pd.DataFrame,
-    known_ids: Iterable[Any],
-    *,
-    at: int | Iterable[int] | None = None,
-    ids: Iterable[Any] | None = None,
-) -> pd.DataFrame:
+    ranking: pd.DataFrame, known_ids: Iterable[Any], *,
+    at: int | Iterable[int] | None = None, ids: Iterable[Any] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Measure how well a ranking finds labels that someone holds for wrong.
 
     The table has one row per number: at, found, known (in the ranking), precision (found / at), recall (found / known),

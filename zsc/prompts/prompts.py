@@ -80,13 +80,9 @@ class ClassPrompts:
 
     @classmethod
     def from_names(
-        cls,
-        class_names: Iterable[str],
-        templates: Iterable[str] | str = (DEFAULT_TEMPLATE,),
-        *,
-        articles: bool = False,
-        name: str = "",
-    ) -> "ClassPrompts":
+        cls, class_names: Iterable[str], templates: Iterable[str] | str = (DEFAULT_TEMPLATE,), *,
+        articles: bool = False, name: str = "",
+    ) -> "ClassPrompts":  # fmt: skip
         """Fill every template (one, several, or a set by its name, such as "imagenet-80") with every class name.
 
         `articles` writes "an {}" for "a {}" where the class name asks for it; the tutorials do not.
