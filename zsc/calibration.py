@@ -16,16 +16,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit, softmax
 from scipy.stats import binom, norm, rankdata
 
-from zsc.checks import (
-    Floats,
-    check_choice,
-    check_count,
-    check_fraction,
-    check_labels,
-    check_proba,
-    check_same_length,
-    check_scores,
-)
+from zsc import checks
+from zsc.checks import Floats
 from zsc.statistics import CONFIDENCE, shares
 
 Labels = Sequence[int] | NDArray[np.int64]
@@ -40,9 +32,9 @@ def fit_temperature(scores: Any, y_true: Labels) -> float:
     (`predict_logits`), where T is 1 if they are calibrated; their N pictures should be used for nothing else. Raises
     ValueError if no T is best: every label has the highest score, or scores say no more of them than chance.
     """
-    values = check_scores(scores)
-    labels = check_labels(y_true, values.shape[1])
-    rows = np.arange(check_same_length(scores=values, y_true=labels))
+    values = checks.check_scores(scores)
+    labels = checks.check_labels(y_true, values.shape[1])
+    rows = np.arange(checks.check_same_length(scores=values, y_true=labels))
     given = values[rows, labels]
     if (given - values.mean(axis=1)).mean() <= 0:
         accuracy = (values.argmax(axis=1) == labels).mean()
@@ -67,10 +59,10 @@ def reliability_table(y_true: Labels, proba: Any, *, bins: int = 10) -> pd.DataF
     The table has one row per bin: low, high, n (the confidences above low, up to and including high), confidence
     (mean), accuracy, gap (accuracy - confidence: below 0 is overconfident); NaN in the last three where n is 0.
     """
-    values = check_proba(proba)
-    labels = check_labels(y_true, values.shape[1])
-    check_same_length(y_true=labels, proba=values)
-    edges = np.linspace(0, 1, check_count(bins, "bins") + 1)
+    values = checks.check_proba(proba)
+    labels = checks.check_labels(y_true, values.shape[1])
+    checks.check_same_length(y_true=labels, proba=values)
+    edges = np.linspace(0, 1, checks.check_count(bins, "bins") + 1)
     confidence = values.max(axis=1)
     position = np.digitize(confidence, edges[1:-1], right=True)  # (N,), 0 to bins - 1
     n = np.bincount(position, minlength=bins)
@@ -108,8 +100,8 @@ class ConformalSets:
 
     def empirical_coverage(self, y_true: Labels) -> float:
         """Count how often the sets hold the label, in [0, 1]."""
-        labels = check_labels(y_true, self.sets.shape[1])
-        return float(self.sets[np.arange(check_same_length(sets=self.sets, y_true=labels)), labels].mean())
+        labels = checks.check_labels(y_true, self.sets.shape[1])
+        return float(self.sets[np.arange(checks.check_same_length(sets=self.sets, y_true=labels)), labels].mean())
 
 
 def conformal_sets(
@@ -128,13 +120,13 @@ def conformal_sets(
     `seed` draws how much of a class's own probability counts, so that the coverage is just as stated; with None every
     set holds the most probable class, and may cover more.
     """
-    check_choice(method, ("lac", "aps"), "method")
-    check_fraction(coverage, "coverage")
-    known = check_proba(calibration_proba, name="calibration_proba")
-    labels = check_labels(y_cal, known.shape[1], "y_cal")
-    n = check_same_length(calibration_proba=known, y_cal=labels)
-    new = check_proba(proba, known.shape[1])
-    rng = None if seed is None else np.random.default_rng(check_count(seed, "seed", low=0))
+    checks.check_choice(method, ("lac", "aps"), "method")
+    checks.check_fraction(coverage, "coverage")
+    known = checks.check_proba(calibration_proba, name="calibration_proba")
+    labels = checks.check_labels(y_cal, known.shape[1], "y_cal")
+    n = checks.check_same_length(calibration_proba=known, y_cal=labels)
+    new = checks.check_proba(proba, known.shape[1])
+    rng = None if seed is None else np.random.default_rng(checks.check_count(seed, "seed", low=0))
     nonconformity = _nonconformity(known, method, rng)[np.arange(n), labels]
     rank = max(1, int(np.ceil((n + 1) * coverage - 1e-9)))  # 1-based; 1e-9 keeps rounding from adding one
     threshold = float(np.sort(nonconformity)[rank - 1]) if rank <= n else np.inf
@@ -160,10 +152,10 @@ def choose_threshold(y_true: Labels, scores: Any, precision: float = 0.9, *, con
     few pictures (for .9 at least 29 yeses, all right), or a model that does not tell the class. `y_true` holds N labels
     (1 or True where the class applies), `scores` N scores, on which nothing else was chosen.
     """
-    labels = check_labels(np.asarray(y_true) + 0 if np.asarray(y_true).dtype == bool else y_true, 2)
-    values = check_scores(np.reshape(scores, (-1, 1)), 1)[:, 0]
-    n = check_same_length(y_true=labels, scores=values)
-    risk, precision = 1 - check_fraction(confidence, "confidence"), check_fraction(precision, "precision")
+    labels = checks.check_labels(np.asarray(y_true) + 0 if np.asarray(y_true).dtype == bool else y_true, 2)
+    values = checks.check_scores(np.reshape(scores, (-1, 1)), 1)[:, 0]
+    n = checks.check_same_length(y_true=labels, scores=values)
+    risk, precision = 1 - checks.check_fraction(confidence, "confidence"), checks.check_fraction(precision, "precision")
     begins = int(max(1, 1 + np.log2(n * np.log(precision) / np.log(risk))))  # each doubles the yeses, up to all
     fewest = int(np.ceil(np.log(risk / begins) / np.log(precision)))  # yeses, all of them right, that pass
     order = np.argsort(-values, kind="stable")
@@ -186,15 +178,15 @@ def familiarity(scores: Any, logit_scale: float) -> pd.DataFrame:
     with the model's own scale (Hendrycks and Gimpel, ICLR 2017); "mcm", maximum concept matching, that of
     softmax(cosines), so at temperature 1 (Ming et al., NeurIPS 2022); "cosine", the largest. One column each.
     """
-    cosines = check_scores(scores, partial=True)
+    cosines = checks.check_scores(scores, partial=True)
     columns = (softmax(logit_scale * cosines, axis=1), softmax(cosines, axis=1), cosines)
     return pd.DataFrame({name: values.max(axis=1) for name, values in zip(FAMILIARITY, columns, strict=True)})
 
 
 def threshold_keeping(known: Any, keep: float = 0.95) -> float:
     """Return the highest threshold that at least the share `keep` of N known pictures reach with their scores."""
-    values = np.sort(check_scores(np.reshape(known, (-1, 1)), 1, "known")[:, 0])
-    return float(values[int((1 - check_fraction(keep, "keep")) * len(values) + 1e-9)])
+    values = np.sort(checks.check_scores(np.reshape(known, (-1, 1)), 1, "known")[:, 0])
+    return float(values[int((1 - checks.check_fraction(keep, "keep")) * len(values) + 1e-9)])
 
 
 def tell_strangers(
@@ -210,13 +202,14 @@ def tell_strangers(
     of the threshold and of the share beyond it, Wilson's for kept and let_in. Near an auroc of 1 or with 30 known
     pictures those of auroc and fpr hold in 86 to 93 % of samples.
     """
-    first = familiarity(check_scores(known, name="known"), logit_scale)
-    other = familiarity(check_scores(strangers, np.shape(known)[1], "strangers"), logit_scale)
+    first = familiarity(checks.check_scores(known, name="known"), logit_scale)
+    other = familiarity(checks.check_scores(strangers, np.shape(known)[1], "strangers"), logit_scale)
     n, m = len(first), len(other)
     if min(n, m) < 2:
         raise ValueError(f"there are {n} known pictures and {m} strangers; pass two or more of each.")
-    rng = np.random.default_rng(check_count(seed, "seed", low=0))
-    has_say = np.isin(np.arange(n), rng.permutation(n)[: min(max(round(n * check_fraction(share, "share")), 1), n - 1)])
+    rng = np.random.default_rng(checks.check_count(seed, "seed", low=0))
+    few = min(max(round(n * checks.check_fraction(share, "share")), 1), n - 1)
+    has_say = np.isin(np.arange(n), rng.permutation(n)[:few])
     rows = []
     for ours, theirs in ((first[name].to_numpy(), other[name].to_numpy()) for name in FAMILIARITY):
         threshold = threshold_keeping(ours[has_say], keep)

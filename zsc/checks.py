@@ -11,6 +11,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any, NoReturn
@@ -287,6 +288,13 @@ def frozen(array: NDArray[Any] | None) -> Any:
     if copy is not None:
         copy.flags.writeable = False
     return copy
+
+
+class ReadOnly:
+    """A frozen dataclass; what copies or pickles it makes it anew, so that a copy cannot be changed either."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, one.name) for one in fields(self))  # type: ignore[arg-type]
 
 
 class FrozenList(list[Any]):

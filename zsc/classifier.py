@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 
 from zsc.calibration import choose_threshold, familiarity
 from zsc.checks import check_choice, check_class_names, check_count, check_fraction, check_thresholds, frozen, short
-from zsc.datasets import ImageDataset
-from zsc.datasets.base import UNLABELLED
+from zsc.datasets.base import UNLABELLED, ImageDataset
 from zsc.embeddings import ON_ERROR, ImageEmbeddings, check_made_by, embed_images, embed_texts
 from zsc.evaluation import COLUMNS, Evaluation, Provenance, environment
 from zsc.images import ImageSource, as_sources
-from zsc.models import as_encoder
-from zsc.models.base import Encoder
+from zsc.models import Encoder, as_encoder
 from zsc.progress import Progress
 from zsc.prompts import POOLINGS, ClassPrompts, advice_on, as_prompts
 from zsc.scoring import TIE, ClassMismatchError, Match, class_weights, match_by, score_classes, to_proba

@@ -14,7 +14,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -24,21 +24,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from zsc.checks import (
-    FrozenList,
-    as_indices,
-    as_list,
-    check_choice,
-    check_class_names,
-    check_count,
-    check_dataset_labels,
-    check_embeddings,
-    check_texts,
-    frozen,
-    short,
-)
-from zsc.datasets import ImageDataset
-from zsc.datasets.base import class_texts
+from zsc import checks
+from zsc.datasets.base import ImageDataset, class_texts
 from zsc.files import printable, shown
 from zsc.images import ImageError, describe, is_url, open_image, read_source
 from zsc.models import as_encoder
@@ -67,7 +54,7 @@ _SOURCES: dict[str, Callable[[str], Any]] = {"path": Path, "text": str, "memory"
 
 
 @dataclass(frozen=True, eq=False)
-class ImageEmbeddings:
+class ImageEmbeddings(checks.ReadOnly):
     """The embeddings of N pictures, with their labels, and the model that made them; checked, copied and read-only.
 
     `failures` has one row per picture that could not be embedded: index in the data set, image, error. TypeError or
@@ -85,31 +72,29 @@ class ImageEmbeddings:
     digests: Sequence[bytes | None] | None = None  # sha256 of contents, None where it failed; None: not known
 
     def __post_init__(self) -> None:
-        paths, names = as_list(self.paths, "paths", "pictures"), check_class_names(self.class_names, low=0)
-        labels = check_dataset_labels(self.labels, len(names))
-        values = check_embeddings(self.values, "values", partial=True)
+        paths = checks.FrozenList(checks.as_list(self.paths, "paths", "pictures"))
+        names = checks.FrozenList(checks.check_class_names(self.class_names, low=0))
+        labels = checks.frozen(checks.check_dataset_labels(self.labels, len(names)))
+        values = checks.check_embeddings(self.values, "values", partial=True)
         n = len(paths)
         if not len(values) == n == len(labels):
             found = f"values of shape {values.shape} for {n} paths and {len(labels)} labels"
             raise ValueError(f"{found}; pass (N, D) values and N of the others.")
-        digests = None if self.digests is None else FrozenList(as_list(self.digests, "digests"))
+        digests = None if self.digests is None else checks.FrozenList(checks.as_list(self.digests, "digests"))
         if digests is not None and (len(digests) != n or not all(d is None or isinstance(d, bytes) for d in digests)):
             raise ValueError(f"digests holds {len(digests)} for {n} pictures; pass bytes or None, one for each.")
         if values is not self.values or values.base is not None or values.flags.writeable:
-            values = frozen(values)  # unless nobody can change it
+            values = checks.frozen(values)  # unless nobody can change it
         for name in _TEXTS:
             if not isinstance(getattr(self, name), str):
-                raise TypeError(f"{name}={short(getattr(self, name))}; {name} must be a text.")
+                raise TypeError(f"{name}={checks.short(getattr(self, name))}; {name} must be a text.")
         failures = self.failures
         if not isinstance(failures, pd.DataFrame) or not set(_FAILURE) <= set(failures.columns):
-            raise TypeError(f"failures is {short(failures)}; pass a DataFrame with the columns {', '.join(_FAILURE)}.")
+            wanted = f"a DataFrame with the columns {', '.join(_FAILURE)}"
+            raise TypeError(f"failures is {checks.short(failures)}; pass {wanted}.")
         failures = failure_table(failures[list(_FAILURE)].itertuples(index=False))
-        checked = {"values": values, "paths": FrozenList(paths), "labels": frozen(labels), "digests": digests}
-        for name, value in (checked | {"class_names": FrozenList(names), "failures": failures}).items():
-            object.__setattr__(self, name, value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(getattr(self, f.name) for f in fields(self))
+        vars(self).update(values=values, paths=paths, labels=labels, class_names=names)
+        vars(self).update(failures=failures, digests=digests)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -139,14 +124,14 @@ class ImageEmbeddings:
 
     def select(self, indices: Sequence[int] | np.ndarray | slice) -> "ImageEmbeddings":
         """Keep the rows at `indices`, in that order; or those that a mask of N bools, or a slice, names."""
-        rows = as_indices(indices, len(self))
+        rows = checks.as_indices(indices, len(self))
         digests = self.digests and [self.digests[i] for i in rows]
         paths = [self.paths[i] for i in rows]
         return replace(self, values=self.values[rows], paths=paths, labels=self.labels[rows], digests=digests)
 
     def head(self, n: int) -> "ImageEmbeddings":
         """Keep the first `n` rows, or all where there are fewer."""
-        return self.select(range(min(check_count(n, "n"), len(self))))
+        return self.select(range(min(checks.check_count(n, "n"), len(self))))
 
     def save(self, path: str | Path) -> Path:
         """Write everything to one Parquet file that `load` reads; pictures in memory are kept by name only."""
@@ -197,7 +182,7 @@ def _read(file: BinaryIO, folder: Path) -> dict[str, Any]:
     if missing:
         raise ForeignError(f"does not hold saved embeddings ({', '.join(missing)} is missing); write them with save")
     if unknown := about.keys() - wanted:
-        raise ForeignError(f"holds {short(min(unknown))}, so that a newer version of zsc wrote it: update zsc")
+        raise ForeignError(f"holds {checks.short(min(unknown))}, so that a newer version of zsc wrote it: update zsc")
     names = [n if isinstance(n, str) else n.decode(errors="surrogatepass") for n in columns["image"]]
     kinds = columns.get("kind") or ["text" if is_url(name) else "path" for name in names]
     return about | {
@@ -216,7 +201,7 @@ def _kind(source: Any) -> str:
 
 def failure_table(rows: Iterable[tuple[int, str, str]]) -> pd.DataFrame:
     """List pictures that failed: index (int64), image and error (texts, which need not be UTF-8)."""
-    found = [(check_count(index, "failures.index", low=0), str(image), str(error)) for index, image, error in rows]
+    found = [(checks.check_count(i, "failures.index", low=0), str(image), str(error)) for i, image, error in rows]
     table = pd.DataFrame({name: pd.Series([row[i] for row in found], dtype=object) for i, name in enumerate(_FAILURE)})
     return table.astype({"index": np.int64})
 
@@ -260,9 +245,9 @@ def embed_images(
     """
     if not isinstance(dataset, ImageDataset):
         raise TypeError(f"dataset is a {type(dataset).__name__}; pass an ImageDataset, or use model.encode_images.")
-    check_choice(on_error, ON_ERROR, "on_error")
-    check_count(batch_size, "batch_size")
-    workers = check_count(workers or 0, "workers", low=0) or min(os.cpu_count() or 1, 8)
+    checks.check_choice(on_error, ON_ERROR, "on_error")
+    checks.check_count(batch_size, "batch_size")
+    workers = checks.check_count(workers or 0, "workers", low=0) or min(os.cpu_count() or 1, 8)
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} holds no picture to embed.")
     job = _Job(as_encoder(model), dataset, store)
@@ -293,7 +278,7 @@ def embed_texts(
     texts that are too long for the model, instead of a TextTooLongError; `progress` shows a bar after three seconds
     (None: on a terminal).
     """
-    asked = check_texts([texts] if isinstance(texts, str) else texts, "texts")
+    asked = checks.check_texts([texts] if isinstance(texts, str) else texts, "texts")
     encoder = as_encoder(model)
     memory = _TEXTS_OF.setdefault(encoder, {})
     rows = {t: row for t in asked if (row := memory.pop((t, truncate), None)) is not None}  # put back as the latest

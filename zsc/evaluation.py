@@ -25,29 +25,8 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_fscore_support
 
+from zsc import checks
 from zsc.calibration import expected_calibration_error, reliability_table
-from zsc.checks import (
-    FrozenDict,
-    FrozenList,
-    as_indices,
-    as_list,
-    check_choice,
-    check_class_names,
-    check_count,
-    check_dataset_labels,
-    check_fraction,
-    check_labels,
-    check_proba,
-    check_same_length,
-    check_scores,
-    check_texts,
-    check_thresholds,
-    from_json,
-    frozen,
-    frozen_json,
-    short,
-    to_json,
-)
 from zsc.datasets.base import UNLABELLED, class_texts
 from zsc.files import digest_of, write_whole
 from zsc.images import as_utf8, describe
@@ -94,11 +73,11 @@ class Provenance:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            value = frozen_json(getattr(self, one.name), one.name)
+            value = checks.frozen_json(getattr(self, one.name), one.name)
             kind = re.split(r"\W", str(one.type))[0]
             if not isinstance(value, _KINDS[kind]):
-                raise TypeError(f"{one.name} must be a {kind.lower()}; got {short(value)}.")
-            object.__setattr__(self, one.name, value)
+                raise TypeError(f"{one.name} must be a {kind.lower()}; got {checks.short(value)}.")
+            vars(self)[one.name] = value
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are filled in, and what `other` holds, as one mapping that JSON can hold."""
@@ -110,14 +89,14 @@ class Provenance:
         """Read what `to_dict` gives; unknown keys go to `other`, and None stands for the default."""
         if not isinstance(about, Mapping):
             raise TypeError(f"about is a {type(about).__name__}; pass a mapping.")
-        about = frozen_json(about, "about")
+        about = checks.frozen_json(about, "about")
         names = {one.name for one in fields(cls)} - {"other"}
         known = {key: value for key, value in about.items() if key in names and value is not None}
         return cls(**known, other={key: value for key, value in about.items() if key not in names})
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(checks.ReadOnly):
     """N predictions over K classes: the one result of a classifier. Checked, copied and read-only.
 
     `y_true`, shape (N,), holds -1 where a picture has no label; `proba`, shape (N, K), rows of NaN for pictures that
@@ -139,38 +118,34 @@ class Evaluation:
     thresholds: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        names = check_class_names(self.class_names, low=2 if self.thresholds is None else 1)
+        names = checks.check_class_names(self.class_names, low=2 if self.thresholds is None else 1)
         if self.thresholds is None:
-            labels, thresholds = check_labels(self.y_true, len(names), partial=True), None
-            proba = check_proba(self.proba, len(names), partial=True)
+            labels, thresholds = checks.check_labels(self.y_true, len(names), partial=True), None
+            proba = checks.check_proba(self.proba, len(names), partial=True)
         else:
-            labels = check_dataset_labels(np.atleast_2d(self.y_true), len(names), "y_true")
-            proba = check_scores(self.proba, len(names), "proba", partial=True)
-            thresholds = check_thresholds(self.thresholds, len(names))
+            labels = checks.check_dataset_labels(np.atleast_2d(self.y_true), len(names), "y_true")
+            proba = checks.check_scores(self.proba, len(names), "proba", partial=True)
+            thresholds = checks.check_thresholds(self.thresholds, len(names))
         made_by = self.made_by if isinstance(self.made_by, Provenance) else Provenance.from_dict(self.made_by)
-        images = None if self.images is None else FrozenList(as_list(self.images, "images", "pictures"))
-        tokens = None if self.tokens is None else np.array(as_list(self.tokens, "tokens", "prompts"), dtype=object)
+        images = None if self.images is None else checks.FrozenList(checks.as_list(self.images, "images", "pictures"))
+        tokens = None if self.tokens is None else np.array(checks.as_list(self.tokens, "tokens", "prompts"), object)
         given = {"y_true": labels, "proba": proba, "images": images, "tokens": tokens}
-        check_same_length(**{name: values for name, values in given.items() if values is not None})
-        labels, proba, tokens, thresholds = map(frozen, (labels, proba, tokens, thresholds))
-        checked = (labels, proba, FrozenList(names), images, made_by, tokens, thresholds)
-        for one, value in zip(fields(self), checked, strict=True):
-            object.__setattr__(self, one.name, value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(getattr(self, one.name) for one in fields(self))  # a copy is as read-only
+        checks.check_same_length(**{name: values for name, values in given.items() if values is not None})
+        labels, proba, tokens, thresholds = map(checks.frozen, (labels, proba, tokens, thresholds))
+        checked = (labels, proba, checks.FrozenList(names), images, made_by, tokens, thresholds)
+        vars(self).update(zip((one.name for one in fields(self)), checked, strict=True))
 
     @cached_property
     def failed(self) -> NDArray[np.bool_]:
         """Which pictures have no answer because they could not be opened, shape (N,)."""
-        return frozen(np.isnan(self.proba[:, 0]))
+        return checks.frozen(np.isnan(self.proba[:, 0]))
 
     @cached_property
     def y_pred(self) -> NDArray[np.int64]:
         """The most probable class, the first of equal ones, (N,); with `thresholds` 1 or 0, (N, K); -1 where failed."""
         if self.thresholds is not None:
-            return frozen(np.where(self.failed[:, None], UNLABELLED, self.proba >= self.thresholds))
-        return frozen(np.where(self.failed, UNLABELLED, self.proba.argmax(axis=1)))
+            return checks.frozen(np.where(self.failed[:, None], UNLABELLED, self.proba >= self.thresholds))
+        return checks.frozen(np.where(self.failed, UNLABELLED, self.proba.argmax(axis=1)))
 
     @property
     def n(self) -> int:
@@ -198,7 +173,7 @@ class Evaluation:
 
     def select(self, rows: ArrayLike | slice) -> Evaluation:
         """Keep some pictures: their indices, in that order; or a mask of N bools, or a slice."""
-        kept = as_indices(rows, self.n)
+        kept = checks.as_indices(rows, self.n)
         images = None if self.images is None else [self.images[i] for i in kept]
         tokens = None if self.tokens is None else self.tokens[kept]
         return replace(self, y_true=self.y_true[kept], proba=self.proba[kept], images=images, tokens=tokens)
@@ -229,7 +204,7 @@ class Evaluation:
     @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Which predictions are right, shape (N,): what the paired tests of `zsc.statistics` take."""
-        return frozen(self._labels == self.y_pred)
+        return checks.frozen(self._labels == self.y_pred)
 
     @property
     def correct(self) -> int:
@@ -375,7 +350,7 @@ class Evaluation:
     def confusion_table(self, normalise: str | None = None) -> pd.DataFrame:
         """Return the confusion as counts (None), or as shares of each "true" or "predicted" class, or of "all"."""
         if normalise is not None:
-            check_choice(normalise, ("true", "predicted", "all"), "normalise")
+            checks.check_choice(normalise, ("true", "predicted", "all"), "normalise")
         how, labels = "pred" if normalise == "predicted" else normalise, np.arange(len(self.class_names))
         counts = confusion_matrix(self._labels, self.y_pred, labels=labels, normalize=how)
         rows, columns = (_index(self.class_names, name) for name in ("true", "predicted"))
@@ -403,7 +378,7 @@ class Evaluation:
 
     def top_k(self, k: int) -> float:
         """Return the share of pictures whose true class is among the k most probable (ties: the lower index)."""
-        k = check_count(k, "k", high=self.proba.shape[1])
+        k = checks.check_count(k, "k", high=self.proba.shape[1])
         top = np.argsort(-self.proba, axis=1, kind="stable")[:, :k]
         return float((top == self._labels[:, None]).any(axis=1).mean())
 
@@ -415,7 +390,7 @@ class Evaluation:
         """
         self.check_one_label()
         top = np.where(self.failed, -1, self.proba.max(axis=1))
-        kept = np.flatnonzero(top >= check_fraction(threshold, "threshold", ends=True))
+        kept = np.flatnonzero(top >= checks.check_fraction(threshold, "threshold", ends=True))
         if not len(kept):
             highest = top.max(initial=0)
             raise ValueError(f"threshold={threshold}; no prediction reaches it, the highest is {highest:.3f}.")
@@ -485,7 +460,7 @@ class Evaluation:
         if path.suffix == ".parquet":
             table = self._columns()
             differ = names is not None and names != table["image"].to_pylist()  # some are no UTF-8
-            table = table.replace_schema_metadata({"zsc": to_json(head | {"images": names if differ else None})})
+            table = table.replace_schema_metadata({"zsc": checks.to_json(head | {"images": names if differ else None})})
             numbers = dict.fromkeys(table.column_names[3:], "BYTE_STREAM_SPLIT")
             options = {"compression": "zstd", "use_dictionary": table.column_names[:3], "column_encoding": numbers}
             return write_whole(path, lambda file: pq.write_table(table, file, **options))
@@ -497,7 +472,7 @@ class Evaluation:
             lists = {"arrays": arrays.name, "sha256": digest_of(arrays)}
         else:
             lists["proba"] = [None if np.isnan(row[0]) else row for row in self.proba.tolist()]
-        return write_whole(path, f"{to_json(results | head, indent=1)[:-2]},\n{to_json(lists)[1:]}\n")
+        return write_whole(path, f"{checks.to_json(results | head, indent=1)[:-2]},\n{checks.to_json(lists)[1:]}\n")
 
     def _columns(self) -> pa.Table:
         """Lay the result out as `table` is, without what can be computed."""
@@ -534,8 +509,8 @@ def evaluate(
     images: Iterable[Any] | None = None, about: Mapping[str, Any] | Provenance | None = None,
 ) -> Evaluation:  # fmt: skip
     """Judge predictions from plain arrays, as in `Evaluation`; every picture must have a label and an answer."""
-    names = check_class_names(class_names)  # type: ignore[arg-type]
-    labels, values = check_labels(y_true, len(names)), check_proba(proba, len(names))
+    names = checks.check_class_names(class_names)  # type: ignore[arg-type]
+    labels, values = checks.check_labels(y_true, len(names)), checks.check_proba(proba, len(names))
     return Evaluation(labels, values, names, images, about or {})  # type: ignore[arg-type]
 
 
@@ -560,7 +535,7 @@ def _read_parquet(path: Path) -> dict[str, Any]:
     record = record_of(table.schema)
     found = _read_head(record)
     if table.column_names[:3] != ["image", "y_true", "y_pred_token"]:
-        raise ValueError(f"its columns are {short(table.column_names)}")
+        raise ValueError(f"its columns are {checks.short(table.column_names)}")
     images, tokens = (None if table[c].type == pa.null() else table[c].to_pylist() for c in ("image", "y_pred_token"))
     return found | {
         "y_true": table["y_true"].fill_null(UNLABELLED).to_numpy(),
@@ -571,7 +546,7 @@ def _read_parquet(path: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    content = from_json(path.read_text(encoding="utf-8-sig"))
+    content = checks.from_json(path.read_text(encoding="utf-8-sig"))
     found = _read_head(content)
     if "arrays" in content:
         arrays = path.with_name(Path(str(content["arrays"])).name)
@@ -588,13 +563,13 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_head(content: Any) -> dict[str, Any]:
     if (kind := content.get("kind") if isinstance(content, dict) else content) != KIND:
-        raise ValueError(f"kind is {short(kind)}, not {KIND!r}")
+        raise ValueError(f"kind is {checks.short(kind)}, not {KIND!r}")
     written = content.get("format", FORMAT)
     if type(written) is not int or written > FORMAT:
-        raise ValueError(f"format is {short(written)}, this version of zsc reads {FORMAT}: install a newer one")
-    names = check_class_names(content.get("class_names"), low=1)  # type: ignore[arg-type]
+        raise ValueError(f"format is {checks.short(written)}, this version of zsc reads {FORMAT}: install a newer one")
+    names = checks.check_class_names(content.get("class_names"), low=1)  # type: ignore[arg-type]
     if content.get("images") is not None:
-        check_texts(content["images"], "images")
+        checks.check_texts(content["images"], "images")
     return {"class_names": names, "made_by": Provenance.from_dict(content.get("about"))}  # type: ignore[arg-type]
 
 
@@ -609,4 +584,4 @@ def environment() -> Mapping[str, Any]:
     with suppress(OSError, IndexError):
         processor = re.findall(r"(?m)^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[0]
     hardware = {"machine": platform.machine(), "system": platform.system(), "processor": processor}
-    return FrozenDict(versions=FrozenDict(versions), hardware=FrozenDict(hardware, cores=os.cpu_count()))
+    return checks.frozen_json({"versions": versions, "hardware": hardware | {"cores": os.cpu_count()}}, "environment")

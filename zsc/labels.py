@@ -20,16 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import hypergeom
 from sklearn.metrics import average_precision_score
 
-from zsc.checks import (
-    as_indices,
-    as_list,
-    check_count,
-    check_labels,
-    check_proba,
-    check_same_length,
-    check_unique,
-    short,
-)
+from zsc import checks
 from zsc.evaluation import Evaluation, as_cells
 from zsc.files import expanded, printable, write_whole
 from zsc.images import picture_uri
@@ -57,29 +48,26 @@ def suspect_labels(y_true: Any, proba: Any = None, *, images: Iterable[Any] | No
         y_true, proba = y_true.y_true, y_true.proba
     elif proba is None:
         raise TypeError("proba is missing; pass it beside y_true, or pass an Evaluation alone.")
-    values = check_proba(proba)
-    labels = check_labels(y_true, values.shape[1])
-    n = check_same_length(y_true=labels, proba=values)
+    values = checks.check_proba(proba)
+    labels = checks.check_labels(y_true, values.shape[1])
+    n = checks.check_same_length(y_true=labels, proba=values)
     given = values[np.arange(n), labels]
     others = values.copy()
     others[np.arange(n), labels] = -1
     margin = given - others.max(axis=1)
     columns: dict[str, Any] = {"rank": 0, "index": np.arange(n)}
     if images is not None:
-        columns["image"] = as_cells(sources := as_list(images, "images", "pictures"))
-        check_same_length(y_true=labels, images=sources)
+        columns["image"] = as_cells(sources := checks.as_list(images, "images", "pictures"))
+        checks.check_same_length(y_true=labels, images=sources)
     columns |= {"y_true": labels, "y_pred": values.argmax(axis=1), "proba_given": given, "margin": margin}
     table = pd.DataFrame(columns | {"quality": (margin + 1) / 2, "suspect": margin < 0})
     return table.sort_values("margin", kind="stable", ignore_index=True).assign(rank=np.arange(1, n + 1))
 
 
 def match_known(
-    ranking: pd.DataFrame,
-    known_ids: Iterable[Any],
-    *,
-    at: int | Iterable[int] | None = None,
-    ids: Iterable[Any] | None = None,
-) -> pd.DataFrame:
+    ranking: pd.DataFrame, known_ids: Iterable[Any], *,
+    at: int | Iterable[int] | None = None, ids: Iterable[Any] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Measure how well a ranking finds labels that someone holds for wrong.
 
     The table has one row per number: at, found, known (in the ranking), precision (found / at), recall (found / known),
@@ -91,24 +79,25 @@ def match_known(
     several numbers; None: as many as `known_ids` has there. `ids` are those of the pictures, in the order of the labels
     that `suspect_labels` was given; None: the id is the index.
     """
-    names = None if ids is None else as_list(ids, "ids", "ids, one for each picture")
+    names = None if ids is None else checks.as_list(ids, "ids", "ids, one for each picture")
     if not isinstance(ranking, pd.DataFrame) or "index" not in ranking or not len(ranking):
-        raise TypeError(f"ranking is {short(ranking)}; pass a table of suspect_labels.")
-    n = len(ranking) if names is None else check_same_length(ids=names, ranking=ranking)
-    index = check_labels(ranking["index"], None if names is None else n, "the column index of ranking").tolist()
-    check_unique(index, "the column index of ranking")
+        raise TypeError(f"ranking is {checks.short(ranking)}; pass a table of suspect_labels.")
+    n = len(ranking) if names is None else checks.check_same_length(ids=names, ranking=ranking)
+    index = checks.check_labels(ranking["index"], None if names is None else n, "the column index of ranking").tolist()
+    checks.check_unique(index, "the column index of ranking")
     if isinstance(known_ids, (str, bytes, Mapping)):
-        raise TypeError(f"known_ids is the {type(known_ids).__name__} {short(known_ids)}; pass a list or a set of ids.")
+        given = f"the {type(known_ids).__name__} {checks.short(known_ids)}"
+        raise TypeError(f"known_ids is {given}; pass a list or a set of ids.")
     wanted = set(known_ids)
     hit = np.array([(i if names is None else names[i]) in wanted for i in index], dtype=bool)
     known = int(hit.sum())
     if not known:
         found = f"known_ids holds {len(wanted)} ids and none of the {n} pictures in ranking"
         raise ValueError(f"{found}; pass indices, or the ids of all pictures as ids=.")
-    numbers = as_list(at, "at", "whole numbers") if isinstance(at, Iterable) else [known if at is None else at]
+    numbers = checks.as_list(at, "at", "whole numbers") if isinstance(at, Iterable) else [known if at is None else at]
     if not numbers:
         raise ValueError(f"at is empty; pass whole numbers from 1 to {n}.")
-    depths = np.array([check_count(number, "at", high=n) for number in numbers])
+    depths = np.array([checks.check_count(number, "at", high=n) for number in numbers])
     found = hit.cumsum()[depths - 1]
     table = pd.DataFrame({"at": depths, "found": found, "known": known})
     table = table.assign(precision=found / depths, recall=found / known, chance=known / n)
@@ -134,8 +123,8 @@ class Sample:
     """
 
     def __init__(self, proba: ArrayLike, *, seed: int = 0) -> None:
-        values = check_proba(proba)
-        n, rng = len(values), np.random.default_rng(check_count(seed, "seed", low=0))
+        values = checks.check_proba(proba)
+        n, rng = len(values), np.random.default_rng(checks.check_count(seed, "seed", low=0))
         y_pred, two = values.argmax(axis=1), np.sort(values, axis=1)[:, -2:]
         quarter = np.empty(n, dtype=np.int64)
         quarter[np.lexsort((y_pred, two[:, 1] - two[:, 0]))] = np.arange(n) * QUARTERS // n
@@ -157,8 +146,9 @@ class Sample:
         tuning. The interval is Wilson's, of as many pictures of a simple random sample as would tell as much; how many
         that is, is believed as far as there are mistakes to show it.
         """
-        chosen, y = check_labels(rows, len(self.strata), "rows"), np.asarray(as_list(right, "right", "bools"), float)
-        n, seen, own = check_same_length(rows=chosen, right=y), self.strata[chosen], self._sure[chosen]
+        chosen = checks.check_labels(rows, len(self.strata), "rows")
+        y = np.asarray(checks.as_list(right, "right", "bools"), float)
+        n, seen, own = checks.check_same_length(rows=chosen, right=y), self.strata[chosen], self._sure[chosen]
         of, share = np.bincount(seen, minlength=len(self._size)), self._size / len(self.strata)
         told = np.maximum(of, 1)
 
@@ -234,7 +224,8 @@ class LabelSession:
             labels |= {"": proposed, "n": "", "s": proposed if self.keeps_skipped else ""}
             if row is None or key not in labels:
                 ways = f"type a number from 1 to {len(names)}, n, s or u; nothing takes the class that is proposed"
-                raise ValueError(f"{short(key)}: {ways}." if row is not None else "all are labelled; u takes one back.")
+                told = f"{checks.short(key)}: {ways}." if row is not None else "all are labelled; u takes one back."
+                raise ValueError(told)
             rows = [*self.rows, [self.names[row], labels[key], KINDS.get(key, "class"), self.proposed[row]]]
         if self.rows != self._read():
             raise ValueError(f"{printable(self.path)}: another program has changed it; begin again to read it anew.")
@@ -300,7 +291,7 @@ class CorrectionSession(LabelSession):
     def __init__(self, evaluation: Evaluation, path: str | Path, *, rows: ArrayLike | None = None) -> None:
         evaluation.check_one_label()
         known = ~evaluation.failed & (evaluation.y_true >= 0)
-        chosen = np.arange(evaluation.n) if rows is None else as_indices(rows, evaluation.n, "rows")
+        chosen = np.arange(evaluation.n) if rows is None else checks.as_indices(rows, evaluation.n, "rows")
         if rows is None and known.any():
             ranking = suspect_labels(evaluation.select(known))
             chosen = np.flatnonzero(known)[ranking.loc[ranking["suspect"], "index"]]

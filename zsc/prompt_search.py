@@ -10,20 +10,15 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings, class_names_of
 from zsc.models.base import Encoder
 from zsc.probes.labelled import LabelledRows, as_rows, tell_shared
-from zsc.prompts import ClassPrompts
-from zsc.prompts.prompts import as_templates
+from zsc.prompts.prompts import ClassPrompts, as_templates
 from zsc.scoring import cosine_scores
 
 
 def greedy_templates(
-    embeddings: ImageEmbeddings,
-    templates: str | Sequence[str],
-    *,
-    model: Encoder | str,
-    held_out: ImageEmbeddings | None = None,
-    max_templates: int | None = None,
+    embeddings: ImageEmbeddings, templates: str | Sequence[str], *,
+    model: Encoder | str, held_out: ImageEmbeddings | None = None, max_templates: int | None = None,
     class_names: Sequence[str] | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Add, step by step, the template that helps the ensemble most, as OpenAI's notebook found 7 of its 80.
 
     The table has one row per step: template, accuracy (on the choosing part, with all templates so far), and
@@ -37,9 +32,8 @@ def greedy_templates(
     names = class_names_of(embeddings)
     spoken = names if class_names is None else check_class_names(class_names, len(names))
     if held_out is not None and class_names_of(held_out, "held_out") != names:
-        raise ValueError(
-            f"held_out has the classes {short(held_out.class_names)}; they must be {short(names)}, in this order."
-        )
+        told = f"held_out has the classes {short(held_out.class_names)}"
+        raise ValueError(f"{told}; they must be {short(names)}, in this order.")
     words = as_templates(templates)
     clf = ZeroShotClassifier(ClassPrompts.from_names(spoken, words), model)
     pictures = as_rows(clf.embed(embeddings), "embeddings")

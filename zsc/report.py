@@ -93,10 +93,9 @@ def _curves(evaluation: Evaluation, audit: Any) -> Iterator[tuple[str, str, pd.D
     curve = evaluation.coverage.sort_values("coverage")
     places = curve["coverage"].searchsorted(np.linspace(0.1, 1, 10) - 1e-9)
     few = curve.iloc[np.unique(places)][["threshold", "coverage", "accuracy", "n"]]
-    curves: list[Any] = [("Reliability", bins, plots.reliability), ("Coverage", few, plots.coverage)]
-    curves += [("What breaks it", audit.table, plots.audit)] if audit else []
-    for name, table, draw in curves:
-        of = audit if draw is plots.audit else evaluation
+    curves: Any = [("Reliability", bins, plots.reliability, evaluation), ("Coverage", few, plots.coverage, evaluation)]
+    curves += [("What breaks it", audit.table, plots.audit, audit)] if audit else []
+    for name, table, draw, of in curves:
         figure = cast(Figure, draw(of, title=name).figure)
         try:
             figure.savefig(buffer := io.BytesIO(), dpi=110)

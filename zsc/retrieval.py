@@ -11,8 +11,7 @@ from zsc.checks import check_count, short
 from zsc.datasets.base import class_texts
 from zsc.embeddings import ImageEmbeddings, check_made_by, class_names_of, embed_texts
 from zsc.images import ImageSource
-from zsc.models import as_encoder
-from zsc.models.base import Encoder
+from zsc.models import Encoder, as_encoder
 
 CHUNK_ROWS = 4096  # rows whose products are held at a time
 _ASK = "pass a text, a row number, or one picture, as text=, row= or image="

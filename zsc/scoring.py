@@ -21,8 +21,7 @@ from scipy.special import expit, logsumexp, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from zsc.checks import Rows, as_list, check_choice, check_same_length, frozen, short
-from zsc.prompts import POOLINGS, ClassPrompts
-from zsc.prompts.advice import NEGATIONS
+from zsc.prompts.prompts import NEGATIONS, POOLINGS, ClassPrompts
 
 CHUNK_ROWS = 65_536
 CELLS = 2**26  # cosines of prompts that are held at once

@@ -21,8 +21,7 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.datasets import ImageDataset
 from zsc.embeddings import ImageEmbeddings, class_names_of, embed_images, embed_texts
 from zsc.evaluation import Evaluation
-from zsc.models import as_encoder, find_route
-from zsc.models.base import Encoder
+from zsc.models import Encoder, as_encoder, find_route
 from zsc.models.table import record_speed
 from zsc.progress import Progress, each
 from zsc.prompts import ClassPrompts, as_prompts
@@ -250,12 +249,9 @@ def _stratified(y_true: np.ndarray, share: float, seed: int) -> tuple[np.ndarray
 
 
 def evaluations(
-    embeddings: ImageEmbeddings,
-    candidates: Mapping[str, Candidate],
-    model: Encoder | str,
-    pooling: str | None = None,
-    store: str | Path | None = None,
-) -> dict[str, Evaluation]:
+    embeddings: ImageEmbeddings, candidates: Mapping[str, Candidate], model: Encoder | str,
+    pooling: str | None = None, store: str | Path | None = None,
+) -> dict[str, Evaluation]:  # fmt: skip
     """Judge every candidate on the same pictures, as `compare_prompts` does; no picture is embedded again."""
     asked, encoder = as_candidates(candidates, class_names_of(embeddings)), as_encoder(model)
     embed_texts(encoder, [text for prompts in asked.values() for text in prompts], store)  # all at once; it remembers

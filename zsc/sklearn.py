@@ -14,8 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from zsc.checks import short
 from zsc.classifier import ZeroShotClassifier
-from zsc.datasets import ImageDataset
-from zsc.datasets.base import UNLABELLED
+from zsc.datasets.base import UNLABELLED, ImageDataset
 from zsc.embeddings import embed_images
 from zsc.images import as_sources
 from zsc.models import as_encoder

@@ -6,12 +6,12 @@ from pathlib import Path
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._printing import Outcome, prediction_lines
+from zsc.cli.reproduce import CHECKOUT
 from zsc.datasets import load_dataset
 from zsc.embeddings import embed_images
 from zsc.models import auto_model
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts
 
-CHECKOUT = Path(__file__).resolve().parents[2]  # of the project, where this is run from one
 OPTIONS = (_options.MODEL, _options.output("--output", "picture", "where to write the picture", Path("zsc-demo.png")))
 
 

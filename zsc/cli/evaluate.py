@@ -43,7 +43,6 @@ def run(arguments: Namespace) -> Outcome:
 
 def headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDataset) -> list[str]:
     """Say what was judged, and how good it is."""
-    absent = ", ".join(str(name) for name, support in evaluation.report["support"].items() if not support)
     by_position = ", classes matched by position" if evaluation.made_by.matched_by == "position" else ""
     absent = ", ".join(name for name, support in evaluation.report["support"].items() if not support)
     rows = {

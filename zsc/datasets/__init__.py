@@ -7,8 +7,7 @@ from typing import Any
 
 from zsc.datasets import afhq, glasses, imagenette
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.check import DatasetCheck, check_published
-from zsc.datasets.download import Published, Report, download_published
+from zsc.datasets.download import DatasetCheck, Published, Report, check_published, download_published
 from zsc.datasets.listing import check_split
 from zsc.datasets.packaged import draw_dataset, load_samples
 from zsc.images import local_path

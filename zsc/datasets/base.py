@@ -6,27 +6,14 @@ picture has no label. Where classes do not exclude each other, labels are a matr
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 
-from zsc.checks import (
-    FrozenDict,
-    FrozenList,
-    as_indices,
-    as_list,
-    check_class_names,
-    check_count,
-    check_dataset_labels,
-    check_fraction,
-    check_same_length,
-    check_texts,
-    frozen,
-    short,
-)
+from zsc import checks
 from zsc.datasets import listing
 from zsc.files import printable
 from zsc.images import local_path, name_of
@@ -35,7 +22,7 @@ UNLABELLED = -1
 
 
 @dataclass(frozen=True, eq=False)
-class ImageDataset:
+class ImageDataset(checks.ReadOnly):
     """N pictures, their labels, and the names of the K classes; checked, copied and read-only.
 
     A label is an index into `class_names`, (N,), int64; -1 for none (None: no picture has one). Where a picture may
@@ -51,27 +38,22 @@ class ImageDataset:
     notes: Mapping[str, str] = field(default_factory=dict)  # source, licence, label errors, what was passed over
 
     def __post_init__(self) -> None:
-        paths, given = as_list(self.paths, "paths", "pictures"), as_list(self.class_names, "class_names", "names")
+        paths = checks.FrozenList(checks.as_list(self.paths, "paths", "pictures"))
+        given = checks.as_list(self.class_names, "class_names", "names")
         is_name = [isinstance(n, (str, int, np.integer)) and not isinstance(n, bool) for n in given]
         read = [listing.fold(n) if ok else n for n, ok in zip(given, is_name, strict=True)]
-        names = check_class_names(read, low=0)
+        names = checks.FrozenList(checks.check_class_names(read, low=0))
         labels: Any = [UNLABELLED] * len(paths) if self.labels is None else self.labels
-        labels = labels if hasattr(labels, "__array__") else as_list(labels, "labels", "whole numbers")
-        labels = check_dataset_labels(labels, len(names))
-        check_same_length(paths=paths, labels=labels)
+        labels = labels if hasattr(labels, "__array__") else checks.as_list(labels, "labels", "whole numbers")
+        labels = checks.frozen(checks.check_dataset_labels(labels, len(names)))
+        checks.check_same_length(paths=paths, labels=labels)
         for value, what in ((self.name, "name"), (self.split_name, "split_name")):
             if not isinstance(value, str):
-                raise TypeError(f"{what}={short(value)}; {what} must be a text.")
+                raise TypeError(f"{what}={checks.short(value)}; {what} must be a text.")
         if not isinstance(self.notes, Mapping):
             raise TypeError(f"notes is a {type(self.notes).__name__}; pass a mapping of texts.")
         notes = {what: note for what, note in {**self.notes, "class names": listing.look_alikes(names)}.items() if note}
-        checked = {"paths": FrozenList(paths), "labels": frozen(labels), "class_names": FrozenList(names)}
-        for attribute, final in (checked | {"notes": FrozenDict(notes)}).items():
-            object.__setattr__(self, attribute, final)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as what it was made of, so that a copy cannot be changed either."""
-        return type(self), tuple(getattr(self, each.name) for each in fields(self))
+        vars(self).update(paths=paths, labels=labels, class_names=names, notes=checks.FrozenDict(notes))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -98,17 +80,17 @@ class ImageDataset:
 
     def select(self, indices: Sequence[int] | np.ndarray | slice) -> "ImageDataset":
         """Keep the pictures at `indices` (see `as_indices`), in that order; the class names stay."""
-        rows = as_indices(indices, len(self))
+        rows = checks.as_indices(indices, len(self))
         return replace(self, paths=[self.paths[i] for i in rows], labels=self.labels[rows])
 
     def head(self, n: int) -> "ImageDataset":
         """Keep the first `n` pictures, or all where there are fewer."""
-        return self.select(range(min(check_count(n, "n"), len(self))))
+        return self.select(range(min(checks.check_count(n, "n"), len(self))))
 
     def sample(self, n: int, *, seed: int = 0) -> "ImageDataset":
         """Draw `n` pictures at random without replacement; they keep the data set's order."""
-        rng = np.random.default_rng(check_count(seed, "seed", low=0))
-        return self.select(np.sort(rng.choice(len(self), check_count(n, "n", high=len(self)), replace=False)))
+        rng = np.random.default_rng(checks.check_count(seed, "seed", low=0))
+        return self.select(np.sort(rng.choice(len(self), checks.check_count(n, "n", high=len(self)), replace=False)))
 
     def split(self, fraction: float, *, seed: int = 0) -> "tuple[ImageDataset, ImageDataset]":
         """Divide at random into two parts that hold the classes in the same shares; the same seed gives the same parts.
@@ -116,7 +98,8 @@ class ImageDataset:
         The first part gets floor or ceil of `fraction` x N pictures, and of each class floor or ceil of its share, give
         or take one.
         """
-        fraction, rng = check_fraction(fraction, "fraction"), np.random.default_rng(check_count(seed, "seed", low=0))
+        checks.check_fraction(fraction, "fraction")
+        rng = np.random.default_rng(checks.check_count(seed, "seed", low=0))
         order = np.lexsort((rng.random(len(self)), *np.atleast_2d(self.labels.T)))  # class by class, shuffled within
         steps = np.floor(np.arange(len(self) + 1) * fraction + rng.random())  # systematic sampling along that order
         chosen = np.zeros(len(self), dtype=bool)
@@ -136,20 +119,21 @@ class ImageDataset:
         places = {name: k for k, name in enumerate(["", *self.class_names], UNLABELLED)}
         for line, image, name in zip(lines, images, map(listing.fold, classes), strict=True):
             if image not in rows or name not in places or labels.ndim == 2:
-                told = f"{printable(csv)}: line {line} gives {short(image)} the class {short(name)}"
-                raise ValueError(f"{told}; name a picture of {self.name!r}, and one of {short(self.class_names)}.")
+                told = f"{printable(csv)}: line {line} gives {checks.short(image)} the class {checks.short(name)}"
+                names = checks.short(self.class_names)
+                raise ValueError(f"{told}; name a picture of {self.name!r}, and one of {names}.")
             labels[rows[image]] = places[name]
         note = {f"corrected by {Path(csv).name}": f"{(labels != self.labels).sum()} of {len(self)} labels"}
         return replace(self, labels=labels, notes={**self.notes, **note})
 
     def merge_classes(self, groups: Mapping[str, Sequence[str]]) -> "ImageDataset":
         """Make one class of several, as in {"wild": ["lion", "tiger"]}, in the place of the first; the others stay."""
-        olds = [old for group in groups.values() for old in as_list(group, "groups", "class names")]
+        olds = [old for group in groups.values() for old in checks.as_list(group, "groups", "class names")]
         new = {old: name for name, group in groups.items() for old in group}
         merged = [new.get(name, name) for name in self.class_names]
         clash = {*groups} & ({*self.class_names} - {*olds})
         if len(new) < len(olds) or clash or not {*olds} <= {*self.class_names} or self.labels.ndim == 2:
-            told = f"groups={short(groups)} must name classes of {short(self.class_names)}, each once"
+            told = f"groups={checks.short(groups)} must name classes of {checks.short(self.class_names)}, each once"
             raise ValueError(f"{told}, and no other class as the new one; a picture must have one label.")
         names = list(dict.fromkeys(merged))
         return replace(self, labels=np.array([*map(names.index, merged), UNLABELLED])[self.labels], class_names=names)
@@ -202,7 +186,7 @@ class ImageDataset:
         csv = local_path(csv)
         if (label_column == "") == (not label_columns):
             raise TypeError("pass label_column or label_columns, or label_column=None for pictures without labels.")
-        columns = check_texts(label_columns, "label_columns") if label_columns else label_column
+        columns = checks.check_texts(label_columns, "label_columns") if label_columns else label_column
         listed = listing.read_csv(csv, image_column, columns, image_pattern, class_names, separator=label_separator)
         return cls._of(listed, name or listing.fold(csv.stem))
 

@@ -100,8 +100,8 @@ def _text_encoder(model: "Encoder", texts: tuple[str, ...]) -> tuple[bytes, dict
     from zsc.models.onnx import OnnxEncoder, load_onnx
     from zsc.models.tokens import BytePairTokenizer
 
-    pairs = getattr(model.tokenizer, "pairs", model.tokenizer)
-    if not isinstance(pairs, BytePairTokenizer) or pairs.cleaning != "lower":
+    tokens = model.tokenizer
+    if not isinstance(tokens, BytePairTokenizer) or tokens.cleaning != "lower":
         raise ValueError(f"a page computes CLIP's tokens, not those of {model.name}; take toy, or a CLIP of OpenAI's.")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:  # Windows keeps open files
         found = model
@@ -118,7 +118,7 @@ def _text_encoder(model: "Encoder", texts: tuple[str, ...]) -> tuple[bytes, dict
         told = f"{model.name} in ONNX is {off:.1g} off the session's model, and {TOLERANCE:g} is allowed"
         raise ValueError(f"{told}; embed the pictures again, with precision='float32'.")
     return graph, {
-        **{key: getattr(pairs, key) for key in ("merges", "limit", "literals")},
+        **{key: getattr(tokens, key) for key in ("merges", "limit", "literals")},
         "entities": html5,  # with which Python and ftfy mend a text
         "names": HTML_ENTITIES,
         "ligatures": {chr(code): letters for code, letters in LIGATURES.items()},

@@ -21,17 +21,7 @@ from typing import Any
 from zsc.checks import check_unique
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.explorer.session import (
-    ANY,
-    WRONG_CLASS,
-    Answer,
-    AnyPrompts,
-    Card,
-    ExplorerSession,
-    as_code,
-    read_tries,
-    save_prompts,
-)
+from zsc.explorer.session import ANY, WRONG_CLASS, Answer, AnyPrompts, Card, ExplorerSession, as_code, save_prompts
 from zsc.files import expanded, printable
 from zsc.images import describe, open_image, picture_uri
 from zsc.models.base import Encoder
@@ -259,7 +249,7 @@ class PromptExplorer:
 
     def _make_widgets(self) -> None:
         w, place = self._w, self._html
-        kept = [] if self.session.tried or not self.keep else read_tries(self.keep, self.session.embeddings.dataset)
+        kept = [] if self.session.tried or not self.keep else self.session.tries_in(self.keep)
         self.templates = self._box("", "templates")
         self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
         self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **FIT)

@@ -23,8 +23,7 @@ from zsc.datasets.base import UNLABELLED, ImageDataset, class_texts
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
 from zsc.files import check_path, printable, write_whole
-from zsc.models import as_encoder
-from zsc.models.base import Encoder
+from zsc.models import Encoder, as_encoder
 from zsc.progress import Progress
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.scoring import match_by
@@ -254,9 +253,22 @@ class ExplorerSession:
         name = re.sub(r"[^A-Za-z0-9]+", "-", self.embeddings.dataset).strip("-")[:60] or "pictures"
         return f"{name}-{hashlib.sha256(about.encode(errors='surrogatepass')).hexdigest()[:8]}.tries.json"
 
+    def tries_in(self, path: str | Path) -> list[dict[str, Any]]:
+        """Read what `save` wrote of these pictures; an empty list where there is no file."""
+        path = Path(path)
+        if not path.exists():
+            return []
+        try:
+            content = from_json(path.read_text(encoding="utf-8"))
+            if content["kind"] != KIND or content["dataset"] != self.embeddings.dataset:
+                raise ValueError(f"it holds {short(content['kind'])} of {short(content['dataset'])}")
+            return as_list(content["tries"], "tries")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{_no_tries(path)} ({error})") from error
+
     def save(self, path: str | Path) -> Path:
         """Add the tries to a file, whole or not at all; those that it holds already stay."""
-        kept, names = read_tries(path, self.embeddings.dataset), self.embeddings.class_names
+        kept, names = self.tries_in(path), self.embeddings.class_names
         for answer in self.tried:
             of = {name: names[self.labels[name]] for name in answer.texts if name in self.labels}
             texts, pooling = dict(answer.texts), answer.classifier.pooling
@@ -267,7 +279,7 @@ class ExplorerSession:
     def load(self, path: str | Path) -> Answer | None:
         """Ask the tries of a file again, and return the last one (None: no file); ValueError: they are of others."""
         answer, names = None, self.embeddings.class_names
-        for one in read_tries(path, self.embeddings.dataset):
+        for one in self.tries_in(path):
             try:
                 self.labels = {name: names.index(of) for name, of in one["of"].items() if self.labels} | self.labels
                 answer = self.ask(one["texts"], one["templates"], one["pooling"])
@@ -275,20 +287,6 @@ class ExplorerSession:
                 raise ValueError(f"{_no_tries(path)} ({error!r})") from error
             self.remember(answer)
         return answer
-
-
-def read_tries(path: str | Path, dataset: str) -> list[dict[str, Any]]:
-    """Read what `ExplorerSession.save` wrote of a data set; an empty list where there is no file."""
-    path = Path(path)
-    if not path.exists():
-        return []
-    try:
-        content = from_json(path.read_text(encoding="utf-8"))
-        if content["kind"] != KIND or content["dataset"] != dataset:
-            raise ValueError(f"it holds {short(content['kind'])} of {short(content['dataset'])}")
-        return as_list(content["tries"], "tries")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{_no_tries(path)} ({error})") from error
 
 
 def _no_tries(path: str | Path) -> str:

@@ -107,12 +107,9 @@ def grid(validation: object, **settings: Sequence[float]) -> list[dict[str, floa
 
 
 def fit_best(
-    build: Callable[..., AnyHead],
-    candidates: Sequence[dict[str, float]],
-    parts: tuple[LabelledRows, LabelledRows, LabelledRows | None],
-    *,
-    by_accuracy: bool = False,
-) -> tuple[AnyHead, dict[str, float], pd.DataFrame | None, str]:
+    build: Callable[..., AnyHead], candidates: Sequence[dict[str, float]],
+    parts: tuple[LabelledRows, LabelledRows, LabelledRows | None], *, by_accuracy: bool = False,
+) -> tuple[AnyHead, dict[str, float], pd.DataFrame | None, str]:  # fmt: skip
     """Choose settings by the lowest log loss on the validation part, and build a head with them from all rows.
 
     Returned are the head, its settings, the table of all candidates, and a note on settings at the end of their grid.
@@ -152,9 +149,8 @@ class TipAdapter(Head):
 
     def __post_init__(self) -> None:
         head = check_head(self.zero_shot, "zero_shot")
-        same = {"class_names": head.class_names, "dim": head.dim, "fingerprint": head.fingerprint}
-        for name, value in {"keys": frozen(self.keys), "labels": frozen(self.labels), **same}.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(class_names=head.class_names, dim=head.dim, fingerprint=head.fingerprint)
+        vars(self).update(keys=frozen(self.keys), labels=frozen(self.labels))
 
     def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """Compute the logits, shape (N, K), of checked embeddings (N, D)."""

@@ -79,9 +79,8 @@ class LinearHead(Head):
             raise ValueError("weights or intercepts hold NaN or infinity; pass finite numbers.")
         names = FrozenList(check_class_names(self.class_names, len(weights)))
         (scale,) = check_numbers([self.logit_scale], "logit_scale", above=True)
-        checked = {"weights": weights, "intercepts": intercepts, "class_names": names, "logit_scale": scale}
-        for name, value in {**checked, "dim": weights.shape[1]}.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(weights=weights, intercepts=intercepts, dim=weights.shape[1])
+        vars(self).update(class_names=names, logit_scale=scale)
 
     def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """Compute the logits, shape (N, K), of checked embeddings (N, D)."""

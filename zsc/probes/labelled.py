@@ -13,17 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from zsc.checks import (
-    as_list,
-    check_class_names,
-    check_count,
-    check_embeddings,
-    check_every_class,
-    check_fraction,
-    check_labels,
-    check_same_length,
-    short,
-)
+from zsc import checks
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Provenance
 from zsc.scoring import match_by
@@ -63,13 +53,13 @@ def as_rows(
         made_by = Provenance(model=part.model, fingerprint=part.fingerprint, dataset=part.dataset, left_out=left_out)
         rows = LabelledRows(part.values, part.labels, part.class_names, part.paths, part.digests, made_by)
     elif isinstance(part, tuple) and len(part) == 2:
-        top = int(check_labels(part[1], None, f"{name}.labels").max())
+        top = int(checks.check_labels(part[1], None, f"{name}.labels").max())
         rows = LabelledRows(*part, class_names=list(class_names or [f"class {k}" for k in range(top + 1)]))
     else:
         raise TypeError(f"{name} is a {type(part).__name__}; pass an ImageEmbeddings, or a pair (embeddings, labels).")
-    values = check_embeddings(rows.values, name, dim)
-    labels = check_labels(rows.labels, len(rows.class_names), f"{name}.labels")
-    check_same_length(**{name: values, f"{name}.labels": labels})
+    values = checks.check_embeddings(rows.values, name, dim)
+    labels = checks.check_labels(rows.labels, len(rows.class_names), f"{name}.labels")
+    checks.check_same_length(**{name: values, f"{name}.labels": labels})
     check_model(rows.made_by.fingerprint, fingerprint, name)
     rows = replace(rows, values=values, labels=labels)
     if class_names is None or list(class_names) == rows.class_names:
@@ -90,10 +80,11 @@ def check_model(made_by: str, expected: str, name: str) -> str:
 
 def check_numbers(values: Any, name: str, *, above: bool = False) -> list[float]:
     """Check one or more finite numbers of 0 or more (or above 0); no texts, no bools."""
-    numbers = as_list(values, name, "numbers")
+    numbers = checks.as_list(values, name, "numbers")
     are_numbers = all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in numbers)
     if not numbers or not are_numbers or not all(0 <= v < np.inf and (v or not above) for v in numbers):
-        raise ValueError(f"{name}={short(numbers)}; pass one or more numbers {'above 0' if above else 'of 0 or more'}.")
+        wanted = "above 0" if above else "of 0 or more"
+        raise ValueError(f"{name}={checks.short(numbers)}; pass one or more numbers {wanted}.")
     return [float(value) for value in numbers]
 
 
@@ -106,9 +97,9 @@ def training_parts(
     `train`; what candidates learn from; and what they are compared on.
     """
     rows = as_rows(train, "train", fingerprint=fingerprint)
-    check_class_names(rows.class_names, name="the classes of train")
-    check_every_class(rows.labels, len(rows.class_names), "train.labels")
-    check_count(seed, "seed", low=0)
+    checks.check_class_names(rows.class_names, name="the classes of train")
+    checks.check_every_class(rows.labels, len(rows.class_names), "train.labels")
+    checks.check_count(seed, "seed", low=0)
     rows = replace(rows, made_by=replace(rows.made_by, fingerprint=rows.made_by.fingerprint or fingerprint))
     if validation is None:
         return rows, rows, None
@@ -164,7 +155,7 @@ def _shared(judged: LabelledRows, learned: LabelledRows) -> NDArray[np.bool_]:
 
 def split_rows(rows: LabelledRows, fraction: float, *, seed: int) -> tuple[LabelledRows, LabelledRows]:
     """Cut rows in two, each class by itself: the second part gets `fraction` of it, at least one picture, never all."""
-    check_fraction(fraction, "validation")
+    checks.check_fraction(fraction, "validation")
     second = np.zeros(len(rows), bool)
     for name, members in _shuffled(rows, seed):
         if len(members) < 2:
@@ -186,7 +177,7 @@ def draw_shots(rows: LabelledRows, shots: int, *, seed: int) -> LabelledRows:
 
 def _shuffled(rows: LabelledRows, seed: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Go through the classes, each with its row numbers in a random order; one pass over the rows."""
-    rng = np.random.default_rng(check_count(seed, "seed", low=0))
+    rng = np.random.default_rng(checks.check_count(seed, "seed", low=0))
     ends = np.cumsum(np.bincount(rows.labels, minlength=len(rows.class_names)))[:-1]
     members = np.split(np.argsort(rows.labels, kind="stable"), ends)
     return ((name, rng.permutation(those)) for name, those in zip(rows.class_names, members, strict=True))

@@ -95,14 +95,10 @@ def learning_rate_at(step: int, recipe: Recipe) -> float:
 
 
 def train(
-    recipe: Recipe,
-    *,
-    checkpoint: Path | None = None,
-    every: int = 100,
-    workers: int = 1,
-    progress: Progress = True,
+    recipe: Recipe, *,
+    checkpoint: Path | None = None, every: int = 100, workers: int = 1, progress: Progress = True,
     watch: Callable[[int, CLIP], None] | None = None,
-) -> tuple[CLIP, list[dict[str, float]]]:
+) -> tuple[CLIP, list[dict[str, float]]]:  # fmt: skip
     """Train a CLIP from scratch; the same recipe on the same machine gives the same losses.
 
     Returns the model, in evaluation mode, and the log, one row per step: step, loss, accuracy (the share of pictures
