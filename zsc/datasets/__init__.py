@@ -5,10 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zsc.datasets import afhq, glasses, imagenette
+import yaml
+
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.check import DatasetCheck, check_published
-from zsc.datasets.download import Published, Report, download_published
+from zsc.datasets.download import Published, Report, Source, download_published
+from zsc.datasets.glasses import Glasses
 from zsc.datasets.listing import check_split
 from zsc.datasets.packaged import draw_dataset, load_samples
 from zsc.images import local_path
@@ -18,7 +20,12 @@ from zsc.published import published
 __all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset",
            "published"]  # fmt: skip
 
-PUBLISHED: dict[str, Published] = {**glasses.FORMS, **afhq.FORMS, **imagenette.FORMS}
+_CONTENT = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
+_READERS = {"glasses": Glasses}  # of layouts that are not SPLIT/CLASS
+PUBLISHED: dict[str, Published] = {
+    name: _READERS.get(name, Published)(**form | {"sources": [Source(**source) for source in form["sources"]]})
+    for name, form in _CONTENT.items()
+}
 _MADE: dict[str, tuple[Callable[..., ImageDataset], Sequence[str]]] = {  # needs no files: what makes it, its options
     "samples": (load_samples, ()),
     "drawn-glasses": (partial(draw_dataset, "drawn-glasses"), ("n", "seed", "attributes", "change")),

@@ -15,12 +15,10 @@ import pandas as pd
 
 from zsc.checks import short
 from zsc.datasets.base import UNLABELLED, ImageDataset
-from zsc.datasets.download import Published, on_kaggle
+from zsc.datasets.download import Published
 from zsc.datasets.listing import check_present, list_pictures, read_columns
 
-CLASS_NAMES = ("no glasses", "glasses")
 FACES = "faces-spring-2020"
-SLUG = "glasses-or-no-glasses"
 
 
 class Glasses(Published):
@@ -53,26 +51,6 @@ class Glasses(Published):
             rows += [(split, "all", present[face]) for face in faces if face in present]
             missing += [face for face in faces if face not in present]
         return rows, missing
-
-
-FORMS = {
-    "glasses": Glasses(
-        dataset="glasses",
-        folder="glasses",
-        marker="train.csv",
-        page=f"https://www.kaggle.com/datasets/jeffheaton/{SLUG}",
-        sources=on_kaggle(f"jeffheaton/{SLUG}"),
-        counts={"train": {"all": 4500}, "test": {"all": 500}},  # 2856 or 2855 with glasses, as counted by others
-        class_names={name: name for name in CLASS_NAMES},
-        notes={
-            "source": f"Kaggle jeffheaton/{SLUG}; the faces are made by a GAN",
-            "licence": "CC BY-SA 4.0",
-            "labels": "one team removed 523 of the 4500 labels as doubtful, 8 of them among ids 1 to 100",
-        },
-        elsewhere=(SLUG, f"datasets/jeffheaton/{SLUG}"),
-        extras=("drop_suspects",),
-    )
-}
 
 
 @cache
