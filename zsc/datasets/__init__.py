@@ -5,14 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.check import DatasetCheck, check_published
 from zsc.datasets.download import Published, Report, Source, download_published
 from zsc.datasets.glasses import Glasses
 from zsc.datasets.listing import check_split
 from zsc.datasets.packaged import draw_dataset, load_samples
+from zsc.files import read_yaml
 from zsc.images import local_path
 from zsc.progress import Progress
 from zsc.published import published
@@ -20,11 +19,10 @@ from zsc.published import published
 __all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset",
            "published"]  # fmt: skip
 
-_CONTENT = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
 _READERS = {"glasses": Glasses}  # of layouts that are not SPLIT/CLASS
 PUBLISHED: dict[str, Published] = {
     name: _READERS.get(name, Published)(**form | {"sources": [Source(**source) for source in form["sources"]]})
-    for name, form in _CONTENT.items()
+    for name, form in read_yaml(__file__, "published.yaml").items()
 }
 _MADE: dict[str, tuple[Callable[..., ImageDataset], Sequence[str]]] = {  # needs no files: what makes it, its options
     "samples": (load_samples, ()),

@@ -10,16 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from zsc.checks import check_count
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.listing import check_split
 from zsc.drawings import SPLITS, draw
+from zsc.files import read_yaml
 
-_CONTENT = yaml.safe_load(Path(__file__).with_name("packaged.yaml").read_text(encoding="utf-8"))
-_SAMPLES = _CONTENT.pop("samples")
-CLASS_NAMES = {name: drawn["class_names"] for name, drawn in _CONTENT.items()}
+_SAMPLES, _DRAWN = read_yaml(__file__, "packaged.yaml").values()
+CLASS_NAMES = {name: about["class_names"] for name, about in _DRAWN.items()}
 
 
 def load_samples(split: str | None = None) -> ImageDataset:
@@ -54,7 +53,7 @@ def draw_dataset(
     split = check_split(split, SPLITS)
     check_count(n, "n")
     check_count(seed, "seed", low=0)
-    kind, notes = _CONTENT[name]["kind"], _CONTENT[name]["notes"] | {"seed": str(seed)}
+    kind, notes = _DRAWN[name]["kind"], _DRAWN[name]["notes"] | {"seed": str(seed)}
     drawings = [draw(kind, number, split=split, seed=seed, change=change) for number in range(n)]
     notes |= {"changed": str(dict(change))} if change else {}
     names = list(drawings[0].attributes if attributes else CLASS_NAMES[name])
