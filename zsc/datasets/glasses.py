@@ -7,7 +7,6 @@ is that of the ids as numbers, so that "the first 100" are ids 1 to 100. Some la
 import json
 import re
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,7 @@ def suspect_ids() -> frozenset[int]:
 
     Their opinion, not the truth; without these a network's test accuracy rose from .885 to .990.
     """
-    text = resources.files("zsc.datasets").joinpath("glasses_suspects.json").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("glasses_suspects.json").read_text(encoding="utf-8")
     return frozenset(json.loads(text)["ids"])
 
 

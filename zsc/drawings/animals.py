@@ -91,9 +91,8 @@ def random_animal(rng: Random) -> Animal:
     )
 
 
-def draw_animal(animal: Animal, rng: Random, canvas: Canvas | None = None) -> Canvas:
+def draw_animal(animal: Animal, rng: Random, canvas: Canvas) -> Canvas:
     """Draw an animal's head and shoulders, a little turned and shifted, in some light."""
-    canvas = canvas or Canvas()
     canvas.begin("background", rng)
     kind, bright = animal.kind, rng.uniform(0.82, 1.1)
     canvas.light = (bright * rng.uniform(0.95, 1.06), bright, bright * rng.uniform(0.93, 1.05))

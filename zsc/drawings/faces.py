@@ -89,9 +89,8 @@ def random_face(rng: Random) -> Face:
     )
 
 
-def draw_face(face: Face, rng: Random, canvas: Canvas | None = None) -> Canvas:
+def draw_face(face: Face, rng: Random, canvas: Canvas) -> Canvas:
     """Draw a person, a little turned and shifted, in some light."""
-    canvas = canvas or Canvas()
     canvas.begin("background", rng)
     bright = rng.uniform(0.84, 1.1)
     canvas.light = (bright * rng.uniform(0.96, 1.05), bright, bright * rng.uniform(0.94, 1.04))
