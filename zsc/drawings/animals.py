@@ -1,6 +1,5 @@
 """Animals: what a drawn animal looks like (`Animal`), by chance from a seed: cats, dogs and five wild kinds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -25,18 +24,12 @@ class Kind:
     places: list[str]  # where such an animal is met
 
 
-_CONTENT = read_yaml(__file__, "kinds.yaml")
+LOOKS = read_yaml(__file__, "animals.yaml")
 KINDS = {
     animal: [Kind(animal, **(group["shared"] | row)) for row in group["kinds"]]
-    for animal, group in _CONTENT["animals"].items()
+    for animal, group in LOOKS["animals"].items()
 }
 WILD = ("lion", "tiger", "leopard", "fox", "wolf")
-# What can be changed alone: the field behind an attribute, its values where it is shown (one of these), and where not.
-CHANGES: dict[str, tuple[str, Sequence[object], object]] = {
-    "collar": ("collar", list(_CONTENT["collars"]), ""),
-    "open mouth": ("is_happy", (True,), False),
-    "closed eyes": ("is_sleepy", (True,), False),
-}
 
 
 @dataclass(frozen=True)
@@ -84,9 +77,9 @@ def random_animal(rng: Random) -> Animal:
         fur=mix(kind.fur, rng.choice((BLACK, WHITE, (122, 82, 54))), rng.uniform(0, 0.12)),
         eyes=rng.choice(kind.eyes),
         age="young" if rng.random() < 0.2 else "",
-        is_happy=(mood := rng.choice(_CONTENT["moods"][group])) == "happy",
+        is_happy=(mood := rng.choice(LOOKS["moods"][group])) == "happy",
         is_sleepy=mood == "sleepy",
-        collar=rng.choice(list(_CONTENT["collars"])) if group != "wild" and rng.random() < 0.3 else "",
+        collar=rng.choice(list(LOOKS["collars"])) if group != "wild" and rng.random() < 0.3 else "",
         place=rng.choice(kind.places),
     )
 
@@ -110,11 +103,11 @@ def draw_animal(animal: Animal, rng: Random, canvas: Canvas) -> Canvas:
         canvas.ellipse(0, 1.1, 0.3, 0.5, mix(kind.under, animal.fur, 0.25))
     canvas.begin("collar")
     if animal.collar:
-        canvas.line(arc(0, 0.42, 0.42, 0.3, 15, 165), _CONTENT["collars"][animal.collar], 0.1)
+        canvas.line(arc(0, 0.42, 0.42, 0.3, 15, 165), LOOKS["collars"][animal.collar], 0.1)
         canvas.ellipse(0, 0.76, 0.07, 0.07, (234, 198, 80))
     _draw_ears(canvas, kind.ears, animal.fur, kind.marks, wide)
     canvas.begin("head")
-    canvas.polygon(mirrored([(x * wide, y) for x, y in _CONTENT["heads"][kind.head]["outline"]]), animal.fur, 2)
+    canvas.polygon(mirrored([(x * wide, y) for x, y in LOOKS["heads"][kind.head]["outline"]]), animal.fur, 2)
     _draw_pattern(canvas, rng, animal, wide)
     _draw_eyes(canvas, rng, animal, wide * (1.06 if animal.age else 1.0))
     _draw_snout(canvas, rng, animal)
@@ -149,7 +142,7 @@ def _draw_ears(canvas: Canvas, ears: str, fur: Colour, marks: Colour, wide: floa
 
 def _draw_eyes(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
     canvas.begin("eyes", rng)
-    apart, y, r = _CONTENT["heads"][animal.kind.head]["eyes"]
+    apart, y, r = LOOKS["heads"][animal.kind.head]["eyes"]
     look, has_slit = rng.uniform(-0.015, 0.015), animal.kind.head == "cat" and rng.random() < 0.6
     for side in (-1, 1):
         x = side * apart * wide
@@ -164,7 +157,7 @@ def _draw_eyes(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None
 
 def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
     head, under = animal.kind.head, animal.kind.under
-    rx, ry, nose = _CONTENT["heads"][head]["muzzle"]
+    rx, ry, nose = LOOKS["heads"][head]["muzzle"]
     y = nose + ry * 0.8
     is_cat = head in ("cat", "big cat")
     canvas.begin("mouth", rng)
@@ -252,7 +245,7 @@ def _draw_stripes(canvas: Canvas, kind: Kind, wide: float) -> None:
 
 def _draw_spots(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
     is_leopard, marks = animal.kind.pattern == "rosettes", animal.kind.marks
-    for near_x, near_y in _CONTENT["spots"] if is_leopard else rng.sample(_CONTENT["spots"], 13):
+    for near_x, near_y in LOOKS["spots"] if is_leopard else rng.sample(LOOKS["spots"], 13):
         x, y, r = near_x * wide + rng.uniform(-0.03, 0.03), near_y + rng.uniform(-0.03, 0.03), rng.uniform(0.04, 0.06)
         if is_leopard:
             canvas.ellipse(x, y, r, r * 0.9, marks)

@@ -3,7 +3,6 @@
 Whether someone wears glasses depends on nothing else here: half do, whatever their age, hair or clothes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -11,13 +10,6 @@ from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, arc, darker, light
 from zsc.files import read_yaml
 
 LOOKS = read_yaml(__file__, "faces.yaml")
-# What can be changed alone: the field behind an attribute, its values where it is shown (one of these), and where not.
-CHANGES: dict[str, tuple[str, Sequence[object], object]] = {
-    "glasses": ("glasses", list(LOOKS["glasses"])[:-1], ""),  # no sunglasses, which are an attribute, too
-    "hat": ("hat", LOOKS["hats"], ""),
-    "beard": ("beard", ("beard", "goatee"), ""),
-    "smile": ("mood", ("smiling", "laughing"), "serious"),
-}
 
 
 @dataclass(frozen=True)
