@@ -119,19 +119,13 @@ def _draw_ears(canvas: Canvas, ears: str, fur: Colour, marks: Colour, wide: floa
     """Draw the ears: those that stand lie behind the head, those that hang ("... front") before it."""
     canvas.begin("ears")
     inner, w = mix(fur, (226, 150, 146), 0.55), wide
-    if ears == "cat":
-        canvas.twins([(w * 0.12, -0.36), (w * 0.46, -0.86), (w * 0.56, -0.12), (w * 0.3, -0.1)], darker(fur, 0.16), 1)
-        canvas.twins([(w * 0.24, -0.36), (w * 0.44, -0.72), (w * 0.48, -0.24)], inner, 1)
-    elif ears == "pointed":
-        canvas.twins([(w * 0.1, -0.34), (w * 0.4, -0.92), (w * 0.54, -0.1), (w * 0.3, -0.1)], marks, 1)
-        canvas.twins([(w * 0.24, -0.34), (w * 0.39, -0.74), (w * 0.46, -0.22)], mix(inner, WHITE, 0.3), 1)
+    if ears in LOOKS["ears"]:
+        colours = (darker(fur, 0.16), inner) if ears == "cat" else (marks, mix(inner, WHITE, 0.3))
+        for outline, colour in zip(LOOKS["ears"][ears], colours, strict=False):  # some have no inside
+            canvas.twins([(w * x, y) for x, y in outline], colour, 1)
     elif ears == "round":
         canvas.pair(w * 0.42, -0.44, 0.19, 0.19, darker(mix(fur, marks, 0.35), 0.1))
         canvas.pair(w * 0.41, -0.41, 0.11, 0.11, lighter(inner, 0.25))
-    elif ears == "small":
-        canvas.twins([(w * 0.28, -0.5), (w * 0.62, -0.44), (w * 0.56, -0.04), (w * 0.42, -0.2)], marks, 1)
-    elif ears == "folded":
-        canvas.twins([(w * 0.14, -0.42), (w * 0.46, -0.72), (w * 0.66, -0.24), (w * 0.44, -0.3)], marks, 1)
     elif ears == "floppy front":
         hang = [(w * 0.26, -0.52), (w * 0.54, -0.44), (w * 0.68, 0.1), (w * 0.58, 0.34), (w * 0.44, 0.16)]
         canvas.twins(hang, mix(darker(fur, 0.12), marks, 0.6), 2)
