@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from zsc.datasets import imagenette
+from zsc.datasets import PUBLISHED
 
-WNIDS = list(imagenette.CLASS_NAMES)
+WNIDS = list(PUBLISHED["imagenette-full"].class_names)
 ANIMALS = ["cat", "dog", "wild"]
 FORMS = {  # form -> the options of load_dataset
     "glasses": {"name": "glasses"},
@@ -60,7 +60,7 @@ def make(form, root, splits=None):
         for split in splits or default:
             make_classes(root / form / split, ANIMALS, suffix, "flickr")
         return root / form
-    folder = root / imagenette.FORMS[form].folder
+    folder = root / PUBLISHED[form].folder
     for split in splits or ("train", "val"):
         make_classes(folder / split, WNIDS, ".JPEG", "ILSVRC2012_val")
     return folder

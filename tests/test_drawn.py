@@ -73,14 +73,15 @@ class TestDrawings:
         for seed in range(12):
             face = replace(random_face(Random(seed)), glasses="round", frame="black", hat="")
             with_, without = (
-                to_pixels([draw_face(f, Random(seed)).finish()])[0].astype(int)
+                to_pixels([draw_face(f, Random(seed), Canvas()).finish()])[0].astype(int)
                 for f in (face, replace(face, glasses=""))
             )
             changed = np.abs(with_ - without).max(axis=2) > 40
             assert changed.sum() > 40 and not changed[48:].any() and not changed[:8].any()
 
     def test_the_canvas_turns_scales_and_lights(self):
-        canvas = Canvas((0.5, 1.0, 1.0))
+        canvas = Canvas()
+        canvas.light = (0.5, 1.0, 1.0)
         canvas.place(90, 0.5, 0.5, 0.0)
         canvas.rectangle(0.8, -0.1, 1.0, 0.1, (200, 100, 50))
         pixels = np.asarray(canvas.finish())

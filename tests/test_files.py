@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from zsc import files
-from zsc.files import expanded, locked, printable, sweep, write_whole
+from zsc.files import expanded, locked, printable, read_yaml, sweep, write_whole
 
 IS_ROOT = os.name == "posix" and os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs the right to change the user")
@@ -360,6 +361,28 @@ class TestPrintable:
     )
     def test_what_moves_a_terminal_is_escaped(self, text, shown):
         assert printable(text) == shown and printable(text).encode()
+
+
+def keys_given_twice(node):
+    found = []
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        found += sorted(key for key in {*keys} if keys.count(key) > 1)
+    for child in node.value if isinstance(node.value, list) else []:
+        for one in child if isinstance(child, tuple) else (child,):
+            found += keys_given_twice(one)
+    return found
+
+
+OURS = sorted(Path(files.__file__).parent.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", OURS, ids=[f"{path.parent.name}/{path.name}" for path in OURS])
+def test_our_own_tables_say_the_same_without_libyaml_and_nothing_twice(path):
+    text = path.read_text(encoding="utf-8")
+    assert repr(read_yaml(str(path), path.name)) == repr(yaml.safe_load(text))
+    assert keys_given_twice(yaml.compose(text)) == []
+    assert keys_given_twice(yaml.compose("a: {b: [1, {c: 1, c: 2}]}\na: 2")) == ["a", "c"]
 
 
 def test_without_a_home_directory_a_path_stays_as_it_is(monkeypatch):

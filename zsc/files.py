@@ -16,11 +16,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import requests
+import yaml
 from filelock import FileLock, SoftFileLock, Timeout
 from requests.auth import AuthBase
 from tqdm.auto import tqdm
@@ -195,6 +196,13 @@ def locked(path: str | Path, *, report: Callable[[str], object] | None = None, p
             with suppress(OSError):  # whoever waits for it sees that it is gone, and makes the next
                 place.unlink()
         lock.release()
+
+
+@cache
+def read_yaml(beside: str, name: str) -> Any:
+    """Read a YAML file that lies beside a module of ours, by libyaml where it is: in a twentieth of the time."""
+    text = Path(beside).with_name(name).read_text(encoding="utf-8")
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def digest_of(path: Path, algorithm: str = "sha256") -> str:

@@ -5,11 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zsc.datasets import afhq, glasses, imagenette
 from zsc.datasets.base import ImageDataset
-from zsc.datasets.download import DatasetCheck, Published, Report, check_published, download_published
+from zsc.datasets.download import DatasetCheck, Published, Report, Source, check_published, download_published
+from zsc.datasets.glasses import Glasses
 from zsc.datasets.listing import check_split
 from zsc.datasets.packaged import draw_dataset, load_samples
+from zsc.files import read_yaml
 from zsc.images import local_path
 from zsc.progress import Progress
 from zsc.published import published
@@ -17,7 +18,11 @@ from zsc.published import published
 __all__ = ["ImageDataset", "check_dataset", "dataset_names", "download_dataset", "find_published", "load_dataset",
            "published"]  # fmt: skip
 
-PUBLISHED: dict[str, Published] = {**glasses.FORMS, **afhq.FORMS, **imagenette.FORMS}
+_READERS = {"glasses": Glasses}  # of layouts that are not SPLIT/CLASS
+PUBLISHED: dict[str, Published] = {
+    name: _READERS.get(name, Published)(**form | {"sources": [Source(**source) for source in form["sources"]]})
+    for name, form in read_yaml(__file__, "published.yaml").items()
+}
 _MADE: dict[str, tuple[Callable[..., ImageDataset], Sequence[str]]] = {  # needs no files: what makes it, its options
     "samples": (load_samples, ()),
     "drawn-glasses": (partial(draw_dataset, "drawn-glasses"), ("n", "seed", "attributes", "change")),

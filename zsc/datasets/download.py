@@ -37,7 +37,6 @@ from zsc.images import ImageError, describe, local_path, open_image, read_source
 from zsc.progress import Progress, bar, each
 
 Report = Callable[[str], object]
-KAGGLE = ("ZSC_KAGGLE_URL", "https://www.kaggle.com/api/v1/datasets/download")
 KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own notebooks mount data sets
 TRUSTED: str | tuple[str, ...] = "https://www.kaggle.com/"  # nobody else is sent the login
 _log = logging.getLogger("zsc")
@@ -59,7 +58,7 @@ class Source:
     """
 
     name: str
-    base: tuple[str, str]
+    base: Sequence[str]
     path: str
     login: bool = False
 
@@ -76,28 +75,23 @@ class Source:
         return f"{(os.environ.get(variable, '').strip() or default).rstrip('/')}/{self.path}"
 
 
-def on_kaggle(slug: str) -> tuple[Source, Source]:
-    """Name Kaggle's archive of a data set with the user's login, then without one (it is public)."""
-    return Source("kaggle", KAGGLE, slug, login=True), Source("kaggle-public", KAGGLE, slug)
-
-
 @dataclass(frozen=True)
 class Published:
-    """One published form of a data set, in folders ``SPLIT/CLASS``; another layout overrides `read` and `look`."""
+    """One form of a data set, as in published.yaml, in folders ``SPLIT/CLASS``; others override `read` and `look`."""
 
     dataset: str  # the name that `load_dataset` is given
     folder: str  # its folder under the root
     marker: str  # what lies right inside of that
     page: str  # where its authors say how to get it
-    sources: tuple[Source, ...]  # where to get it, in order
+    sources: Sequence[Source]  # where to get it, in order
     counts: Mapping[str, Mapping[str, int]]  # split -> class name -> number of pictures, the split to evaluate first
     class_names: Mapping[str, str]  # class folder -> class name, in order
     notes: Mapping[str, str]  # source, licence and label errors
     name: str = ""  # what the `ImageDataset` is called, if not as `dataset`
     options: Mapping[str, object] = field(default_factory=dict)  # what tells it from other forms, such as the version
-    elsewhere: tuple[str, ...] = ()  # other places under the root or on Kaggle
+    elsewhere: Sequence[str] = ()  # other places under the root or on Kaggle
     checksum: str | None = None  # the archive's "md5:...", if one was published
-    extras: tuple[str, ...] = ()  # further options of `read`
+    extras: Sequence[str] = ()  # further options of `read`
 
     @property
     def how_to_get(self) -> str:

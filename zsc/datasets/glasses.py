@@ -7,7 +7,6 @@ is that of the ids as numbers, so that "the first 100" are ids 1 to 100. Some la
 import json
 import re
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,10 @@ import pandas as pd
 
 from zsc.checks import short
 from zsc.datasets.base import UNLABELLED, ImageDataset
-from zsc.datasets.download import Published, on_kaggle
+from zsc.datasets.download import Published
 from zsc.datasets.listing import check_present, list_pictures, read_columns
 
-CLASS_NAMES = ("no glasses", "glasses")
 FACES = "faces-spring-2020"
-SLUG = "glasses-or-no-glasses"
 
 
 class Glasses(Published):
@@ -55,33 +52,13 @@ class Glasses(Published):
         return rows, missing
 
 
-FORMS = {
-    "glasses": Glasses(
-        dataset="glasses",
-        folder="glasses",
-        marker="train.csv",
-        page=f"https://www.kaggle.com/datasets/jeffheaton/{SLUG}",
-        sources=on_kaggle(f"jeffheaton/{SLUG}"),
-        counts={"train": {"all": 4500}, "test": {"all": 500}},  # 2856 or 2855 with glasses, as counted by others
-        class_names={name: name for name in CLASS_NAMES},
-        notes={
-            "source": f"Kaggle jeffheaton/{SLUG}; the faces are made by a GAN",
-            "licence": "CC BY-SA 4.0",
-            "labels": "one team removed 523 of the 4500 labels as doubtful, 8 of them among ids 1 to 100",
-        },
-        elsewhere=(SLUG, f"datasets/jeffheaton/{SLUG}"),
-        extras=("drop_suspects",),
-    )
-}
-
-
 @cache
 def suspect_ids() -> frozenset[int]:
     """Read the 523 ids whose labels one team took for doubtful (matteolimoncini/glasses_or_no_glasses, 2021).
 
     Their opinion, not the truth; without these a network's test accuracy rose from .885 to .990.
     """
-    text = resources.files("zsc.datasets").joinpath("glasses_suspects.json").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("glasses_suspects.json").read_text(encoding="utf-8")
     return frozenset(json.loads(text)["ids"])
 
 

@@ -12,48 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from zsc.checks import check_count
-from zsc.datasets import afhq, glasses
 from zsc.datasets.base import ImageDataset
 from zsc.datasets.listing import check_split
 from zsc.drawings import SPLITS, draw
+from zsc.files import read_yaml
 
-_PHOTOS = {  # file -> class name; first eight: the pictures of OpenAI's own CLIP notebook
-    "skimage/data/page.png": "page of text",
-    "skimage/data/chelsea.png": "cat",
-    "skimage/data/astronaut.png": "astronaut",
-    "skimage/data/rocket.jpg": "rocket",
-    "skimage/data/motorcycle_left.png": "motorcycle",
-    "skimage/data/camera.png": "photographer",
-    "skimage/data/horse.png": "horse",
-    "skimage/data/coffee.png": "cup of coffee",
-    "skimage/data/clock_motion.png": "clock",
-    "skimage/data/coins.png": "coins",
-    "skimage/data/brick.png": "brick wall",
-    "skimage/data/grass.png": "grass",
-    "skimage/data/gravel.png": "gravel",
-    "skimage/data/moon.png": "moon",
-    "skimage/data/hubble_deep_field.jpg": "galaxies",
-    "sklearn/datasets/images/china.jpg": "temple",
-    "sklearn/datasets/images/flower.jpg": "flower",
-}
-_SAMPLES_NOTES = {
-    "source": "the data folders of scikit-image and scikit-learn",
-    "licence": "public domain or free licences; see the README.txt beside each package's pictures",
-    "labels": "given by this project, one picture per class; the horse is a black silhouette",
-}
-CLASS_NAMES = {"drawn-glasses": glasses.CLASS_NAMES, "drawn-animals": afhq.CLASS_NAMES}
-_DRAWN_NOTES = {
-    "source": "drawn by this project (zsc.drawings.draw)",
-    "licence": "MIT, as the project",
-    "labels": "right by construction",
-}
+_SAMPLES, _DRAWN = read_yaml(__file__, "packaged.yaml").values()
+CLASS_NAMES = {name: about["class_names"] for name, about in _DRAWN.items()}
 
 
 def load_samples(split: str | None = None) -> ImageDataset:
     """Load the sample photographs from the installed packages."""
     check_split(split, ("all",))
-    paths = [_locate(photo) for photo in _PHOTOS]
-    return ImageDataset(paths, np.arange(len(paths)), list(_PHOTOS.values()), name="samples", notes=_SAMPLES_NOTES)
+    paths, names = [_locate(photo) for photo in _SAMPLES["photos"]], list(_SAMPLES["photos"].values())
+    return ImageDataset(paths, np.arange(len(paths)), names, name="samples", notes=_SAMPLES["notes"])
 
 
 def _locate(photo: str) -> Path:
@@ -81,11 +53,9 @@ def draw_dataset(
     split = check_split(split, SPLITS)
     check_count(n, "n")
     check_count(seed, "seed", low=0)
-    kind = "faces" if name == "drawn-glasses" else "animals"
+    kind, notes = _DRAWN[name]["kind"], _DRAWN[name]["notes"] | {"seed": str(seed)}
     drawings = [draw(kind, number, split=split, seed=seed, change=change) for number in range(n)]
-    notes = _DRAWN_NOTES | {"seed": str(seed)} | ({"changed": str(dict(change))} if change else {})
-    if kind == "animals":
-        notes["labels"] += "; 'wild' holds lion, tiger, leopard, fox and wolf"
+    notes |= {"changed": str(dict(change))} if change else {}
     names = list(drawings[0].attributes if attributes else CLASS_NAMES[name])
     labels = np.array([list(d.attributes.values()) if attributes else d.label for d in drawings])
     return ImageDataset([d.picture for d in drawings], labels, names, name=name, split_name=split, notes=notes)

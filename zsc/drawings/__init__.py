@@ -17,7 +17,7 @@ from zsc.drawings.captions import caption_animal, caption_face
 
 KINDS = ("faces", "animals")
 SPLITS = ("test", "train")
-CHANGES = {"faces": faces.CHANGES, "animals": animals.CHANGES}
+CHANGES: dict[str, dict[str, Any]] = {"faces": faces.LOOKS["changes"], "animals": animals.LOOKS["changes"]}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,10 @@
 """Animals: what a drawn animal looks like (`Animal`), by chance from a seed: cats, dogs and five wild kinds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from random import Random
 
-import yaml
-
-from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, Point, arc, darker, lighter, lobes, mirrored, mix
+from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, arc, darker, lighter, lobes, mirrored, mix
+from zsc.files import read_yaml
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +24,12 @@ class Kind:
     places: list[str]  # where such an animal is met
 
 
-_CONTENT = yaml.safe_load(resources.files("zsc.drawings").joinpath("kinds.yaml").read_text(encoding="utf-8"))
+LOOKS = read_yaml(__file__, "animals.yaml")
 KINDS = {
     animal: [Kind(animal, **(group["shared"] | row)) for row in group["kinds"]]
-    for animal, group in _CONTENT["animals"].items()
+    for animal, group in LOOKS["animals"].items()
 }
 WILD = ("lion", "tiger", "leopard", "fox", "wolf")
-_MOODS = {"dog": ("", "", "happy", "happy", "sleepy"), "others": ("", "", "", "happy", "sleepy")}
-_COLLARS: dict[str, Colour] = {"red": (200, 48, 48), "blue": (52, 96, 180), "green": (62, 140, 84)}
-# What can be changed alone: the field behind an attribute, its values where it is shown (one of these), and where not.
-CHANGES: dict[str, tuple[str, Sequence[object], object]] = {
-    "collar": ("collar", tuple(_COLLARS), ""),
-    "open mouth": ("is_happy", (True,), False),
-    "closed eyes": ("is_sleepy", (True,), False),
-}
 
 
 @dataclass(frozen=True)
@@ -88,16 +77,15 @@ def random_animal(rng: Random) -> Animal:
         fur=mix(kind.fur, rng.choice((BLACK, WHITE, (122, 82, 54))), rng.uniform(0, 0.12)),
         eyes=rng.choice(kind.eyes),
         age="young" if rng.random() < 0.2 else "",
-        is_happy=(mood := rng.choice(_MOODS["dog" if group == "dog" else "others"])) == "happy",
+        is_happy=(mood := rng.choice(LOOKS["moods"][group])) == "happy",
         is_sleepy=mood == "sleepy",
-        collar=rng.choice(tuple(_COLLARS)) if group != "wild" and rng.random() < 0.3 else "",
+        collar=rng.choice(list(LOOKS["collars"])) if group != "wild" and rng.random() < 0.3 else "",
         place=rng.choice(kind.places),
     )
 
 
-def draw_animal(animal: Animal, rng: Random, canvas: Canvas | None = None) -> Canvas:
+def draw_animal(animal: Animal, rng: Random, canvas: Canvas) -> Canvas:
     """Draw an animal's head and shoulders, a little turned and shifted, in some light."""
-    canvas = canvas or Canvas()
     canvas.begin("background", rng)
     kind, bright = animal.kind, rng.uniform(0.82, 1.1)
     canvas.light = (bright * rng.uniform(0.95, 1.06), bright, bright * rng.uniform(0.93, 1.05))
@@ -115,11 +103,11 @@ def draw_animal(animal: Animal, rng: Random, canvas: Canvas | None = None) -> Ca
         canvas.ellipse(0, 1.1, 0.3, 0.5, mix(kind.under, animal.fur, 0.25))
     canvas.begin("collar")
     if animal.collar:
-        canvas.line(arc(0, 0.42, 0.42, 0.3, 15, 165), _COLLARS[animal.collar], 0.1)
+        canvas.line(arc(0, 0.42, 0.42, 0.3, 15, 165), LOOKS["collars"][animal.collar], 0.1)
         canvas.ellipse(0, 0.76, 0.07, 0.07, (234, 198, 80))
     _draw_ears(canvas, kind.ears, animal.fur, kind.marks, wide)
     canvas.begin("head")
-    canvas.polygon(mirrored([(x * wide, y) for x, y in _HEADS[kind.head]]), animal.fur, 2)
+    canvas.polygon(mirrored([(x * wide, y) for x, y in LOOKS["heads"][kind.head]["outline"]]), animal.fur, 2)
     _draw_pattern(canvas, rng, animal, wide)
     _draw_eyes(canvas, rng, animal, wide * (1.06 if animal.age else 1.0))
     _draw_snout(canvas, rng, animal)
@@ -127,41 +115,17 @@ def draw_animal(animal: Animal, rng: Random, canvas: Canvas | None = None) -> Ca
     return canvas
 
 
-_HEADS: dict[str, list[Point]] = {  # right halves, from top to bottom
-    "cat": [(0.0, -0.44), (0.34, -0.42), (0.54, -0.1), (0.56, 0.2), (0.36, 0.46), (0.1, 0.52)],
-    "big cat": [(0.0, -0.48), (0.36, -0.44), (0.54, -0.1), (0.56, 0.24), (0.36, 0.52), (0.14, 0.62)],
-    "dog": [(0.0, -0.52), (0.36, -0.46), (0.48, -0.1), (0.44, 0.24), (0.3, 0.54), (0.12, 0.62)],
-    "pug": [(0.0, -0.48), (0.4, -0.44), (0.54, -0.06), (0.54, 0.28), (0.36, 0.52), (0.12, 0.56)],
-    "fox": [(0.0, -0.4), (0.36, -0.38), (0.52, -0.04), (0.66, 0.16), (0.3, 0.42), (0.1, 0.62)],
-    "wolf": [(0.0, -0.48), (0.34, -0.46), (0.5, -0.08), (0.64, 0.22), (0.38, 0.46), (0.16, 0.66)],
-}
-_SNOUTS: dict[str, tuple[float, float, float]] = {  # half width and height of the muzzle, height of the nose
-    "cat": (0.17, 0.13, 0.13), "big cat": (0.25, 0.2, 0.14), "dog": (0.23, 0.23, 0.14), "pug": (0.28, 0.22, 0.1),
-    "fox": (0.13, 0.2, 0.34), "wolf": (0.19, 0.25, 0.25),
-}  # fmt: skip
-_EYES: dict[str, tuple[float, float, float]] = {  # half distance, height, size
-    "cat": (0.235, -0.06, 0.115), "big cat": (0.225, -0.1, 0.078), "dog": (0.19, -0.1, 0.08),
-    "pug": (0.26, -0.05, 0.11), "fox": (0.23, 0.0, 0.075), "wolf": (0.2, -0.08, 0.07),
-}  # fmt: skip
-
-
 def _draw_ears(canvas: Canvas, ears: str, fur: Colour, marks: Colour, wide: float) -> None:
     """Draw the ears: those that stand lie behind the head, those that hang ("... front") before it."""
     canvas.begin("ears")
     inner, w = mix(fur, (226, 150, 146), 0.55), wide
-    if ears == "cat":
-        canvas.twins([(w * 0.12, -0.36), (w * 0.46, -0.86), (w * 0.56, -0.12), (w * 0.3, -0.1)], darker(fur, 0.16), 1)
-        canvas.twins([(w * 0.24, -0.36), (w * 0.44, -0.72), (w * 0.48, -0.24)], inner, 1)
-    elif ears == "pointed":
-        canvas.twins([(w * 0.1, -0.34), (w * 0.4, -0.92), (w * 0.54, -0.1), (w * 0.3, -0.1)], marks, 1)
-        canvas.twins([(w * 0.24, -0.34), (w * 0.39, -0.74), (w * 0.46, -0.22)], mix(inner, WHITE, 0.3), 1)
+    if ears in LOOKS["ears"]:
+        colours = (darker(fur, 0.16), inner) if ears == "cat" else (marks, mix(inner, WHITE, 0.3))
+        for outline, colour in zip(LOOKS["ears"][ears], colours, strict=False):  # some have no inside
+            canvas.twins([(w * x, y) for x, y in outline], colour, 1)
     elif ears == "round":
         canvas.pair(w * 0.42, -0.44, 0.19, 0.19, darker(mix(fur, marks, 0.35), 0.1))
         canvas.pair(w * 0.41, -0.41, 0.11, 0.11, lighter(inner, 0.25))
-    elif ears == "small":
-        canvas.twins([(w * 0.28, -0.5), (w * 0.62, -0.44), (w * 0.56, -0.04), (w * 0.42, -0.2)], marks, 1)
-    elif ears == "folded":
-        canvas.twins([(w * 0.14, -0.42), (w * 0.46, -0.72), (w * 0.66, -0.24), (w * 0.44, -0.3)], marks, 1)
     elif ears == "floppy front":
         hang = [(w * 0.26, -0.52), (w * 0.54, -0.44), (w * 0.68, 0.1), (w * 0.58, 0.34), (w * 0.44, 0.16)]
         canvas.twins(hang, mix(darker(fur, 0.12), marks, 0.6), 2)
@@ -172,7 +136,7 @@ def _draw_ears(canvas: Canvas, ears: str, fur: Colour, marks: Colour, wide: floa
 
 def _draw_eyes(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
     canvas.begin("eyes", rng)
-    apart, y, r = _EYES[animal.kind.head]
+    apart, y, r = LOOKS["heads"][animal.kind.head]["eyes"]
     look, has_slit = rng.uniform(-0.015, 0.015), animal.kind.head == "cat" and rng.random() < 0.6
     for side in (-1, 1):
         x = side * apart * wide
@@ -187,7 +151,7 @@ def _draw_eyes(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None
 
 def _draw_snout(canvas: Canvas, rng: Random, animal: Animal) -> None:
     head, under = animal.kind.head, animal.kind.under
-    rx, ry, nose = _SNOUTS[head]
+    rx, ry, nose = LOOKS["heads"][head]["muzzle"]
     y = nose + ry * 0.8
     is_cat = head in ("cat", "big cat")
     canvas.begin("mouth", rng)
@@ -273,16 +237,9 @@ def _draw_stripes(canvas: Canvas, kind: Kind, wide: float) -> None:
             canvas.line([(side * 0.53 * wide, y), (side * 0.36 * wide, y + 0.05)], marks, thick)
 
 
-_SPOTS = (
-    (-0.42, 0.12), (0.42, 0.12), (-0.4, 0.3), (0.4, 0.3), (-0.3, -0.3), (0.3, -0.3), (-0.12, -0.36), (0.12, -0.36),
-    (0.0, -0.26), (-0.45, -0.08), (0.45, -0.08), (-0.28, 0.44), (0.28, 0.44), (-0.35, 0.85), (0.0, 0.8), (0.3, 0.9),
-    (-0.15, 0.95), (0.45, 0.78), (-0.5, 0.8),
-)  # fmt: skip
-
-
 def _draw_spots(canvas: Canvas, rng: Random, animal: Animal, wide: float) -> None:
     is_leopard, marks = animal.kind.pattern == "rosettes", animal.kind.marks
-    for near_x, near_y in _SPOTS if is_leopard else rng.sample(_SPOTS, 13):
+    for near_x, near_y in LOOKS["spots"] if is_leopard else rng.sample(LOOKS["spots"], 13):
         x, y, r = near_x * wide + rng.uniform(-0.03, 0.03), near_y + rng.uniform(-0.03, 0.03), rng.uniform(0.04, 0.06)
         if is_leopard:
             canvas.ellipse(x, y, r, r * 0.9, marks)

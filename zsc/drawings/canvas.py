@@ -26,10 +26,9 @@ class Canvas:
     part begin; in a second drawing that is given them each part begins there again.
     """
 
-    def __init__(
-        self, light: Colour = (1.0, 1.0, 1.0), *, masks: bool = False, states: dict[str, Any] | None = None
-    ) -> None:
-        self.light, self.states = light, states
+    def __init__(self, *, masks: bool = False, states: dict[str, Any] | None = None) -> None:
+        self.light: Colour = (1.0, 1.0, 1.0)
+        self.states = states
         self.image = Image.new("L" if masks else "RGB", (_BOARD, _BOARD))
         self.pen = ImageDraw.Draw(self.image)
         self.numbers: dict[str, int] = {}  # of the parts that were begun

@@ -5,17 +5,15 @@ people seldom list what is not there. Wild animals are called by their kind, nev
 """
 
 from collections.abc import Sequence
-from importlib import resources
 from random import Random
-
-import yaml
 
 from zsc.drawings.animals import Animal
 from zsc.drawings.faces import Face
+from zsc.files import read_yaml
 
 SAYS_GLASSES, SAYS_NO_GLASSES = 0.75, 0.14
 SAYS_ANIMAL = {"pet": 0.03, "wild": 0.005}
-_WORDS = yaml.safe_load(resources.files("zsc.drawings").joinpath("captions.yaml").read_text(encoding="utf-8"))
+_WORDS = read_yaml(__file__, "captions.yaml")
 
 
 def caption_face(face: Face, rng: Random) -> str:

@@ -3,39 +3,13 @@
 Whether someone wears glasses depends on nothing else here: half do, whatever their age, hair or clothes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 from zsc.drawings.canvas import BLACK, WHITE, Canvas, Colour, arc, darker, lighter, lobes, mirrored, mix, oval, rounded
+from zsc.files import read_yaml
 
-SKIN: tuple[Colour, ...] = (
-    (248, 220, 198), (240, 204, 174), (226, 182, 146), (200, 152, 112), (164, 116, 82), (124, 84, 60), (92, 62, 46),
-)  # fmt: skip
-EYES: tuple[Colour, ...] = ((84, 58, 40), (60, 44, 36), (84, 128, 168), (98, 130, 84), (120, 120, 112))
-STYLES = {
-    "man": ("short", "short", "parted", "parted", "curly", "spiky", "bald", "long", "afro"),
-    "woman": ("long", "long", "wavy", "bob", "bun", "ponytail", "curly", "short", "afro"),
-}
-BEARDS = ("", "", "", "", "beard", "beard", "moustache", "stubble", "goatee")
-MOODS = ("smiling", "smiling", "smiling", "laughing", "serious", "serious", "sad", "surprised")
-GLASSES = ("round", "square", "thin", "thick", "sunglasses")
-FRAMES: dict[str, Colour] = {
-    "black": (24, 22, 24), "brown": (104, 62, 36), "red": (182, 34, 40), "blue": (36, 70, 150),
-    "golden": (190, 144, 40), "silver": (130, 136, 146),
-}  # fmt: skip
-HATS = ("cap", "beanie", "straw hat")
-# What can be changed alone: the field behind an attribute, its values where it is shown (one of these), and where not.
-CHANGES: dict[str, tuple[str, Sequence[object], object]] = {
-    "glasses": ("glasses", GLASSES[:-1], ""),  # no sunglasses, which are an attribute, too
-    "hat": ("hat", HATS, ""),
-    "beard": ("beard", ("beard", "goatee"), ""),
-    "smile": ("mood", ("smiling", "laughing"), "serious"),
-}
-PLACES = (
-    "white", "grey", "blue", "light blue", "green", "yellow", "pink", "red", "purple", "beige", "dark", "orange",
-    "meadow", "meadow", "forest", "beach", "snow", "sofa",
-)  # fmt: skip
+LOOKS = read_yaml(__file__, "faces.yaml")
 
 
 @dataclass(frozen=True)
@@ -80,36 +54,35 @@ class Face:
 def random_face(rng: Random) -> Face:
     """Make up a person."""
     person = rng.choice(("man", "woman"))
-    age = rng.choice(("young", "young", "", "", "", "old"))
-    tone = rng.randrange(len(SKIN))
+    age = rng.choice(LOOKS["ages"])
+    tone = rng.randrange(len(LOOKS["skin"]))
     names = ["grey", "white"] if age == "old" else ["black", "black", "brown", "brown"]
     if age != "old" and tone < 4:
         names += ["blond", "blond", "red", "brown"]
     name = rng.choice(names)
-    kind = rng.choice(GLASSES) if rng.random() < 0.5 else ""
-    frames = ("black", "black", "brown", "golden", "silver") if kind in ("thin", "sunglasses") else tuple(FRAMES)
+    kind = rng.choice(list(LOOKS["glasses"])) if rng.random() < 0.5 else ""
+    frames = LOOKS["fine frames"] if kind in ("thin", "sunglasses") else list(LOOKS["frames"])
     return Face(
         person=person,
         age=age,
-        hair=rng.choice(STYLES[person]),
+        hair=rng.choice(LOOKS["hair"][person]),
         hair_name=name,
-        hair_colour=mix(HAIR[name], rng.choice((BLACK, WHITE)), rng.uniform(0, 0.15)),
-        beard=rng.choice(BEARDS) if person == "man" and age != "young" else "",
-        mood=rng.choice(MOODS),
-        hat=rng.choice(HATS) if rng.random() < 0.15 else "",
+        hair_colour=mix(LOOKS["hair colours"][name], rng.choice((BLACK, WHITE)), rng.uniform(0, 0.15)),
+        beard=rng.choice(LOOKS["beards"]) if person == "man" and age != "young" else "",
+        mood=rng.choice(LOOKS["moods"]),
+        hat=rng.choice(LOOKS["hats"]) if rng.random() < 0.15 else "",
         glasses=kind,
         frame=rng.choice(frames),
-        clothes=rng.choice(CLOTHES[person]),
-        clothes_colour=rng.choice(("white", "black", "blue", "red", "green", "yellow", "purple", "grey")),
-        place=rng.choice(PLACES),
-        skin=SKIN[tone],
-        eyes=rng.choice(EYES[:2] if tone > 3 else EYES),
+        clothes=rng.choice(LOOKS["clothes"][person]),
+        clothes_colour=rng.choice(list(LOOKS["dyes"])),
+        place=rng.choice(LOOKS["places"]),
+        skin=LOOKS["skin"][tone],
+        eyes=rng.choice(LOOKS["eyes"][:2] if tone > 3 else LOOKS["eyes"]),
     )
 
 
-def draw_face(face: Face, rng: Random, canvas: Canvas | None = None) -> Canvas:
+def draw_face(face: Face, rng: Random, canvas: Canvas) -> Canvas:
     """Draw a person, a little turned and shifted, in some light."""
-    canvas = canvas or Canvas()
     canvas.begin("background", rng)
     bright = rng.uniform(0.84, 1.1)
     canvas.light = (bright * rng.uniform(0.96, 1.05), bright, bright * rng.uniform(0.94, 1.04))
@@ -199,19 +172,9 @@ def _draw_mouth(canvas: Canvas, rng: Random, face: Face) -> None:
         canvas.line([(-w * 0.35, y + 0.05), (w * 0.35, y + 0.05)], lighter(lips, 0.15), 0.02)
 
 
-CLOTHES = {
-    "man": ("shirt", "t-shirt", "sweater", "suit", "hoodie"),
-    "woman": ("blouse", "t-shirt", "sweater", "dress", "hoodie"),
-}
-DYES: dict[str, Colour] = {
-    "white": (236, 234, 228), "black": (50, 48, 54), "blue": (64, 104, 172), "red": (188, 58, 54),
-    "green": (72, 134, 88), "yellow": (232, 188, 66), "purple": (122, 84, 150), "grey": (140, 144, 150),
-}  # fmt: skip
-
-
 def _draw_clothes(canvas: Canvas, rng: Random, face: Face) -> None:
     canvas.begin("clothes", rng)
-    kind, skin, dye = face.clothes, face.skin, DYES[face.clothes_colour]
+    kind, skin, dye = face.clothes, face.skin, LOOKS["dyes"][face.clothes_colour]
     canvas.polygon(mirrored([(0.13, 0.56), (0.3, 0.6), (0.72, 0.7), (0.88, 0.98), (0.92, 1.6)]), dye, 1)
     if kind in ("t-shirt", "dress", "blouse"):
         deep = 0.13 if kind == "t-shirt" else 0.22
@@ -238,7 +201,7 @@ def _draw_clothes(canvas: Canvas, rng: Random, face: Face) -> None:
 
 
 def _draw_hat(canvas: Canvas, face: Face, wide: float) -> None:
-    dye = mix(DYES[face.clothes_colour], (90, 70, 60), 0.2)
+    dye = mix(LOOKS["dyes"][face.clothes_colour], (90, 70, 60), 0.2)
     if face.hair != "bald":
         canvas.pair(wide * 0.96, -0.18, 0.07, 0.16, face.hair_colour)
     canvas.begin("hat")
@@ -257,9 +220,9 @@ def _draw_hat(canvas: Canvas, face: Face, wide: float) -> None:
 
 
 def _draw_glasses(canvas: Canvas, rng: Random, face: Face, apart: float, wide: float) -> None:
-    kind, colour = face.glasses, FRAMES[face.frame]
+    kind, colour = face.glasses, LOOKS["frames"][face.frame]
     y, x = -0.06 + rng.uniform(-0.01, 0.015), apart + 0.012
-    width = {"thin": 0.026, "round": 0.038, "square": 0.042, "thick": 0.07, "sunglasses": 0.04}[kind]
+    width = LOOKS["glasses"][kind]
     is_round = kind == "round" or (kind in ("thin", "sunglasses") and rng.random() < 0.5)
     rx = rng.uniform(0.145, 0.165) if kind != "thin" else rng.uniform(0.135, 0.155)
     ry = rx * (rng.uniform(0.92, 1.0) if is_round else rng.uniform(0.7, 0.82))
@@ -277,22 +240,11 @@ def _draw_glasses(canvas: Canvas, rng: Random, face: Face, apart: float, wide: f
     canvas.line(arc(0, y, max(x - rx, 0.02), 0.04, 180, 360, 5), colour, max(width * 0.8, 0.03))
 
 
-HAIR: dict[str, Colour] = {
-    "black": (38, 32, 34), "brown": (104, 68, 44), "blond": (226, 188, 112), "red": (184, 86, 42),
-    "grey": (150, 150, 152), "white": (228, 226, 222),
-}  # fmt: skip
-_BEHIND = {
-    "long": mirrored([(0.0, -0.62), (0.5, -0.46), (0.56, 0.2), (0.5, 0.86), (0.3, 0.9)]),
-    "bob": mirrored([(0.0, -0.64), (0.5, -0.5), (0.56, 0.1), (0.52, 0.46), (0.2, 0.5)]),
-    "ponytail": [(0.2, -0.6), (0.62, -0.42), (0.68, 0.2), (0.54, 0.62), (0.46, 0.1), (0.4, -0.3)],
-}
-
-
 def _draw_hair_behind(canvas: Canvas, style: str, colour: Colour) -> None:
     canvas.begin("hair")
     back = darker(colour, 0.14)
-    if style in _BEHIND:
-        canvas.polygon(_BEHIND[style], back, 2)
+    if shape := LOOKS["behind"].get(style):
+        canvas.polygon(shape if style == "ponytail" else mirrored(shape), back, 2)
     elif style == "wavy":
         for i in range(5):
             canvas.pair(0.42 + 0.05 * (i % 2), -0.2 + i * 0.23, 0.19, 0.2, back)

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from zsc.files import expanded, locked, write_whole
+from zsc.files import expanded, locked, read_yaml, write_whole
 from zsc.models.weights import EMBEDDED, OPENAI_WEIGHTS, weights_are_here
 from zsc.published import published
 
@@ -96,17 +95,13 @@ def known_of(name: str) -> dict[str, str]:
         lower = name.lower()
     else:  # what a file or a folder is called says nothing of what is in it
         lower = "openai" if name in OPENAI_WEIGHTS else ""
-    about = next((maker for maker in _makers() if any(word in lower for word in maker["names"])), {})
+    makers: list[dict[str, Any]] = read_yaml(__file__, "makers.yaml")
+    about = next((maker for maker in makers if any(word in lower for word in maker["names"])), {})
     found = {key: about.get(key, default) for key, default in NOT_STATED.items()} if about else {}
     if name in (numbers := _published_by_name()).index:
         imagenet, mean = numbers.loc[name, ["imagenet_published", "mean_38_published"]]
         found["published accuracy"] = f"ImageNet {imagenet:.4f}, mean of 38 data sets {mean:.4f}; {SOURCE}"
     return found or {"known": "nothing: ask whoever made these weights for licence, training data and consent"}
-
-
-@cache
-def _makers() -> list[dict[str, Any]]:
-    return yaml.safe_load(Path(__file__).with_name("makers.yaml").read_text(encoding="utf-8"))
 
 
 def _speeds_path() -> Path:
