@@ -1,12 +1,15 @@
 """The same job on a local Ray cluster of two workers: one machine's numbers, nothing lost, nothing twice."""
 
 import contextlib
+import gzip
+import io
 import json
 import logging
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -395,6 +398,65 @@ class TestPicturesThatAreNoFiles:
         assert zsc.open_image(ours.paths[29]).tobytes() == zsc.open_image(dataset.paths[29]).tobytes()
         if where == "file":
             check_same(run(tmp_path, tmp_path), zsc.ImageDataset.from_parquet(*tables))  # a folder of tables
+
+    @pytest.mark.parametrize("where", ["file", "bucket"])
+    def test_shards(self, tmp_path, s3, one_process, where):
+        """As webdataset writes them: keys in folders, with dots, labels before and behind, other members between."""
+        dataset = make_pictures(tmp_path / "pictures", n=12)
+        shards = [tmp_path / f"train-{k:06}.tar" for k in range(2)]
+        for k, shard in enumerate(shards):
+            with tarfile.open(shard, "w", format=tarfile.PAX_FORMAT) as tar:
+                for i in range(6 * k, 6 * k + 6):
+                    name, label = f"a.b/ü {i % 6}", ("dog", "cat")[i % 2].encode()
+                    content = {"cls": label, "JPG": dataset.paths[i].read_bytes(), "json": b"{}", "seg.npy": b"x" * 700}
+                    for ending in content if i % 3 else reversed(content):
+                        member = tarfile.TarInfo(f"{name}.{ending}")
+                        member.size = len(content[ending])
+                        tar.addfile(member, io.BytesIO(content[ending]))
+                tar.addfile(tarfile.TarInfo("folder.jpg/"))
+        put(shards, "shards")
+        urls = [f"s3://shards/{shard.name}" for shard in shards]
+        listed = zsc.ImageDataset.from_shards(*(shards if where == "file" else urls))
+        assert listed.name == "train-000000" and listed.class_names == ["cat", "dog"]
+        assert listed.labels.tolist() == [1, 0] * 6 and "train-000001.tar#a.b/ü 3.JPG,offset=" in listed.paths[9]
+        assert [zsc.open_image(p).tobytes() for p in listed.paths] == [
+            zsc.open_image(p).tobytes() for p in dataset.paths
+        ]
+        ours = run(listed, tmp_path)
+        check_same(ours, listed)
+        here = zsc.embed_images(ColourEncoder(), dataset, batch_size=4, progress=False)
+        np.testing.assert_array_equal(ours.values, here.values)
+
+    def test_shards_that_are_none(self, tmp_path):
+        shard, content = tmp_path / "s.tar", (tmp_path / "pictures")
+        with tarfile.open(shard, "w") as tar:
+            for path in make_pictures(content, n=3).paths:
+                tar.add(path, path.name)
+        assert (zsc.ImageDataset.from_shards(shard, name="x").labels == -1).all()
+        whole, cut = shard.read_bytes(), tmp_path / "cut.tar"
+        sizes = [zsc.ImageDataset.from_shards(shard).paths[k] for k in range(3)]
+        ends = [int(path.rpartition("offset=")[2].partition(",")[0]) - 512 for path in sizes]  # right before a member
+        for n in (*ends[1:], ends[1] + 100, ends[2] + 600, len(whole[: ends[2]]) - 1):
+            cut.write_bytes(whole[:n])
+            with pytest.raises(ValueError, match="cut.tar: no whole, plain tar file"):
+                zsc.ImageDataset.from_shards(cut)
+        for content in (b"", b"x" * 3000, gzip.compress(whole)):
+            cut.write_bytes(content)
+            with pytest.raises(ValueError, match="cut.tar: no whole, plain tar file"):
+                zsc.ImageDataset.from_shards(shard, cut)
+        with tarfile.open(cut, "w"):
+            pass
+        with pytest.raises(ValueError, match="1 shards hold no pictures; pass tar files of KEY.jpg"):
+            zsc.ImageDataset.from_shards(cut)
+        cut.write_bytes(whole.replace(b"PNG", b"GNP"))  # the listing of s.tar outlives its pictures
+        with pytest.raises(zsc.ImageError, match="cut.tar#"):
+            zsc.open_image(zsc.ImageDataset.from_shards(cut).paths[0])
+        with pytest.raises(ValueError, match="the label"):  # one picture has a label, the others have none
+            with tarfile.open(shard, "a") as tar:
+                member = tarfile.TarInfo(f"{make_pictures(tmp_path / 'pictures', n=3).paths[0].stem}.cls")
+                member.size = 3
+                tar.addfile(member, io.BytesIO(b"cat"))
+            zsc.ImageDataset.from_shards(shard)
 
     def test_tables_of_names_and_others(self, tmp_path):
         dataset = make_pictures(tmp_path / "pictures", n=4)

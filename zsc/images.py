@@ -37,7 +37,8 @@ THUMBNAIL = 256
 HEIC_ADVICE = "needs conversion to JPEG or PNG, or the package pillow-heif"
 _POSSIBLE = 'pass a path, a URL, bytes, an open binary file, {"bytes", "path"}, a PIL image or a uint8 array'
 _ORIENTATION = 0x0112  # EXIF
-_ROW = re.compile(r"(.+)#group=(\d+),row=(\d+)", re.DOTALL)
+_ROW = re.compile(r"(.+)#group=(\d+),row=(\d+)", re.DOTALL)  # of a Parquet table
+_MEMBER = re.compile(r"(.+?)#.*,offset=(\d+),size=(\d+)", re.DOTALL)  # of a tar file
 _T = Image.Transpose
 _TURNS = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE, 6: _T.ROTATE_270,
           7: _T.TRANSVERSE, 8: _T.ROTATE_90}  # fmt: skip
@@ -137,10 +138,11 @@ def _rows(url: str, group: int) -> Any:
 def _read_url(url: str) -> ImageSource:
     if found := _ROW.fullmatch(url):
         return _read(_rows(found[1], int(found[2]))[int(found[3])].as_py(), 0)
+    member = _MEMBER.fullmatch(url)
     for _ in range(3):  # where an answer breaks off, pyarrow takes the file for a shorter or an empty one
-        with open_url(url) as file:
-            size = min(file.size(), MAX_FILE_BYTES + 1)
-            if size and len(content := file.read_at(size, 0)) == size:
+        with open_url(member[1] if member else url) as file:
+            size = min(int(member[3]) if member else file.size(), MAX_FILE_BYTES + 1)
+            if size and len(content := file.read_at(size, int(member[2]) if member else 0)) == size:
                 return _all_of([content], MAX_FILE_BYTES)
     raise _Problem("the file is empty, or the connection broke off three times; check both, and try again.")
 

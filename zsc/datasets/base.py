@@ -196,6 +196,16 @@ class ImageDataset(checks.ReadOnly):
         return cls._of(listing.read_tables(tables), name or listing.fold(Path(tables[0]).stem))
 
     @classmethod
+    def from_shards(
+        cls, *shards: str | Path, class_names: Sequence[str] | Mapping[Any, str] | None = None, name: str | None = None
+    ) -> "ImageDataset":
+        """Load tar files or URLs as webdataset writes them: KEY.jpg, or another picture, and KEY.cls, its label.
+
+        Pictures stay there and are read when they are opened. `class_names` are as in `from_csv`.
+        """
+        return cls._of(listing.read_shards(shards, class_names), name or listing.fold(Path(shards[0]).stem))
+
+    @classmethod
     def from_huggingface(
         cls, hf_dataset: Any, *, image_column: str = "image", label_column: str = "label", name: str = "huggingface"
     ) -> "ImageDataset":

@@ -10,6 +10,7 @@ import io
 import mimetypes
 import os
 import re
+import tarfile
 import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -179,11 +180,41 @@ def read_csv(
     return Listed(paths, labels if labelled else None, names, {"named twice": twice})
 
 
+def _as_url(file: str | Path) -> str:
+    return file if isinstance(file, str) and is_url(file) else f"file://{local_path(file).resolve()}"
+
+
+def read_shards(shards: Sequence[str | Path], class_names: Any) -> Listed:
+    """List the pictures in tar files, and their labels; see `ImageDataset.from_shards`."""
+    keys, known, suffixes = dict[str, str](), dict[str, str](), image_suffixes()  # URL of a picture -> its key -> label
+    for url in map(_as_url, shards):
+        try:
+            with open_url(url) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+                for member in tar:
+                    folder, _, name = member.name.rpartition("/")
+                    key, ending = f"{url}#{folder}/{name.partition('.')[0]}", os.path.splitext(name)[1].lower()
+                    if member.isreg() and ending in suffixes:
+                        keys[f"{url}#{member.name},offset={member.offset_data},size={member.size}"] = key
+                    elif ending == ".cls" and (label := tar.extractfile(member)):
+                        known[key] = fold(label.read().decode(errors="replace"))
+                if file.read_at(512, tar.offset) != bytes(512):
+                    raise tarfile.ReadError("its end is missing")
+        except tarfile.TarError as error:
+            raise ValueError(
+                f"{printable(url)}: no whole, plain tar file ({error}); unpack it, or write it again."
+            ) from error
+    if not keys:
+        raise ValueError(f"{len(shards)} shards hold no pictures; pass tar files of KEY.jpg, or another, and KEY.cls.")
+    values = [known.get(key, "") for key in keys.values()] if known else []
+    labels = _to_labels(values, class_names, range(1, len(values) + 1), "the label") if values else (None, [])
+    return Listed([*keys], labels[0], labels[1], {})
+
+
 def read_tables(tables: Sequence[str | Path]) -> Listed:
     """List the pictures in Parquet tables, or named there, and their labels; see `ImageDataset.from_parquet`."""
     paths, values = list[str](), list[str]()
     for table in tables:
-        url = table if isinstance(table, str) and is_url(table) else f"file://{local_path(table).resolve()}"
+        url = _as_url(table)
         with open_url(url) as file, pq.ParquetFile(file) as opened:
             names, rows_of = opened.schema_arrow.names, opened.metadata.row_group
             if {"image", "bytes"} & {*names}:
