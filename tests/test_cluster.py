@@ -429,7 +429,7 @@ class TestPicturesThatAreNoFiles:
 
     def test_shards_that_are_none(self, tmp_path):
         shard, content = tmp_path / "s.tar", (tmp_path / "pictures")
-        with tarfile.open(shard, "w") as tar:
+        with tarfile.open(shard, "w", format=tarfile.USTAR_FORMAT) as tar:
             for path in make_pictures(content, n=3).paths:
                 tar.add(path, path.name)
         assert (zsc.ImageDataset.from_shards(shard, name="x").labels == -1).all()
