@@ -1,7 +1,7 @@
 """Embed on a local Ray cluster: is the driver's memory flat, is all as on one machine, and what does a kill cost?
 
 Usage: python -m benchmarks.cluster [N] [PICTURES]. First 10,000 and N (100,000) tiny pictures in Parquet tables go
-through a stub encoder, and the driver's peak memory is read. Then PICTURES (1,000) photographs with two broken ones, in
+through a stub encoder, and the driver's peak memory is read, with the larger table in a bucket, too. Then PICTURES (1,000) photographs with two broken ones, in
 a folder and in a bucket of an S3 server on loopback, are embedded by `toy`; a worker, the driver and connections are
 killed once each, and every vector, label, failure and the order must be one machine's. What must be equal is asserted.
 Needs the extra dev (moto).
@@ -10,6 +10,7 @@ Needs the extra dev (moto).
 from __future__ import annotations
 
 import io
+import logging
 import os
 import resource
 import signal
@@ -17,13 +18,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from pyarrow import fs
 
 ACTORS, DIM = 2, 512
 S3 = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": "us-east-1",
@@ -59,8 +64,9 @@ def main() -> None:
     pictures = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        memory(place, sorted({min(10_000, n), n}))
-        real(place, pictures)
+        with bucket("photographs") as (system, proxy):
+            memory(place, sorted({min(10_000, n), n}), system)
+            real(place, pictures, system, proxy)
 
 
 def one_run(kind: str, source: str, output: str, batch_size: str) -> None:
@@ -97,8 +103,8 @@ def ended(process: subprocess.Popen[str], what: str) -> tuple[float, float, Path
     return float(seconds), float(peak), Path(manifest)
 
 
-def memory(place: Path, sizes: list[int]) -> None:
-    """Compare the driver's peak memory at two sizes of a data set."""
+def memory(place: Path, sizes: list[int], system: fs.S3FileSystem) -> None:
+    """Compare the driver's peak memory at two sizes of a data set; the larger one in a bucket, too."""
     peaks = []
     for n in sizes:
         table = place / f"{n}.parquet"
@@ -109,6 +115,13 @@ def memory(place: Path, sizes: list[int]) -> None:
         rows = sum(pq.read_metadata(part).num_rows for part in (place / f"store {n}").glob("[0-9a-f]*/part-*"))
         assert rows == n, f"{rows} of {n} vectors"
     print(f"  {peaks[-1] - peaks[0]:+.0f} MB between them (at most 50)")
+    with system.open_output_stream(f"photographs/{table.name}") as file:
+        file.write(table.read_bytes())
+    url, output = f"s3://photographs/{table.name}", place / "store in a bucket"
+    peaks.append(ended(start("stub", url, output, 64), f"{n:,} listed items in a bucket")[1])
+    rows = sum(pq.read_metadata(part).num_rows for part in output.glob("[0-9a-f]*/part-*"))
+    assert rows == n, f"{rows} of {n} vectors"
+    print(f"  {peaks[-1] - peaks[0]:+.0f} MB more than with the smaller one (at most 50)")
 
 
 def png(i: int) -> bytes:
@@ -117,7 +130,7 @@ def png(i: int) -> bytes:
     return buffer.getvalue()
 
 
-def real(place: Path, n: int) -> None:
+def real(place: Path, n: int, system: fs.S3FileSystem, proxy: Any) -> None:
     """Embed photographs in a folder and in a bucket, kill what can be killed, and compare with one machine."""
     import zsc
     from benchmarks.folder import jpeg
@@ -152,7 +165,16 @@ def real(place: Path, n: int) -> None:
         same(ended(process, f"a folder, the {victim} killed at the first part")[2], names)
         rows = sum(pq.read_metadata(part).num_rows for part in output.glob("[0-9a-f]*/part-*"))
         print(f"    {rows} vectors of {n - len(here.failures)} pictures are kept")
-    bucket(place, dataset, same)
+    rows = ["image,label"]
+    for path, label in dataset:
+        rows.append(f"s3://photographs/{path.name},{dataset.class_names[label]}")
+        with system.open_output_stream(f"photographs/{path.name}") as file:
+            file.write(path.read_bytes())
+    (place / "list.csv").write_text("\n".join(rows))
+    names = [row.partition(",")[0] for row in rows[1:]]
+    proxy.every = 50
+    same(ended(start("toy", place / "list.csv", place / "s3", 32), "S3, every 50th answer broken off")[2], names)
+    print(f"    {proxy.broken} connections broken off")
 
 
 def kill(driver: subprocess.Popen[str], victim: str) -> None:
@@ -173,29 +195,21 @@ def descends(pid: int, ancestor: int) -> bool:
     return pid == ancestor
 
 
-def bucket(place: Path, dataset, same) -> None:
-    """Put the photographs into a bucket, and embed them while every fiftieth answer breaks off."""
+@contextmanager
+def bucket(name: str) -> Iterator[tuple[fs.S3FileSystem, Any]]:
+    """Make a bucket on loopback, behind a proxy that can break answers off."""
     from moto.server import ThreadedMotoServer
-    from pyarrow import fs
 
     from tests.servers import Cutter
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     proxy = Cutter(server.get_host_and_port()[1])
     os.environ |= S3 | {"AWS_ENDPOINT_URL": f"http://{proxy.address}"}
     system = fs.S3FileSystem(endpoint_override=os.environ["AWS_ENDPOINT_URL"], allow_bucket_creation=True)
-    system.create_dir("photographs")
-    rows = ["image,label"]
-    for path, label in dataset:
-        rows.append(f"s3://photographs/{path.name},{dataset.class_names[label]}")
-        with system.open_output_stream(f"photographs/{path.name}") as file:
-            file.write(path.read_bytes())
-    (place / "list.csv").write_text("\n".join(rows))
-    names = [row.partition(",")[0] for row in rows[1:]]
-    proxy.every = 50
-    same(ended(start("toy", place / "list.csv", place / "s3", 32), "S3, every 50th answer broken off")[2], names)
-    print(f"    {proxy.broken} connections broken off")
+    system.create_dir(name)
+    yield system, proxy
     server.stop()
 
 
