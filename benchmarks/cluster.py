@@ -1,9 +1,10 @@
 """Embed on a local Ray cluster: is the driver's memory flat, is all as on one machine, and what does a kill cost?
 
 Usage: python -m benchmarks.cluster [N] [PICTURES]. First 10,000 and N (100,000) tiny pictures in Parquet tables go
-through a stub encoder, and the driver's peak memory is read, with the larger table in a bucket, too. Then PICTURES (1,000) photographs with two broken ones, in
-a folder and in a bucket of an S3 server on loopback, are embedded by `toy`; a worker, the driver and connections are
-killed once each, and every vector, label, failure and the order must be one machine's. What must be equal is asserted.
+through a stub encoder, and the driver's peak memory is read; the larger table lies in a bucket, too. Then PICTURES
+(1,000) photographs with two broken ones, in a folder and in a bucket of an S3 server on loopback, are embedded by
+`toy`; a worker, the driver and connections are killed once each, and every vector, label, failure and the order must be
+one machine's. What must be equal is asserted.
 Needs the extra dev (moto).
 """
 

@@ -28,7 +28,19 @@ MODULES = sorted((ROOT / "zsc").rglob("*.py"))
 NAMES = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in MODULES}
 CONDA_NAMES = {"pytorch": "torch"}
 FLOORS = [  # imports go down only; a room may import its own floor
-    {"files", "progress", "images", "checks", "prompts", "drawings", "store", "statistics", "calibration", "published"},
+    {
+        "files",
+        "progress",
+        "images",
+        "checks",
+        "prompts",
+        "drawings",
+        "parts",
+        "store",
+        "statistics",
+        "calibration",
+        "published",
+    },  # fmt: skip
     {"datasets", "models", "scoring", "plots"},
     {"embeddings", "evaluation"},
     {"classifier", "probes"},

@@ -24,16 +24,8 @@ from PIL import Image
 import zsc
 from zsc import embeddings as job
 from zsc import store as store_file
-from zsc.store import (
-    DamagedPartWarning,
-    EmbeddingStore,
-    ForeignPartWarning,
-    PathIndex,
-    StoreWarning,
-    clear,
-    file_key,
-    stores,
-)
+from zsc.parts import DamagedPartWarning, ForeignPartWarning, StoreWarning
+from zsc.store import EmbeddingStore, PathIndex, clear, file_key, stores
 
 HERE = Path(__file__).parent
 

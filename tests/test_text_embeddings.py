@@ -21,9 +21,10 @@ from zsc import embeddings as job
 from zsc.explorer.session import ExplorerSession
 from zsc.models.base import TextTooLongError
 from zsc.models.tokens import LibraryTokenizer, as_byte_pairs
+from zsc.parts import DamagedPartWarning, StoreWarning
 from zsc.prompts import template_set
 from zsc.retrieval import search
-from zsc.store import DamagedPartWarning, EmbeddingStore, StoreWarning
+from zsc.store import EmbeddingStore
 
 HERE = Path(__file__).parent
 PROMPTS = [t.format(name) for name in ("cat", "golf ball", "a very long name of a thing") for t in ("{}", "a {}.")]

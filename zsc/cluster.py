@@ -25,8 +25,9 @@ from zsc.embeddings import KIND, ON_ERROR, PART_ROWS, ImageEmbeddings, embed_ima
 from zsc.files import printable
 from zsc.images import ImageError
 from zsc.models import Encoder, as_encoder
+from zsc.parts import write_table
 from zsc.progress import Progress, bar
-from zsc.store import MANIFEST, EmbeddingStore, PathIndex, write_table
+from zsc.store import MANIFEST, EmbeddingStore, PathIndex
 
 
 def embed_on_cluster(

@@ -30,8 +30,9 @@ from zsc.files import printable, shown
 from zsc.images import ImageError, describe, is_url, open_image, read_source
 from zsc.models import as_encoder
 from zsc.models.base import Encoder, Transform
+from zsc.parts import ForeignError, read_table, write_table
 from zsc.progress import Progress, bar
-from zsc.store import MANIFEST, EmbeddingStore, FileKey, ForeignError, PathIndex, file_key, read_table, write_table
+from zsc.store import MANIFEST, EmbeddingStore, FileKey, PathIndex, file_key
 
 KIND = "image embeddings"  # what a saved file says that it is
 ON_ERROR = ("raise", "skip", "record")

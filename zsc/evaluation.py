@@ -30,8 +30,8 @@ from zsc.calibration import expected_calibration_error, reliability_table
 from zsc.datasets.base import UNLABELLED, class_texts
 from zsc.files import digest_of, write_whole
 from zsc.images import as_utf8, describe
+from zsc.parts import record_of
 from zsc.statistics import CONFIDENCE, holm, images_needed, mcnemar, paired_interval, shares, wilson_interval
-from zsc.store import record_of
 
 __all__ = ["Evaluation", "Provenance", "environment", "evaluate", "holm", "images_needed", "mcnemar",
            "paired_interval", "wilson_interval"]  # fmt: skip

@@ -18,29 +18,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from zsc import parts
 from zsc.checks import check_choice, check_count, check_embeddings, short
-from zsc.files import TEMPORARY, digest_of, locked, printable, sweep, write_whole
+from zsc.files import TEMPORARY, digest_of, locked, printable, write_whole
 from zsc.images import is_url, local_path
+from zsc.parts import DTYPES, FORMAT, DamagedError, ForeignError, Parts, StoreWarning
 from zsc.progress import Progress, each
 
-FORMAT = 1  # of everything that a store writes; what has no number is of the first version, and is read
 KIND = "zsc embeddings"  # of a model.json
 DESCRIPTION = "model.json"
 MANIFEST = "manifest*.parquet"  # what a cluster writes beside its parts
 KEYS = "keys-{}.zsc"  # what `EmbeddingStore.compact` writes beside its parts
 TEXT = b"zsc text"  # how the digest of a text begins; that of a picture does so once in 2**64
 SETTLED_NS = 2_000_000_000  # file systems tell times to 2 s at worst: a later change within that would not show
-DTYPES = ("float32", "float16")
 PART_BYTES = 2**24  # of the vectors of a full part, in float32: what is read, and proved, for a row of it
 _KEY = slice(8, 24)  # the bytes of a digest that lead to its row: the first ones of all texts are equal
-_PART = re.compile(r"part-[0-9a-f]{32}\.parquet")
 _LEFT_OVER = re.compile(
     r"part-[0-9a-f]{32}\.damaged|keys-[0-9a-f]{32}\.zsc|\.keys\.lock"
     r"|\.(part-[0-9a-f]{32}\.parquet|model\.json)\.\d+\.\d+\.tmp"
@@ -51,26 +49,6 @@ _PATHS = (  # the columns of the index, as they are written and as the first ver
                "digest": pa.binary(32)}),
     pa.schema({"path": pa.string(), "size": pa.int64(), "mtime": pa.int64(), "digest": pa.binary(32)}),
 )  # fmt: skip
-
-
-class StoreWarning(UserWarning):
-    """Something in a store that could not be used or written; the message names it and says why."""
-
-
-class DamagedPartWarning(StoreWarning):
-    """A part of a store that is not what was written; it was set aside, and what it held is embedded again."""
-
-
-class ForeignPartWarning(StoreWarning):
-    """A file in a store that another program or a newer version wrote; it is neither used nor changed."""
-
-
-class DamagedError(ValueError):
-    """A part's bytes are not those that were written; the message goes on from its name."""
-
-
-class ForeignError(ValueError):
-    """A file is not one that this version reads; the message goes on from its name."""
 
 
 class PartCheck(NamedTuple):
@@ -179,7 +157,7 @@ class EmbeddingStore:
             table = self.parts.read(part)
             if table is not None:
                 places, rows = np.array(pairs).T
-                values[places], found[places] = _unit(_vectors(table["values"])[rows]), True
+                values[places], found[places] = parts.unit(parts.vectors_of(table["values"])[rows]), True
             elif self.parts.is_gone(part):  # another process has compacted it
                 self._load()
                 return self.get(digests)
@@ -202,15 +180,15 @@ class EmbeddingStore:
             for start in range(0, len(digests), batch_rows):
                 yield digests[start : start + batch_rows], values[start : start + batch_rows]
 
-    def _scan(self, parts: Iterable[Path]) -> Iterator[tuple[Path, list[bytes], np.ndarray]]:
+    def _scan(self, some: Iterable[Path]) -> Iterator[tuple[Path, list[bytes], np.ndarray]]:
         """Read the rows of each part that `_find` leads to; none of one that is gone; not those that cannot be read."""
-        for part in parts:
+        for part in some:
             if (table := self.parts.read(part)) is not None:
                 digests = table["digest"].to_pylist()
                 rows = [*range(len(digests))]
                 if self._there.get(part, [0])[0] < len(rows):
                     rows = [row for row, place in enumerate(self._find(digests)) if place == (part, row)]
-                yield part, [digests[row] for row in rows], _unit(_vectors(table["values"])[rows])
+                yield part, [digests[row] for row in rows], parts.unit(parts.vectors_of(table["values"])[rows])
             elif self.parts.is_gone(part):
                 yield part, [], np.empty((0, self.dim), np.float32)
 
@@ -232,7 +210,7 @@ class EmbeddingStore:
         try:
             self.add(digests, values)
         except OSError as error:
-            told = f"{len(digests)} texts could not be kept ({_why(error)}); they are encoded again next time."
+            told = f"{len(digests)} texts could not be kept ({parts.why(error)}); they are encoded again next time."
             warnings.warn(f"{printable(self.folder)}: {told}", StoreWarning, stacklevel=3)
 
     def make(self) -> None:
@@ -242,11 +220,11 @@ class EmbeddingStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, "it is read-only")
-            if self.about is not None and not isinstance(_json_of(description), dict):
+            if self.about is not None and not isinstance(parts.json_of(description), dict):
                 head = {"kind": KIND, "format": FORMAT, "fingerprint": self.folder.name}
                 write_whole(description, json.dumps({**self.about, **head}, indent=2, default=str))
         except OSError as error:
-            told = f"{printable(self.folder)}: the store cannot be written to ({_why(error)})"
+            told = f"{printable(self.folder)}: the store cannot be written to ({parts.why(error)})"
             ways = "pass another folder as store, or none"
             raise type(error)(f"{told}, and not all pictures are in it; {ways}.") from error
 
@@ -255,7 +233,7 @@ class EmbeddingStore:
 
         With a `dtype` of "float16" full parts are written anew, too, in half the room: cosines move by less than .001.
         It may be killed at any moment, and runs beside readers and writers: new parts come first, then the keys, and
-        old parts go last. It takes about 80 bytes of memory for each embedding.
+        old parts go last. It takes about 100 bytes of memory for each embedding.
         """
         kinds = DTYPES[DTYPES.index(check_choice(dtype, DTYPES, "dtype")) :]
         self.make()
@@ -278,10 +256,10 @@ class EmbeddingStore:
             self._load()
         return new
 
-    def _write_keys(self, parts: Sequence[Path]) -> None:
+    def _write_keys(self, full: Sequence[Path]) -> None:
         """Write a file of keys: as JSON the parts, with rows and texts of each; then the two arrays of `_load`."""
         keys, places, counts = [np.empty(0, "S16")], [np.empty(0, "<i8")], dict[str, tuple[int, int]]()
-        for number, part in enumerate(parts):
+        for number, part in enumerate(full):
             digests = self.parts.open(part, ["digest"], check=False)["digest"].to_pylist()
             counts[part.name] = len(digests), _texts(digests)
             keys.append(_keys_of(digests))
@@ -291,7 +269,7 @@ class EmbeddingStore:
         pieces, digest = (head, every[order].data, np.concatenate(places)[order].data), hashlib.sha256()
         for piece in pieces:
             digest.update(piece)
-        path = self.folder / _name_of(digest.hexdigest(), KEYS)
+        path = self.folder / parts.name_of(digest.hexdigest(), KEYS)
         write_whole(path, lambda file: [file.write(piece) for piece in pieces])
         for other in {*self.folder.glob("keys-*.zsc")} - {path}:
             other.unlink(missing_ok=True)
@@ -343,8 +321,10 @@ class PathIndex:
             folder.mkdir(parents=True, exist_ok=True)
             self.parts.write(dict(zip(_PATHS[0].names, zip(*new, strict=True), strict=True)))
         except OSError as error:
-            told = f"{len(new)} paths could not be remembered ({_why(error)}); these pictures are read again next time."
-            warnings.warn(f"{printable(folder)}: {told}", StoreWarning, stacklevel=3)
+            told = f"{len(new)} paths could not be remembered ({parts.why(error)})"
+            warnings.warn(
+                f"{printable(folder)}: {told}; these pictures are read again next time.", StoreWarning, stacklevel=3
+            )
         self._known.update(rows)
 
 
@@ -364,103 +344,13 @@ def file_key(path: Any) -> FileKey | None:
     return FileKey(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & (2**64 - 1))
 
 
-class Parts:
-    """A folder of Parquet parts of one kind, with the columns of `schema` or, in older parts, of one of `older`."""
-
-    def __init__(self, folder: Path, kind: str, schema: pa.Schema, *older: pa.Schema) -> None:
-        self.folder, self.kind, self.schemas = folder, kind, (schema, *older)
-        sweep(folder)
-
-    @classmethod
-    def of_vectors(cls, folder: Path, dim: int) -> "Parts":
-        """Take a folder of one model's vectors with `dim` numbers."""
-        types = (pa.list_(kind, dim) for kind in (pa.float32(), pa.float16()))
-        return cls(folder, "embeddings", *(pa.schema({"digest": pa.binary(32), "values": kind}) for kind in types))
-
-    def __iter__(self) -> Iterator[Path]:
-        return iter(sorted(self.folder.glob("part-*.parquet")))
-
-    def write(self, columns: Mapping[str, Any]) -> Path:
-        """Write columns as one new part."""
-        is_half = getattr(columns.get("values"), "dtype", None) == np.float16
-        sink, table = pa.BufferOutputStream(), _table(columns, {"kind": self.kind}, self.schemas[is_half])
-        pq.write_table(table, sink, compression="NONE", use_dictionary=False, write_page_checksum=True)
-        data = sink.getvalue().to_pybytes()
-        return write_whole(self.folder / _name_of(hashlib.sha256(data).hexdigest()), data)
-
-    def dtype(self, part: Path) -> str:
-        """Tell in which of `DTYPES` the vectors of a part are kept; empty for one that cannot be read."""
-        with suppress(Exception):  # damaged bytes may raise anything
-            return DTYPES[pq.read_schema(part).equals(self.schemas[1])]
-        return ""
-
-    @staticmethod
-    def is_gone(part: Path) -> bool:
-        """Tell whether another process has put the rows of a part into a new one."""
-        return not part.exists() and not part.with_suffix(".damaged").exists()
-
-    def read(self, part: Path, names: Sequence[str] | None = None, *, check: bool = True) -> pa.Table | None:
-        """Read a part as `open` does; None, with a warning, for one that cannot be used: set aside if it is damaged."""
-        try:
-            return self.open(part, names, check=check)
-        except ForeignError as error:
-            _warn_of_foreign(part, str(error))
-        except DamagedError as damage:
-            try:
-                done = f"set aside as {part.replace(part.with_suffix('.damaged')).name}"
-            except FileNotFoundError:  # another process was first
-                return None
-            except OSError as error:
-                done = f"it could not be set aside ({_why(error)})"
-            told = f"{printable(part)}: {damage}; {done}, what it held is embedded again."
-            warnings.warn(told, DamagedPartWarning, stacklevel=3)
-        except FileNotFoundError:  # another process has set it aside
-            pass
-        return None
-
-    def open(self, part: Path, names: Sequence[str] | None = None, *, check: bool = True) -> pa.Table:
-        """Read the columns `names` of a part, or all; `check` that bytes fit its name, and rows are unit.
-
-        DamagedError, ForeignError (what may not be read, too) and FileNotFoundError say why it cannot be used.
-        """
-        if not _PART.fullmatch(part.name):
-            raise ForeignError("has a name that no part of a store has")
-        table, record = None, dict[str, Any]()
-        with suppress(Exception), pq.ParquetFile(part, page_checksum_verification=True) as file:  # may raise anything
-            record = record_of(file.schema_arrow)
-            if any(map(file.schema_arrow.equals, self.schemas)) and record.get("kind", self.kind) == self.kind:
-                table = file.read(names)
-        _refuse_newer(record)
-        if check or table is None:
-            try:
-                is_whole = part.name == _name_of(digest_of(part))
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                raise ForeignError(f"cannot be read ({_why(error)})") from error
-            if not is_whole:
-                raise DamagedError("its bytes are not those that were written")
-        if table is None:
-            raise ForeignError(f"does not hold the columns {', '.join(self.schemas[0].names)} of this store")
-        if check and "values" in table.column_names:
-            try:
-                check_embeddings(_vectors(table["values"]), "values")
-            except ValueError:
-                raise ForeignError("its rows are not unit vectors") from None
-        return table
-
-
-def _name_of(sha256: str, form: str = "part-{}.parquet") -> str:
-    return form.format(sha256[:32])
-
-
 def _open_keys(path: Path) -> tuple[dict[str, list[int]], np.ndarray, np.ndarray]:
     """Map what `EmbeddingStore.compact` wrote: parts with their rows and texts, keys, places; errors as in `open`."""
-    if path.name != _name_of(digest_of(path), KEYS):
+    if path.name != parts.name_of(digest_of(path), KEYS):
         raise DamagedError("its bytes are not those that were written")
     with path.open("rb") as file:
         head, start = json.loads(file.readline()), file.tell()
-    _refuse_newer(head)
+    parts.refuse_newer(head)
     n = sum(rows for rows, _ in head["parts"].values())
     arrays = (np.memmap(path, kind, "r", at, n) for kind, at in (("S16", start), ("<i8", start + 16 * n)) if n)
     return head["parts"], *(arrays if n else (np.empty(0, "S16"), np.empty(0, "<i8")))
@@ -475,80 +365,13 @@ def _texts(digests: Iterable[bytes]) -> int:
     return sum(digest.startswith(TEXT) for digest in digests)
 
 
-def _warn_of_foreign(path: Path, reason: str) -> None:
-    warnings.warn(f"{printable(path)}: {reason}; left as it is, and not used.", ForeignPartWarning, stacklevel=4)
-
-
-def _why(error: OSError) -> str:
-    """Say in the system's words why something could not be read or written."""
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    return cause.strerror or str(cause)
-
-
-def write_table(path: str | Path, columns: Mapping[str, Any], record: Mapping[str, Any]) -> Path:
-    """Write columns, arrays (N, D) among them, as a Parquet file with a record of what it is."""
-    return write_whole(path, lambda file: pq.write_table(_table(columns, record), file, row_group_size=2**14))
-
-
-def _table(columns: Mapping[str, Any], record: Mapping[str, Any], schema: pa.Schema | None = None) -> pa.Table:
-    def as_column(values: Any) -> Any:
-        is_matrix = isinstance(values, np.ndarray) and values.ndim == 2
-        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1]) if is_matrix else values
-
-    table = pa.table({name: as_column(values) for name, values in columns.items()}, schema=schema)
-    return table.replace_schema_metadata({"zsc": json.dumps({**record, "format": FORMAT})})
-
-
-def read_table(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the columns and the record that `write_table` wrote; ForeignError says that they are of a newer version."""
-    parquet = pq.ParquetFile(file)
-    record = record_of(parquet.schema_arrow)
-    _refuse_newer(record)
-    table = parquet.read()
-    fixed = {f.name for f in table.schema if pa.types.is_fixed_size_list(f.type)}
-    return {n: _vectors(table[n]) if n in fixed else table[n].to_pylist() for n in table.column_names}, record
-
-
-def _vectors(column: pa.ChunkedArray) -> np.ndarray:
-    """Read a column of vectors, (N, D)."""
-    return np.asarray(pc.list_flatten(column)).reshape(-1, column.type.list_size)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors as float32; those that were kept as float16 are normalised again."""
-    values = vectors.astype(np.float32, copy=False)
-    return values if values is vectors else values / np.linalg.norm(values, axis=1, keepdims=True)
-
-
-def record_of(schema: pa.Schema) -> dict[str, Any]:
-    """Read what zsc wrote into the metadata of a Parquet file; empty if it wrote nothing."""
-    record = _json_of((schema.metadata or {}).get(b"zsc", b""))
-    return record if isinstance(record, dict) else {}
-
-
-def _refuse_newer(record: Mapping[str, Any]) -> None:
-    """Refuse a record of a format that this version does not know."""
-    number = record.get("format", FORMAT)
-    if not isinstance(number, int) or number > FORMAT:
-        known = f"format {number}; this version reads {FORMAT}"
-        raise ForeignError(f"was written by a newer version of zsc ({known}): update zsc to use it")
-
-
-def _json_of(source: Path | bytes) -> Any:
-    """Read JSON; None for what is not there, or is something else."""
-    try:
-        return json.loads(source if isinstance(source, bytes) else source.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
 def stores(folder: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """List the models' folders under a store's folder, with their `model.json`; others with a `ForeignPartWarning`."""
     for path in sorted(Path(folder).glob(f"*/{DESCRIPTION}")):
         try:
             yield path.parent, _description(path)
         except ForeignError as error:
-            _warn_of_foreign(path.parent, str(error))
+            parts.warn_of_foreign(path.parent, str(error))
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -558,12 +381,12 @@ def _description(path: Path) -> dict[str, Any]:
         raise ForeignError("is not named as a folder of kept embeddings is, by 16 hexadecimal digits of its own")
     if not os.access(path, os.R_OK):
         raise ForeignError(f"its {DESCRIPTION} cannot be read")
-    about = _json_of(path)
+    about = parts.json_of(path)
     if about is None:
         raise ForeignError(f"its {DESCRIPTION} is damaged; the next embedding with that model mends it")
     if not isinstance(about, dict) or (about.get("kind") != KIND and not about.keys() >= _FIRST_KEYS):
         raise ForeignError(f"its {DESCRIPTION} does not describe kept embeddings")
-    _refuse_newer(about)
+    parts.refuse_newer(about)
     if about.get("fingerprint", folder.name) != folder.name:
         raise ForeignError(f"its {DESCRIPTION} is of {about['fingerprint']}: the folder was renamed or copied")
     dim = about.get("embed_dim")
@@ -595,26 +418,26 @@ def clear(folder: str | Path, fingerprint: str | None = None) -> Cleared:
     return done
 
 
-def _emptied(parts: Parts) -> list[tuple[Path, str]]:
+def _emptied(kept: Parts) -> list[tuple[Path, str]]:
     """Remove the files of a folder that are ours, and it if it is empty then; list the others, and why they stay."""
     left = list[tuple[Path, str]]()
-    for path in sorted(parts.folder.iterdir(), key=lambda path: (path.name == DESCRIPTION, path)):
-        is_description = path.name == DESCRIPTION and parts.kind != "paths"
+    for path in sorted(kept.folder.iterdir(), key=lambda path: (path.name == DESCRIPTION, path)):
+        is_description = path.name == DESCRIPTION and kept.kind != "paths"
         if is_description and any(other.name.startswith("part-") for other, _ in left):
             continue  # it says whose they are
-        reason = "" if is_description else _why_not_ours(path, parts)
+        reason = "" if is_description else _why_not_ours(path, kept)
         try:
             if not reason:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            reason = f"cannot be removed ({_why(error)})"
+            reason = f"cannot be removed ({parts.why(error)})"
         left += [(path, reason)] if reason else []
     with suppress(OSError):
-        parts.folder.rmdir()
+        kept.folder.rmdir()
     return left
 
 
-def _why_not_ours(path: Path, parts: Parts) -> str:
+def _why_not_ours(path: Path, kept: Parts) -> str:
     """Say why nothing proves that zsc wrote a file; empty if something does."""
     if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
         return "was not written by zsc"
@@ -622,11 +445,11 @@ def _why_not_ours(path: Path, parts: Parts) -> str:
         return "is being written by another process"
     if path.match(MANIFEST):
         with suppress(Exception):  # whatever it is then, it is no manifest
-            if record_of(pq.read_schema(path)).get("fingerprint") == path.parent.name:
+            if parts.record_of(pq.read_schema(path)).get("fingerprint") == path.parent.name:
                 return ""
-    if _PART.fullmatch(path.name):
+    if parts.PART.fullmatch(path.name):
         try:
-            parts.open(path, [], check=False)
+            kept.open(path, [], check=False)
         except ForeignError as error:
             return str(error)
         except (DamagedError, FileNotFoundError):

@@ -9,7 +9,8 @@ from zsc.cli import _options
 from zsc.cli._options import option
 from zsc.cli._printing import Outcome
 from zsc.files import printable
-from zsc.store import DTYPES, EmbeddingStore, clear, stores
+from zsc.parts import DTYPES
+from zsc.store import EmbeddingStore, clear, stores
 
 ACTIONS = {"info": "list what is stored", "verify": "check every file", "clear": "delete it",
            "compact": "put small files together, which opens and reads faster"}  # fmt: skip
