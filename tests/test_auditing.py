@@ -14,6 +14,7 @@ from zsc import cli
 from zsc.auditing import CHANGES, EXAMPLES
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import evaluate
+from zsc.explanation import _windows, pointing_game
 from zsc.probes import linear_probe
 from zsc.statistics import wilson_interval
 
@@ -378,3 +379,34 @@ def test_a_planted_hat_is_named_and_the_healthy_twin_is_not_accused():
     flawed, healthy = (found[name] for name in ("flawed", "healthy"))
     assert (flawed["verdict"] == "told apart").sum() >= 15 and (flawed["difference"] > 0).all()
     assert (healthy["verdict"] == "told apart").sum() <= 1 and healthy["difference"].abs().mean() < 0.05
+
+
+def test_the_maps_point_at_a_planted_hat_and_those_of_the_healthy_twin_do_not():
+    """On faces that wear a hat and no glasses, asked for "glasses"; chance is the hat's share of the picture."""
+    model = zsc.load_model("toy")
+    train = planted.with_and_without(model, "hat", 250, split="train", seed=11)
+    pictures, hats = planted.faces_with_hats(12)
+    assert all(0.08 < hat.mean() < 0.25 for hat in hats)
+    maps = {name: planted.maps_of(planted.plant(*train, of), pictures, model) for name, of in planted.PROBES.items()}
+    pairs = {name: list(zip(of, hats, strict=True)) for name, of in maps.items()}
+    lost = {name: np.array([m[hat].mean() - m[~hat].mean() for m, hat in of]) for name, of in pairs.items()}
+    assert (lost["flawed"] > lost["healthy"]).mean() > 0.9 and lost["flawed"].mean() > 0 > lost["healthy"].mean()
+    apart = [a - b for a, b in zip(maps["flawed"], maps["healthy"], strict=True)]
+    hits = np.mean([pointing_game(m, hat) for m, hat in zip(apart, hats, strict=True)])
+    assert hits > 2 * np.mean(hats)
+
+
+def test_the_map_of_a_probe_is_that_of_its_own_logits():
+    """By hand: what one grey window takes from the difference of the probe's two logits, up to one factor."""
+    model = zsc.load_model("toy")
+    train = planted.with_and_without(model, "hat", 60, split="train", seed=11)
+    probe = planted.plant(*train, (0.0, 0.95))
+    pictures, _ = planted.faces_with_hats(1)
+    pixels = model.transform(pictures[0])
+    covered = [np.where(w, pixels.mean(axis=(1, 2), keepdims=True), pixels) for w in _windows(64, 5, 0.3)]
+    own = probe.predict_logits(model.encode_pixels([pixels, *covered])) @ [-1, 1]
+    clf = planted.as_classifier(probe, model)
+    ours = clf.predict_logits(clf.embed(pictures))[0] @ [-1, 1]
+    theirs = model.encode_pixels([pixels, *covered]) @ clf.text_embeddings.T @ [-1, 1] * model.logit_scale
+    assert ours == pytest.approx(theirs[0], abs=1e-4)
+    assert np.corrcoef(own - own[0], theirs - theirs[0])[0, 1] > 0.9999 and np.ptp(own) > 1

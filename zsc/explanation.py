@@ -5,10 +5,12 @@ what the model answers without a place, which is not what the picture shows ther
 both are shown; and each map is marked against itself moved elsewhere and against the picture's edges.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+import hashlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,16 +21,21 @@ from zsc.checks import check_choice, check_count, check_same_length
 from zsc.classifier import ZeroShotClassifier
 from zsc.embeddings import ImageEmbeddings, embed_texts, memory_kept
 from zsc.images import ImageSource, as_sources, open_image
+from zsc.models.base import Encoder
 from zsc.progress import Progress, bar
 from zsc.retrieval import search
 from zsc.scoring import score_classes
+from zsc.store import EmbeddingStore
 
 COARSE, FINE, N_FINE = (5, 0.3), (8, 0.2), 14  # windows a side, and their side as a share of the picture's
 SHARES = (0.1, 0.2, 0.3)  # of the picture, that the score hides or shows
 N_RANDOM = 10  # places that the map is moved to, a quarter of the side away or farther
+PASSES = 1 + 2 * (COARSE[0] ** 2 + N_FINE) + 2 * len(SHARES) * (2 + N_RANDOM)  # of a picture
+TOGETHER, BATCH = 8, 128  # pictures whose covered copies go through the encoder together, and copies at once
 Array = NDArray[Any]
 Class = str | int | None
-Ask = Callable[[Array], tuple[Array, Array]]
+Asking: TypeAlias = Generator[Any, Array, Any]  # yields transformed pictures, is sent their embeddings
+Judge = Callable[[Array], tuple[Array, Array, Array]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,50 +74,72 @@ class Explanation:
 
 def explain(
     classifier: ZeroShotClassifier, picture: ImageSource, against: Class | Sequence[Class] = None, *, of: Class = None,
-    embeddings: ImageEmbeddings | None = None, seed: int = 0, progress: Progress = False,
+    embeddings: ImageEmbeddings | None = None, store: str | Path | None = None, seed: int = 0,
+    progress: Progress = False,
 ) -> Explanation | list[Explanation]:  # fmt: skip
     """Explain an answer by hiding places of the picture, as the model sees it after its crop, and words of the prompts.
 
     `against` is the class to compare with, by name or index: None for the best of the others; for a mistake the true
     one, and `flips` marks what makes the answer right when it is hidden. `of` is the class to explain, None for the
-    predicted one. A list of pictures gives a list, and `against` may be one. `embeddings` are kept pictures.
+    predicted one. A list of pictures gives a list, and `against` may be one: eight at a time share the batches of 128
+    changed copies. `embeddings` are pictures to find the nearest in. `store`, a folder, keeps the copies' embeddings.
 
-    79 passes hide places: windows of 0.3 of the side, then of 0.2 where most was lost, under the mean colour and under
-    the picture blurred. 72 more mark the map: its highest tenth to three tenths are made grey (deletion), or shown
-    alone in the blurred picture (insertion; Petsiuk et al., BMVC 2018), against the map moved by a quarter
-    of the side or more, ten times, by `seed`.
+    79 passes hide places: windows of 0.3 of the side, then of 0.2 where the embedding moved most, under the mean colour
+    and under the picture blurred, the same for all classes and words. 72 more mark the map: its highest tenth to three
+    tenths are made grey (deletion), or shown alone in the blurred picture (insertion; Petsiuk et al., BMVC 2018),
+    against the map moved by a quarter of the side or more, ten times, by `seed`.
     """
     if classifier.multi_label:
         raise ValueError("explain compares classes that exclude each other; make the classifier without multi_label.")
     sources = as_sources(picture)
     rivals: list[Any] = list(against) if isinstance(against, (list, tuple, np.ndarray)) else [against] * len(sources)
     check_same_length(pictures=sources, against=rivals)
-    shorter = cache(lambda prompt: _without_words(classifier, prompt))
-    found = []
-    with memory_kept(), bar(progress, len(sources), "pictures") as shown:
-        for source, rival in zip(sources, rivals, strict=True):
-            found.append(_explained(classifier, source, (of, rival), shorter, embeddings, seed))
-            shown.update(1)
+    model, found, kept = classifier.model, list[Explanation](), None
+    if store is not None:
+        kept = EmbeddingStore(store, model.fingerprint, model.embed_dim, asdict(model.info))
+    jobs = (_explained(classifier, *pair, of, embeddings, seed) for pair in zip(sources, rivals, strict=True))
+    with memory_kept(), bar(progress, PASSES * len(sources), "passes") as shown:
+        while group := list(islice(jobs, TOGETHER)):
+            asked = [next(job) for job in group]
+            while not isinstance(asked[0], Explanation):  # round by round: what all ask for is embedded together
+                rows = np.concatenate(list(_embedded(chain(*asked), model, kept, shown)))
+                asked = [job.send(part) for job, part in zip(group, np.split(rows, len(group)), strict=True)]
+            found += asked
     return found[0] if len(sources) == 1 and sources[0] is picture else found
 
 
+def _embedded(pictures: Iterator[Array], model: Encoder, kept: EmbeddingStore | None, shown: Any) -> Iterator[Array]:
+    """Embed transformed pictures in batches, and with a store only those that it lacks."""
+    while batch := list(islice(pictures, BATCH)):
+        if kept is None:
+            yield model.encode_pixels(batch)
+        else:
+            keys = [hashlib.sha256(b"zsc pixels" + pixels.tobytes()).digest() for pixels in batch]
+            values, is_kept = kept.get(keys)
+            if len(new := np.flatnonzero(~is_kept)):
+                values[new] = model.encode_pixels([batch[i] for i in new])
+                kept.add([keys[i] for i in new], values[new])
+            yield values
+        shown.update(len(batch))
+
+
 def _explained(  # noqa: PLR0917
-    clf: ZeroShotClassifier, source: Any, classes: tuple[Class, Class], shorter: Any, kept: Any, seed: int
-) -> Explanation:
+    clf: ZeroShotClassifier, source: Any, rival: Any, of: Class, kept: ImageEmbeddings | None, seed: int
+) -> Asking:
     pixels, names = clf.model.transform(open_image(source)), clf.class_names
-    embedding = clf.model.encode_pixels([pixels])
+    embedding = yield [pixels]
     logits = _logits(clf, embedding)[0]
     order = np.argsort(-logits, kind="stable")
-    own = order[0] if classes[0] is None else _class_index(classes[0], names, "of")
-    rival = order[order != own][0] if classes[1] is None else _class_index(classes[1], names, "against")
+    own = order[0] if of is None else _class_index(of, names, "of")
+    rival = order[order != own][0] if rival is None else _class_index(rival, names, "against")
     if own == rival:
         raise ValueError(f"of and against are both {names[own]!r}; leave against out for the best of the others.")
     margin = float(logits[own] - logits[rival])
 
-    def ask(pictures: Array) -> tuple[Array, Array]:
-        """Return the margins of transformed pictures, and whose answer has become `against`."""
-        found = _logits(clf, clf.model.encode_pixels(pictures))
-        return found[:, own] - found[:, rival], (found.argmax(axis=1) == rival) & (order[0] != rival)
+    def judge(embeddings: Array) -> tuple[Array, Array, Array]:
+        """Return the margins of changed pictures, whose answer is now `against`, and how far the embeddings moved."""
+        found, moved = _logits(clf, embeddings), ((embeddings - embedding) ** 2).sum(axis=1)
+        return found[:, own] - found[:, rival], (found.argmax(axis=1) == rival) & (order[0] != rival), moved
 
     ranked = None if kept is None else search(kept, image=source, k=len(kept), model=clf.model)
     words = []
@@ -118,23 +147,27 @@ def _explained(  # noqa: PLR0917
         rows = np.flatnonzero(np.asarray(clf.prompts.owners) == k)
         row = rows[(clf.text_embeddings[rows] @ embedding[0]).argmax()]  # the prompt that decides
         prompt, texts = clf.prompts.prompts[row], clf.text_embeddings.copy()
-        for word, texts[row] in shorter(prompt):
+        for word, texts[row] in _without_words(clf, prompt):
             without = _logits(clf, embedding, texts)[0]
             words.append((names[k], prompt, word, margin - float(without[own] - without[rival])))
     grey = np.broadcast_to(pixels.mean(axis=(1, 2), keepdims=True), pixels.shape)
     covers = {"grey": grey, "blurred": gaussian_filter(pixels, (0, *[len(pixels[0]) / 12] * 2))}
-    maps, flips = zip(*(_occluded(ask, pixels, cover, margin) for cover in covers.values()), strict=True)
+    maps, flips = {}, []
+    for name, cover in covers.items():
+        maps[name], is_flip = yield from _occluded(judge, pixels, cover, margin)
+        flips.append(is_flip)
+    score = yield from _score(judge, np.sum(list(maps.values()), axis=0), pixels, covers, seed)
     values = (pixels.transpose(1, 2, 0) - pixels.min()) / max(float(np.ptp(pixels)), 1e-9)
-    return Explanation(
+    yield Explanation(
         picture=(values * 255).astype(np.uint8),
         predicted=names[order[0]],
         of=names[own],
         against=names[rival],
         margin=margin,
-        maps=dict(zip(covers, maps, strict=True)),
+        maps=maps,
         flips=np.any(flips, axis=0),
         words=pd.DataFrame(words, columns=["class_name", "prompt", "word", "margin_lost"]),
-        score=_score(ask, sum(maps), pixels, covers, seed),
+        score=score,
         nearest=ranked if ranked is None else ranked.groupby("class", sort=False).head(3),
     )
 
@@ -164,27 +197,27 @@ def _windows(side: int, n: int, share: float) -> NDArray[np.bool_]:
     return (near[:, None, :, None] & near[None, :, None, :]).reshape(-1, side, side)
 
 
-def _occluded(ask: Ask, pixels: Array, cover: Array, margin: float) -> tuple[Array, Array]:
-    """Hide coarse windows, then fine ones where most was lost; return what is lost, and where the answer flips.
+def _occluded(judge: Judge, pixels: Array, cover: Array, margin: float) -> Asking:
+    """Hide coarse windows, then fine ones where the embedding moved most; return what is lost, and where answers flip.
 
     A place loses the mean of the coarse windows over it; where there are fine ones, plus what sets them apart there.
     """
 
-    def lost(windows: Array) -> tuple[Array, Array]:
-        after, is_flip = ask(np.where(windows[:, None], cover, pixels))
-        total = np.tensordot(margin - after, windows, axes=1)
-        return total / np.maximum(windows.sum(axis=0), 1), np.asarray(windows[is_flip].any(axis=0))
+    def lost(windows: Array) -> Asking:
+        after, is_flip, moved = judge((yield (np.where(window, cover, pixels) for window in windows)))
+        totals = np.tensordot([margin - after, moved], windows, axes=1)  # (2, S, S)
+        return *(totals / np.maximum(windows.sum(axis=0), 1)), np.asarray(windows[is_flip].any(axis=0))
 
-    coarse, flips = lost(_windows(side := len(pixels[0]), *COARSE))
+    coarse, moved, flips = yield from lost(_windows(side := len(pixels[0]), *COARSE))
     windows = _windows(side, *FINE)
-    means = (coarse * windows).sum(axis=(1, 2)) / windows.sum(axis=(1, 2))
+    means = (moved * windows).sum(axis=(1, 2)) / windows.sum(axis=(1, 2))
     windows = windows[np.argsort(-means, kind="stable")[:N_FINE]]
-    fine, more = lost(windows)
+    fine, _, more = yield from lost(windows)
     apart = np.where(windows.any(axis=0), fine - fine[windows.any(axis=0)].mean(), 0)
     return (coarse + apart).astype(np.float32), flips | more
 
 
-def _score(ask: Ask, own: Array, pixels: Array, covers: Mapping[str, Array], seed: int) -> pd.DataFrame:
+def _score(judge: Judge, own: Array, pixels: Array, covers: Mapping[str, Array], seed: int) -> Asking:
     """Hide and show places by the rank of the map, of the edges at the scale of a window, and of shifts of the map."""
     rng = np.random.default_rng(check_count(seed, "seed", low=0))
     edges = gaussian_filter(np.hypot(*np.gradient(pixels.mean(axis=0))), len(own) / 24)
@@ -193,8 +226,9 @@ def _score(ask: Ask, own: Array, pixels: Array, covers: Mapping[str, Array], see
     flat = np.array([own, edges, *moved]).reshape(2 + N_RANDOM, -1)
     ranks = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1).reshape(-1, 1, 1, *own.shape)
     top = (ranks < np.reshape(SHARES, (-1, 1, 1, 1)) * own.size).reshape(-1, 1, *own.shape)
-    margins, _ = ask(np.concatenate([np.where(top, covers["grey"], pixels), np.where(top, pixels, covers["blurred"])]))
-    deletion, insertion = margins.reshape(2, len(flat), -1).mean(axis=2)
+    ways = (covers["grey"], pixels), (pixels, covers["blurred"])  # what is seen at the top, and elsewhere
+    after, *_ = judge((yield (np.where(place, *way) for way in ways for place in top)))
+    deletion, insertion = after.reshape(2, len(flat), -1).mean(axis=2)
     areas = {"deletion": deletion, "insertion": insertion, "gain": insertion - deletion}
     return pd.DataFrame(areas, ["map", "edges", *["moved"] * N_RANDOM])
 
