@@ -1,6 +1,8 @@
 """Explanations name the place that a planted model looks at, the words that count, and say when they are no good."""
 
+import json
 from functools import partial
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from scipy.stats import spearmanr
 
 import zsc
 from zsc import plots
+from zsc.cli import main
 from zsc.drawings import draw
 from zsc.explanation import BATCH, PASSES, _windows, iou, pointing_game
 
@@ -294,3 +297,45 @@ class TestToy:
         table = result.table
         wrong = table[table["y_true"] != table["y_pred"]].sort_values("proba", ascending=False, kind="stable")
         return wrong["y_true"].astype(int).tolist()
+
+
+class TestCommand:
+    PROMPTS = ("--prompts", "a face with glasses", "a face without glasses", "--model", "toy")
+
+    @pytest.fixture(scope="class")
+    def drawn(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("drawn")
+        for number in (0, 1, 2):
+            draw("faces", number).picture.save(folder / f"{number}.png")
+        return folder
+
+    def run(self, capsys, *words):
+        code = main([*map(str, words)])
+        return code, *capsys.readouterr()
+
+    def test_says_what_explain_says(self, drawn, capsys, tmp_path):
+        code, out, _ = self.run(capsys, "explain", drawn, *self.PROMPTS, "--store", tmp_path / "kept", "--json")
+        found = json.loads(out)["explanations"]
+        clf = zsc.ZeroShotClassifier(["a face with glasses", "a face without glasses"], "toy")
+        paths = [drawn / f"{number}.png" for number in (0, 1, 2)]
+        assert code == 0 and [one["image"] for one in found] == [*map(str, paths)]
+        for one, ours in zip(found, zsc.explain(clf, paths), strict=True):
+            assert (one["of"], one["against"], one["verdict"]) == (ours.of, ours.against, ours.verdict)
+            assert one["margin"] == pytest.approx(ours.margin) and len(one["words"]) == len(ours.words)
+            side = len(ours.map) / 3  # 64 pixels: thirds of 22, 21 and 21
+            fields = [[ours.map[ceil(y * side) : ceil(y * side + side), ceil(x * side) : ceil(x * side + side)].mean()
+                       for x in range(3)] for y in range(3)]  # fmt: skip
+            np.testing.assert_allclose(one["map"], fields, rtol=1e-5)
+            assert one["flips"] == ours.flips.any() and one["gain"]["map"] == pytest.approx(ours.score["gain"]["map"])
+        code, out, _ = self.run(capsys, "explain", drawn, *self.PROMPTS, "--store", tmp_path / "kept")
+        words = ("rather than", "Places", "most in the", "random (gain", "margin_lost", "glasses")
+        assert code == 0 and all(word in out for word in words) and out.count("Places") == 3
+
+    def test_the_figure_of_one_picture(self, drawn, capsys, tmp_path):
+        words = ("--against", "a face without glasses", "--of", "a face with glasses", "--figure", tmp_path / "why.png")
+        code, out, _ = self.run(capsys, "explain", drawn / "0.png", *self.PROMPTS, *words)
+        assert code == 0 and "why.png" in out and Image.open(tmp_path / "why.png").width > 900
+        code, out, err = self.run(capsys, "explain", drawn, *self.PROMPTS, "--figure", tmp_path / "why3.png")
+        assert code == 1 and out == "" and "--figure draws one picture, and 3 are given" in err
+        code, _, err = self.run(capsys, "explain", drawn / "0.png", *self.PROMPTS, "--against", "a hat")
+        assert code == 1 and "against" in err and "a face with glasses" in err

@@ -40,7 +40,7 @@ FLOORS = [  # imports go down only; a room may import its own floor
         "statistics",
         "calibration",
         "published",
-    },  # fmt: skip
+    },
     {"datasets", "models", "scoring", "plots"},
     {"embeddings", "evaluation"},
     {"classifier", "probes"},

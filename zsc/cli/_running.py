@@ -22,7 +22,7 @@ from zsc.files import check_path
 
 FOLDERS = ("folder", "store")  # kinds of outputs
 COMMANDS = (
-    "demo", "doctor", "classify", "sort", "evaluate", "audit", "compare", "search", "label", "embed",
+    "demo", "doctor", "classify", "sort", "evaluate", "explain", "audit", "compare", "search", "label", "embed",
     "store", "datasets", "models", "download", "reproduce",
 )  # fmt: skip
 INPUTS = ("images", "prompts_file", "compare", "from_file")  # options that name files to be read
