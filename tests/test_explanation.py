@@ -10,6 +10,7 @@ from scipy.ndimage import binary_fill_holes
 from scipy.stats import spearmanr
 
 import zsc
+from benchmarks import explain as explained
 from zsc import plots
 from zsc.drawings import draw
 from zsc.explanation import BATCH, PASSES, _windows, iou, pointing_game
@@ -176,6 +177,18 @@ class TestToy:
         assert np.mean(hits) > 0.7 and np.mean(masks) < 0.1
         told = np.mean([e.is_better_than_random for e in found])
         assert told > 0.5
+
+    @pytest.mark.slow
+    def test_of_two_animals_the_map_points_at_the_one_asked_for_and_edges_cannot(self, toy):
+        clf = zsc.ZeroShotClassifier(explained.PROMPTS["animals"], model=toy.model)
+        hits, turned = {"map": [], "edges": []}, []
+        for picture, mask, of, against in (explained.pair(i, is_whole=False) for i in range(24)):
+            assert of != against and 0.1 < mask.mean() < 0.5 and min(mask[:, :32].sum(), mask[:, 32:].sum()) == 0
+            one, other = (zsc.explain(clf, picture, k, of=j) for j, k in ((of, against), (against, of)))
+            hits["map"].append(pointing_game(one.map, mask))
+            hits["edges"].append(pointing_game(explained.edges(one), mask))
+            turned.append(pointing_game(other.map, mask))  # the same picture, asked for the other animal
+        assert np.mean(hits["map"]) > np.mean(hits["edges"]) + 0.2 and np.mean(turned) < 0.2
 
     @pytest.mark.slow
     def test_shuffled_weights_and_another_class_give_other_maps(self, toy, faces):
