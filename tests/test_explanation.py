@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy.ndimage import binary_fill_holes
+from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.stats import spearmanr
 
 import zsc
@@ -155,6 +155,26 @@ class TestMarks:
         assert iou(-np.abs(ramp - 5), mask) == 1 and iou(-np.abs(ramp - 5.6), mask) == pytest.approx(1 / 3)
         with pytest.raises(ValueError, match="mask"):
             iou(ramp, mask[:2])
+
+    def test_the_score_of_a_map_is_what_hiding_and_showing_its_top_gives(self, planted):
+        """A naive computation: the highest places greyed, and shown alone in the blurred picture."""
+        clf, picture = planted(), noise(bright=planted().model.mask)
+        found, pixels, margins = zsc.explain(clf, picture), clf.model.transform(picture), {}
+        order = np.argsort(-found.map, axis=None, kind="stable")
+        for way in ("deletion", "insertion"):
+            margins[way] = []
+            for share in (0.1, 0.2, 0.3):
+                seen, n = pixels.copy(), int(np.ceil(share * SIDE**2))
+                rows, columns = np.unravel_index(order[:n] if way == "deletion" else order[n:], (SIDE, SIDE))
+                cover = np.ones_like(pixels) * pixels.mean(axis=(1, 2), keepdims=True)
+                if way == "insertion":
+                    cover = gaussian_filter(pixels, (0, SIDE / 12, SIDE / 12))
+                seen[:, rows, columns] = cover[:, rows, columns]
+                margins[way].append(20 * float(clf.model.encode_pixels([seen])[0] @ [-1, 1]))
+        for way, hand in margins.items():
+            assert found.score[way]["map"] == pytest.approx(np.mean(hand), abs=1e-4)
+        assert found.score["gain"]["map"] == pytest.approx(np.mean(margins["insertion"]) - np.mean(margins["deletion"]))
+        assert found.score["gain"]["map"] > 5
 
 
 GLASSES = {"no glasses": "a face without glasses", "glasses": "a face with glasses"}
