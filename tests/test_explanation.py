@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy.ndimage import binary_fill_holes
+from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.stats import spearmanr
 
 import zsc
+from benchmarks import explain as explained
 from zsc import plots
 from zsc.cli import main
 from zsc.drawings import draw
@@ -158,6 +159,26 @@ class TestMarks:
         with pytest.raises(ValueError, match="mask"):
             iou(ramp, mask[:2])
 
+    def test_the_score_of_a_map_is_what_hiding_and_showing_its_top_gives(self, planted):
+        """A naive computation: the highest places greyed, and shown alone in the blurred picture."""
+        clf, picture = planted(), noise(bright=planted().model.mask)
+        found, pixels, margins = zsc.explain(clf, picture), clf.model.transform(picture), {}
+        order = np.argsort(-found.map, axis=None, kind="stable")
+        for way in ("deletion", "insertion"):
+            margins[way] = []
+            for share in (0.1, 0.2, 0.3):
+                seen, n = pixels.copy(), int(np.ceil(share * SIDE**2))
+                rows, columns = np.unravel_index(order[:n] if way == "deletion" else order[n:], (SIDE, SIDE))
+                cover = np.ones_like(pixels) * pixels.mean(axis=(1, 2), keepdims=True)
+                if way == "insertion":
+                    cover = gaussian_filter(pixels, (0, SIDE / 12, SIDE / 12))
+                seen[:, rows, columns] = cover[:, rows, columns]
+                margins[way].append(20 * float(clf.model.encode_pixels([seen])[0] @ [-1, 1]))
+        for way, hand in margins.items():
+            assert found.score[way]["map"] == pytest.approx(np.mean(hand), abs=1e-4)
+        assert found.score["gain"]["map"] == pytest.approx(np.mean(margins["insertion"]) - np.mean(margins["deletion"]))
+        assert found.score["gain"]["map"] > 5
+
 
 GLASSES = {"no glasses": "a face without glasses", "glasses": "a face with glasses"}
 
@@ -179,6 +200,18 @@ class TestToy:
         assert np.mean(hits) > 0.7 and np.mean(masks) < 0.1
         told = np.mean([e.is_better_than_random for e in found])
         assert told > 0.5
+
+    @pytest.mark.slow
+    def test_of_two_animals_the_map_points_at_the_one_asked_for_and_edges_cannot(self, toy):
+        clf = zsc.ZeroShotClassifier(explained.PROMPTS["animals"], model=toy.model)
+        hits, turned = {"map": [], "edges": []}, []
+        for picture, mask, of, against in (explained.pair(i, is_whole=False) for i in range(24)):
+            assert of != against and 0.1 < mask.mean() < 0.5 and min(mask[:, :32].sum(), mask[:, 32:].sum()) == 0
+            one, other = (zsc.explain(clf, picture, k, of=j) for j, k in ((of, against), (against, of)))
+            hits["map"].append(pointing_game(one.map, mask))
+            hits["edges"].append(pointing_game(explained.edges(one), mask))
+            turned.append(pointing_game(other.map, mask))  # the same picture, asked for the other animal
+        assert np.mean(hits["map"]) > np.mean(hits["edges"]) + 0.2 and np.mean(turned) < 0.2
 
     @pytest.mark.slow
     def test_shuffled_weights_and_another_class_give_other_maps(self, toy, faces):
