@@ -576,10 +576,10 @@ def _read_head(content: Any) -> dict[str, Any]:
 @cache
 def environment() -> Mapping[str, Any]:
     """Return the versions of what a result depends on, and the machine: {"versions": ..., "hardware": ...}."""
-    versions = {"zsc": version("zsc-clip"), "python": platform.python_version()}
-    for name in PACKAGES:
+    versions = {"zsc": "a checkout that is not installed", "python": platform.python_version()}
+    for key, name in [("zsc", "zsc-clip"), *zip(PACKAGES, PACKAGES, strict=True)]:
         with suppress(PackageNotFoundError):
-            versions[name] = version(name)
+            versions[key] = version(name)
     processor = platform.processor()
     with suppress(OSError, IndexError):
         processor = re.findall(r"(?m)^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[0]
