@@ -891,6 +891,36 @@ class TestCompacted:
             self.open(folder).compact()
         assert not [c for c in self.open(folder).verify() if c.problem]
 
+    @pytest.mark.parametrize("full", [False, True])
+    def test_a_damaged_part_costs_what_it_alone_held(self, kept, full):
+        """What another small part holds, too, outlives the compaction that meets the damage."""
+        folder, digests, values = kept
+        victim = self.open(folder).compact()[1] if full else sorted((folder / FINGERPRINT).glob("part-*"))[7]
+        parts = {p: pq.read_table(p)["digest"].to_pylist() for p in (folder / FINGERPRINT).glob("part-*")}
+        opened, whole = self.open(folder), bytearray(victim.read_bytes())
+        place = whole.index(parts[victim][3])  # the digests' page
+        whole[place] ^= 4
+        victim.write_bytes(bytes(whole))
+        with pytest.warns(StoreWarning, match="set aside"):
+            opened.compact()
+        alone = {*parts[victim]} - {d for p, some in parts.items() if p != victim for d in some}
+        left = [i for i, d in enumerate(digests) if d not in alone]
+        assert len(alone) > 0 and (full or len(alone) < len(parts[victim]))
+        for _ in range(2):
+            self.check(self.open(folder), [digests[i] for i in left], values[left])
+            self.open(folder).compact()
+
+    def test_the_same_part_again(self, tmp_path):
+        digests, values = digests_of(20), unit_rows(20)
+        store = self.open(tmp_path)
+        assert store.add(digests, values) == store.add(digests, values)
+        self.check(store, digests, values)
+        store.add([digests[0], digests[0]], values[[0, 0]])
+        for opened in (store, self.open(tmp_path)):
+            self.check(opened, digests, values)
+        store.compact()
+        self.check(self.open(tmp_path), digests, values)
+
     def test_a_scan_that_is_overtaken_says_so(self, kept):
         folder, digests, _ = kept
         store = self.open(folder)

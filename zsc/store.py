@@ -78,27 +78,28 @@ class EmbeddingStore:
     def _load(self) -> None:
         """Find out what there is: the file of keys, and the digests in parts that are not in it."""
         counts, *arrays = self._read_keys()
-        there, self._listed = set(self.parts), [self.folder / name for name in counts]
-        self._there = {part: counts[part.name] for part in self._listed if part in there}  # own rows, texts among them
-        self._keys, self._rows = [arrays], dict[bytes, tuple[Path, int]]()  # sorted; and what was added since
+        there, listed = set(self.parts), [self.folder / name for name in counts]
+        self._there = {part: counts[part.name] for part in listed if part in there}  # own rows, texts among them
+        self._index = listed, self._there, [arrays]  # one whole for threads: parts, those that are there, sorted keys
+        self._rows: dict[bytes, tuple[Path, int]] = {}  # what was added since
         found = [(np.empty(0, "S16"), np.empty(0, np.int64), np.empty(0, bool))]
-        for part in sorted(there.difference(self._listed)):
+        for part in sorted(there.difference(listed)):
             table = self.parts.read(part, ["digest"], check=False)  # its bytes are checked when it is used
             if table is not None:
                 digests = table["digest"].to_pylist()
                 rows = [row for row, place in enumerate(self._find(digests)) if place is None]
                 is_text = [digests[row].startswith(TEXT) for row in rows]
-                places = np.array(rows, np.int64) + (len(self._listed) << 32)
+                places = np.array(rows, np.int64) + (len(listed) << 32)
                 found.append((_keys_of(digests[row] for row in rows), places, np.array(is_text, bool)))
-                self._listed.append(part)
+                listed.append(part)
             elif self.parts.is_gone(part):  # compacted just now
                 return self._load()
         keys, places, texts = map(np.concatenate, zip(*found, strict=True))
         keys, first = np.unique(keys, return_index=True)
-        numbers, n = places[first] >> 32, len(self._listed)
-        own = zip(self._listed, np.bincount(numbers, minlength=n), np.bincount(numbers, texts[first], n), strict=True)
+        numbers, n = places[first] >> 32, len(listed)
+        own = zip(listed, np.bincount(numbers, minlength=n), np.bincount(numbers, texts[first], n), strict=True)
         self._there |= {part: [int(rows), int(texts)] for part, rows, texts in list(own)[len(counts) :]}
-        self._keys.append([keys, places[first]])
+        self._index[2].append([keys, places[first]])
         return None
 
     def _read_keys(self) -> tuple[dict[str, list[int]], np.ndarray, np.ndarray]:
@@ -116,14 +117,15 @@ class EmbeddingStore:
     def _find(self, digests: Sequence[Any]) -> list[tuple[Path, int] | None]:
         """Find part and row of each digest; None where it is not kept."""
         found = [self._rows.get(digest) for digest in digests]
-        for keys, places in self._keys:
+        listed, there, sorted_keys = self._index
+        for keys, places in sorted_keys:
             asked = [i for i, d in enumerate(digests) if found[i] is None and isinstance(d, bytes) and len(d) == 32]
             wanted = _keys_of(digests[i] for i in asked)
             at = np.searchsorted(keys[:-1], wanted)  # the last one is for what is beyond
             for k in np.flatnonzero(keys[at] == wanted).tolist() if len(keys) else ():
                 number, row = divmod(int(places[at[k]]), 2**32)
-                if self._listed[number] in self._there:
-                    found[asked[k]] = self._listed[number], row
+                if listed[number] in there:
+                    found[asked[k]] = listed[number], row
         return found
 
     def __contains__(self, digest: object) -> bool:
@@ -242,7 +244,8 @@ class EmbeddingStore:
             size = max(1, PART_BYTES // (4 * self.dim))
             new = [part for part, (n, _) in self._there.items() if n == size and self.parts.dtype(part) in kinds]
             old, digests, values = list[Path](), list[bytes](), np.empty((0, self.dim), np.float32)
-            for part, more, rows in self._scan(each(sorted({*self._there} - {*new}), progress, "parts", delay=3)):
+            asked = sorted({*self._there} - {*new})
+            for part, more, rows in self._scan(each(asked, progress, "parts", delay=3)):
                 old.append(part)
                 digests, values = digests + more, np.concatenate([values, rows])
                 while len(digests) >= size:
@@ -251,7 +254,7 @@ class EmbeddingStore:
             if digests:
                 new.append(self.parts.write({"digest": digests, "values": values.astype(dtype)}))
             self._write_keys(new)
-            for part in {*old} - {*new}:
+            for part in {*old} - {*new} if len(old) == len(asked) else ():  # others may hold rows of a damaged one
                 part.unlink(missing_ok=True)
             self._load()
         return new
@@ -259,11 +262,12 @@ class EmbeddingStore:
     def _write_keys(self, full: Sequence[Path]) -> None:
         """Write a file of keys: as JSON the parts, with rows and texts of each; then the two arrays of `_load`."""
         keys, places, counts = [np.empty(0, "S16")], [np.empty(0, "<i8")], dict[str, tuple[int, int]]()
-        for number, part in enumerate(full):
-            digests = self.parts.open(part, ["digest"], check=False)["digest"].to_pylist()
-            counts[part.name] = len(digests), _texts(digests)
-            keys.append(_keys_of(digests))
-            places.append(np.arange(len(digests), dtype="<i8") + (number << 32))
+        for part in full:
+            if (table := self.parts.read(part, ["digest"], check=False)) is not None:
+                digests = table["digest"].to_pylist()
+                keys.append(_keys_of(digests))
+                places.append(np.arange(len(digests), dtype="<i8") + (len(counts) << 32))
+                counts[part.name] = len(digests), _texts(digests)
         order = np.argsort(every := np.concatenate(keys), kind="stable")
         head = json.dumps({"kind": "zsc keys", "format": FORMAT, "parts": counts}).encode() + b"\n"
         pieces, digest = (head, every[order].data, np.concatenate(places)[order].data), hashlib.sha256()
