@@ -898,7 +898,7 @@ class TestCompacted:
         victim = self.open(folder).compact()[1] if full else min((folder / FINGERPRINT).glob("part-*"))
         parts = {p: pq.read_table(p)["digest"].to_pylist() for p in (folder / FINGERPRINT).glob("part-*")}
         opened, whole = self.open(folder), bytearray(victim.read_bytes())
-        place = whole.index(parts[victim][3])  # the digests' page
+        place = whole.index(parts[victim][3] if full else values[digests.index(parts[victim][3])].tobytes())
         whole[place] ^= 4
         victim.write_bytes(bytes(whole))
         with pytest.warns(StoreWarning, match="set aside"):
