@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from pyarrow import fs
 
+os.environ["OMP_NUM_THREADS"] = "1"  # Ray gives an actor one thread; another number of them adds up in another order
 ACTORS, DIM = 2, 512
 S3 = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": "us-east-1",
       "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
@@ -105,24 +106,22 @@ def ended(process: subprocess.Popen[str], what: str) -> tuple[float, float, Path
 
 
 def memory(place: Path, sizes: list[int], system: fs.S3FileSystem) -> None:
-    """Compare the driver's peak memory at two sizes of a data set; the larger one in a bucket, too."""
-    peaks = []
-    for n in sizes:
-        table = place / f"{n}.parquet"
-        with pq.ParquetWriter(table, pa.schema({"bytes": pa.binary()})) as writer:
-            for first in range(0, n, 512):
-                writer.write_table(pa.table({"bytes": [png(i) for i in range(first, min(n, first + 512))]}))
-        peaks.append(ended(start("stub", table, place / f"store {n}", 64), f"{n:,} listed items, stub encoder")[1])
-        rows = sum(pq.read_metadata(part).num_rows for part in (place / f"store {n}").glob("[0-9a-f]*/part-*"))
-        assert rows == n, f"{rows} of {n} vectors"
-    print(f"  {peaks[-1] - peaks[0]:+.0f} MB between them (at most 50)")
-    with system.open_output_stream(f"photographs/{table.name}") as file:
-        file.write(table.read_bytes())
-    url, output = f"s3://photographs/{table.name}", place / "store in a bucket"
-    peaks.append(ended(start("stub", url, output, 64), f"{n:,} listed items in a bucket")[1])
-    rows = sum(pq.read_metadata(part).num_rows for part in output.glob("[0-9a-f]*/part-*"))
-    assert rows == n, f"{rows} of {n} vectors"
-    print(f"  {peaks[-1] - peaks[0]:+.0f} MB more than with the smaller one (at most 50)")
+    """Compare the driver's peak memory at two sizes of a data set, in a file and in a bucket."""
+    for where in ("a file", "a bucket"):
+        peaks = []
+        for n in sizes:
+            table, output = place / f"{n}.parquet", place / f"store {n} {where}"
+            if where == "a file":
+                with pq.ParquetWriter(table, pa.schema({"bytes": pa.binary()})) as writer:
+                    for first in range(0, n, 512):
+                        writer.write_table(pa.table({"bytes": [png(i) for i in range(first, min(n, first + 512))]}))
+                with system.open_output_stream(f"photographs/{table.name}") as file:
+                    file.write(table.read_bytes())
+            source = table if where == "a file" else f"s3://photographs/{table.name}"
+            peaks.append(ended(start("stub", source, output, 64), f"{n:,} items listed in {where}, stub encoder")[1])
+            rows = sum(pq.read_metadata(part).num_rows for part in output.glob("[0-9a-f]*/part-*"))
+            assert rows == n, f"{rows} of {n} vectors"
+        print(f"  {peaks[-1] - peaks[0]:+.0f} MB between them (at most 50)")
 
 
 def png(i: int) -> bytes:

@@ -75,9 +75,14 @@ def dataset(tmp_path):
 
 
 class OneProcess:
-    """What `run_on_cluster` asks of Ray Data, in this process: one actor, the last chunk first."""
+    """What `run_on_cluster` asks of Ray, in this process: one actor, the last chunk first."""
 
-    def from_arrow(self, chunks):
+    data = property(lambda self: self)
+
+    def put(self, chunk):
+        return chunk
+
+    def from_arrow_refs(self, chunks):
         self.chunks = chunks
         return self
 
@@ -96,13 +101,13 @@ class OneProcess:
 @pytest.fixture
 def one_process(monkeypatch):
     """Run chunk after chunk here: what does not depend on Ray itself is tested in a tenth of the time."""
-    monkeypatch.setattr(cluster_file, "_ray_data", lambda *_: contextlib.nullcontext(OneProcess()))
+    monkeypatch.setattr(cluster_file, "_running", lambda *_: contextlib.nullcontext(OneProcess()))
 
 
 @pytest.fixture
 def no_ray(monkeypatch):
     """Fail where Ray would be asked for anything."""
-    monkeypatch.setattr(cluster_file, "_ray_data", lambda *_: pytest.fail("Ray was asked"))
+    monkeypatch.setattr(cluster_file, "_running", lambda *_: pytest.fail("Ray was asked"))
 
 
 def encoded(log):
@@ -143,7 +148,7 @@ def test_what_one_machine_makes(dataset, tmp_path, monkeypatch, real_ray):
     with pytest.raises(ImageError, match=f"{broken.name}: not a picture"):
         run(dataset, tmp_path, on_error="raise")
     assert encoded(tmp_path / "log") == 38
-    monkeypatch.setattr(cluster_file, "_ray_data", lambda *_: pytest.fail("Ray was asked"))
+    monkeypatch.setattr(cluster_file, "_running", lambda *_: pytest.fail("Ray was asked"))
     left = dataset[[i for i in range(40) if i not in set(ours.failures["index"])]]
     again = run(left, tmp_path)
     assert (

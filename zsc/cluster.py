@@ -74,26 +74,21 @@ def run_on_cluster(
     errors: dict[int, str] = {}
     size = batch_size * -(-min(PART_ROWS, -(-n // actors)) // batch_size)  # whole batches, as on one machine
     spans = [slice(k, k + size) for k in range(0, n, size)]
-    names = [pa.array([os.fsdecode(path).encode(errors="surrogatepass") for path in paths[s]]) for s in spans]
     head = repr((dataset.name, dataset.split_name, [*dataset.class_names], dataset.labels.tobytes()))
     its_digest = hashlib.sha256(os.fsencode(head))
-    for some in names:
-        its_digest.update(b"".join(b"\0" + name for name in some.to_pylist()))
+    for span in spans:
+        its_digest.update(b"".join(b"\0" + name for name in _names(paths[span])))
     if None in digests:
-
-        def chunk_of(span: slice, its_names: pa.Array) -> pa.Table:
-            known = [digest or b"" for digest in digests[span]]
-            return pa.table({"first": [span.start], "path": [its_names.to_pylist()], "digest": [known]})
-
-        chunks = (chunk_of(s, some) for s, some in zip(spans, names, strict=True) if None in digests[s])
+        rows = ([s.start, _names(paths[s]), [d or b"" for d in digests[s]]] for s in spans if None in digests[s])
+        chunks = (pa.table([[cell] for cell in row], ["first", "path", "digest"]) for row in rows)
         shown = bar(progress, n, "images", initial=n - digests.count(None))
-        with shown, _ray_data(address, gpus_per_actor) as ray_data:
-            results = ray_data.from_arrow([*chunks]).map_batches(
+        with shown, _running(address, gpus_per_actor) as ray:
+            results = ray.data.from_arrow_refs([ray.put(chunk) for chunk in chunks]).map_batches(
                 _Embedder,
                 fn_constructor_args=(model, output, Path.cwd(), {"batch_size": batch_size, "workers": workers}),
                 batch_size=1,
                 batch_format="pyarrow",
-                compute=ray_data.ActorPoolStrategy(min_size=1, max_size=actors),
+                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
                 num_cpus=0.5,  # no limit: with a whole core each, two actors on two cores would wait for a third
                 num_gpus=gpus_per_actor,
             )
@@ -113,10 +108,16 @@ def run_on_cluster(
     about = {"kind": KIND, "dim": store.dim, "model": encoder.name, "fingerprint": encoder.fingerprint}
     about |= {"class_names": [*dataset.class_names], "dataset": f"{dataset.name} {dataset.split_name}".strip()}
     kinds = ["path" if isinstance(path, os.PathLike) else "text" for path in paths]
-    columns = {"image": pa.chunked_array(names), "kind": kinds, "label": dataset.labels, "digest": digests}
+    names = pa.chunked_array([_names(paths[span]) for span in spans])
+    columns = {"image": names, "kind": kinds, "label": dataset.labels, "digest": pa.array(digests, pa.binary(32))}
     about["failures"] = failures.to_dict("records")
     manifest = write_table(store.folder / MANIFEST.replace("*", f"-{its_digest.hexdigest()[:16]}"), columns, about)
     return encoder, failures, manifest
+
+
+def _names(paths: Sequence[Any]) -> list[bytes]:
+    """Write paths as bytes, which may be any: all of them at once only where they are asked for."""
+    return [os.fsdecode(path).encode(errors="surrogatepass") for path in paths]
 
 
 def _opened(model: Any, output: Path) -> tuple[Encoder, EmbeddingStore]:
@@ -144,7 +145,7 @@ class _Embedder:
 
 
 @contextmanager
-def _ray_data(address: str | None, gpus: float) -> Iterator[Any]:
+def _running(address: str | None, gpus: float) -> Iterator[Any]:
     """Start or join Ray for one run; what was started ends with it, settings are put back, errors are one sentence."""
     with needed_for("embedding on a cluster", "cluster"):
         import ray.data
@@ -168,7 +169,7 @@ def _ray_data(address: str | None, gpus: float) -> Iterator[Any]:
         if gpus > most:
             told = f"{gpus:g} GPUs per encoder are asked for, and no machine of the cluster has more than {most:g}"
             raise ValueError(f"{told}; ask for fewer, or add a machine that has them.")
-        yield ray.data
+        yield ray
     except ray.exceptions.RayError as error:
         cause = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().rpartition("\n")[2].strip(" .")  # its last line
         raise RuntimeError(f"Ray ended the run ({printable(cause)}); mend that and run again: it goes on.") from error
