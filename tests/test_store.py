@@ -910,6 +910,17 @@ class TestCompacted:
             self.check(self.open(folder), [digests[i] for i in left], values[left])
             self.open(folder).compact()
 
+    def test_a_part_of_which_as_many_rows_as_a_full_one_has_count(self, tmp_path):
+        """Those that another part holds, too, are not counted twice."""
+        digests, values, seen = digests_of(140), unit_rows(140), set()
+        for k in range(8):
+            store = self.open(tmp_path / str(k))
+            parts = [store.add(digests, values), store.add(digests[k : k + 12], values[k : k + 12])]
+            seen.add(min(parts) == parts[1])  # then the small one owns twelve, and 128 are left
+            store.compact()
+            self.check(self.open(tmp_path / str(k)), digests, values)
+        assert seen == {False, True}
+
     def test_the_same_part_again(self, tmp_path):
         digests, values = digests_of(20), unit_rows(20)
         store = self.open(tmp_path)

@@ -242,7 +242,8 @@ class EmbeddingStore:
         with locked(self.folder / "keys"):
             self._load()
             size = max(1, PART_BYTES // (4 * self.dim))
-            new = [part for part, (n, _) in self._there.items() if n == size and self.parts.dtype(part) in kinds]
+            full = (part for part, (n, _) in self._there.items() if n == size and self.parts.dtype(part) in kinds)
+            new = [part for part in full if pq.read_metadata(part).num_rows == size]  # all of them its own
             old, digests, values = list[Path](), list[bytes](), np.empty((0, self.dim), np.float32)
             asked = sorted({*self._there} - {*new})
             for part, more, rows in self._scan(each(asked, progress, "parts", delay=3)):
