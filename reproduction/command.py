@@ -45,7 +45,7 @@ def _numbers(table: pd.DataFrame, output: Path) -> Iterator[str]:
         first = part.iloc[0]
         yield from ("", f"{tutorial}: {model} ({first['library']}, weights {first['weights_sha256']:.12}) on {dataset}")
         yield f"  data digest {first['data_digest']:.12}, {first['seconds']:.0f} s"
-        yield from table_lines(part[SHOWN], index=False)
+        yield from table_lines(part[SHOWN])
         for row in part[part["reason"] != ""].drop_duplicates("reason").to_dict("records"):
             what = "no verdict, different setup" if row["verdict"] == "no verdict" else "possible cause"
             yield f"  {what}: {row['reason']}"

@@ -30,7 +30,8 @@ from zsc.explorer import ExplorerSession, PromptExplorer
 from zsc.explorer.panel import bars_of, html
 from zsc.explorer.session import ANY, WRONG_CLASS, as_code, as_lines, fill, from_lines, save_prompts
 from zsc.files import printable
-from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
+from zsc.plots.style import RIGHT, WRONG
+from zsc.report import PAGES
 
 pytest.importorskip("ipywidgets", reason="no ipywidgets here: make setup")
 
@@ -927,7 +928,11 @@ class TestNames:
             return "#" + "".join(f"{round(share * a + (1 - share) * b):02x}" for a, b in pairs)
 
         assert contrast("#000000", "#ffffff") == pytest.approx(21)
-        for ground, ink, wrong in (("#ffffff", "#222222", WRONG_TEXT), ("#212121", "#dedede", WRONG_TEXT_DARK)):
+        tones = PAGES.get_template("tones.css.j2").module
+        for ground, ink, wrong in (
+            ("#ffffff", "#222222", tones.LIGHT["wrong"]),
+            ("#212121", "#dedede", tones.DARK["wrong"]),
+        ):
             assert contrast(wrong, ground) >= 4.5 and contrast(over(ink, ground, 0.8), ground) >= 4.5
             assert min(contrast(RIGHT, ground), contrast(WRONG, ground), contrast("#888888", ground)) >= 3
             assert all(contrast(ink, over(RIGHT, ground, share)) >= 4.5 for share in (0, 0.25, 0.5, 0.75))

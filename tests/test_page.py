@@ -24,7 +24,7 @@ from zsc.explorer import ExplorerSession, PromptExplorer, page
 from zsc.explorer import panel as panel_file
 from zsc.models import export
 from zsc.prompts.prompts import packaged
-from zsc.report import TONES
+from zsc.report import PAGES
 from zsc.statistics import wilson_interval
 
 CAN_RUN = all((page.PLACES[0] / name).is_file() for name in page.FILES)
@@ -383,7 +383,8 @@ class TestItsLooks:
             tab.locator("#accuracy", has_text=session.ask({**A_of(names), names[2]: HOSTILE[1]}).in_short).wait_for()
             assert tab.evaluate("document.documentElement.scrollWidth") <= 350
             ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-            assert "#{:02X}{:02X}{:02X}".format(*map(int, re.findall(r"\d+", ground))) == TONES["dark"]["ground"]
+            dark = PAGES.get_template("tones.css.j2").module.DARK["ground"]
+            assert "#{:02X}{:02X}{:02X}".format(*map(int, re.findall(r"\d+", ground))) == dark
             assert tab.locator("img:not([src^='data:']), iframe, object, [onerror], [onload]").count() == 0
             assert tab.locator("h1").inner_text().startswith(HOSTILE[0])
             assert seen == {"request": ["file", "blob"], "dialog": [], "pageerror": []}

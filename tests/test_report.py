@@ -14,6 +14,7 @@ from test_browser import HOSTILE, NEEDS_BROWSER, browser_page, what_a_browser_do
 import zsc
 from zsc import report
 from zsc.evaluation import Evaluation, evaluate
+from zsc.plots import style
 from zsc.report import html_report, write_report
 
 
@@ -269,15 +270,18 @@ def mixed(colour, ground, percent):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_contrast_of_all_that_is_to_be_read(theme):
-    tones, shades = report.TONES[theme], report.SHADES
+    colours = report.PAGES.get_template("tones.css.j2").module
+    tones = getattr(colours, theme.upper())
+    figures = style.RIGHT, style.WRONG, style.WRONG_TEXT
+    assert (colours.RIGHT, colours.WRONG, colours.LIGHT["wrong"]) == figures, "pages have the colours of figures"
     assert contrast("#FFFFFF", "#000000") == pytest.approx(21)
     assert (
         min(contrast(tones[name], tones["ground"]) for name in ("text", "faint", "wrong", "bar")) >= 4.5
     )  # bar: links
     assert min(contrast(tones[name], tones["track"]) for name in ("bar", "text")) >= 3  # the bar, and its interval
-    for percent in range(shades["most"] + 1):
-        for kind in ("right", "wrong"):
-            assert contrast(tones["text"], mixed(shades[kind], tones["ground"], percent)) >= 4.5
+    for percent in range(colours.MOST + 1):
+        for colour in (colours.RIGHT, colours.WRONG):
+            assert contrast(tones["text"], mixed(colour, tones["ground"], percent)) >= 4.5
 
 
 ODD = ["caf\udce9", "nul\x00\x1b[31m", "turn\u202e", "two\nlines"]

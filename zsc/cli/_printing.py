@@ -1,14 +1,12 @@
 """How results reach a terminal, a pipe or a program: as lines or JSON, whatever their texts hold."""
 
 import json
-import math
 import os
 import re
 import shutil
 import sys
 import textwrap
-from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -18,11 +16,8 @@ from typing import Any, TextIO
 import numpy as np
 import pandas as pd
 
-from zsc.datasets.base import class_texts
-from zsc.evaluation import Evaluation
 from zsc.files import in_cell, printable
 from zsc.images import describe, name_of
-from zsc.spreadsheet import NONE
 
 SHOWN = 3  # lines of advice, and of pictures that were left out
 PIPED = 100  # columns where nobody's window says how many
@@ -128,30 +123,33 @@ def put(text: str, stream: TextIO) -> None:
 
 def print_json(stream: TextIO, content: Any) -> None:
     """Print a result as JSON that every reader takes: NaN is null, and all but ASCII is escaped."""
-    put(json.dumps(plain(content), indent=2, allow_nan=False) + "\n", stream)
+    finite = json.loads(json.dumps(content, default=plain), parse_constant=lambda _: None)
+    put(json.dumps(finite, indent=2) + "\n", stream)
 
 
 def plain(value: Any) -> Any:
-    """Turn arrays, tables, paths, pictures and numbers that are none into what JSON has."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+    """Give JSON what it has in place of a table, an array, a path or a picture."""
     if isinstance(value, pd.DataFrame):
-        return plain(with_names(value).to_dict("records"))
-    if isinstance(value, (list, tuple, set, frozenset, pd.Index, pd.Series)):
-        return [plain(item) for item in value]
-    if isinstance(value, (np.generic, np.ndarray)):
-        return plain(value.tolist())
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value if isinstance(value, (str, int, float)) else describe(value)
+        return with_names(value).to_dict("records")
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return None if value is pd.NA else describe(value)
 
 
-def with_names(table: pd.DataFrame) -> pd.DataFrame:
-    """Name the pictures of a table's column image: by path or URL, or as "picture 17" where they lie in memory."""
-    if "image" not in table:
+def with_names(table: pd.DataFrame, *, short: bool = False) -> pd.DataFrame:
+    """Name the pictures of a column image: by path or URL, or as "picture 17" where they lie in memory.
+
+    The `short` names lack their folders, where that tells them apart.
+    """
+    if table.dtypes.get("image") != "object":  # numbers are those of a class of this name
         return table
-    names = map(name_of, table["image"], table["index"] if "index" in table else range(len(table)))
-    return table.assign(image=pd.Series(list(names), index=table.index, dtype=object))
+    numbers = table.get("index", range(len(table)))
+    names = [name_of(*picture) for picture in zip(table["image"], numbers, strict=True)]
+    files = [Path(name).name or name for name in names]
+    chosen = files if short and len(set(files)) == len(set(names)) else names
+    return table.assign(image=pd.Series(chosen, index=table.index, dtype=object))
 
 
 def labelled(name: str, text: object) -> str:
@@ -159,55 +157,29 @@ def labelled(name: str, text: object) -> str:
     return f"{name:13} {text}"
 
 
-def file_names(images: Sequence[str]) -> list[str]:
-    """Name pictures without their folders, where that tells them apart."""
-    names = {image: Path(image).name or image for image in images}
-    times = Counter(names.values())
-    return [names[image] if times[names[image]] == 1 else image for image in images]
+def table_lines(table: pd.DataFrame, *, most: int | None = None) -> list[str]:
+    """Return a table as lines, with its row names where they have a name; numbers have three decimals.
 
-
-def table_lines(
-    table: pd.DataFrame, *, index: bool = True, drop: Sequence[str] | None = (), most: int | None = None
-) -> list[str]:
-    """Return a table as lines, with its row names or without; numbers have three decimals.
-
-    A pipe gets all of it. A terminal gets `most` rows; where it is narrow, texts in several lines, then fewer columns:
-    first those in `drop`, then from the right; none if it is None. A last line says what is missing.
+    A pipe gets all of it. A terminal gets `most` rows; where it is narrow, texts in several lines, then only the first
+    columns. A last line says what is missing.
     """
-    shown = with_names(table) if is_piped() else with_names(table).head(most)
-    if "image" in shown:
-        shown = shown.assign(image=file_names(list(shown["image"])))
-    name = str(shown.index.name or "")
-    shown = shown.reset_index(names=name) if index else shown.drop(columns="index", errors="ignore")
-    heads, columns = list(map(str, shown)), [column for _, column in shown.items()]
-    cells = [[printable(head), *map(in_cell, column)] for head, column in zip(heads, columns, strict=True)]
-    texts = {j for j, column in enumerate(columns) if any(isinstance(value, str) and value for value in column)}
-    kept = {j: max(1, *map(len, column)) for j, column in enumerate(cells)}  # how wide each column is
-    room = math.inf if drop is None or is_piped() else width() + 2
-    going = [heads.index(name) for name in drop or () if name in heads]
-    going += [j for j in range(len(cells) - 1, 0, -1) if j not in going]
-    while going and sum(2 + (min(wide, NARROW) if j in texts else wide) for j, wide in kept.items()) > room:
-        del kept[going.pop(0)]
-    while sum(2 + wide for wide in kept.values()) > room and max((kept[j] for j in texts & set(kept)), default=1) > 1:
-        kept[max(texts & set(kept), key=kept.__getitem__)] -= 1
-    form = "  ".join(f"{{:{'<' if j in texts else '>'}{wide}}}" for j, wide in kept.items())
+    shown = with_names(table if is_piped() else table.head(most), short=True)
+    columns: list[Any] = [*shown.drop(columns="index", errors="ignore").items()]
+    if shown.index.name:
+        columns = [(shown.index.name, shown.index), *shown.items()]
+    cells = [[printable(head), *map(in_cell, column)] for head, column in columns]
+    is_text = np.array([any(isinstance(value, str) and value for value in column) for _, column in columns])
+    wide = np.array([max(1, *map(len, column)) for column in cells])
+    room = np.inf if is_piped() else width() + 2
+    least = np.where(is_text, wide.clip(max=NARROW), wide) + 2
+    kept = max(1, int((least.cumsum() <= room).sum()))
+    while sum(wide[:kept] + 2) > room and (texts := np.where(is_text, wide, 1)[:kept]).max() > 1:
+        wide[texts.argmax()] -= 1
+    form = "  ".join(f"{{:{'<' if text else '>'}{n}}}" for text, n in zip(is_text[:kept], wide, strict=False))
     lines: list[str] = []
-    for row in zip(*(cells[j] for j in kept), strict=True):
-        broken = (textwrap.wrap(cell, n, break_on_hyphens=False) for cell, n in zip(row, kept.values(), strict=True))
+    for row in zip(*cells[:kept], strict=True):
+        broken = (textwrap.wrap(cell, n, break_on_hyphens=False) for cell, n in zip(row, wide, strict=False))
         lines += [Row(form.format(*line).rstrip()) for line in zip_longest(*broken, fillvalue="")]
-    missing = [head for j, head in enumerate(heads) if j not in kept]
+    missing = [head for head, *_ in cells[kept:]]
     missing += [f"{len(table) - len(shown)} rows"] * (len(shown) < len(table))
     return lines + [f"Not shown here: {', '.join(missing)}; a pipe or a file gets all."] * bool(missing)
-
-
-def prediction_lines(answer: Evaluation, reasons: Mapping[int, str], strange: Container[int] = ()) -> list[str]:
-    """Return one line per picture: predicted class, probability, right or wrong where that is known; or the reason."""
-    images = list(with_names(answer.table)["image"])
-    top, rows = answer.proba.max(axis=1).tolist(), []
-    true, said = (class_texts(labels, answer.class_names) for labels in (answer.y_true, answer.y_pred))
-    for i, name in enumerate(file_names(images)):
-        mark = "" if true[i] is None else "right" if true[i] == said[i] else "wrong"
-        lost = name, "cannot be opened", "", reasons.get(i, "").removeprefix(f"{images[i]}: ")
-        rows.append(lost if i in reasons else (name, NONE if i in strange else said[i], top[i], mark))
-    shown = pd.DataFrame(rows, columns=["picture", "predicted", "proba", ""])
-    return table_lines(shown if shown[""].any() else shown.drop(columns=""), index=False)

@@ -8,6 +8,8 @@ from zsc.cli import _options, evaluate
 from zsc.cli._printing import Outcome, table_lines
 from zsc.prompts import default_prompts
 
+SHOWN = ["name", "n", "value", "low", "high", "before", "after", "p_adjusted", "verdict",
+         "difference", "difference_low", "difference_high", "p_value"]  # fmt: skip  # a narrow window loses the last
 OPTIONS = (
     *evaluate.OPTIONS,
     _options.option("--by", metavar="ATTRIBUTE", help="compare drawings with this attribute to those without it"),
@@ -26,9 +28,8 @@ def run(arguments: Namespace) -> Outcome:
     options = {"store": store, "on_error": arguments.on_error, "progress": arguments.progress}
     found = audit(clf, dataset, arguments.by, causes=arguments.causes, **options)
     judged, text = found.evaluation, evaluate.headlines(found.evaluation, clf, dataset)
-    for kind, rows in found.table.groupby("kind", sort=False):  # a narrow window loses differences first
-        shown = rows.drop(columns="kind").rename(columns={"name": kind})
-        text += ["", *table_lines(shown, index=False, drop=list(shown)[7:11])]
+    for kind, rows in found.table.groupby("kind", sort=False):
+        text += ["", *table_lines(rows[SHOWN].rename(columns={"name": kind}))]
     data = {**judged.to_dict(), "table": found.table, "published": found.published, "examples": found.examples}
     writers = {
         "save": judged.save,

@@ -8,8 +8,9 @@ import pandas as pd
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._options import option
-from zsc.cli._printing import Outcome, labelled, prediction_lines, table_lines
-from zsc.spreadsheet import write_answers
+from zsc.cli._printing import Outcome, labelled, table_lines
+from zsc.datasets.base import class_texts
+from zsc.spreadsheet import NONE, write_answers
 
 MOST = 40  # pictures that get a line each; of more, each class gets one
 OPTIONS = (
@@ -33,15 +34,15 @@ def run(arguments: Namespace) -> Outcome:
     answer, failures = clf.answer(embeddings), embeddings.failures
     reasons = dict(zip(failures["index"], failures["error"], strict=True)) if arguments.on_error == "record" else {}
     strange = clf.is_strange(embeddings, limit)
-    if answer.n <= MOST:
-        lines = prediction_lines(answer, reasons, set(np.flatnonzero(strange)))
-    else:
+    names = pd.Series(class_texts(answer.y_pred, answer.class_names), dtype=object).mask(strange, NONE)
+    shown = pd.DataFrame({"image": answer.table["image"], "predicted": names, "proba": answer.table["proba"]})
+    if answer.n > MOST:
         counts = np.bincount(answer.y_pred[~answer.failed & ~strange], minlength=len(answer.class_names))
-        lines = table_lines(pd.DataFrame({"class": answer.class_names, "pictures": counts}), index=False)
-        lines += [labelled("Left out", reason) for reason in reasons.values()]
+        shown = pd.DataFrame({"class": answer.class_names, "pictures": counts})
     text = [
         f"Model     {clf.model.name} ({clf.model.info.library})",
-        *lines,
+        *table_lines(shown),
+        *(labelled("Left out", reason) for reason in reasons.values()),
         "Probabilities are relative to these prompts: they sum to 1 whatever a picture shows.",
         *_options.kept_line(arguments.store),
         *([f"{len(reasons)} of {answer.n} pictures cannot be opened."] if reasons else []),

@@ -13,7 +13,7 @@ from zsc.prompts.prompts import load_descriptions, load_many
 from zsc.scoring import match_by
 from zsc.selection import as_candidates, choose_prompts, compare_prompts, descriptions_control, random_words_verdict
 
-SHOWN = ("accuracy", "low", "high", "macro_recall", "difference", "p_value", "p_adjusted")
+SHOWN = ("accuracy", "low", "high", "p_adjusted", "difference", "macro_recall", "p_value")  # a narrow window: the first
 ONCE = ("reference", "model", "fingerprint", "dataset", "left_out")  # columns that say the same in each row
 TEMPLATE_SETS = ", ".join(map(repr, template_set_names()))
 OPTIONS = (
@@ -51,7 +51,7 @@ def run(arguments: Namespace) -> Outcome:
         f"Tested    against {once['reference']!r}: exact McNemar, adjusted by Holm; 95 % intervals",
         f"Baseline  {once['baseline']:.3f} by always naming the most frequent class",
         "",
-        *table_lines(table[list(SHOWN)], drop=("p_value", "macro_recall", "difference", "low", "high")),
+        *table_lines(table[list(SHOWN)]),
         "",
         *(f"{name!r}: {verdict}" for name, verdict in table["verdict"].items() if verdict != "reference"),
         *([f"Classes matched by position: {', '.join(by_position)}"] if by_position else []),

@@ -52,7 +52,7 @@ def _check(arguments: Namespace) -> Outcome:
     data = {**vars(found), "problems": found.problems, "pictures": int(found.counts["found"].sum())}
     text = [
         f"{found.folder}: {data['pictures']} pictures, {found.bytes / 1e6:.1f} MB",
-        *table_lines(found.counts, index=False),
+        *table_lines(found.counts),
         "",
         *(f"unreadable: {error}" for error in found.unreadable["error"].head(10)),
         *(f"equal files: {', '.join(images)}" for images in found.duplicates["images"].head(10)),

@@ -3,11 +3,14 @@
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
+
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
-from zsc.cli._printing import Outcome, prediction_lines
+from zsc.cli._printing import Outcome, table_lines
 from zsc.cli.reproduce import CHECKOUT
 from zsc.datasets import load_dataset
+from zsc.datasets.base import class_texts
 from zsc.embeddings import embed_images
 from zsc.models import auto_model
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts
@@ -26,6 +29,8 @@ def run(arguments: Namespace) -> Outcome:
         prompts = ClassPrompts.from_names(embeddings.class_names, template, name=template)
         found[template] = ZeroShotClassifier(prompts, model).evaluate(embeddings)
     shown = found[DEFAULT_TEMPLATE]
+    table = shown.table[["image", "proba"]].assign(**{"": np.where(shown.right, "right", "wrong")})
+    table.insert(1, "predicted", class_texts(shown.y_pred, shown.class_names))
     program, notebooks = _options.program(), "the notebooks come with the project's source, not with this package"
     if (CHECKOUT / "notebooks").is_dir():
         notebooks = "make lab  (the notebooks, beginning with 01_first_prediction)"
@@ -34,7 +39,7 @@ def run(arguments: Namespace) -> Outcome:
         f"Data set  samples, {shown.n} photographs of scikit-image and scikit-learn, one of each class.",
         f'Prompts   "{DEFAULT_TEMPLATE}" with each class name.',
         "",
-        *prediction_lines(shown, {}),
+        *table_lines(table),
         "",
         "What the prompts change:",
         *(f"  {template!r:18} {one.summary().partition(';')[0]}" for template, one in found.items()),

@@ -10,7 +10,7 @@ from zsc.evaluation import Evaluation
 from zsc.prompts import default_prompts
 from zsc.scoring import match_by
 
-MOST_CLASSES = 20  # in a table of all answers; in a terminal also of rows
+MOST_ROWS = 20  # of classes and of confusions, in a terminal
 OPTIONS = (
     *_options.EMBEDDED,
     *_options.PROMPTS,
@@ -65,15 +65,14 @@ def headlines(evaluation: Evaluation, clf: ZeroShotClassifier, dataset: ImageDat
 def _tables(evaluation: Evaluation) -> list[str]:
     from zsc.plots import confused_pairs
 
-    lines = ["", *table_lines(evaluation.by_class, drop=("f1", "precision", "right"), most=MOST_CLASSES), ""]
-    matrix = table_lines(evaluation.confusion, drop=None) if len(evaluation.class_names) <= MOST_CLASSES else []
-    pairs = confused_pairs(evaluation)
-    if matrix and max(map(len, matrix)) <= width():
-        lines += ["Confusion (rows: true, columns: predicted)", *matrix]
+    by_class = evaluation.by_class[["n", "recall", "low", "high", "right", "precision", "f1"]]
+    lines = ["", *table_lines(by_class, most=MOST_ROWS), ""]
+    names, pairs = [len(name) + 2 for name in evaluation.class_names], confused_pairs(evaluation)
+    if max(names) + sum(names) <= width():
+        lines += ["Confusion (rows: true, columns: predicted)", *table_lines(evaluation.confusion)]
     elif len(pairs):
-        pairs.insert(0, "true -> predicted", pairs.pop("true") + " -> " + pairs.pop("predicted"))
-        lines += ["Most frequent confusions", *table_lines(pairs, index=False, most=MOST_CLASSES)]
+        lines += ["Most frequent confusions", *table_lines(pairs, most=MOST_ROWS)]
     if len(errors := evaluation.errors):
-        shown = table_lines(errors.head(10), index=False, drop=("second", "margin", "proba_true"))
-        lines += ["", f"Most confident errors ({len(errors.head(10))} of {len(errors)})", *shown]
+        worst = errors.head(10)
+        lines += ["", f"Most confident errors ({len(worst)} of {len(errors)})", *table_lines(worst)]
     return lines

@@ -40,7 +40,7 @@ def run(arguments: Namespace) -> Outcome:
         text += ["", f"{name}: {one.predicted}; {one.of} rather than {one.against} by {one.margin:.1f} logits"]
         text += [labelled("Places", f"most in the {PLACES[_thirds(one).argmax()]}; the map is {one.verdict}")]
         text += [labelled("Hidden", f"where one window is, the answer becomes {one.against}")] * bool(one.flips.any())
-        text += table_lines(one.words.drop(columns="prompt"), index=False)
+        text += table_lines(one.words.drop(columns="prompt"))
     data = [_as_data(name, one) for name, one in zip(names, found, strict=True)]
     writers = {"figure": lambda path: plots.save(plots.why(found[0]), path)}
     return Outcome({"model": clf.model.name, "explanations": data}, text, 0, None, None, clf.advice, writers)

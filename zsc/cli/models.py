@@ -69,7 +69,7 @@ def _list(arguments: Namespace) -> Outcome:
     shown["model"] = shown["model"].str.ljust(width := shown["model"].str.len().max())
     names = {**SHOWN, "model": "model".ljust(width)}
     shown = shown[list(SHOWN)].dropna(axis="columns", how="all").rename(columns=names)
-    return Outcome(table, [*table_lines(shown, index=False), *NOTES])
+    return Outcome(table, [*table_lines(shown), *NOTES])
 
 
 def _check(arguments: Namespace) -> Outcome:
@@ -81,7 +81,7 @@ def _check(arguments: Namespace) -> Outcome:
     shown = card.table[["what", "verdict", "largest", "limit", "n", "beside"]].copy()
     shown["largest"], shown["limit"] = shown["largest"].map("{:.2g}".format), shown["limit"].map("{:g}".format)
     text = [labelled("Model", arguments.name), labelled("Verdict", card.summary()), ""]
-    text += [*table_lines(shown.replace("nan", "-"), index=False, drop=None), ""]
+    text += [*table_lines(shown.replace("nan", "-")), ""]
     text += [labelled(key.capitalize(), getattr(card.info, key)) for key in RECORD]
     text += [labelled(key.capitalize(), value) for key, value in card.known.items()]
     return Outcome(card.to_dict(), text, 0 if card.verdict == "agrees" else 1)

@@ -31,5 +31,5 @@ def run(arguments: Namespace) -> Outcome:
     prompts = ClassPrompts.from_texts({"query": words, "any": "a photo of anything at all"})  # of two classes or more
     advice = _options.advice_on(model, prompts).query("class_name == 'query' and warning != 'duplicate'")
     data = {"model": model.name, "dataset": embeddings.dataset, "results": table}
-    text = [f"Model     {model.name} ({model.info.library})", *table_lines(table, index=False)]
+    text = [f"Model     {model.name} ({model.info.library})", *table_lines(table)]
     return Outcome(data, text, 0, dataset, embeddings.failures, advice)

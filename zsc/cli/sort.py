@@ -48,7 +48,7 @@ def run(arguments: Namespace) -> Outcome:
     done = {"link": "linked", "copy": "copied", "move": "moved"}[arguments.how]
     text = [
         labelled("Model", f"{model.name} ({model.info.library})"),
-        *table_lines(counts, index=False),
+        *table_lines(counts),
         f"{counts['pictures'].sum()} pictures {'would be ' if arguments.dry_run else ''}{done} into {where}; "
         + ("nothing was done." if arguments.dry_run else f"undo: {_options.program()} sort --into {where} --undo"),
         *(labelled("Left", why) for why in lost["error"]),

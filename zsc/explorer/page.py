@@ -22,7 +22,7 @@ from zsc.files import check_path, expanded, printable, write_whole
 from zsc.images import picture_uri
 from zsc.progress import Progress, each
 from zsc.prompts import POOLINGS
-from zsc.report import PAGES, TONES
+from zsc.report import PAGES
 
 if TYPE_CHECKING:
     from zsc.explorer.session import Answer, ExplorerSession
@@ -75,7 +75,6 @@ def export_page(
         digests=[b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
         carried={key: b64encode(gzip.compress(data, mtime=0)).decode() for key, data in packed},
         scripts=scripts,
-        TONES=TONES,
     )
     return write_whole(path, page)
 

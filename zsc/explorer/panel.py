@@ -26,9 +26,8 @@ from zsc.files import expanded, printable
 from zsc.images import describe, open_image, picture_uri
 from zsc.models.base import Encoder
 from zsc.plots.maps import confused_pairs
-from zsc.plots.style import RIGHT, WRONG
 from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS
-from zsc.report import PAGES, TONES
+from zsc.report import PAGES
 
 ANSWER_AFTER, REMEMBER_AFTER = 0.15, 1.5  # seconds without a key
 PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
@@ -54,7 +53,7 @@ def bars_of(answer: Answer) -> list[dict[str, Any]]:
     return bars if len(bars) > MANY else sorted(bars, key=itemgetter("k"))
 
 
-_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY, "WRONG_CLASS": WRONG_CLASS}
+_KNOWN: dict[str, Any] = {"PIXELS": PIXELS, "MANY": MANY, "WRONG_CLASS": WRONG_CLASS}
 _KNOWN |= {"confused_pairs": confused_pairs, "bars_of": bars_of}
 html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module  # a macro for each place
 

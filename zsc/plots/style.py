@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Drawn = TypeVar("Drawn", Axes, Figure)
 Result: TypeAlias = "pd.DataFrame | Evaluation"  # a table, or the result that knows its tables, its model and its data
 RIGHT, WRONG, NEUTRAL = "#0072B2", "#D55E00", "#555555"  # Okabe and Ito's blue and vermilion
-WRONG_TEXT, WRONG_TEXT_DARK = "#B34700", "#FF8A3D"  # vermilion as text needs 4.5 : 1, on white and on a dark ground
+WRONG_TEXT = "#B34700"  # vermilion as text needs 4.5 : 1
 TEXT_TONES = {WRONG: WRONG_TEXT}  # a colour of shapes -> that of words
 # 3 : 1 and more on white, and far apart for those without red or green cones too (measured in tests/test_plots.py)
 PALETTE = ("#0072B2", "#D55E00", "#29A687", "#000000", "#802050", "#0000F2", "#594300", "#200080")
