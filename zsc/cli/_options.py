@@ -29,6 +29,7 @@ from zsc.prompts import advice_on as prompts_advice
 
 CARD = ("source", "licence", "labels", "seed")  # notes that a data set always has; every other is news to the user
 STORE = Path("data/embeddings")
+FOLDERS = ("folder", "store")  # kinds of what is written
 Option = tuple[tuple[str, ...], str, str, dict[str, Any]]  # flags, group, what it writes, settings
 
 
@@ -49,22 +50,18 @@ class Parser(ArgumentParser):
             added = groups[group].add_argument(*flags, **settings)
             outputs |= {added.dest: kind} if kind else {}
             if kind or settings.get("type") is Path or added.dest == "images":
-                added.complete = shtab.DIRECTORY if kind in ("folder", "store") else shtab.FILE  # type: ignore[attr-defined]
+                added.complete = shtab.DIRECTORY if kind in FOLDERS else shtab.FILE  # type: ignore[attr-defined]
         self.set_defaults(outputs=outputs)
 
 
 def option(*flags: str, group: str = "", writes: str = "", **settings: Any) -> Option:
-    """Describe an option as `add_argument` takes it; of those with the same `group` only one may be used."""
-    return flags, group, writes, settings
+    """Describe an option as `add_argument` takes it; of those with the same `group` only one may be used.
 
-
-def output(flag: str, kind: str, text: str, default: Path | None = None) -> Option:
-    """Describe an option that names what a command writes, so that it is looked at before any work.
-
-    Its kind is "file", "picture", "page", "table", "folder", or "store": a folder that may also be read only.
+    One that names what a command writes says of what kind that is, so that it is looked at before any work: "file",
+    "picture", "page", "table", "folder", or "store": a folder that may also be read only.
     """
-    metavar = "FOLDER" if kind in ("folder", "store") else "FILE"
-    return option(flag, writes=kind, type=Path, metavar=metavar, default=default, help=text)
+    path = {"type": Path, "metavar": "FOLDER" if writes in FOLDERS else "FILE"} if writes else {}
+    return flags, group, writes, path | settings
 
 
 def whole(low: int) -> Callable[[str], int]:
@@ -113,11 +110,11 @@ DATASET = (
 EMBEDDED = (  # a data set, and what embeds it
     *DATASET,
     MODEL,
-    output("--store", "store", "keep the embeddings in this folder, or take them from it"),
+    option("--store", writes="store", help="keep the embeddings in this folder, or take them from it"),
     on_error(),
 )
 KEPT = (  # of a folder of one's own
-    output("--store", "store", "keep the embeddings here; left out: in this user's cache, for a folder"),
+    option("--store", writes="store", help="keep the embeddings here; left out: in this user's cache, for a folder"),
     option("--no-store", action="store_true", help="keep no embedding of a folder"),
 )
 NONE_OF_THESE = option(

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import shtab
 
-from zsc.cli._options import Parser
+from zsc.cli._options import FOLDERS, Parser
 from zsc.cli._printing import Outcome, ReaderLeftError, complain, labelled, open_streams, print_json, put, say
 from zsc.files import check_path
 
-FOLDERS = ("folder", "store")  # kinds of outputs
 COMMANDS = (
     "demo", "doctor", "classify", "sort", "evaluate", "explain", "audit", "compare", "search", "label", "embed",
     "store", "datasets", "models", "download", "reproduce",
@@ -125,12 +124,8 @@ def _check_output(path: Path, kind: str) -> None:
         folder, is_tried = path.parent, path.is_file() or not path.exists()
         if path.is_dir():
             raise ValueError(f"{path}: this is a folder; name a file in it.")
-        if not folder.is_dir():
-            raise ValueError(f"{path}: there is no folder {folder}; make it, or choose another.")
         if path.exists() and not os.access(path, os.W_OK):
             raise ValueError(f"{path}: exists and may not be written to; choose another name.")
-    if is_tried:
-        tempfile.TemporaryFile(dir=folder).close()
     if kind in ("picture", "page", "table"):
         from zsc import plots, report, spreadsheet
 
@@ -138,6 +133,8 @@ def _check_output(path: Path, kind: str) -> None:
             plots.check_picture_path(path)
         else:
             check_path(path, report.SUFFIXES if kind == "page" else spreadsheet.ENDINGS, f"a {kind}")
+    if is_tried:
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 def stopped(arguments: Namespace) -> str:

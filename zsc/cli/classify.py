@@ -15,7 +15,7 @@ from zsc.spreadsheet import NONE, write_answers
 MOST = 40  # pictures that get a line each; of more, each class gets one
 OPTIONS = (
     *_options.ASKED,
-    _options.output("--csv", "table", "write one row per picture, to a .csv or .parquet file"),
+    option("--csv", writes="table", help="write one row per picture, to a .csv or .parquet file"),
     option("--sep", default=",", help="between the columns of the CSV: , ; | or a tab"),
     option("--decimal", default=".", help="before the fraction of a number in the CSV: . or ,"),
     _options.NONE_OF_THESE,

@@ -27,7 +27,7 @@ OPTIONS = (
     option("--reference", metavar="NAME", help="test the others against this one; left out: the first"),
     option("--choose", action="store_true", help="also choose on one half and report on the other"),
     option("--seed", type=_options.whole(0), default=0, help="of the halves"),
-    _options.output("--figure", "picture", "draw the ranking with its intervals"),
+    option("--figure", writes="picture", help="draw the ranking with its intervals"),
 )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
+from zsc.cli._options import option
 from zsc.cli._printing import Outcome, table_lines
 from zsc.cli.reproduce import CHECKOUT
 from zsc.datasets import load_dataset
@@ -15,7 +16,8 @@ from zsc.embeddings import embed_images
 from zsc.models import auto_model
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts
 
-OPTIONS = (_options.MODEL, _options.output("--output", "picture", "where to write the picture", Path("zsc-demo.png")))
+PICTURE = Path("zsc-demo.png")
+OPTIONS = (_options.MODEL, option("--output", writes="picture", default=PICTURE, help="where to write the picture"))
 
 
 def run(arguments: Namespace) -> Outcome:
@@ -24,10 +26,8 @@ def run(arguments: Namespace) -> Outcome:
 
     model, why = _options.chosen_model(arguments), auto_model()[1] if arguments.model == "auto" else "asked for"
     embeddings = embed_images(model, load_dataset("samples"), progress=False)
-    found = {}
-    for template in ("{}", DEFAULT_TEMPLATE):
-        prompts = ClassPrompts.from_names(embeddings.class_names, template, name=template)
-        found[template] = ZeroShotClassifier(prompts, model).evaluate(embeddings)
+    prompts = [ClassPrompts.from_names(embeddings.class_names, text, name=text) for text in ("{}", DEFAULT_TEMPLATE)]
+    found = {each.name: ZeroShotClassifier(each, model).evaluate(embeddings) for each in prompts}
     shown = found[DEFAULT_TEMPLATE]
     table = shown.table[["image", "proba"]].assign(**{"": np.where(shown.right, "right", "wrong")})
     table.insert(1, "predicted", class_texts(shown.y_pred, shown.class_names))

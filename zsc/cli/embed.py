@@ -14,7 +14,7 @@ OPTIONS = (
     *_options.DATASET,
     _options.MODEL,
     option("--engine", default="torch", help="torch, or openvino (on the CPU)"),
-    _options.output("--store", "folder", "the folder that keeps embeddings", _options.STORE),
+    option("--store", writes="folder", default=_options.STORE, help="the folder that keeps embeddings"),
     option("--batch-size", type=_options.whole(1), default=32, metavar="N", help="pictures at once"),
     option("--workers", type=_options.whole(1), metavar="N", help="threads that open pictures"),
     option("--cluster", nargs="?", const="local", metavar="ADDRESS",
@@ -33,17 +33,11 @@ def run(arguments: Namespace) -> Outcome:
     if arguments.cluster:
         from zsc.cluster import run_on_cluster
 
-        model, failures, more["manifest"] = run_on_cluster(
-            dataset,
-            model=partial(load_model, arguments.model, engine=arguments.engine),
-            output=arguments.store,
-            address=None if arguments.cluster == "local" else arguments.cluster,
-            actors=arguments.actors or 2,
-            gpus_per_actor=arguments.gpus or 0,
-            on_error=arguments.on_error,
-            progress=arguments.progress,
-            **options,
-        )
+        load = partial(load_model, arguments.model, engine=arguments.engine)
+        options |= {"on_error": arguments.on_error, "progress": arguments.progress}
+        options |= {"actors": arguments.actors or 2, "gpus_per_actor": arguments.gpus or 0}
+        options["address"] = None if arguments.cluster == "local" else arguments.cluster
+        model, failures, more["manifest"] = run_on_cluster(dataset, model=load, output=arguments.store, **options)
     elif arguments.actors or arguments.gpus:
         raise ValueError("--actors and --gpus are for a cluster; add --cluster, or leave them out.")
     else:
@@ -53,14 +47,7 @@ def run(arguments: Namespace) -> Outcome:
     name = f"{dataset.name} {dataset.split_name}".strip()
     place = f"on Ray, {len(failures)} failed, " if arguments.cluster else ""
     took = f"{len(dataset)} pictures by {model.name} {place}in {seconds:.1f} s"
-    data = {
-        "model": model.name,
-        "fingerprint": model.fingerprint,
-        "dataset": name,
-        "pictures": len(dataset),
-        "store": arguments.store,
-        "seconds": round(seconds, 3),
-        **more,
-    }
+    data = {"model": model.name, "fingerprint": model.fingerprint, "dataset": name, "pictures": len(dataset)}
+    data |= {"store": arguments.store, "seconds": round(seconds, 3), **more}
     lines = [f"{name}: {took}", f"kept in {arguments.store}", *(f"listed in {path}" for path in more.values())]
     return Outcome(data, lines, 0, dataset, failures)

@@ -14,9 +14,9 @@ MOST_ROWS = 20  # of classes and of confusions, in a terminal
 OPTIONS = (
     *_options.EMBEDDED,
     *_options.PROMPTS,
-    _options.output("--save", "file", "keep the evaluation as JSON"),
-    _options.output("--figure", "picture", "draw the confusion; of an audit, what it found"),
-    _options.output("--html", "page", "write a report: one page with everything in it"),
+    _options.option("--save", writes="file", help="keep the evaluation as JSON"),
+    _options.option("--figure", writes="picture", help="draw the confusion; of an audit, what it found"),
+    _options.option("--html", writes="page", help="write a report: one page with everything in it"),
 )
 
 

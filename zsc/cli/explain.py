@@ -17,7 +17,7 @@ OPTIONS = (
     *_options.ASKED,
     option("--of", metavar="CLASS", help="the class to explain; left out: the one that is predicted"),
     option("--against", metavar="CLASS", help="the class to compare it with; left out: the best of the others"),
-    _options.output("--figure", "picture", "draw the explanation of the one picture, as .png, .pdf or .svg"),
+    option("--figure", writes="picture", help="draw the explanation of the one picture, as .png, .pdf or .svg"),
     *_options.KEPT,
 )
 PLACES = ("upper left", "upper middle", "upper right", "middle left", "middle", "middle right", "lower left",

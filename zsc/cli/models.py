@@ -16,15 +16,14 @@ ACTIONS = {
     "export": "NAME as ONNX graphs into a new --into folder, which --model onnx:FOLDER computes without torch",
     "compare": "several --models on your pictures: a FOLDER with one sub-folder per class, or a --dataset",
 }
-SHOWN = {"imagenet_published": "top-1", "mean_38_published": "mean", "params_m": "M", "image_size": "px",
-         "images_per_s": "img/s", "here": "*", "model": "model"}  # fmt: skip
+SHOWN = {"model": "model", "here": "*", "imagenet_published": "top-1", "mean_38_published": "mean", "params_m": "M",
+         "image_size": "px", "images_per_s": "img/s"}  # fmt: skip
 RECORD = ("pixels", "text", "activation", "head", "languages")
 COMPARED = ("accuracy", "low", "high", "difference", "p_adjusted", "images_per_s")
 NOTES = (
-    "top-1: zero-shot accuracy on ImageNet, and mean: over 38 data sets, as measured",
-    "by LAION's open_clip (docs/openclip_results.csv); not measured here.",
-    "M: million parameters; px: pixels per side; *: needs no download; img/s: images",
-    "per second here, once 'zsc models compare' has run it. Everything: --json.",
+    "top-1: zero-shot accuracy on ImageNet, and mean: over 38 data sets, as measured by LAION's open_clip "
+    "(docs/openclip_results.csv); not measured here. M: million parameters; px: pixels per side; *: needs no download; "
+    "img/s: images per second here, once 'zsc models compare' has run it. Everything: --json.",
     "Also open_clip:ARCH/TAG, hf:ID, or the path of a checkpoint in OpenAI's format.",
 )
 OPTIONS = (
@@ -43,7 +42,7 @@ OPTIONS = (
     option("--split", help="compare: as published; left out: the one that is evaluated"),
     option("--limit", type=_options.whole(1), metavar="N", help="compare: only the first N pictures"),
     _options.ROOT,
-    _options.output("--store", "store", "compare: keep the embeddings in this folder, or take them from it"),
+    option("--store", writes="store", help="compare: keep the embeddings in this folder, or take them from it"),
     _options.on_error(),
     *_options.PROMPTS,
 )
@@ -65,10 +64,8 @@ def _list(arguments: Namespace) -> Outcome:
     if table.empty:
         raise ValueError("no model is listed that fits all of these filters; loosen one, or see 'zsc models'.")
     shown = table.assign(here=["*" if where != "to download" else "" for where in table["weights"]])
-    shown["params_m"] = shown["params_m"].map("{:.0f}".format).replace("nan", "-")
-    shown["model"] = shown["model"].str.ljust(width := shown["model"].str.len().max())
-    names = {**SHOWN, "model": "model".ljust(width)}
-    shown = shown[list(SHOWN)].dropna(axis="columns", how="all").rename(columns=names)
+    shown["params_m"] = shown["params_m"].round().astype("Int64")
+    shown = shown[list(SHOWN)].dropna(axis="columns", how="all").rename(columns=SHOWN)
     return Outcome(table, [*table_lines(shown), *NOTES])
 
 

@@ -15,7 +15,7 @@ OPTIONS = (
     option("names", nargs="*", default=["all"], metavar="TUTORIAL", help="glasses, afhq, imagenette, or all"),
     option("--offline", action="store_true", help="download nothing: say what is missing; exit code 3 if any"),
     _options.ROOT,
-    _options.output("--output", "folder", "gets notebooks, evaluations, reports", Path("reproduced")),
+    option("--output", writes="folder", default=Path("reproduced"), help="gets notebooks, evaluations, reports"),
     option("--compare", nargs=2, type=Path, metavar="FILE", help="two evaluations: say what differs, and why"),
 )
 KEEPS = "what was fetched and embedded is kept, run it again to go on."
