@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from zsc.auditing import audit
+from zsc.auditing import COLUMNS, audit
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options, evaluate
 from zsc.cli._printing import Outcome, table_lines
@@ -27,12 +27,12 @@ def run(arguments: Namespace) -> Outcome:
     found = audit(clf, dataset, arguments.by, causes=arguments.causes, **options)
     judged, text = found.evaluation, evaluate.headlines(found.evaluation, clf, dataset)
     for kind, rows in found.table.groupby("kind", sort=False):  # a narrow window loses differences first
-        shown = rows.drop(columns="kind").rename(columns={"name": kind})
-        text += ["", *table_lines(shown, index=False, drop=list(shown)[7:11])]
+        shown = rows.drop(columns="kind").dropna(axis="columns", how="all").rename(columns={"name": kind})
+        text += ["", *table_lines(shown, index=False, drop=COLUMNS[8:12])]
     data = {**judged.to_dict(), "table": found.table, "published": found.published, "examples": found.examples}
     writers = {
         "save": judged.save,
         "figure": lambda path: plots.save(plots.audit(found), path),
         "html": lambda path: report.write_report(judged, path, audit=found),
     }
-    return Outcome(data, text, 0, dataset, None, clf.advice, writers)
+    return Outcome(data, text, 0, dataset, found.failures, clf.advice, writers)
