@@ -159,6 +159,11 @@ class TestChanges:
             found = zsc.audit(clf, broken, by, changes=["grey"], on_error=how, progress=False)
             assert found.evaluation.n == 89 and rows(found, "group").index.tolist() == ["group = there"]
             assert rows(found, "change")["n"].tolist() == [89]
+            assert found.failures["index"].tolist() == [40] and "no such file" in found.failures["error"][0]
+            for row in found.examples.itertuples():  # numbers are those of the data set, whatever is left out
+                assert paths[row.index] is row.image
+        last = zsc.audit(clf, broken.select([40, 89]), changes=["grey"], on_error="skip", progress=False).examples
+        assert last["index"].tolist() == [1]
 
     def test_published_decisions_stand_beside_similar_changes(self, clf, balls):
         found = zsc.audit(clf, balls, changes=["grey", "mirror"], progress=False).published
@@ -362,6 +367,19 @@ class TestUse:
         assert cli.main([*map(str, words[:7]), "--quiet"]) == 0
         shown = capsys.readouterr().out
         assert "contrast 30 %" in shown and "Accuracy" in shown and "group" not in shown
+
+    def test_the_command_says_what_it_left_out(self, capsys, tmp_path, monkeypatch, colours):
+        monkeypatch.setattr("zsc.cli._options.load_model", lambda name: colours)
+        for name in ("red", "green"):
+            (tmp_path / name).mkdir()
+            Image.new("RGB", (8, 8), name).save(tmp_path / name / "1.png")
+        (tmp_path / "red" / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n no more")
+        words = ["audit", "--folder", str(tmp_path), "--on-error", "skip", "--quiet"]
+        assert cli.main(words) == 0
+        shown = capsys.readouterr().out
+        assert "1 of 3 pictures cannot be opened" in shown and "2.png" in shown
+        assert cli.main([*words, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["failures"][0]["index"] == 2
 
 
 @pytest.mark.slow

@@ -279,6 +279,13 @@ def test_bad_usage_is_exit_code_2(capsys, words):
     assert caught.value.code == 2 and "usage: zsc" in capsys.readouterr().err
 
 
+def test_what_a_command_does_not_know_stands_beside_its_own_usage(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["store", "info", "a-folder"])
+    err = capsys.readouterr().err
+    assert caught.value.code == 2 and "--store FOLDER" in err and "zsc store: error" in err and "a-folder" in err
+
+
 @pytest.mark.parametrize(
     "command", ["demo", "classify", "evaluate", "models", "datasets", "download", "embed", "store"]
 )

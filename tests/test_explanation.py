@@ -364,6 +364,11 @@ class TestCommand:
         words = ("rather than", "Places", "most in the", "random (gain", "margin_lost", "glasses")
         assert code == 0 and all(word in out for word in words) and out.count("Places") == 3
 
+    def test_names_no_place_where_none_speaks_for_the_class(self, capsys, tmp_path):
+        Image.new("RGB", (40, 40), "red").save(tmp_path / "plain.png")  # every cover leaves it as it is
+        code, out, _ = self.run(capsys, "explain", tmp_path / "plain.png", *self.PROMPTS)
+        assert code == 0 and "none speaks for a face" in out and "most in" not in out
+
     def test_the_figure_of_one_picture(self, drawn, capsys, tmp_path):
         words = ("--against", "a face without glasses", "--of", "a face with glasses", "--figure", tmp_path / "why.png")
         code, out, _ = self.run(capsys, "explain", drawn / "0.png", *self.PROMPTS, *words)

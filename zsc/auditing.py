@@ -82,12 +82,14 @@ class Audit:
     cause flips, or a group's accuracy (Wilson); before and after are accuracies, of a cause shares of one answer, of a
     group those of `against` and of the classifier. A gap is the best group's accuracy less the worst's (Newcombe 1998),
     tested by Fisher; both count all pairs of groups. `examples`: of each change the pictures whose first answer lost
-    most of its probability: change, index, image, changed (what opens it), before, after, lost.
+    most of its probability: change, index, image, changed (what opens it), before, after, lost. `failures`: what was
+    left out, as of `ImageEmbeddings`.
     """
 
     table: pd.DataFrame
     examples: pd.DataFrame
     evaluation: Evaluation
+    failures: pd.DataFrame
 
     @property
     def published(self) -> pd.DataFrame:
@@ -141,7 +143,8 @@ def audit(
         second, fell = end.argmax(axis=1), start.max(axis=1) - end[np.arange(len(end)), first]
         rows.append(_row("change", name, first != second, *(() if right is None else (right, second == truth))))
         for i in np.argsort(-fell, kind="stable")[:EXAMPLES]:
-            examples.append((name, i, embeddings.paths[i], sources[i], names[first[i]], names[second[i]], fell[i]))
+            place = np.flatnonzero(~lost)[i]  # in the data set
+            examples.append((name, place, embeddings.paths[i], sources[i], names[first[i]], names[second[i]], fell[i]))
     other = None if against is None else against.evaluate(embeddings).right
     for column, values in columns.items():
         rows += _groups(column, pd.Series(values, dtype=object)[~lost], right, other)
@@ -154,7 +157,7 @@ def audit(
     told = table["p_adjusted"].map(lambda p: "told apart" if p < ALPHA else "not told apart", na_action="ignore")
     table["verdict"] = table["verdict"].where(table["verdict"].notna(), told)
     shown = pd.DataFrame(examples, columns=["change", "index", "image", "changed", "before", "after", "lost"])
-    return Audit(table, shown, judged)
+    return Audit(table, shown, judged, whole.failures)
 
 
 def _changed(source: Any, change: Change, seed: tuple[int, int], word: str) -> Image.Image:

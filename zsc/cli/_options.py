@@ -40,6 +40,11 @@ class Parser(ArgumentParser):
         """Say what is wrong with the usage, and exit with 2."""
         super().error(printable(message))
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what a command does not know beside the usage of that command: argparse shows that of `zsc`."""
+        found, unknown = super().parse_known_args(args, namespace)
+        return self.error(f"unrecognized arguments: {' '.join(unknown)}") if unknown else (found, unknown)
+
     def add_options(self, options: Iterable[Option]) -> None:
         """Add options; `outputs` of the arguments then says of what kind are those that name what is written."""
         groups: dict[str, Any] = {"": self}

@@ -2,14 +2,12 @@
 
 from argparse import Namespace
 
-from zsc.auditing import audit
+from zsc.auditing import COLUMNS, audit
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options, evaluate
 from zsc.cli._printing import Outcome, table_lines
 from zsc.prompts import default_prompts
 
-SHOWN = ["name", "n", "value", "low", "high", "before", "after", "p_adjusted", "verdict",
-         "difference", "difference_low", "difference_high", "p_value"]  # fmt: skip  # a narrow window loses the last
 OPTIONS = (
     *evaluate.OPTIONS,
     _options.option("--by", metavar="ATTRIBUTE", help="compare drawings with this attribute to those without it"),
@@ -28,12 +26,13 @@ def run(arguments: Namespace) -> Outcome:
     options = {"store": store, "on_error": arguments.on_error, "progress": arguments.progress}
     found = audit(clf, dataset, arguments.by, causes=arguments.causes, **options)
     judged, text = found.evaluation, evaluate.headlines(found.evaluation, clf, dataset)
-    for kind, rows in found.table.groupby("kind", sort=False):
-        text += ["", *table_lines(rows[SHOWN].rename(columns={"name": kind}))]
+    for kind, rows in found.table.groupby("kind", sort=False):  # a narrow window loses differences first
+        shown = rows[COLUMNS[1:8] + COLUMNS[12:] + COLUMNS[8:12]].dropna(axis="columns", how="all")
+        text += ["", *table_lines(shown.rename(columns={"name": kind}))]
     data = {**judged.to_dict(), "table": found.table, "published": found.published, "examples": found.examples}
     writers = {
         "save": judged.save,
         "figure": lambda path: plots.save(plots.audit(found), path),
         "html": lambda path: report.write_report(judged, path, audit=found),
     }
-    return Outcome(data, text, 0, dataset, None, clf.advice, writers)
+    return Outcome(data, text, 0, dataset, found.failures, clf.advice, writers)

@@ -22,6 +22,7 @@ OPTIONS = (
 )
 PLACES = ("upper left", "upper middle", "upper right", "middle left", "middle", "middle right", "lower left",
           "lower middle", "lower right")  # fmt: skip
+LEAST = 0.005  # logits: what two decimals show
 
 
 def run(arguments: Namespace) -> Outcome:
@@ -38,7 +39,9 @@ def run(arguments: Namespace) -> Outcome:
     text = [f"Model     {clf.model.name} ({clf.model.info.library})"]
     for name, one in zip(names, found, strict=True):
         text += ["", f"{name}: {one.predicted}; {one.of} rather than {one.against} by {one.margin:.1f} logits"]
-        text += [labelled("Places", f"most in the {PLACES[_thirds(one).argmax()]}; the map is {one.verdict}")]
+        thirds = _thirds(one)
+        most = f"most in the {PLACES[thirds.argmax()]}" if thirds.max() > LEAST else f"none speaks for {one.of}"
+        text += [labelled("Places", f"{most}; the map is {one.verdict}")]
         text += [labelled("Hidden", f"where one window is, the answer becomes {one.against}")] * bool(one.flips.any())
         text += table_lines(one.words.drop(columns="prompt"))
     data = [_as_data(name, one) for name, one in zip(names, found, strict=True)]
