@@ -24,8 +24,9 @@ from zsc.embeddings import ImageEmbeddings, embed_images
 from zsc.files import expanded, printable
 from zsc.images import ImageError, ImageSource, is_url, local_path
 from zsc.models import load_model
-from zsc.prompts import POOLINGS, ClassPrompts, as_prompts, prompt_set
+from zsc.prompts import POOLINGS, ClassPrompts, as_prompts, default_prompts, prompt_set
 from zsc.prompts import advice_on as prompts_advice
+from zsc.scoring import match_by
 
 CARD = ("source", "licence", "labels", "seed")  # notes that a data set always has; every other is news to the user
 STORE = Path("data/embeddings")
@@ -184,6 +185,14 @@ def chosen_dataset(arguments: Namespace) -> ImageDataset:
         dataset = load_dataset(arguments.dataset, arguments.data_root, **options)
     say_notes(dataset)
     return dataset.head(arguments.limit) if arguments.limit else dataset
+
+
+def labelled_data(arguments: Namespace) -> tuple[ImageDataset, ClassPrompts]:
+    """Load the data set, and the prompts that are named or its own; refuse those of other classes before any model."""
+    dataset = chosen_dataset(arguments)
+    prompts = chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
+    match_by(dataset.class_names, prompts.class_names)
+    return dataset, prompts
 
 
 def form_options(arguments: Namespace, *more: str) -> dict[str, Any]:

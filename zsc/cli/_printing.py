@@ -67,11 +67,10 @@ class ReaderLeftError(Exception):
 def open_streams() -> None:
     """Let each standard stream that is closed lead nowhere; a terminal that lacks a letter is no reason to stop."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        stream = getattr(sys, name)
-        if stream is None:
+        if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8", errors="backslashreplace"))  # noqa: SIM115
-        elif mode == "w" and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is by itself
 
 
 def say(*lines: str) -> None:

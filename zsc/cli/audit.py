@@ -6,7 +6,6 @@ from zsc.auditing import COLUMNS, audit
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options, evaluate
 from zsc.cli._printing import Outcome, table_lines
-from zsc.prompts import default_prompts
 
 OPTIONS = (
     *evaluate.OPTIONS,
@@ -19,8 +18,7 @@ def run(arguments: Namespace) -> Outcome:
     """Look for what breaks a classifier: changed pictures, groups of pictures, causes."""
     from zsc import plots, report
 
-    dataset = _options.chosen_dataset(arguments)
-    prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
+    dataset, prompts = _options.labelled_data(arguments)
     model, store = _options.chosen_model(arguments), arguments.store
     clf = ZeroShotClassifier(prompts, model, pooling=arguments.pooling, store=store)
     options = {"store": store, "on_error": arguments.on_error, "progress": arguments.progress}

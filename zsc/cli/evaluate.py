@@ -7,8 +7,6 @@ from zsc.cli import _options
 from zsc.cli._printing import Outcome, labelled, table_lines, width
 from zsc.datasets import ImageDataset
 from zsc.evaluation import Evaluation
-from zsc.prompts import default_prompts
-from zsc.scoring import match_by
 
 MOST_ROWS = 20  # of classes and of confusions, in a terminal
 OPTIONS = (
@@ -24,9 +22,7 @@ def run(arguments: Namespace) -> Outcome:
     """Classify a labelled data set and judge the result."""
     from zsc import plots, report
 
-    dataset = _options.chosen_dataset(arguments)
-    prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
-    match_by(dataset.class_names, prompts.class_names)  # before the model is loaded
+    dataset, prompts = _options.labelled_data(arguments)
     model = _options.chosen_model(arguments)
     clf = ZeroShotClassifier(prompts, model, pooling=arguments.pooling, store=arguments.store)
     embeddings = _options.embedded(arguments, clf.model, dataset)

@@ -7,8 +7,6 @@ from zsc.cli._options import option
 from zsc.cli._printing import Outcome, labelled, table_lines
 from zsc.files import printable
 from zsc.models import model_table
-from zsc.prompts import default_prompts
-from zsc.scoring import match_by
 
 ACTIONS = {
     "list": "all models, filtered (the default)",
@@ -101,9 +99,7 @@ def _compare(arguments: Namespace) -> Outcome:
 
     if (arguments.name is None) == (arguments.dataset is None):
         raise ValueError("name a folder with one sub-folder per class, or a --dataset; one of the two.")
-    dataset = _options.chosen_dataset(Namespace(**vars(arguments), folder=arguments.name))
-    prompts = _options.chosen_prompts(arguments) or default_prompts(dataset.class_names, dataset.name)
-    match_by(dataset.class_names, prompts.class_names)  # before any model is loaded
+    dataset, prompts = _options.labelled_data(Namespace(**vars(arguments), folder=arguments.name))
     table = compare_models(
         dataset, prompts, arguments.models, store=arguments.store, pooling=arguments.pooling,
         on_error=arguments.on_error, progress=arguments.progress,
