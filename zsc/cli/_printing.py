@@ -48,7 +48,8 @@ class Outcome:
         lines = list(self.text)
         if self.failures is not None and len(self.failures):
             count = f"{len(self.failures)} of {len(self.dataset)} pictures cannot be opened"
-            lines.append(labelled("Left out", f"{count} and are not in these numbers"))
+            more = f"; the first {SHOWN} (all of them: --json)" if len(self.failures) > SHOWN else ""
+            lines.append(labelled("Left out", f"{count} and are not in these numbers{more}"))
             lines += [labelled("", reason) for reason in self.failures["error"].head(SHOWN)]
         advice = [] if self.advice is None else [*self.advice.itertuples()]
         lines += [labelled("Advice", f"{row.prompt!r}: {row.advice}") for row in advice[:SHOWN]]

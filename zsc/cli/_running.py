@@ -166,10 +166,8 @@ def sentence(error: BaseException) -> str:
     if is_meant or isinstance(error, (OSError, ImportError)):
         return str(error)
     place = f"{Path(ours[-1].filename).relative_to(PACKAGE.parent)}:{ours[-1].lineno}" if ours else "an unknown place"
-    return (
-        f"{type(error).__name__} at {place} ({error}); this is a fault of zsc, not of yours: please report it "
-        "(--debug shows the traceback)."
-    )
+    told = f"{type(error).__name__} at {place} ({error}); this is a fault of zsc, not of yours"
+    return f"{told}: please report it (--debug shows the traceback)."
 
 
 @contextlib.contextmanager

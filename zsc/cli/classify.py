@@ -8,7 +8,7 @@ import pandas as pd
 from zsc.classifier import ZeroShotClassifier
 from zsc.cli import _options
 from zsc.cli._options import option
-from zsc.cli._printing import Outcome, labelled, table_lines
+from zsc.cli._printing import Outcome, table_lines
 from zsc.datasets.base import class_texts
 from zsc.spreadsheet import NONE, write_answers
 
@@ -42,17 +42,15 @@ def run(arguments: Namespace) -> Outcome:
     text = [
         f"Model     {clf.model.name} ({clf.model.info.library})",
         *table_lines(shown),
-        *(labelled("Left out", reason) for reason in reasons.values()),
         "Probabilities are relative to these prompts: they sum to 1 whatever a picture shows.",
         *_options.kept_line(arguments.store),
-        *([f"{len(reasons)} of {answer.n} pictures cannot be opened."] if reasons else []),
     ]
     results = answer.table.assign(error=pd.Series(reasons, dtype=object))
     if limit:
         text.append(f"{strange.sum()} of {answer.n} pictures are none of these: {limit[0]} below {limit[1]:.6g}.")
         results["none_of_these"] = strange
     about = {key: value for key, value in answer.made_by.to_dict().items() if key != "prompts"}
-    data = {**about, "class_names": answer.class_names, "results": results, "failures": failures}
+    data = {**about, "class_names": answer.class_names, "results": results}
     form = arguments.sep.replace("\\t", "\t"), arguments.decimal
     writers = {"csv": lambda path: write_answers(answer, path, *form, reasons, strange=strange)}
-    return Outcome(data, text, 1 if reasons else 0, pictures.paths, None if reasons else failures, clf.advice, writers)
+    return Outcome(data, text, 1 if reasons else 0, pictures.paths, failures, clf.advice, writers)

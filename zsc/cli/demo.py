@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> Outcome:
         *table_lines(table),
         "",
         "What the prompts change:",
-        *(f"  {template!r:18} {one.summary().partition(';')[0]}" for template, one in found.items()),
+        *(f"  {template!r}: {one.summary().partition(';')[0]}" for template, one in found.items()),
         "",
         f"Next      {program} classify PICTURE --prompts 'a cat' 'a dog'  (your own picture)",
         f"          {notebooks}",

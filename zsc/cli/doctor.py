@@ -29,6 +29,7 @@ from zsc.models import TOY_GRAPHS, auto_model
 from zsc.models.weights import OPENAI_WEIGHTS, WeightsError, get_weights, weights_are_here, weights_path
 
 OPTIONS = (_options.ROOT,)
+UNASKED = ("dev", "docs", "release", "clip")  # extras of developers, and OpenAI's own
 LITTLE = 2e9  # bytes: less room than this on a disk is a problem
 WIDGETS = "jupyter/labextensions/@jupyter-widgets/jupyterlab-manager/package.json"
 Found = tuple[str, str, str]  # what was looked at, how it is, and the remedy where that is a problem
@@ -68,11 +69,10 @@ def _packages(_: Namespace) -> Iterator[Found]:
     wanted: dict[str, list[Requirement]] = {}
     for requirement in map(Requirement, metadata.requires("zsc-clip") or ()):
         marked = re.search(r"extra == ['\"](\w+)['\"]", str(requirement.marker or ""))
-        if requirement.name != "zsc-clip":
-            wanted.setdefault(marked[1] if marked else "the core", []).append(requirement)
+        extra = marked[1] if marked else "the core"
+        if requirement.name != "zsc-clip" and extra not in UNASKED:
+            wanted.setdefault(extra, []).append(requirement)
     for extra, requirements in wanted.items():
-        if extra in ("dev", "docs", "release", "clip"):  # of developers, and OpenAI's own
-            continue
         here = {}
         for one in requirements:
             with suppress(metadata.PackageNotFoundError):

@@ -24,10 +24,8 @@ KEEPS = "what was fetched and embedded is kept, run it again to go on."
 def run(arguments: Namespace) -> Outcome:
     """Run the tutorials on real CLIP and real data, and lay their numbers beside ours."""
     if not (CHECKOUT / "reproduction").is_dir():
-        raise FileNotFoundError(
-            "zsc reproduce needs a checkout of the project, with its notebooks and published numbers; this is an "
-            "installed package: clone the project and run it there."
-        )
+        told = "zsc reproduce needs the project's notebooks and published numbers; this is an installed package"
+        raise FileNotFoundError(f"{told}: clone the project and run it there.")
     sys.path.insert(0, str(CHECKOUT))
     command = importlib.import_module("reproduction.command")
     os.environ.pop("MPLBACKEND", None)  # the kernels of the notebooks have their own

@@ -34,7 +34,6 @@ def run(arguments: Namespace) -> Outcome:
         return _clear(arguments, [str(about["name"]) for about in found.values()])
     if arguments.float16 and arguments.action != "compact":
         raise ValueError(f"--float16 says how to compact; it does not go with {arguments.action}.")
-    is_verified = arguments.action == "verify"
     rows = [_state(folder, about, arguments) for folder, about in found.items()]
     text = []
     for row in rows:
@@ -42,7 +41,7 @@ def run(arguments: Namespace) -> Outcome:
         text.append(f"{row['fingerprint']}  {row['model']}: {size}, {' and '.join(row['dtypes'])}")
         text += [f"  problem: {problem}" for problem in row.get("problems", [])]
     is_sound = not any(row.get("problems") for row in rows)
-    if is_verified:
+    if arguments.action == "verify":
         text.append("sound" if is_sound else "damaged parts are set aside when they are next needed")
     return Outcome(rows, text, 0 if is_sound else 1)
 
