@@ -37,10 +37,17 @@ PIXELS = 96  # a side of a picture
 
 
 def export_page(
-    session: "ExplorerSession", path: str | Path, answer: "Answer", runtime: str | Path | None, progress: Progress
-) -> Path:
-    """Write a session as a page that begins with the prompts of `answer`; see `ExplorerSession.export`."""
+    session: "ExplorerSession", path: str | Path, answer: "Answer | None" = None, *,
+    runtime: str | Path | None = None, progress: Progress = True,
+) -> Path:  # fmt: skip
+    """Write the session as one HTML page that answers by itself, offline, when it is opened by double click.
+
+    It begins with the prompts of `answer` (None: the first ones) and holds small copies of all pictures, also of the
+    sealed ones. `runtime` is the folder of onnxruntime-web, where it is neither in the package nor under node_modules
+    in this folder. A ValueError says why no page can hold the model.
+    """
     path, program = check_path(path, (".html", ".htm"), "a page"), find_runtime(runtime)
+    answer = answer or session.ask(*session.start, session.first.pooling)
     graph, tokens = _text_encoder(session.model, answer.prompts.prompts)
     parts = [part for part in (session.embeddings, session.sealed) if part is not None]
     images = [image for part in parts for image in part.paths]

@@ -22,9 +22,9 @@ from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED, ImageDataset, class_texts
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
+from zsc.explorer.page import export_page
 from zsc.files import check_path, printable, write_whole
 from zsc.models import Encoder, as_encoder
-from zsc.progress import Progress
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.scoring import match_by
 
@@ -117,6 +117,8 @@ class ExplorerSession:
     Pictures that failed are left out. ValueError: no picture is left, or there are neither class names nor prompts.
     """
 
+    export = export_page
+
     def __init__(
         self, embeddings: ImageEmbeddings, model: Encoder | str, prompts: AnyPrompts = None, *,
         sealed: float | None = None,
@@ -197,20 +199,6 @@ class ExplorerSession:
         other = {"open_accuracy": answer.scores[0], "optimism": answer.scores[0] - found.accuracy}
         other |= {"tries": len(self._tried), "looks": self.looks}
         return replace(found, made_by=replace(found.made_by, part=f"sealed: {found.n} pictures", other=other))
-
-    def export(
-        self, path: str | Path, answer: Answer | None = None, *,
-        runtime: str | Path | None = None, progress: Progress = True,
-    ) -> Path:  # fmt: skip
-        """Write the session as one HTML page that answers by itself, offline, when it is opened by double click.
-
-        It begins with the prompts of `answer` (None: the first ones) and holds small copies of all pictures, also of
-        the sealed ones. `runtime` is the folder of onnxruntime-web, where it is neither in the package nor under
-        node_modules in this folder. A ValueError says why no page can hold the model.
-        """
-        from zsc.explorer.page import export_page
-
-        return export_page(self, path, answer or self.ask(*self.start, self.first.pooling), runtime, progress)
 
     def rename(self, old: str, new: str) -> None:
         """Let a class be called otherwise; ValueError where another one is called so."""
