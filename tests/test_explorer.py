@@ -28,7 +28,7 @@ from test_browser import HOSTILE, NEEDS_BROWSER, browser_page, what_a_browser_do
 import zsc
 from zsc.explorer import ExplorerSession, PromptExplorer
 from zsc.explorer.panel import bars_of, html
-from zsc.explorer.session import ANY, WRONG_CLASS, as_code, as_lines, fill, from_lines, save_prompts
+from zsc.explorer.session import ANY, WRONG_CLASS, as_code, as_lines, fill, from_lines
 from zsc.files import printable
 from zsc.plots.style import RIGHT, WRONG, WRONG_TEXT, WRONG_TEXT_DARK
 
@@ -147,7 +147,7 @@ class TestSession:
         assert answer.prompts.texts == prompts and answer.prompts.pooling == pooling
         np.testing.assert_allclose(answer.evaluation.proba, fresh.proba, atol=1e-6)
         assert answer.evaluation.accuracy == fresh.accuracy
-        assert [card.index for card in answer.cards] == list(fresh.errors["index"])
+        assert [card.row for card in answer.cards] == list(fresh.errors["index"])
         assert answer.counts.to_dict() == fresh.confusion.sum().to_dict()
 
     def test_only_new_prompts_are_encoded(self, session, colours):
@@ -345,19 +345,20 @@ class TestExport:
         assert "truncate=True" not in as_code(answer)
         assert "truncate=True" in as_code(session.ask({"red": "red " * 20, "green": "green", "blue": "blue"}))
 
-    def test_the_file_is_read_back(self, session, tmp_path):
-        answer = session.ask(*session.start, "sum")
-        path = save_prompts(answer, tmp_path / "mine.yaml")
-        back = zsc.ClassPrompts.load(path)
-        assert back.texts == answer.prompts.texts and back.pooling == "sum"
+    def test_the_file_is_read_back(self, explorer, tmp_path):
+        explorer.pooling.value, explorer.file.value = "sum", f" {tmp_path / 'mine.yaml'} "
+        explorer.save.click()
+        back = zsc.ClassPrompts.load(tmp_path / "mine.yaml")
+        assert back.texts == explorer.answer.prompts.texts and back.pooling == "sum"
         wrong = {
             "mine.yaml": "is there already",
             "mine.txt": "end it with .yaml",
             "no/a.yaml": "no folder",
         }
         for name, reason in wrong.items():
-            with pytest.raises(ValueError, match=reason):
-                save_prompts(answer, tmp_path / name)
+            explorer.file.value = str(tmp_path / name)
+            explorer.save.click()
+            assert reason in explorer.texts["message"], name
 
 
 class TestPanel:
@@ -705,10 +706,10 @@ class TestTries:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            (lambda e: (e.leave_out("red"), e.leave_out("green")), "a choice needs two classes"),
-            (lambda e: e.add_class("red"), "that is not there yet"),
-            (lambda e: e.add_class("  "), "that is not there yet"),
-            (lambda e: e.rename("red", ""), "write the new name"),
+            (lambda e: (e.leave_out("red"), e.leave_out("green")), "classes holds 1; pass two or more"),
+            (lambda e: e.add_class("red"), "classes holds 'red' more than once; pass different names"),
+            (lambda e: e.add_class("  "), "holds '  ' at position 3; pass non-empty texts"),
+            (lambda e: e.rename("red", ""), "holds '' at position 0; pass non-empty texts"),
             (lambda e: e.rename("red", "green"), "more than once"),
             (lambda e: (e.leave_out("green"), e.rename("red", "green")), "another class of the data set"),
         ],
@@ -729,7 +730,7 @@ class TestTries:
         leave_out.click()
         assert [*explorer.boxes] == ["red", "green", "blue"]
         add.click(), add.click()
-        assert "that is not there yet" in explorer.texts["message"]
+        assert "the list of classes holds 'dark' more than once" in text(explorer.texts["message"])
 
 
 class TestKeep:

@@ -89,14 +89,12 @@ def export_page(
 
 def find_runtime(folder: str | Path | None = None) -> Path:
     """Find the files of onnxruntime-web: in the given folder, in a wheel, or where npm puts them in this folder."""
-    places = PLACES if folder is None else (expanded(folder), expanded(folder) / "dist")
-    where = next((place for place in places if all((place / name).is_file() for name in FILES)), None)
-    wanted = f"a page needs onnxruntime-web {RUNTIME}: type 'npm install onnxruntime-web@{RUNTIME}' in this folder"
-    if where is None:
-        raise FileNotFoundError(f"{printable(folder or 'this folder')} has no onnxruntime-web; {wanted}.")
-    if f"ONNX Runtime Web v{RUNTIME}\n" not in (where / FILES[0]).read_text(encoding="utf-8"):
-        raise ValueError(f"{printable(where)} holds another version of onnxruntime-web; {wanted}.")
-    return where
+    for place in PLACES if folder is None else (expanded(folder), expanded(folder) / "dist"):
+        are_here = all((place / name).is_file() for name in FILES)
+        if are_here and f"ONNX Runtime Web v{RUNTIME}\n" in (place / FILES[0]).read_text(encoding="utf-8"):
+            return place
+    told = f"{printable(folder or 'this folder')} has no onnxruntime-web {RUNTIME}, which a page needs"
+    raise FileNotFoundError(f"{told}: type 'npm install onnxruntime-web@{RUNTIME}' in this folder.")
 
 
 def _text_encoder(model: "Encoder", texts: tuple[str, ...]) -> tuple[bytes, dict[str, Any]]:

@@ -19,11 +19,11 @@ from typing import Any
 
 import pandas as pd
 
-from zsc.checks import check_unique, needed_for
+from zsc.checks import check_class_names, needed_for
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.explorer.session import ANY, WRONG_CLASS, Answer, AnyPrompts, Card, ExplorerSession, as_code, save_prompts
-from zsc.files import expanded, printable
+from zsc.explorer.session import ANY, WRONG_CLASS, Answer, AnyPrompts, Card, ExplorerSession, as_code
+from zsc.files import check_path, expanded, printable
 from zsc.images import describe, open_image, picture_uri
 from zsc.models.base import Encoder
 from zsc.plots.maps import confused_pairs
@@ -36,6 +36,7 @@ PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
 PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
 BESIDE = "beside the notebook"  # for `keep`
+SUFFIXES = (".yaml", ".yml", ".json")  # of files with prompts
 _NUMBER = itertools.count(1)
 _log = logging.getLogger("zsc")
 
@@ -84,7 +85,7 @@ class PromptExplorer:
             keep = self.session.file_name() if _loop() else None  # a script, or a test, keeps nothing
         self.keep = None if keep is None else expanded(keep)
         paths = self.session.embeddings.paths
-        self._uri_of = cache(lambda index: picture_uri(paths[index], PIXELS))
+        self._uri_of = cache(lambda row: picture_uri(paths[row], PIXELS))
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._shown: list[Any] = []
         self.boxes: dict[str, Any] = {}
@@ -135,24 +136,16 @@ class PromptExplorer:
 
     def add_class(self, name: str, text: str = "") -> None:
         """Add a class with a box; without a text it begins with the name, as the first boxes did."""
-        if name in self.boxes or not name.strip():
-            raise ValueError(f"{printable(name) or 'nothing'}: write the name of a class that is not there yet.")
         text = text or (name if self.templates.value else DEFAULT_TEMPLATE.replace("{}", name))
-        self._set_classes({**self._typed(), name: text})
+        self._set_classes([*self._typed().items(), (name, text)])
 
     def leave_out(self, name: str) -> None:
         """Take a class away; with labels, its pictures do not count until it is added again."""
-        if len(self.boxes) <= 2:
-            raise ValueError(f"{printable(name)} cannot be left out: a choice needs two classes; add one first.")
-        self._set_classes({one: text for one, text in self._typed().items() if one != name})
+        self._set_classes([(one, text) for one, text in self._typed().items() if one != name])
 
     def rename(self, name: str, new: str) -> None:
         """Call a class otherwise; its text and its pictures stay."""
-        if not new.strip():
-            raise ValueError(f"{printable(name)}: write the new name beside it.")
-        check_unique([new if one == name else one for one in self.boxes], "the classes")
-        self.session.rename(name, new)
-        self._set_classes({new if one == name else one: text for one, text in self._typed().items()})
+        self._set_classes([(new if one == name else one, text) for one, text in self._typed().items()], name, new)
 
     def export(self, path: str | Path, **options: Any) -> Path:
         """Write the panel as one HTML page that begins with the newest answer; see `ExplorerSession.export`."""
@@ -161,8 +154,11 @@ class PromptExplorer:
     def _typed(self) -> dict[str, str]:
         return {name: box.value for name, box in self.boxes.items()}
 
-    def _set_classes(self, texts: Mapping[str, str]) -> None:
-        self._set_boxes(texts)
+    def _set_classes(self, classes: Sequence[tuple[str, str]], *renamed: str) -> None:
+        check_class_names([name for name, _ in classes], name="the list of classes")
+        if renamed:
+            self.session.rename(*renamed)
+        self._set_boxes(dict(classes))
         self.update()
         self.remember()
 
@@ -242,7 +238,7 @@ class PromptExplorer:
     def _open(self, cards: Sequence[Card]) -> list[tuple[Card, str | None]]:
         """Put beside each card its picture as a small data URI, each opened once, side by side."""
         with ThreadPoolExecutor(4) as pool:
-            return [*zip(cards, pool.map(self._uri_of, (card.index for card in cards)), strict=True)]
+            return [*zip(cards, pool.map(self._uri_of, (card.row for card in cards)), strict=True)]
 
     def _make_widgets(self) -> None:
         w, place, has_labels = self._w, self._html, bool(self.session.labels)
@@ -322,8 +318,10 @@ class PromptExplorer:
 
     def _on_save(self) -> None:
         if self.fault is None:
-            written = save_prompts(self.answer, self.file.value).resolve()
-            self._put("message", html.message(f"written: {written}"))
+            path = check_path(self.file.value.strip(), SUFFIXES, "a file of prompts")
+            if path.exists():
+                raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
+            self._put("message", html.message(f"written: {self.answer.prompts.save(path).resolve()}"))
 
     def _on_unseal(self) -> None:
         self.remember()

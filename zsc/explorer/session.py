@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from zsc.datasets.base import UNLABELLED, ImageDataset, class_texts
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
 from zsc.explorer.page import export_page
-from zsc.files import UNPRINTABLE, check_path, printable, write_whole
+from zsc.files import UNPRINTABLE, printable, write_whole
 from zsc.models import Encoder, as_encoder
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
 from zsc.report import PAGES
@@ -32,18 +32,16 @@ from zsc.scoring import match_by
 AnyPrompts: TypeAlias = "ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None"
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")
 KIND = "zsc tries"  # of a file
-SUFFIXES = (".yaml", ".yml", ".json")  # of files with prompts
 ANY, WRONG_CLASS = -1, -2  # in place of the index of a class
 _ARTICLES = re.compile(r"\b(an?|the)\s+(an?|the)\b", re.IGNORECASE)  # of a template, and of what is put into it
 _ODD = re.compile(rf"\\|^\s+|\s+\Z|{UNPRINTABLE.pattern}")  # in a line of a box
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
 
 
-@dataclass(frozen=True)
-class Card:
-    """One picture of an answer's gallery, with its place in the embeddings."""
+class Card(NamedTuple):
+    """One picture of an answer's gallery."""
 
-    index: int
+    row: int  # in the embeddings
     true: str | None  # None: no label
     predicted: str
     proba: float
@@ -125,9 +123,10 @@ class ExplorerSession:
         sealed: float | None = None,
     ) -> None:  # fmt: skip
         self.embeddings, self.sealed, self.looks = embeddings.without_failed(), None, 0
+        names = embeddings.class_names
         if sealed is not None:  # divided by class, always in the same way
-            labels, names = self.embeddings.labels, self.embeddings.class_names
-            parts = ImageDataset(range(len(labels)), labels, names).split(check_fraction(sealed, "sealed"))
+            rows = range(len(self.embeddings))
+            parts = ImageDataset(rows, self.embeddings.labels, names).split(check_fraction(sealed, "sealed"))
             if not all(len(part) and (part.labels != UNLABELLED).all() for part in parts):
                 raise ValueError("sealed needs labelled pictures in both parts; leave it out, or pass more of them.")
             self.sealed, self.embeddings = (self.embeddings.select(list(part.paths)) for part in parts)
@@ -135,17 +134,15 @@ class ExplorerSession:
             raise ValueError("the embeddings hold no picture; embed some with zsc.embed_images.")
         if self.embeddings.labels.ndim == 2:
             raise ValueError("the explorer is for one label per picture; these may have several: use multi_label=True.")
-        if prompts is None and len(embeddings.class_names) < 2:
+        if prompts is None and len(names) < 2:
             raise ValueError("the embeddings have no class names; pass prompts={class name: prompt, ...}.")
-        if prompts is None:
-            prompts = default_prompts(embeddings.class_names, embeddings.dataset.partition(" ")[0])
-        self.first = as_prompts(prompts)
-        self.model = as_encoder(model)
+        given = default_prompts(names, embeddings.dataset.partition(" ")[0]) if prompts is None else prompts
+        self.first, self.model = as_prompts(given), as_encoder(model)
         self._tried: dict[ClassPrompts, Answer] = {}
         self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
         self._unlabelled = replace(self.embeddings, labels=np.full(len(self.embeddings), UNLABELLED), class_names=[])
         if (self.embeddings.labels != UNLABELLED).any():
-            match = match_by(embeddings.class_names, self.first.class_names)
+            match = match_by(names, self.first.class_names)
             match.tell()
             self.labels = {self.first.class_names[k]: label for label, k in enumerate(match.index.tolist())}
             self._same: dict[str, Any] = {"matched_by": match.by, "data_digest": self.embeddings.data_digest}
@@ -311,14 +308,6 @@ def as_code(answer: Answer) -> str:
     Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
     """
     return PAGES.get_template("explorer/code.py.j2").render(answer=answer, clf=answer.classifier, literal=to_json)
-
-
-def save_prompts(answer: Answer, path: str | Path) -> Path:
-    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads."""
-    path = check_path(str(path).strip(), SUFFIXES, "a file of prompts")
-    if path.exists():
-        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
-    return answer.prompts.save(path)
 
 
 def _notes(classifier: ZeroShotClassifier, texts: Mapping[str, str], templates: str) -> dict[str, list[str]]:
