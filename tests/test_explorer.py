@@ -147,7 +147,7 @@ class TestSession:
         assert answer.prompts.texts == prompts and answer.prompts.pooling == pooling
         np.testing.assert_allclose(answer.evaluation.proba, fresh.proba, atol=1e-6)
         assert answer.evaluation.accuracy == fresh.accuracy
-        assert [card.row for card in answer.cards] == list(fresh.errors["index"])
+        assert answer.cards["row"].tolist() == fresh.errors["index"].tolist()
         assert answer.counts.to_dict() == fresh.confusion.sum().to_dict()
 
     def test_only_new_prompts_are_encoded(self, session, colours):
@@ -186,7 +186,7 @@ class TestSession:
         top = (
             zsc.ZeroShotClassifier({"warm": "red", "cold": ["blue", "green"]}, colours).predict_proba(bare).max(axis=1)
         )
-        assert [c.proba for c in answer.cards] == pytest.approx(sorted(top)[:12])
+        assert answer.cards["proba"].tolist() == pytest.approx(sorted(top)[:12])
         session.remember(answer)
         assert session.history["accuracy"].isna().all()
 
@@ -558,7 +558,7 @@ def test_no_mistakes_is_said(embeddings, colours):
     assert "no mistakes" in PromptExplorer(embeddings.head(3), colours).texts["gallery"]
     session = ExplorerSession(embeddings.head(3), colours)
     answer = session.ask(*session.start)
-    assert answer.cards == [] and html.notes([]) == ""
+    assert answer.cards.empty and html.notes([]) == ""
 
 
 FAULTS = {  # what a reader types, or a model raises: the box at fault and the words that are said
@@ -759,7 +759,10 @@ class TestKeep:
 
     @pytest.mark.parametrize("content", ["{", "[]", '{"kind": "zsc tries", "dataset": "cats", "tries": []}',
                                          '{"kind": "zsc tries", "dataset": "colours test", "tries": [3]}',
-                                         '{"kind": "zsc tries", "dataset": "colours test", "tries": 3}'])  # fmt: skip
+                                         '{"kind": "zsc tries", "dataset": "colours test", "tries": 3}',
+                                         '{"kind": "zsc tries", "dataset": "colours test", "tries": [{"of": {}}]}',
+                                         '{"kind": "zsc tries", "dataset": "colours test", "tries": [{"texts": {}, '
+                                         '"templates": "", "pooling": "mean", "of": {"red": "cat"}}]}'])  # fmt: skip
     def test_other_files_are_refused_and_stay(self, embeddings, colours, tmp_path, content):
         path = tmp_path / "tries.json"
         path.write_text(content)
@@ -885,7 +888,7 @@ class TestNames:
         page = Page(stripped(explorer._still()["text/html"]))
         words = [" ".join(row) for row in page.rows]
         assert "blue a photo of a blue" in words and "green a photo of a not green" in words
-        assert "wrong: blue → red p = " + f"{explorer.answer.cards[0].proba:.3f}" in words  # one row per card
+        assert "wrong: blue → red p = " + f"{explorer.answer.cards['proba'][0]:.3f}" in words  # one row per card
         assert any(row.startswith("blue → red 1") for row in words) and any("0.750 of 4" in row for row in words)
         shown = stripped(explorer._still()["text/html"])
         assert "95 % interval 0.646 to 0.985" in text(shown) and "tried so far: 2" in text(shown)
@@ -953,7 +956,7 @@ class TestPictures:
             for said in range(3):
                 rows = answer.rows(true, said)
                 assert len(rows) == counts[true, said]
-                proba = [card.proba for card in answer.show(rows)]
+                proba = answer.show(rows)["proba"].tolist()
                 assert proba == sorted(proba, reverse=True)
                 assert answer.rows(true, said, unsure=True) == sorted(rows, key=lambda i: answer.result.proba[i].max())
             assert len(answer.rows(true)) == counts[true].sum() and len(answer.rows(said=true)) == counts[:, true].sum()

@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import itertools
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ import pandas as pd
 from zsc.checks import check_class_names, needed_for
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.explorer.session import ANY, WRONG_CLASS, Answer, AnyPrompts, Card, ExplorerSession, as_code
+from zsc.explorer.session import ANY, WRONG_CLASS, Answer, AnyPrompts, ExplorerSession, as_code
 from zsc.files import check_path, expanded, printable
 from zsc.images import describe, open_image, picture_uri
 from zsc.models.base import Encoder
@@ -82,16 +83,15 @@ class PromptExplorer:
         self._w: Any = load_ipywidgets()
         self.session = ExplorerSession(embeddings, model, prompts, sealed=sealed)
         if is_offered := keep == BESIDE:
-            keep = self.session.file_name() if _loop() else None  # a script, or a test, keeps nothing
+            name = re.sub(r"\W+", "-", f"{embeddings.dataset} {self.session.model.name}").strip("-")[:60]
+            keep = f"{name}.tries.json" if _loop() else None  # a script, or a test, keeps nothing
         self.keep = None if keep is None else expanded(keep)
-        paths = self.session.embeddings.paths
-        self._uri_of = cache(lambda row: picture_uri(paths[row], PIXELS))
+        self._uri_of = cache(lambda row: picture_uri(self.session.embeddings.paths[row], PIXELS))
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._shown: list[Any] = []
         self.boxes: dict[str, Any] = {}
         self._is_busy, self._page, self._hidden = False, 0, f"zsc-still-{next(_NUMBER)}"
-        pooling = pooling or self.session.first.pooling
-        self.answer = self.session.ask(*self.session.start, pooling)  # a wrong model or wrong classes end here
+        self.answer = self.session.ask(*self.session.start, pooling or self.session.first.pooling)
         self.fault: tuple[str | None, str] | None = None
         self.sealed: Evaluation | None = None
         if self.keep and not is_offered and (last := self.session.load(self.keep)) and prompts is None:
@@ -235,10 +235,10 @@ class PromptExplorer:
         self._put("gallery", html.gallery(self, first, len(rows), cards))
         self.earlier.disabled, self.later.disabled = self._page == 0, self._page == last
 
-    def _open(self, cards: Sequence[Card]) -> list[tuple[Card, str | None]]:
-        """Put beside each card its picture as a small data URI, each opened once, side by side."""
+    def _open(self, cards: pd.DataFrame) -> list[tuple[Any, str | None]]:
+        """Put beside each row of cards its picture as a small data URI, each opened once, side by side."""
         with ThreadPoolExecutor(4) as pool:
-            return [*zip(cards, pool.map(self._uri_of, (card.row for card in cards)), strict=True)]
+            return [*zip(cards.itertuples(), pool.map(self._uri_of, cards["row"]), strict=True)]
 
     def _make_widgets(self) -> None:
         w, place, has_labels = self._w, self._html, bool(self.session.labels)

@@ -4,7 +4,6 @@ Each text is encoded once; an answer encodes only the prompts that are new. Answ
 try is what was typed: it can be kept in a file and asked again.
 """
 
-import hashlib
 import itertools
 import re
 import time
@@ -12,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from zsc.checks import as_list, check_fraction, from_json, short, to_json
+from zsc.checks import check_fraction, from_json, short, to_json
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED, ImageDataset, class_texts
 from zsc.embeddings import ImageEmbeddings
@@ -31,20 +30,11 @@ from zsc.scoring import match_by
 
 AnyPrompts: TypeAlias = "ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None"
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")
-KIND = "zsc tries"  # of a file
+KIND, TYPED = "zsc tries", ("texts", "templates", "pooling", "of")  # of a file, and what a try in it holds
 ANY, WRONG_CLASS = -1, -2  # in place of the index of a class
 _ARTICLES = re.compile(r"\b(an?|the)\s+(an?|the)\b", re.IGNORECASE)  # of a template, and of what is put into it
 _ODD = re.compile(rf"\\|^\s+|\s+\Z|{UNPRINTABLE.pattern}")  # in a line of a box
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
-
-
-class Card(NamedTuple):
-    """One picture of an answer's gallery."""
-
-    row: int  # in the embeddings
-    true: str | None  # None: no label
-    predicted: str
-    proba: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +45,6 @@ class Answer:
     result: Evaluation  # of all pictures that were asked about
     index: np.ndarray  # which pictures of the session these are
     evaluation: Evaluation | None  # the same where there are labels, else None
-    notes: dict[str, list[str]]  # warnings by class name
     milliseconds: float  # how long the answer took
     texts: Mapping[str, str]  # the boxes as they were typed
     templates: str
@@ -80,6 +69,21 @@ class Answer:
         return f"accuracy {accuracy:.3f} ({found.correct} of {found.n}), 95 % interval {low:.3f} to {high:.3f}"
 
     @cached_property
+    def notes(self) -> dict[str, list[str]]:
+        """The warnings of each class that has some."""
+        found: dict[str, list[str]] = {}
+        for name, prompt, warning, advice in self.classifier.advice.itertuples(index=False):
+            said = advice.replace("shorten it, or pass truncate=True to cut it", "the rest is not read, shorten it")
+            found.setdefault(name, []).append(f"{warning}, {short(prompt)}: {said}")
+        for name, text in self.texts.items():
+            for line, template in itertools.product(from_lines(text), from_lines(self.templates)):
+                filled, own = template.replace("{}", line), ".+".join(map(re.escape, template.split("{}")))
+                if (template != "{}" and re.fullmatch(own, line)) or _ARTICLES.search(filled):
+                    advice = "leave only what stands for {}, or empty the templates."
+                    found.setdefault(name, []).append(f"a template within a template, {short(filled)}: {advice}")
+        return found
+
+    @cached_property
     def given(self) -> dict[int, str | None]:
         """The class that each picture is given, by its place in the embeddings."""
         return dict(zip(self.index.tolist(), class_texts(self.result.y_pred, self.result.class_names), strict=True))
@@ -91,7 +95,7 @@ class Answer:
         return pd.Series(np.bincount(self.result.y_pred, minlength=len(names)), names)
 
     @property
-    def cards(self) -> list[Card]:
+    def cards(self) -> pd.DataFrame:
         """The twelve most confident mistakes; without labels, the least sure pictures."""
         return self.show(self.rows(said=WRONG_CLASS if self.evaluation else ANY, unsure=not self.evaluation)[:12])
 
@@ -103,11 +107,12 @@ class Answer:
         order = np.argsort(top if unsure else -top, kind="stable")
         return order[chosen[order]].tolist()
 
-    def show(self, rows: Sequence[int]) -> list[Card]:
-        """Make a card of each of some pictures."""
+    def show(self, rows: Sequence[int]) -> pd.DataFrame:
+        """Return a table of some pictures: row (in the embeddings), true (None: no label), predicted, proba."""
         found = self.result.select(rows)
-        named = (class_texts(y, found.class_names) for y in (found.y_true, found.y_pred))
-        return [*map(Card, self.index[rows].tolist(), *named, found.proba.max(axis=1).tolist())]
+        true, predicted = (class_texts(y, found.class_names) for y in (found.y_true, found.y_pred))
+        columns = {"row": self.index[rows], "true": true, "predicted": predicted, "proba": found.proba.max(axis=1)}
+        return pd.DataFrame(columns, dtype=object)  # any text can be a name
 
 
 class ExplorerSession:
@@ -171,9 +176,8 @@ class ExplorerSession:
                 raise ValueError("no picture is of one of these classes; add a class of the data set again.")
             made_by = replace(result.made_by, **self._same)
             result = evaluation = replace(result, y_true=y_true, made_by=made_by).select(index)
-        notes = _notes(classifier, texts, templates)
         milliseconds = 1000 * (time.perf_counter() - begin)
-        return Answer(classifier, result, index, evaluation, notes, milliseconds, dict(texts), templates)
+        return Answer(classifier, result, index, evaluation, milliseconds, dict(texts), templates)
 
     def unseal(self, answer: Answer) -> Evaluation:
         """Judge an answer on the sealed pictures; `made_by` says how much better it looked on the others, and when."""
@@ -223,48 +227,39 @@ class ExplorerSession:
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
         return table.astype(dict.fromkeys((*HISTORY_COLUMNS[:4], "moved"), float) | {"n": int})
 
-    def file_name(self) -> str:
-        """Name a file for the tries: after the data set, and after what was embedded by which model."""
-        about = f"{self.model.fingerprint} {self.embeddings.data_digest} {len(self.embeddings)}"
-        name = re.sub(r"[^A-Za-z0-9]+", "-", self.embeddings.dataset).strip("-")[:60] or "pictures"
-        return f"{name}-{hashlib.sha256(about.encode(errors='surrogatepass')).hexdigest()[:8]}.tries.json"
-
     def tries_in(self, path: str | Path) -> list[dict[str, Any]]:
         """Read what `save` wrote of these pictures; an empty list where there is no file."""
         try:
             content = from_json(Path(path).read_text(encoding="utf-8"))
-            if content["kind"] != KIND or content["dataset"] != self.embeddings.dataset:
-                raise ValueError(f"it holds {short(content['kind'])} of {short(content['dataset'])}")
-            return as_list(content["tries"], "tries")
+            tries = [{key: one[key] for key in TYPED} for one in content["tries"]]
+            classes = sorted({name for one in tries for name in one["of"].values()} - {*self.embeddings.class_names})
+            if (content["kind"], content["dataset"], classes) != (KIND, self.embeddings.dataset, []):
+                told = f"it holds {short(content['kind'])} of {short(content['dataset'])}"
+                raise ValueError(f"{told}, other classes: {short(classes) if classes else 'none'}")
+            return tries
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{_no_tries(path)} ({error})") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            told = f"{printable(path)}: holds no tries of these pictures; remove it, or pass another file as keep="
+            raise ValueError(f"{told} ({error})") from error
 
     def save(self, path: str | Path) -> Path:
         """Add the tries to a file, whole or not at all; those that it holds already stay."""
         kept, names = self.tries_in(path), self.embeddings.class_names
         for answer in self.tried:
             of = {name: names[self.labels[name]] for name in answer.texts if name in self.labels}
-            typed = {"texts": dict(answer.texts), "templates": answer.templates, "pooling": answer.classifier.pooling}
-            kept += [] if (one := typed | {"of": of}) in kept else [one]
+            one = dict(zip(TYPED, (dict(answer.texts), answer.templates, answer.classifier.pooling, of), strict=True))
+            kept += [] if one in kept else [one]
         return write_whole(path, to_json({"kind": KIND, "dataset": self.embeddings.dataset, "tries": kept}, 1) + "\n")
 
     def load(self, path: str | Path) -> Answer | None:
         """Ask the tries of a file again, and return the last one (None: no file); ValueError: they are of others."""
         answer, names = None, self.embeddings.class_names
         for one in self.tries_in(path):
-            try:
-                self.labels = {name: names.index(of) for name, of in one["of"].items() if self.labels} | self.labels
-                answer = self.ask(one["texts"], one["templates"], one["pooling"])
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
-                raise ValueError(f"{_no_tries(path)} ({error!r})") from error
+            self.labels = {name: names.index(of) for name, of in one["of"].items() if self.labels} | self.labels
+            answer = self.ask(one["texts"], one["templates"], one["pooling"])
             self.remember(answer)
         return answer
-
-
-def _no_tries(path: str | Path) -> str:
-    return f"{printable(path)}: holds no tries of these pictures; remove it, or pass another file as keep="
 
 
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
@@ -308,18 +303,3 @@ def as_code(answer: Answer) -> str:
     Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
     """
     return PAGES.get_template("explorer/code.py.j2").render(answer=answer, clf=answer.classifier, literal=to_json)
-
-
-def _notes(classifier: ZeroShotClassifier, texts: Mapping[str, str], templates: str) -> dict[str, list[str]]:
-    """Collect the warnings of each class that has some."""
-    found: dict[str, list[str]] = {}
-    for name, prompt, warning, advice in classifier.advice.itertuples(index=False):
-        said = advice.replace("shorten it, or pass truncate=True to cut it", "the rest is not read, shorten it")
-        found.setdefault(name, []).append(f"{warning}, {short(prompt)}: {said}")
-    for name, text in texts.items():
-        for line, template in itertools.product(from_lines(text), from_lines(templates)):
-            filled, own = template.replace("{}", line), ".+".join(map(re.escape, template.split("{}")))
-            if (template != "{}" and re.fullmatch(own, line)) or _ARTICLES.search(filled):
-                words = f"a template within a template, {short(filled)}"
-                found.setdefault(name, []).append(f"{words}: leave only what stands for {{}}, or empty the templates.")
-    return found
