@@ -28,7 +28,6 @@ from zsc.files import check_path, expanded, printable
 from zsc.images import describe, open_image, picture_uri
 from zsc.models.base import Encoder
 from zsc.plots.maps import confused_pairs
-from zsc.plots.style import RIGHT, WRONG
 from zsc.prompts import DEFAULT_TEMPLATE, POOLINGS
 from zsc.report import PAGES, TONES
 
@@ -37,7 +36,6 @@ PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
 PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
 BESIDE = "beside the notebook"  # for `keep`
-SUFFIXES = (".yaml", ".yml", ".json")  # of files with prompts
 _NUMBER = itertools.count(1)
 _log = logging.getLogger("zsc")
 
@@ -53,7 +51,7 @@ def bars_of(answer: Answer) -> pd.DataFrame:
     return table if len(table) > MANY else table.sort_values("k")
 
 
-_KNOWN = {"RIGHT": RIGHT, "WRONG": WRONG, "TONES": TONES, "PIXELS": PIXELS, "MANY": MANY, "WRONG_CLASS": WRONG_CLASS}
+_KNOWN = {"TONES": TONES, "PIXELS": PIXELS, "MANY": MANY, "WRONG_CLASS": WRONG_CLASS}
 _KNOWN |= {"confused_pairs": confused_pairs, "bars_of": bars_of}
 html: Any = PAGES.get_template("explorer/panel.html.j2", globals=_KNOWN).module  # a macro for each place
 
@@ -80,7 +78,11 @@ class PromptExplorer:
         self, embeddings: ImageEmbeddings, model: Encoder | str, prompts: AnyPrompts = None, *,
         pooling: str | None = None, keep: str | Path | None = BESIDE, sealed: float | None = None,
     ) -> None:  # fmt: skip
-        self._w: Any = load_ipywidgets()
+        with needed_for("the explorer", "widgets"):
+            self._w: Any = importlib.import_module("ipywidgets")
+        if int(self._w.__version__.partition(".")[0]) < 8:
+            advice = "pip install 'ipywidgets>=8', then restart the kernel and load the page again."
+            raise ImportError(f"the explorer needs ipywidgets>=8, this is {self._w.__version__}: {advice}")
         self.session = ExplorerSession(embeddings, model, prompts, sealed=sealed)
         if is_offered := keep == BESIDE:
             name = re.sub(r"\W+", "-", f"{embeddings.dataset} {self.session.model.name}").strip("-")[:60]
@@ -318,7 +320,7 @@ class PromptExplorer:
 
     def _on_save(self) -> None:
         if self.fault is None:
-            path = check_path(self.file.value.strip(), SUFFIXES, "a file of prompts")
+            path = check_path(self.file.value.strip(), (".yaml", ".yml", ".json"), "a file of prompts")
             if path.exists():
                 raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
             self._put("message", html.message(f"written: {self.answer.prompts.save(path).resolve()}"))
@@ -389,16 +391,6 @@ class OwnPicture:
     def _on_upload(self, change: Any) -> None:
         for file in change["new"]:
             self.take(bytes(file["content"]), str(file["name"]))
-
-
-def load_ipywidgets() -> Any:
-    """Import ipywidgets; ImportError says what to install where it is missing or too old."""
-    with needed_for("the explorer", "widgets"):
-        found = importlib.import_module("ipywidgets")
-    if int(found.__version__.partition(".")[0]) < 8:
-        advice = "pip install 'ipywidgets>=8', then restart the kernel and load the page again."
-        raise ImportError(f"the explorer needs ipywidgets>=8, this is {found.__version__}: {advice}")
-    return found
 
 
 def _sentence(error: Exception) -> str:

@@ -143,7 +143,7 @@ class ExplorerSession:
             raise ValueError("the embeddings have no class names; pass prompts={class name: prompt, ...}.")
         given = default_prompts(names, embeddings.dataset.partition(" ")[0]) if prompts is None else prompts
         self.first, self.model = as_prompts(given), as_encoder(model)
-        self._tried: dict[ClassPrompts, Answer] = {}
+        self.tried: list[Answer] = []  # the history, oldest first
         self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
         self._unlabelled = replace(self.embeddings, labels=np.full(len(self.embeddings), UNLABELLED), class_names=[])
         if (self.embeddings.labels != UNLABELLED).any():
@@ -183,7 +183,7 @@ class ExplorerSession:
         """Judge an answer on the sealed pictures; `made_by` says how much better it looked on the others, and when."""
         if self.sealed is None:
             raise ValueError("nothing is sealed; pass sealed=0.5 when the explorer is made.")
-        session, self.looks, n = ExplorerSession(self.sealed, self.model, self.first), self.looks + 1, len(self._tried)
+        session, self.looks, n = ExplorerSession(self.sealed, self.model, self.first), self.looks + 1, len(self.tried)
         session.labels = self.labels
         found = session.ask(answer.texts, answer.templates, answer.classifier.pooling).result
         better = answer.scores[0] - found.accuracy
@@ -199,12 +199,8 @@ class ExplorerSession:
 
     def remember(self, answer: Answer) -> None:
         """Write an answer into the history, once for the same prompts and pooling."""
-        self._tried.setdefault(answer.prompts, answer)
-
-    @property
-    def tried(self) -> list[Answer]:
-        """The answers in the history, oldest first."""
-        return list(self._tried.values())
+        if answer.prompts not in [one.prompts for one in self.tried]:
+            self.tried.append(answer)
 
     @property
     def history(self) -> pd.DataFrame:
