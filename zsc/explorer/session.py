@@ -6,7 +6,6 @@ try is what was typed: it can be kept in a file and asked again.
 
 import itertools
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -45,7 +44,6 @@ class Answer:
     result: Evaluation  # of all pictures that were asked about
     index: np.ndarray  # which pictures of the session these are
     evaluation: Evaluation | None  # the same where there are labels, else None
-    milliseconds: float  # how long the answer took
     texts: Mapping[str, str]  # the boxes as they were typed
     templates: str
 
@@ -165,7 +163,6 @@ class ExplorerSession:
         `texts` holds for each class its prompts, one per line, as `as_lines` writes them; `templates` one template per
         line, with one ``{}`` for each line of the boxes; "": none. ValueError: an empty box, or a wrong template.
         """
-        begin = time.perf_counter()
         classifier = ZeroShotClassifier(fill(texts, templates), self.model, pooling=pooling, truncate=True)
         result, index, evaluation = classifier.answer(self._unlabelled), np.arange(len(self.embeddings)), None
         if self.labels:
@@ -176,8 +173,7 @@ class ExplorerSession:
                 raise ValueError("no picture is of one of these classes; add a class of the data set again.")
             made_by = replace(result.made_by, **self._same)
             result = evaluation = replace(result, y_true=y_true, made_by=made_by).select(index)
-        milliseconds = 1000 * (time.perf_counter() - begin)
-        return Answer(classifier, result, index, evaluation, milliseconds, dict(texts), templates)
+        return Answer(classifier, result, index, evaluation, dict(texts), templates)
 
     def unseal(self, answer: Answer) -> Evaluation:
         """Judge an answer on the sealed pictures; `made_by` says how much better it looked on the others, and when."""
