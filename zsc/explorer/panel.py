@@ -37,7 +37,6 @@ PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
 BESIDE = "beside the notebook"  # for `keep`
 _NUMBER = itertools.count(1)
-_log = logging.getLogger("zsc")
 
 
 def bars_of(answer: Answer) -> pd.DataFrame:
@@ -267,9 +266,11 @@ class PromptExplorer:
             self._button("rename", lambda: self.rename(self.which.value, self.name.value.strip())),
             self._button("leave out", lambda: self.leave_out(self.which.value)),
         ]
-        self._column, change = w.VBox().add_class("zsc-boxes"), w.HBox([self.which, self.name, *self._changes])
-        hint, lists = w.HTML(str(html.hint())), w.HBox([self.true, self.said, self.order, self.earlier, self.later])
+        self._column = w.VBox().add_class("zsc-boxes")
+        change = w.HBox([self.which, self.name, *self._changes])
+        hint = w.HTML(str(html.hint()))
         left = w.VBox([self._column, self.templates, place["notes of "], hint, self.pooling, change])
+        lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later])
         right = w.VBox([place["accuracy"], lists, place["gallery"]])
         top = w.HBox([left.add_class("zsc-left"), right.add_class("zsc-right")])
         tables = w.HBox([place["recall"], place["confusion"]])
@@ -313,9 +314,8 @@ class PromptExplorer:
         self._show_gallery()
 
     def _bring_back(self) -> None:
-        last = self.session.load(self.keep) if self.keep else None
+        self._restore((self.keep and self.session.load(self.keep)) or self.answer)
         self.reload.layout.display = "none"
-        self._restore(last or self.answer)
         self.remember()
 
     def _on_save(self) -> None:
@@ -379,7 +379,8 @@ class OwnPicture:
         """Embed a picture (bytes, a path, a URL) and show it, or the sentence that says why it cannot be opened."""
         if source == "":  # the box was emptied
             return
-        self.embedded, self.shown.value, name = None, "", name or describe(source)
+        name = name or describe(source)
+        self.embedded, self.shown.value = None, ""
         try:
             picture = open_image(source, name=name)
             self._picture = name, picture_uri(picture, LARGE)
@@ -397,7 +398,7 @@ def _sentence(error: Exception) -> str:
     """Say what went wrong; the trace of what zsc did not foresee goes to the log."""
     if isinstance(error, (ValueError, OSError)) and str(error):
         return str(error)
-    _log.error("the explorer", exc_info=error)
+    logging.getLogger("zsc").error("the explorer", exc_info=error)
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 

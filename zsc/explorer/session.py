@@ -179,11 +179,11 @@ class ExplorerSession:
         """Judge an answer on the sealed pictures; `made_by` says how much better it looked on the others, and when."""
         if self.sealed is None:
             raise ValueError("nothing is sealed; pass sealed=0.5 when the explorer is made.")
-        session, self.looks, n = ExplorerSession(self.sealed, self.model, self.first), self.looks + 1, len(self.tried)
+        session, self.looks = ExplorerSession(self.sealed, self.model, self.first), self.looks + 1
         session.labels = self.labels
         found = session.ask(answer.texts, answer.templates, answer.classifier.pooling).result
         better = answer.scores[0] - found.accuracy
-        other = {"open_accuracy": answer.scores[0], "optimism": better, "tries": n, "looks": self.looks}
+        other = {"open_accuracy": answer.scores[0], "optimism": better, "tries": len(self.tried), "looks": self.looks}
         return replace(found, made_by=replace(found.made_by, part=f"sealed: {found.n} pictures", other=other))
 
     def rename(self, old: str, new: str) -> None:
@@ -240,7 +240,8 @@ class ExplorerSession:
         kept, names = self.tries_in(path), self.embeddings.class_names
         for answer in self.tried:
             of = {name: names[self.labels[name]] for name in answer.texts if name in self.labels}
-            one = dict(zip(TYPED, (dict(answer.texts), answer.templates, answer.classifier.pooling, of), strict=True))
+            pooling = answer.classifier.pooling
+            one = {"texts": dict(answer.texts), "templates": answer.templates, "pooling": pooling, "of": of}
             kept += [] if one in kept else [one]
         return write_whole(path, to_json({"kind": KIND, "dataset": self.embeddings.dataset, "tries": kept}, 1) + "\n")
 
