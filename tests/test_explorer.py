@@ -109,6 +109,12 @@ class TestSealed:
         assert explorer.sealed.class_names == ["rouge", "green"]
         assert explorer.sealed.n == np.isin(explorer.session.sealed.labels, [0, 1]).sum()
 
+    def test_a_click_that_was_on_its_way_is_no_look(self, embeddings, colours):
+        explorer = PromptExplorer(embeddings, colours, sealed=0.5)
+        explorer.boxes["red"].value = ""
+        explorer.unseal.click()
+        assert explorer.unseal.disabled and explorer.sealed is None and explorer.session.looks == 0
+
     def test_without_a_seal_or_labels(self, explorer, embeddings, colours):
         assert explorer.unseal.layout.display == "none" and explorer.session.sealed is None
         with pytest.raises(ValueError, match="nothing is sealed; pass sealed=0.5"):

@@ -281,7 +281,7 @@ class PromptExplorer:
 
     def _button(self, words: str, call: Callable[[], None], is_shown: bool = True) -> Any:
         button = self._w.Button(description=words, layout={"display": "" if is_shown else "none"})
-        button.on_click(lambda _: self._safely(call))
+        button.on_click(lambda _: None if button.disabled else self._safely(call))  # a click may be on its way
         return button
 
     def _box(self, text: str, name: str) -> Any:
@@ -319,11 +319,10 @@ class PromptExplorer:
         self.remember()
 
     def _on_save(self) -> None:
-        if self.fault is None:
-            path = check_path(self.file.value.strip(), (".yaml", ".yml", ".json"), "a file of prompts")
-            if path.exists():
-                raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
-            self._put("message", html.message(f"written: {self.answer.prompts.save(path).resolve()}"))
+        path = check_path(self.file.value.strip(), (".yaml", ".yml", ".json"), "a file of prompts")
+        if path.exists():
+            raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
+        self._put("message", html.message(f"written: {self.answer.prompts.save(path).resolve()}"))
 
     def _on_unseal(self) -> None:
         self.remember()
