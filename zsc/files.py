@@ -40,7 +40,7 @@ TEMPORARY = re.compile(r"\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+\.zsc-tmp",
 CHUNK = 1 << 16
 _COUNTER = itertools.count()
 _SWEPT: set[Path] = set()  # folders, once per process
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ADVICE = {
     **dict.fromkeys(FULL, "make room, or choose another folder"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place that you may write to"),
@@ -246,7 +246,7 @@ def printable(text: object) -> str:
     >>> printable("caf\udce9\x1b[31m.png")
     'caf\\xe9\\x1b[31m.png'
     """
-    return _UNPRINTABLE.sub(_escape, str(text))
+    return UNPRINTABLE.sub(_escape, str(text))
 
 
 def in_cell(value: object) -> str:

@@ -37,10 +37,17 @@ PIXELS = 96  # a side of a picture
 
 
 def export_page(
-    session: "ExplorerSession", path: str | Path, answer: "Answer", runtime: str | Path | None, progress: Progress
-) -> Path:
-    """Write a session as a page that begins with the prompts of `answer`; see `ExplorerSession.export`."""
+    session: "ExplorerSession", path: str | Path, answer: "Answer | None" = None, *,
+    runtime: str | Path | None = None, progress: Progress = True,
+) -> Path:  # fmt: skip
+    """Write the session as one HTML page that answers by itself, offline, when it is opened by double click.
+
+    It begins with the prompts of `answer` (None: the first ones) and holds small copies of all pictures, also of the
+    sealed ones. `runtime` is the folder of onnxruntime-web, where it is neither in the package nor under node_modules
+    in this folder. A ValueError says why no page can hold the model.
+    """
     path, program = check_path(path, (".html", ".htm"), "a page"), find_runtime(runtime)
+    answer = answer or session.ask(*session.start, session.first.pooling)
     graph, tokens = _text_encoder(session.model, answer.prompts.prompts)
     parts = [part for part in (session.embeddings, session.sealed) if part is not None]
     images = [image for part in parts for image in part.paths]
@@ -81,14 +88,12 @@ def export_page(
 
 def find_runtime(folder: str | Path | None = None) -> Path:
     """Find the files of onnxruntime-web: in the given folder, in a wheel, or where npm puts them in this folder."""
-    places = PLACES if folder is None else (expanded(folder), expanded(folder) / "dist")
-    where = next((place for place in places if all((place / name).is_file() for name in FILES)), None)
-    wanted = f"a page needs onnxruntime-web {RUNTIME}: type 'npm install onnxruntime-web@{RUNTIME}' in this folder"
-    if where is None:
-        raise FileNotFoundError(f"{printable(folder or 'this folder')} has no onnxruntime-web; {wanted}.")
-    if f"ONNX Runtime Web v{RUNTIME}\n" not in (where / FILES[0]).read_text(encoding="utf-8"):
-        raise ValueError(f"{printable(where)} holds another version of onnxruntime-web; {wanted}.")
-    return where
+    for place in PLACES if folder is None else (expanded(folder), expanded(folder) / "dist"):
+        are_here = all((place / name).is_file() for name in FILES)
+        if are_here and f"ONNX Runtime Web v{RUNTIME}\n" in (place / FILES[0]).read_text(encoding="utf-8"):
+            return place
+    told = f"{printable(folder or 'this folder')} has no onnxruntime-web {RUNTIME}, which a page needs"
+    raise FileNotFoundError(f"{told}: type 'npm install onnxruntime-web@{RUNTIME}' in this folder.")
 
 
 def _text_encoder(model: "Encoder", texts: tuple[str, ...]) -> tuple[bytes, dict[str, Any]]:

@@ -9,20 +9,22 @@ import asyncio
 import importlib
 import itertools
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from zsc.checks import check_unique
+import pandas as pd
+
+from zsc.checks import check_class_names, needed_for
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.explorer.session import ANY, WRONG_CLASS, Answer, AnyPrompts, Card, ExplorerSession, as_code, save_prompts
-from zsc.files import expanded, printable
+from zsc.explorer.session import ANY, WRONG_CLASS, Answer, AnyPrompts, ExplorerSession, as_code
+from zsc.files import check_path, expanded, printable
 from zsc.images import describe, open_image, picture_uri
 from zsc.models.base import Encoder
 from zsc.plots.maps import confused_pairs
@@ -34,23 +36,18 @@ PIXELS, LARGE = 96, 256  # a side of a card's picture, and of the reader's own
 PAGE, MANY = 12, 12  # pictures of a page; so many classes get lists in place of a map
 LIMIT = 10  # MB: what a Jupyter server takes in one message; a larger one is lost without a word
 BESIDE = "beside the notebook"  # for `keep`
-WIDE, WRAP, WHOLE = {"width": "98%"}, {"flex_flow": "row wrap"}, {"flex": "0 0 auto"}
-FIT: dict[str, Any] = {"layout": {"width": "auto", "max_width": "100%"}, "style": {"description_width": "auto"}}
 _NUMBER = itertools.count(1)
-_log = logging.getLogger("zsc")
 
 
-def bars_of(answer: Answer) -> list[dict[str, Any]]:
-    """List what the bars show of each class, its recall or its share; of many classes the most telling first."""
-    if answer.evaluation is None:
-        counts = answer.counts.sort_values(ascending=False, kind="stable")
-        rows = [(name, n / answer.result.n, str(n)) for name, n in counts.items()]
+def bars_of(answer: Answer) -> pd.DataFrame:
+    """Return a row for each class that has a bar, its place in `k`; of many classes the most telling first."""
+    names, found = answer.result.class_names, answer.evaluation
+    if found is None:
+        table = answer.counts.sort_values(ascending=False, kind="stable").to_frame("n")
     else:  # the lowest recall first
-        words = "{0.recall:.3f} of {0.n}, {0.low:.3f} to {0.high:.3f}"
-        rows = [(row.Index, row.recall, words.format(row)) for row in answer.evaluation.by_class.itertuples() if row.n]
-    place = {name: k for k, name in enumerate(answer.result.class_names)}
-    bars = [{"k": place[name], "name": name, "share": share, "words": words} for name, share, words in rows]
-    return bars if len(bars) > MANY else sorted(bars, key=itemgetter("k"))
+        table = found.by_class.loc[lambda rows: rows["n"] > 0]
+    table = table.assign(k=[names.index(name) for name in table.index])
+    return table if len(table) > MANY else table.sort_values("k")
 
 
 _KNOWN: dict[str, Any] = {"PIXELS": PIXELS, "MANY": MANY, "WRONG_CLASS": WRONG_CLASS}
@@ -80,19 +77,22 @@ class PromptExplorer:
         self, embeddings: ImageEmbeddings, model: Encoder | str, prompts: AnyPrompts = None, *,
         pooling: str | None = None, keep: str | Path | None = BESIDE, sealed: float | None = None,
     ) -> None:  # fmt: skip
-        self._w: Any = load_ipywidgets()
+        with needed_for("the explorer", "widgets"):
+            self._w: Any = importlib.import_module("ipywidgets")
+        if int(self._w.__version__.partition(".")[0]) < 8:
+            advice = "pip install 'ipywidgets>=8', then restart the kernel and load the page again."
+            raise ImportError(f"the explorer needs ipywidgets>=8, this is {self._w.__version__}: {advice}")
         self.session = ExplorerSession(embeddings, model, prompts, sealed=sealed)
         if is_offered := keep == BESIDE:
-            keep = self.session.file_name() if _loop() else None  # a script, or a test, keeps nothing
+            name = re.sub(r"\W+", "-", f"{embeddings.dataset} {self.session.model.name}").strip("-")[:60]
+            keep = f"{name}.tries.json" if _loop() else None  # a script, or a test, keeps nothing
         self.keep = None if keep is None else expanded(keep)
-        paths = self.session.embeddings.paths
-        self._uri_of = cache(lambda index: picture_uri(paths[index], PIXELS))
+        self._uri_of = cache(lambda row: picture_uri(self.session.embeddings.paths[row], PIXELS))
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._shown: list[Any] = []
         self.boxes: dict[str, Any] = {}
         self._is_busy, self._page, self._hidden = False, 0, f"zsc-still-{next(_NUMBER)}"
-        pooling = pooling or self.session.first.pooling
-        self.answer = self.session.ask(*self.session.start, pooling)  # a wrong model or wrong classes end here
+        self.answer = self.session.ask(*self.session.start, pooling or self.session.first.pooling)
         self.fault: tuple[str | None, str] | None = None
         self.sealed: Evaluation | None = None
         if self.keep and not is_offered and (last := self.session.load(self.keep)) and prompts is None:
@@ -137,24 +137,16 @@ class PromptExplorer:
 
     def add_class(self, name: str, text: str = "") -> None:
         """Add a class with a box; without a text it begins with the name, as the first boxes did."""
-        if name in self.boxes or not name.strip():
-            raise ValueError(f"{printable(name) or 'nothing'}: write the name of a class that is not there yet.")
         text = text or (name if self.templates.value else DEFAULT_TEMPLATE.replace("{}", name))
-        self._set_classes({**self._typed(), name: text})
+        self._set_classes([*self._typed().items(), (name, text)])
 
     def leave_out(self, name: str) -> None:
         """Take a class away; with labels, its pictures do not count until it is added again."""
-        if len(self.boxes) <= 2:
-            raise ValueError(f"{printable(name)} cannot be left out: a choice needs two classes; add one first.")
-        self._set_classes({one: text for one, text in self._typed().items() if one != name})
+        self._set_classes([(one, text) for one, text in self._typed().items() if one != name])
 
     def rename(self, name: str, new: str) -> None:
         """Call a class otherwise; its text and its pictures stay."""
-        if not new.strip():
-            raise ValueError(f"{printable(name)}: write the new name beside it.")
-        check_unique([new if one == name else one for one in self.boxes], "the classes")
-        self.session.rename(name, new)
-        self._set_classes({new if one == name else one: text for one, text in self._typed().items()})
+        self._set_classes([(new if one == name else one, text) for one, text in self._typed().items()], name, new)
 
     def export(self, path: str | Path, **options: Any) -> Path:
         """Write the panel as one HTML page that begins with the newest answer; see `ExplorerSession.export`."""
@@ -163,8 +155,11 @@ class PromptExplorer:
     def _typed(self) -> dict[str, str]:
         return {name: box.value for name, box in self.boxes.items()}
 
-    def _set_classes(self, texts: Mapping[str, str]) -> None:
-        self._set_boxes(texts)
+    def _set_classes(self, classes: Sequence[tuple[str, str]], *renamed: str) -> None:
+        check_class_names([name for name, _ in classes], name="the list of classes")
+        if renamed:
+            self.session.rename(*renamed)
+        self._set_boxes(dict(classes))
         self.update()
         self.remember()
 
@@ -184,7 +179,7 @@ class PromptExplorer:
         for name, text in texts.items():
             self._set(self.boxes[name], value=text)
         pairs = [(box, self._html[f"notes of {name}"]) for name, box in self.boxes.items()]
-        self._column.children = [self._w.VBox(pair, layout=WHOLE).add_class("zsc-class") for pair in pairs]
+        self._column.children = [self._w.VBox(pair).add_class("zsc-class") for pair in pairs]
         self._set(self.which, options=[(printable(name), name) for name in self.boxes], value=next(iter(self.boxes)))
 
     def _set(self, widget: Any, **traits: Any) -> None:
@@ -241,75 +236,71 @@ class PromptExplorer:
         self._put("gallery", html.gallery(self, first, len(rows), cards))
         self.earlier.disabled, self.later.disabled = self._page == 0, self._page == last
 
-    def _open(self, cards: Sequence[Card]) -> list[tuple[Card, str | None]]:
-        """Put beside each card its picture as a small data URI, each opened once, side by side."""
+    def _open(self, cards: pd.DataFrame) -> list[tuple[Any, str | None]]:
+        """Put beside each row of cards its picture as a small data URI, each opened once, side by side."""
         with ThreadPoolExecutor(4) as pool:
-            return [*zip(cards, pool.map(self._uri_of, (card.index for card in cards)), strict=True)]
+            return [*zip(cards.itertuples(), pool.map(self._uri_of, cards["row"]), strict=True)]
 
     def _make_widgets(self) -> None:
-        w, place = self._w, self._html
+        w, place, has_labels = self._w, self._html, bool(self.session.labels)
         kept = [] if self.session.tried or not self.keep else self.session.tries_in(self.keep)
         self.templates = self._box("", "templates")
-        self.pooling = w.Dropdown(options=POOLINGS, description="pooling", **FIT)
-        self.back = w.Dropdown(options=[("what is typed", 0)], description="go back to", **FIT)
+        self.pooling = w.Dropdown(options=POOLINGS, description="pooling")
+        self.back, self.which = w.Dropdown(description="go back to"), w.Dropdown(description="class")
         self.reload = self._button(f"bring back {len(kept)} kept tries", self._bring_back, bool(kept))
-        self.code = w.Textarea(rows=8, disabled=True, description="code", layout=WIDE).add_class("zsc-box")
+        self.code = w.Textarea(rows=8, disabled=True, description="code").add_class("zsc-box")
         self.copy = w.HTML()
-        self.file = w.Text(value="prompts.yaml", description="file", **FIT)
+        self.file = w.Text(value="prompts.yaml", description="file")
         self.save = self._button("export to YAML", self._on_save)
         self.unseal = self._button("open the sealed pictures", self._on_unseal, bool(self.session.sealed))
-        self.true = w.Dropdown(options=[("any class", ANY)], description="pictures of", **FIT).add_class("zsc-true")
-        self.said = w.Dropdown(options=[("any class", ANY)], description="said to be", **FIT).add_class("zsc-said")
+        self.true = w.Dropdown(options=[("any class", ANY)], description="pictures of").add_class("zsc-true")
+        self.true.layout.display = "" if has_labels else "none"
+        self.said = w.Dropdown(options=[("any class", ANY)], description="said to be").add_class("zsc-said")
         orders = [("most sure first", False), ("least sure first", True)]
-        self.order = w.Dropdown(options=orders, value=not self.session.has_labels, description="order", **FIT)
-        self.true.layout.display = "" if self.session.has_labels else "none"
+        self.order = w.Dropdown(options=orders, value=not has_labels, description="order")
         self.earlier = self._button("earlier", lambda: self._turn(-1))
         self.later = self._button("more", lambda: self._turn(1))
-        self.which = w.Dropdown(description="class", **FIT)
-        self.name = w.Text(description="name", placeholder="of a new class, or a new name", **FIT)
+        self.name = w.Text(description="name", placeholder="of a new class, or a new name")
         self._changes = [
             self._button("add", lambda: self.add_class(self.name.value.strip())),
             self._button("rename", lambda: self.rename(self.which.value, self.name.value.strip())),
             self._button("leave out", lambda: self.leave_out(self.which.value)),
         ]
-        self._column = w.VBox(layout={"max_height": "420px", "overflow": "auto"})  # many boxes scroll
-        change = w.HBox([self.which, self.name, *self._changes], layout=WRAP)
-        common = [self.templates, place["notes of "], w.HTML(str(html.hint())), self.pooling, change]
-        left = w.VBox([self._column, *common], layout={"flex": "1 1 260px", "min_width": "min(100%, 260px)"})
-        lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later], layout=WRAP)
-        column = {"flex": "2 1 320px", "min_width": "min(100%, 320px)", "padding": "0 0 0 14px"}
-        right = w.VBox([place["accuracy"], lists, place["gallery"]], layout=column)
-        top, tables = (w.HBox(pair, layout=WRAP) for pair in ([left, right], [place["recall"], place["confusion"]]))
-        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save, self.unseal], layout=WRAP)
+        self._column = w.VBox().add_class("zsc-boxes")
+        change = w.HBox([self.which, self.name, *self._changes])
+        hint = w.HTML(str(html.hint()))
+        left = w.VBox([self._column, self.templates, place["notes of "], hint, self.pooling, change])
+        lists = w.HBox([self.true, self.said, self.order, self.earlier, self.later])
+        right = w.VBox([place["accuracy"], lists, place["gallery"]])
+        top = w.HBox([left.add_class("zsc-left"), right.add_class("zsc-right")])
+        tables = w.HBox([place["recall"], place["confusion"]])
+        exports = w.HBox([self.back, self.reload, self.copy, self.file, self.save, self.unseal])
         prompts = w.VBox([top, tables, place["history"], exports, place["message"], self.code])
         tabs = w.Tab(children=[prompts, self.own.widget], titles=["prompts", "your own picture"])
-        parts = [w.HTML(str(html.style(self._hidden))), place["about"], tabs]
-        self.widget = w.VBox(parts).add_class("zsc-panel")
+        self.widget = w.VBox([w.HTML(str(html.style(self._hidden))), place["about"], tabs]).add_class("zsc-panel")
 
     def _button(self, words: str, call: Callable[[], None], is_shown: bool = True) -> Any:
-        button = self._w.Button(description=words, layout={"width": "auto", "display": "" if is_shown else "none"})
-        button.on_click(lambda _: self._safely(call))
+        button = self._w.Button(description=words, layout={"display": "" if is_shown else "none"})
+        button.on_click(lambda _: None if button.disabled else self._safely(call))  # a click may be on its way
         return button
 
     def _box(self, text: str, name: str) -> Any:
         rows, shown = min(6, max(1, len(text.splitlines()))), printable(name)
         hint = {"placeholder": "one prompt per line; \\n within one breaks it", "tooltip": shown}
-        box = self._w.Textarea(value=text, description=shown, rows=rows, continuous_update=True, layout=WIDE, **hint)
+        box = self._w.Textarea(value=text, description=shown, rows=rows, **hint)
         self._on(box, self._on_typing)
         return box.add_class("zsc-box")
 
     def _on_typing(self) -> None:
-        self._later(ANSWER_AFTER, self.update)
-        self._later(REMEMBER_AFTER, self.remember)
-
-    def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call when no key was pressed for so long; at once where no event loop runs (scripts and tests)."""
-        if call in self._timers:
-            self._timers.pop(call).cancel()
-        if loop := _loop():
-            self._timers[call] = loop.call_later(seconds, self._safely, call)
-        else:
-            self._safely(call)
+        """Answer and remember when no key was pressed for so long; at once without an event loop (scripts, tests)."""
+        loop = _loop()
+        for seconds, call in ((ANSWER_AFTER, self.update), (REMEMBER_AFTER, self.remember)):
+            if call in self._timers:
+                self._timers.pop(call).cancel()
+            if loop:
+                self._timers[call] = loop.call_later(seconds, self._safely, call)
+            else:
+                self._safely(call)
 
     def _safely(self, call: Callable[[], None]) -> None:
         """Call what a reader asked for; whatever goes wrong becomes one sentence."""
@@ -323,21 +314,20 @@ class PromptExplorer:
         self._show_gallery()
 
     def _bring_back(self) -> None:
-        last = self.session.load(self.keep) if self.keep else None
+        self._restore((self.keep and self.session.load(self.keep)) or self.answer)
         self.reload.layout.display = "none"
-        self._restore(last or self.answer)
         self.remember()
 
     def _on_save(self) -> None:
-        if self.fault is None:
-            written = save_prompts(self.answer, self.file.value).resolve()
-            self._put("message", html.message(f"written: {written}"))
+        path = check_path(self.file.value.strip(), (".yaml", ".yml", ".json"), "a file of prompts")
+        if path.exists():
+            raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
+        self._put("message", html.message(f"written: {self.answer.prompts.save(path).resolve()}"))
 
     def _on_unseal(self) -> None:
         self.remember()
         self.sealed = found = self.session.unseal(self.answer)
-        words = "on the open pictures {open_accuracy:.3f}, optimism {optimism:+.3f}; {tries} tries, look {looks}"
-        self._put("message", html.message(f"sealed: {found.summary()} {words.format(**found.made_by.other)}"))
+        self._put("message", html.sealed(found, **found.made_by.other))
 
     def _still(self) -> dict[str, str]:
         """Write down the newest answer as it stands, for where widgets do not live."""
@@ -360,72 +350,54 @@ class OwnPicture:
 
     def __init__(self, widgets: Any) -> None:
         self._w = widgets
-        self.path = widgets.Text(description="or a path or URL", continuous_update=False, style=FIT["style"])
-        self.again = widgets.Button(description="nothing happened?", layout={"width": "auto"})
-        self.picture, self.bars, self.said = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self._row = widgets.HBox(layout=WRAP)
-        shown = widgets.HBox([self.picture, self.bars], layout=WRAP)
-        self.widget = widgets.VBox([widgets.HTML(str(html.own_hint(LIMIT))), self._row, self.said, shown])
-        self.embedded: ImageEmbeddings | None = None
+        self.path = widgets.Text(description="or a path or URL", continuous_update=False)
+        self.again = widgets.Button(description="nothing happened?")
+        self.shown, self._row = widgets.HTML(), widgets.HBox()
+        self.widget = widgets.VBox([widgets.HTML(str(html.own_hint(LIMIT))), self._row, self.shown])
         self.renew()
         self.path.observe(lambda change: self.take(change["new"].strip()), "value")
-        self.again.on_click(lambda _: self.renew())
+        self.again.on_click(lambda _: self.renew(str(html.too_large(LIMIT))))
 
-    def renew(self) -> None:
+    def renew(self, said: str = "") -> None:
         """Make a new upload button: one whose message was too large for the server waits for ever."""
-        said = f"A picture of more than {LIMIT} MB does not get through: give its path or URL. The button is new."
-        self.said.value = str(html.message(said, True)) if self._row.children else ""
+        self.embedded: ImageEmbeddings | None = None
+        self.shown.value = said
         self.upload = self._w.FileUpload(accept="image/*", multiple=False, description="a picture", tooltip="a picture")
         self.upload.observe(self._on_upload, "value")
         self._row.children = [self.upload, self.path, self.again]
 
-    def show(self, answer: Answer, is_old: bool = False) -> str:
-        """Draw the bars of an answer, where there is a picture; return the most probable class."""
+    def show(self, answer: Answer, is_old: bool = False) -> None:
+        """Show the picture, where there is one, with the bars of an answer."""
         self.answer = answer
-        if self.embedded is None:
-            return ""
-        proba = answer.classifier.predict_proba(self.embedded)[0].tolist()
-        pairs = sorted(zip(answer.classifier.class_names, proba, strict=True), key=lambda pair: -pair[1])
-        rows = [{"name": name, "share": p, "words": f"{p:.3f}"} for name, p in pairs]
-        self.bars.value = str(html.own_bars(rows, is_old))
-        return pairs[0][0]
+        if self.embedded is not None:
+            proba = answer.classifier.predict_proba(self.embedded)[0].tolist()
+            classes = dict(zip(answer.classifier.class_names, proba, strict=True))
+            self.shown.value = str(html.own(*self._picture, classes, is_old))
 
     def take(self, source: Any, name: str = "") -> None:
         """Embed a picture (bytes, a path, a URL) and show it, or the sentence that says why it cannot be opened."""
         if source == "":  # the box was emptied
             return
         name = name or describe(source)
-        self.embedded, self.picture.value, self.bars.value, self.said.value = None, "", "", ""
+        self.embedded, self.shown.value = None, ""
         try:
             picture = open_image(source, name=name)
+            self._picture = name, picture_uri(picture, LARGE)
             self.embedded = self.answer.classifier.embed([picture])
-            best = self.show(self.answer)
-            self.picture.value = str(html.own_picture(picture_uri(picture, LARGE), name, best))
+            self.show(self.answer)
         except Exception as error:  # what a decoder or a model raises
-            self.said.value = str(html.message(_sentence(error), True))
+            self.shown.value = str(html.message(_sentence(error), True))
 
     def _on_upload(self, change: Any) -> None:
         for file in change["new"]:
             self.take(bytes(file["content"]), str(file["name"]))
 
 
-def load_ipywidgets() -> Any:
-    """Import ipywidgets; ImportError says what to install where it is missing or too old."""
-    advice = "pip install 'ipywidgets>=8', then restart the kernel and load the page again."
-    try:
-        found = importlib.import_module("ipywidgets")
-    except ImportError as error:
-        raise ImportError(f"the explorer needs ipywidgets: {advice}") from error
-    if int(found.__version__.partition(".")[0]) < 8:
-        raise ImportError(f"the explorer needs ipywidgets>=8, this is {found.__version__}: {advice}")
-    return found
-
-
 def _sentence(error: Exception) -> str:
     """Say what went wrong; the trace of what zsc did not foresee goes to the log."""
     if isinstance(error, (ValueError, OSError)) and str(error):
         return str(error)
-    _log.error("the explorer", exc_info=error)
+    logging.getLogger("zsc").error("the explorer", exc_info=error)
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 

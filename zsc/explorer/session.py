@@ -4,10 +4,8 @@ Each text is encoded once; an answer encodes only the prompts that are new. Answ
 try is what was typed: it can be kept in a file and asked again.
 """
 
-import hashlib
 import itertools
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,35 +15,25 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from zsc.checks import as_list, check_fraction, from_json, short, to_json
+from zsc.checks import check_fraction, from_json, short, to_json
 from zsc.classifier import ZeroShotClassifier
 from zsc.datasets.base import UNLABELLED, ImageDataset, class_texts
 from zsc.embeddings import ImageEmbeddings
 from zsc.evaluation import Evaluation
-from zsc.files import check_path, printable, write_whole
+from zsc.explorer.page import export_page
+from zsc.files import UNPRINTABLE, printable, write_whole
 from zsc.models import Encoder, as_encoder
-from zsc.progress import Progress
 from zsc.prompts import DEFAULT_TEMPLATE, ClassPrompts, as_prompts, default_prompts
+from zsc.report import PAGES
 from zsc.scoring import match_by
 
 AnyPrompts: TypeAlias = "ClassPrompts | Mapping[str, str | Sequence[str]] | Sequence[str] | None"
 HISTORY_COLUMNS = ("accuracy", "low", "high", "macro_recall", "n", "moved", "pooling", "changed", "prompts")
-KIND = "zsc tries"  # of a file
-SUFFIXES = (".yaml", ".yml", ".json")  # of files with prompts
+KIND, TYPED = "zsc tries", ("texts", "templates", "pooling", "of")  # of a file, and what a try in it holds
 ANY, WRONG_CLASS = -1, -2  # in place of the index of a class
 _ARTICLES = re.compile(r"\b(an?|the)\s+(an?|the)\b", re.IGNORECASE)  # of a template, and of what is put into it
+_ODD = re.compile(rf"\\|^\s+|\s+\Z|{UNPRINTABLE.pattern}")  # in a line of a box
 _ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
-
-
-@dataclass(frozen=True)
-class Card:
-    """One picture of an answer's gallery, with its place in the embeddings and its source."""
-
-    index: int
-    image: Any
-    true: str | None  # None: no label
-    predicted: str
-    proba: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +44,6 @@ class Answer:
     result: Evaluation  # of all pictures that were asked about
     index: np.ndarray  # which pictures of the session these are
     evaluation: Evaluation | None  # the same where there are labels, else None
-    notes: dict[str, list[str]]  # warnings by class name
-    milliseconds: float  # how long the answer took
     texts: Mapping[str, str]  # the boxes as they were typed
     templates: str
 
@@ -81,18 +67,33 @@ class Answer:
         return f"accuracy {accuracy:.3f} ({found.correct} of {found.n}), 95 % interval {low:.3f} to {high:.3f}"
 
     @cached_property
-    def given(self) -> pd.Series:
-        """The class that each picture is given, indexed by `index`."""
-        names = np.array(self.result.class_names, dtype=object)  # object: any text can be a name
-        return pd.Series(names[self.result.y_pred], self.index, dtype=object)
+    def notes(self) -> dict[str, list[str]]:
+        """The warnings of each class that has some."""
+        found: dict[str, list[str]] = {}
+        for name, prompt, warning, advice in self.classifier.advice.itertuples(index=False):
+            said = advice.replace("shorten it, or pass truncate=True to cut it", "the rest is not read, shorten it")
+            found.setdefault(name, []).append(f"{warning}, {short(prompt)}: {said}")
+        for name, text in self.texts.items():
+            for line, template in itertools.product(from_lines(text), from_lines(self.templates)):
+                filled, own = template.replace("{}", line), ".+".join(map(re.escape, template.split("{}")))
+                if (template != "{}" and re.fullmatch(own, line)) or _ARTICLES.search(filled):
+                    advice = "leave only what stands for {}, or empty the templates."
+                    found.setdefault(name, []).append(f"a template within a template, {short(filled)}: {advice}")
+        return found
+
+    @cached_property
+    def given(self) -> dict[int, str | None]:
+        """The class that each picture is given, by its place in the embeddings."""
+        return dict(zip(self.index.tolist(), class_texts(self.result.y_pred, self.result.class_names), strict=True))
 
     @cached_property
     def counts(self) -> pd.Series:
         """How many pictures each class is given to, indexed by class name."""
-        return self.given.value_counts().reindex(pd.Index(self.result.class_names, dtype=object), fill_value=0)
+        names = pd.Index(self.result.class_names, dtype=object)  # any text can be a name
+        return pd.Series(np.bincount(self.result.y_pred, minlength=len(names)), names)
 
     @property
-    def cards(self) -> list[Card]:
+    def cards(self) -> pd.DataFrame:
         """The twelve most confident mistakes; without labels, the least sure pictures."""
         return self.show(self.rows(said=WRONG_CLASS if self.evaluation else ANY, unsure=not self.evaluation)[:12])
 
@@ -104,11 +105,12 @@ class Answer:
         order = np.argsort(top if unsure else -top, kind="stable")
         return order[chosen[order]].tolist()
 
-    def show(self, rows: Sequence[int]) -> list[Card]:
-        """Make a card of each of some pictures."""
+    def show(self, rows: Sequence[int]) -> pd.DataFrame:
+        """Return a table of some pictures: row (in the embeddings), true (None: no label), predicted, proba."""
         found = self.result.select(rows)
-        named = (class_texts(y, found.class_names) for y in (found.y_true, found.y_pred))
-        return [*map(Card, self.index[rows].tolist(), found.images or [], *named, found.proba.max(axis=1).tolist())]
+        true, predicted = (class_texts(y, found.class_names) for y in (found.y_true, found.y_pred))
+        columns = {"row": self.index[rows], "true": true, "predicted": predicted, "proba": found.proba.max(axis=1)}
+        return pd.DataFrame(columns, dtype=object)  # any text can be a name
 
 
 class ExplorerSession:
@@ -117,14 +119,17 @@ class ExplorerSession:
     Pictures that failed are left out. ValueError: no picture is left, or there are neither class names nor prompts.
     """
 
+    export = export_page
+
     def __init__(
         self, embeddings: ImageEmbeddings, model: Encoder | str, prompts: AnyPrompts = None, *,
         sealed: float | None = None,
     ) -> None:  # fmt: skip
         self.embeddings, self.sealed, self.looks = embeddings.without_failed(), None, 0
+        names = embeddings.class_names
         if sealed is not None:  # divided by class, always in the same way
-            labels, names = self.embeddings.labels, self.embeddings.class_names
-            parts = ImageDataset(range(len(labels)), labels, names).split(check_fraction(sealed, "sealed"))
+            rows = range(len(self.embeddings))
+            parts = ImageDataset(rows, self.embeddings.labels, names).split(check_fraction(sealed, "sealed"))
             if not all(len(part) and (part.labels != UNLABELLED).all() for part in parts):
                 raise ValueError("sealed needs labelled pictures in both parts; leave it out, or pass more of them.")
             self.sealed, self.embeddings = (self.embeddings.select(list(part.paths)) for part in parts)
@@ -132,21 +137,18 @@ class ExplorerSession:
             raise ValueError("the embeddings hold no picture; embed some with zsc.embed_images.")
         if self.embeddings.labels.ndim == 2:
             raise ValueError("the explorer is for one label per picture; these may have several: use multi_label=True.")
-        if prompts is None and len(embeddings.class_names) < 2:
+        if prompts is None and len(names) < 2:
             raise ValueError("the embeddings have no class names; pass prompts={class name: prompt, ...}.")
-        if prompts is None:
-            prompts = default_prompts(embeddings.class_names, embeddings.dataset.partition(" ")[0])
-        self.first = as_prompts(prompts)
-        self.model = as_encoder(model)
-        self._tried: dict[ClassPrompts, Answer] = {}
-        self._asked: dict[frozenset[int], tuple[np.ndarray, ImageEmbeddings, str]] = {}
+        given = default_prompts(names, embeddings.dataset.partition(" ")[0]) if prompts is None else prompts
+        self.first, self.model = as_prompts(given), as_encoder(model)
+        self.tried: list[Answer] = []  # the history, oldest first
         self.labels: dict[str, int] = {}  # name of a class -> its label in the data set
-        self.has_labels = bool((self.embeddings.labels != UNLABELLED).any())
-        if self.has_labels:
-            match = match_by(embeddings.class_names, self.first.class_names)
+        self._unlabelled = replace(self.embeddings, labels=np.full(len(self.embeddings), UNLABELLED), class_names=[])
+        if (self.embeddings.labels != UNLABELLED).any():
+            match = match_by(names, self.first.class_names)
             match.tell()
-            self.matched_by = match.by
             self.labels = {self.first.class_names[k]: label for label, k in enumerate(match.index.tolist())}
+            self._same: dict[str, Any] = {"matched_by": match.by, "data_digest": self.embeddings.data_digest}
 
     @property
     def start(self) -> tuple[dict[str, str], str]:
@@ -161,31 +163,17 @@ class ExplorerSession:
         `texts` holds for each class its prompts, one per line, as `as_lines` writes them; `templates` one template per
         line, with one ``{}`` for each line of the boxes; "": none. ValueError: an empty box, or a wrong template.
         """
-        begin = time.perf_counter()
-        prompts = fill(texts, templates)
-        classifier = ZeroShotClassifier(prompts, self.model, pooling=pooling, truncate=True)
-        column = {self.labels[name]: k for k, name in enumerate(classifier.class_names) if name in self.labels}
-        index, pictures, digest = self._pictures_of(frozenset(column))
-        result = classifier.answer(pictures)
-        if self.has_labels:
-            y_true = np.array([column[label] for label in self.embeddings.labels[index].tolist()])
-            made_by = replace(result.made_by, matched_by=self.matched_by, data_digest=digest)
-            result = replace(result, y_true=y_true, made_by=made_by)
-        notes = _notes(classifier, texts, templates)
-        milliseconds = 1000 * (time.perf_counter() - begin)
-        evaluation = result if self.has_labels else None
-        return Answer(classifier, result, index, evaluation, notes, milliseconds, dict(texts), templates)
-
-    def _pictures_of(self, labels: frozenset[int]) -> tuple[np.ndarray, ImageEmbeddings, str]:
-        """Choose the pictures with some labels (all, where none has one): rows, embeddings, digest of the contents."""
-        if labels not in self._asked:
-            index = np.flatnonzero(np.isin(self.embeddings.labels, [*labels]) | (not self.has_labels))
+        classifier = ZeroShotClassifier(fill(texts, templates), self.model, pooling=pooling, truncate=True)
+        result, index, evaluation = classifier.answer(self._unlabelled), np.arange(len(self.embeddings)), None
+        if self.labels:
+            column = {self.labels[name]: k for k, name in enumerate(classifier.class_names) if name in self.labels}
+            y_true = np.array([column.get(label, UNLABELLED) for label in self.embeddings.labels.tolist()])
+            index = np.flatnonzero(y_true != UNLABELLED)
             if not len(index):
                 raise ValueError("no picture is of one of these classes; add a class of the data set again.")
-            chosen = self.embeddings.select(index)
-            bare = replace(chosen, labels=np.full(len(index), UNLABELLED), class_names=[])
-            self._asked = {labels: (index, bare, chosen.data_digest)}
-        return self._asked[labels]
+            made_by = replace(result.made_by, **self._same)
+            result = evaluation = replace(result, y_true=y_true, made_by=made_by).select(index)
+        return Answer(classifier, result, index, evaluation, dict(texts), templates)
 
     def unseal(self, answer: Answer) -> Evaluation:
         """Judge an answer on the sealed pictures; `made_by` says how much better it looked on the others, and when."""
@@ -194,23 +182,9 @@ class ExplorerSession:
         session, self.looks = ExplorerSession(self.sealed, self.model, self.first), self.looks + 1
         session.labels = self.labels
         found = session.ask(answer.texts, answer.templates, answer.classifier.pooling).result
-        other = {"open_accuracy": answer.scores[0], "optimism": answer.scores[0] - found.accuracy}
-        other |= {"tries": len(self._tried), "looks": self.looks}
+        better = answer.scores[0] - found.accuracy
+        other = {"open_accuracy": answer.scores[0], "optimism": better, "tries": len(self.tried), "looks": self.looks}
         return replace(found, made_by=replace(found.made_by, part=f"sealed: {found.n} pictures", other=other))
-
-    def export(
-        self, path: str | Path, answer: Answer | None = None, *,
-        runtime: str | Path | None = None, progress: Progress = True,
-    ) -> Path:  # fmt: skip
-        """Write the session as one HTML page that answers by itself, offline, when it is opened by double click.
-
-        It begins with the prompts of `answer` (None: the first ones) and holds small copies of all pictures, also of
-        the sealed ones. `runtime` is the folder of onnxruntime-web, where it is neither in the package nor under
-        node_modules in this folder. A ValueError says why no page can hold the model.
-        """
-        from zsc.explorer.page import export_page
-
-        return export_page(self, path, answer or self.ask(*self.start, self.first.pooling), runtime, progress)
 
     def rename(self, old: str, new: str) -> None:
         """Let a class be called otherwise; ValueError where another one is called so."""
@@ -221,12 +195,8 @@ class ExplorerSession:
 
     def remember(self, answer: Answer) -> None:
         """Write an answer into the history, once for the same prompts and pooling."""
-        self._tried.setdefault(answer.prompts, answer)
-
-    @property
-    def tried(self) -> list[Answer]:
-        """The answers in the history, oldest first."""
-        return list(self._tried.values())
+        if answer.prompts not in [one.prompts for one in self.tried]:
+            self.tried.append(answer)
 
     @property
     def history(self) -> pd.DataFrame:
@@ -234,45 +204,44 @@ class ExplorerSession:
 
         `n` counts the pictures, `moved` those that the try before gave to another class, `changed` holds new prompts.
         """
-        rows, tried = [], self.tried
-        for before, answer in zip([None, *tried], tried, strict=False):
-            texts, known = answer.prompts.texts, before.prompts.texts if before else {}
-            changed = _in_words({name: prompts for name, prompts in texts.items() if prompts != known.get(name)})
-            words = " | ".join([changed] * bool(changed) + [f"without {name}" for name in known if name not in texts])
-            old, new = (before or answer).given.align(answer.given, join="inner")
-            moved = (old != new).sum() if before else float("nan")
-            told = (answer.classifier.pooling, words or "pooling", _in_words(texts))
+        rows: list[tuple[Any, ...]] = []
+        known, before = dict[str, str](), dict[int, str | None]()
+        for answer in self.tried:
+            given = answer.given
+            words = {name: f"{name}: {', '.join(prompts)}" for name, prompts in answer.prompts.texts.items()}
+            changed = [text for name, text in words.items() if text != known.get(name)]
+            changed += [f"without {name}" for name in known if name not in words]
+            moved = sum(given[i] != before[i] for i in given.keys() & before.keys()) if rows else float("nan")
+            told = (answer.classifier.pooling, " | ".join(changed) or "pooling", " | ".join(words.values()))
             rows.append((*answer.scores, answer.result.n, moved, *told))
+            known, before = words, given
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
         return table.astype(dict.fromkeys((*HISTORY_COLUMNS[:4], "moved"), float) | {"n": int})
 
-    def file_name(self) -> str:
-        """Name a file for the tries: after the data set, and after what was embedded by which model."""
-        about = f"{self.model.fingerprint} {self.embeddings.data_digest} {len(self.embeddings)}"
-        name = re.sub(r"[^A-Za-z0-9]+", "-", self.embeddings.dataset).strip("-")[:60] or "pictures"
-        return f"{name}-{hashlib.sha256(about.encode(errors='surrogatepass')).hexdigest()[:8]}.tries.json"
-
     def tries_in(self, path: str | Path) -> list[dict[str, Any]]:
         """Read what `save` wrote of these pictures; an empty list where there is no file."""
-        path = Path(path)
-        if not path.exists():
-            return []
         try:
-            content = from_json(path.read_text(encoding="utf-8"))
-            if content["kind"] != KIND or content["dataset"] != self.embeddings.dataset:
-                raise ValueError(f"it holds {short(content['kind'])} of {short(content['dataset'])}")
-            return as_list(content["tries"], "tries")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{_no_tries(path)} ({error})") from error
+            content = from_json(Path(path).read_text(encoding="utf-8"))
+            tries = [{key: one[key] for key in TYPED} for one in content["tries"]]
+            classes = sorted({name for one in tries for name in one["of"].values()} - {*self.embeddings.class_names})
+            if (content["kind"], content["dataset"], classes) != (KIND, self.embeddings.dataset, []):
+                told = f"it holds {short(content['kind'])} of {short(content['dataset'])}"
+                raise ValueError(f"{told}, other classes: {short(classes) if classes else 'none'}")
+            return tries
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            told = f"{printable(path)}: holds no tries of these pictures; remove it, or pass another file as keep="
+            raise ValueError(f"{told} ({error})") from error
 
     def save(self, path: str | Path) -> Path:
         """Add the tries to a file, whole or not at all; those that it holds already stay."""
         kept, names = self.tries_in(path), self.embeddings.class_names
         for answer in self.tried:
             of = {name: names[self.labels[name]] for name in answer.texts if name in self.labels}
-            texts, pooling = dict(answer.texts), answer.classifier.pooling
-            one = {"texts": texts, "templates": answer.templates, "pooling": pooling, "of": of}
+            pooling = answer.classifier.pooling
+            one = {"texts": dict(answer.texts), "templates": answer.templates, "pooling": pooling, "of": of}
             kept += [] if one in kept else [one]
         return write_whole(path, to_json({"kind": KIND, "dataset": self.embeddings.dataset, "tries": kept}, 1) + "\n")
 
@@ -280,17 +249,10 @@ class ExplorerSession:
         """Ask the tries of a file again, and return the last one (None: no file); ValueError: they are of others."""
         answer, names = None, self.embeddings.class_names
         for one in self.tries_in(path):
-            try:
-                self.labels = {name: names.index(of) for name, of in one["of"].items() if self.labels} | self.labels
-                answer = self.ask(one["texts"], one["templates"], one["pooling"])
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
-                raise ValueError(f"{_no_tries(path)} ({error!r})") from error
+            self.labels = {name: names.index(of) for name, of in one["of"].items() if self.labels} | self.labels
+            answer = self.ask(one["texts"], one["templates"], one["pooling"])
             self.remember(answer)
         return answer
-
-
-def _no_tries(path: str | Path) -> str:
-    return f"{printable(path)}: holds no tries of these pictures; remove it, or pass another file as keep="
 
 
 def fill(texts: Mapping[str, str], templates: str = "") -> ClassPrompts:
@@ -315,7 +277,11 @@ def as_lines(texts: Sequence[str]) -> str:
     >>> as_lines(["a cat", "two\nlines"])
     'a cat\ntwo\\nlines'
     """
-    return "\n".join(map(_as_line, texts))
+
+    def escape(odd: re.Match[str]) -> str:
+        return odd[0].encode("unicode_escape").decode().replace(" ", r"\x20")
+
+    return "\n".join(_ODD.sub(escape, text) for text in texts)
 
 
 def from_lines(text: str) -> list[str]:
@@ -324,62 +290,9 @@ def from_lines(text: str) -> list[str]:
     return [_ESCAPE.sub(lambda found: found[0].encode().decode("unicode_escape"), line) for line in lines]
 
 
-def _as_line(text: str) -> str:
-    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
-    shown = (c != "\\" and c == printable(c) and start <= k < end for k, c in enumerate(text))
-    escapes = ("\\x20" if c == " " else c.encode("unicode_escape").decode() for c in text)
-    return "".join(c if as_it_is else escape for c, as_it_is, escape in zip(text, shown, escapes, strict=True))
-
-
 def as_code(answer: Answer) -> str:
     """Write the Python lines that make the classifier of an answer again.
 
     Class names, prompts, models and data sets may hold any text: they become literals, or a comment of one line.
     """
-    found, clf = answer.evaluation, answer.classifier
-    about = f"{clf.model.name} on {found.made_by.dataset or 'pictures'}: {answer.in_short}" if found else ""
-    texts = [f"    {_literal(n)}: [{', '.join(map(_literal, texts))}],\n" for n, texts in answer.prompts.texts.items()]
-    cut = ", truncate=True" if (clf.advice["warning"] == "too long").any() else ""
-    head = "import zsc\n\n" + f"# {printable(about)}\n" * bool(found)
-    options = f"model={_literal(clf.model.name)}, pooling={_literal(clf.pooling)}{cut}"
-    prompts = f"prompts = zsc.ClassPrompts.from_texts({{\n{''.join(texts)}}})\n"
-    return f"{head}{prompts}clf = zsc.ZeroShotClassifier(prompts, {options})\n"
-
-
-def _literal(text: str) -> str:
-    """Write a text as Python reads it back; those of other libraries become plain ones."""
-    written = repr(str(text))
-    return written if '"' in written else f'"{written[1:-1]}"'
-
-
-def save_prompts(answer: Answer, path: str | Path) -> Path:
-    """Write the prompts and their pooling to a new YAML or JSON file that `ClassPrompts.load` reads."""
-    path = check_path(str(path).strip(), SUFFIXES, "a file of prompts")
-    if path.exists():
-        raise ValueError(f"{printable(path)}: is there already; choose another name, or remove it first.")
-    return answer.prompts.save(path)
-
-
-def _in_words(texts: Mapping[str, Sequence[str]]) -> str:
-    return " | ".join(f"{name}: {', '.join(prompts)}" for name, prompts in texts.items())
-
-
-def _notes(classifier: ZeroShotClassifier, texts: Mapping[str, str], templates: str) -> dict[str, list[str]]:
-    """Collect the warnings of each class that has some."""
-    found: dict[str, list[str]] = {}
-    for row in classifier.advice.itertuples(index=False):
-        advice = row.advice
-        if row.warning == "too long":  # nobody can pass truncate=True here, and it was cut
-            advice = f"{advice.partition(';')[0]}; the rest is not read, shorten it."
-        found.setdefault(row.class_name, []).append(f"{row.warning}, “{_cut(row.prompt)}”: {advice}")
-    for name, text in texts.items():
-        for line, template in itertools.product(from_lines(text), from_lines(templates)):
-            is_filled = template != "{}" and re.fullmatch(".+".join(map(re.escape, template.split("{}"))), line)
-            if is_filled or _ARTICLES.search(template.replace("{}", line)):
-                words = f"a template within a template, “{_cut(template.replace('{}', line))}”"
-                found.setdefault(name, []).append(f"{words}: leave only what stands for {{}}, or empty the templates.")
-    return found
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 50 else f"{text[:47]}..."
+    return PAGES.get_template("explorer/code.py.j2").render(answer=answer, clf=answer.classifier, literal=to_json)
