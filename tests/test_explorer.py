@@ -499,19 +499,37 @@ class TestPanel:
     def test_it_waits_until_the_reader_pauses(self, explorer, monkeypatch):
         monkeypatch.setattr("zsc.explorer.panel.ANSWER_AFTER", 0.05)
         monkeypatch.setattr("zsc.explorer.panel.REMEMBER_AFTER", 0.2)
-        asked = []
-        ask = explorer.session.ask
-        monkeypatch.setattr(explorer.session, "ask", lambda *a: asked.append(a) or ask(*a))
+        done, ask, remember = [], explorer.session.ask, explorer.session.remember
+        monkeypatch.setattr(explorer.session, "ask", lambda *a: done.append("ask") or ask(*a))
+        monkeypatch.setattr(explorer.session, "remember", lambda *a: done.append("remember") or remember(*a))
 
         async def type_slowly():
             for typed in ("y", "ye", "yellow"):
                 explorer.boxes["blue"].value = typed
-            await asyncio.sleep(0.1)
-            assert len(asked) == 1 and len(explorer.session.tried) == 1
-            await asyncio.sleep(0.3)
-            assert len(explorer.session.tried) == 2
+            assert done == []
+            while "remember" not in done:
+                await asyncio.sleep(0.01)
+            assert done == ["ask", "remember"] and len(explorer.session.tried) == 2
 
         asyncio.run(type_slowly())
+
+    def test_a_button_acts_on_what_was_typed_a_moment_ago(self, embeddings, colours):
+        async def type_and_press():
+            explorer = PromptExplorer(embeddings, colours, keep=None, sealed=0.5)
+            explorer.boxes["blue"].value = "yellow"
+            explorer.unseal.click()
+            assert explorer.sealed.made_by.prompts["blue"] == ["a photo of a yellow"]
+            explorer.boxes["blue"].value = ""
+            explorer.unseal.click()
+            assert explorer.fault and explorer.session.looks == 1
+
+        asyncio.run(type_and_press())
+
+    def test_an_answer_on_some_pictures_claims_no_digest_of_all(self, explorer):
+        whole = explorer.answer.result.made_by.data_digest
+        assert whole and whole == explorer.session.embeddings.data_digest
+        explorer.leave_out("blue")
+        assert explorer.answer.result.made_by.data_digest == "" and explorer.answer.result.n < 12
 
     def test_a_lost_picture_spoils_nothing(self, embeddings, colours, tmp_path):
         lost = replace(embeddings, paths=[tmp_path / f"{i}.png" for i in range(12)])
@@ -767,6 +785,10 @@ class TestKeep:
     @pytest.mark.parametrize("content", ["{", "[]", '{"kind": "zsc tries", "dataset": "cats", "tries": []}',
                                          '{"kind": "zsc tries", "dataset": "colours test", "tries": [3]}',
                                          '{"kind": "zsc tries", "dataset": "colours test", "tries": 3}',
+                                         '{"kind": "zsc tries", "dataset": "colours test", "tries": [{"texts": [1], '
+                                         '"templates": "", "pooling": "mean", "of": {}}]}',
+                                         '{"kind": "zsc tries", "dataset": "colours test", "tries": [{"texts": '
+                                         '{"red": "a", "blue": 3}, "templates": "", "pooling": "mean", "of": {}}]}',
                                          '{"kind": "zsc tries", "dataset": "colours test", "tries": [{"of": {}}]}',
                                          '{"kind": "zsc tries", "dataset": "colours test", "tries": [{"texts": {}, '
                                          '"templates": "", "pooling": "mean", "of": {"red": "cat"}}]}'])  # fmt: skip

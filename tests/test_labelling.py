@@ -243,6 +243,7 @@ class TestWidget:
         session = LabelSession(answer, tmp_path / "labels.csv")
         shown, buttons, box, said = session.widget().children
         assert "data:image/jpeg" in shown.value and "red.png" in shown.value
+        assert 'alt="the picture to label"' in shown.value and box.description == "key"  # for a screen reader
         names = [button.description for button in buttons.children]
         assert names == ["1 cat", "2 n", "3 two dogs", "n none of these", "s skip", "u undo"]
         for button in buttons.children[:5]:
@@ -254,7 +255,7 @@ class TestWidget:
         assert len(session.rows) == 4 and "type a number from 1 to 3" in said.value and box.value == ""
         for _ in range(8):
             buttons.children[0].click()
-        assert "all are labelled" in shown.value and "accuracy" in said.value
+        assert "all are labelled" in shown.value and "<img" not in shown.value and "accuracy" in said.value
 
 
 class TestCommand:

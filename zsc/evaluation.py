@@ -59,7 +59,7 @@ class Provenance:
     weights_sha256: str = ""
     logit_scale: float | None = None
     dataset: str = ""  # name and split
-    data_digest: str = ""  # of the pictures' contents
+    data_digest: str = ""  # of the pictures' contents; not known of a selection
     prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of each class
     prompts_name: str = ""
     pooling: str = ""
@@ -176,7 +176,9 @@ class Evaluation(checks.ReadOnly):
         kept = checks.as_indices(rows, self.n)
         images = None if self.images is None else [self.images[i] for i in kept]
         tokens = None if self.tokens is None else self.tokens[kept]
-        return replace(self, y_true=self.y_true[kept], proba=self.proba[kept], images=images, tokens=tokens)
+        made_by = self.made_by if len({*kept.tolist()}) == self.n else replace(self.made_by, data_digest="")
+        parts = {"y_true": self.y_true[kept], "proba": self.proba[kept], "images": images, "tokens": tokens}
+        return replace(self, **parts, made_by=made_by)
 
     @cached_property
     def _unjudged(self) -> str:
@@ -394,8 +396,9 @@ class Evaluation(checks.ReadOnly):
         if not len(kept):
             highest = top.max(initial=0)
             raise ValueError(f"threshold={threshold}; no prediction reaches it, the highest is {highest:.3f}.")
+        chosen = self.select(kept)
         other = {**self.made_by.other, "threshold": threshold, "coverage": len(kept) / self.n}
-        return replace(self.select(kept), made_by=replace(self.made_by, other=other))
+        return replace(chosen, made_by=replace(chosen.made_by, other=other))
 
     def summary(self) -> str:
         """Say the result in a few sentences: accuracy, how sure, against what, and `weakest`."""

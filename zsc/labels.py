@@ -253,8 +253,9 @@ class LabelSession:
 
     def widget(self) -> Any:
         """Make a panel for a notebook: the picture, a button per class, and a box that takes the same keys."""
-        w = importlib.import_module("ipywidgets")
-        shown, said, box = w.HTML(), w.HTML(), w.Text(placeholder="number, n, s, u, or Enter")
+        with checks.needed_for("a panel of labels", "widgets"):
+            w = importlib.import_module("ipywidgets")
+        shown, said, box = w.HTML(), w.HTML(), w.Text(description="key", placeholder="number, n, s, u, or Enter")
 
         def press(key: str | None = None) -> None:
             text = ""
@@ -265,7 +266,8 @@ class LabelSession:
             box.value, row = "", self.row
             uri = None if row is None or not self.answer.images else picture_uri(self.answer.images[row], 320)
             words = "all are labelled" if row is None else self.question(row)
-            shown.value = f'<img src="{uri or ""}" alt=""><div>{escape(words)}</div>'
+            picture = f'<img src="{uri}" alt="the picture to label">' if uri else ""
+            shown.value = f"{picture}<div>{escape(words)}</div>"
             said.value = f'<div role="status">{escape(text or self.summary())}</div>'
 
         names = enumerate(map(printable, self.answer.class_names), 1)

@@ -115,6 +115,8 @@ class PromptExplorer:
 
     def update(self) -> None:
         """Ask for what stands in the boxes, and show the answer, or the sentence that says why it is missing."""
+        if waiting := self._timers.pop(self.update, None):
+            waiting.cancel()
         try:
             self.answer, self.fault = self.session.ask(self._typed(), self.templates.value, self.pooling.value), None
         except Exception as error:  # whatever a model raises: the old answer must not stand for the new one
@@ -281,8 +283,15 @@ class PromptExplorer:
 
     def _button(self, words: str, call: Callable[[], None], is_shown: bool = True) -> Any:
         button = self._w.Button(description=words, layout={"display": "" if is_shown else "none"})
-        button.on_click(lambda _: None if button.disabled else self._safely(call))  # a click may be on its way
+        button.on_click(lambda _: self._press(button, call))
         return button
+
+    def _press(self, button: Any, call: Callable[[], None]) -> None:
+        """Answer what was typed a moment ago, then act, unless there is a fault: the click may have been on its way."""
+        if self.update in self._timers:
+            self.update()
+        if not button.disabled:
+            self._safely(call)
 
     def _box(self, text: str, name: str) -> Any:
         rows, shown = min(6, max(1, len(text.splitlines()))), printable(name)

@@ -224,6 +224,8 @@ class ExplorerSession:
         try:
             content = from_json(Path(path).read_text(encoding="utf-8"))
             tries = [{key: one[key] for key in TYPED} for one in content["tries"]]
+            for one in tries:
+                fill(one["texts"], one["templates"])
             classes = sorted({name for one in tries for name in one["of"].values()} - {*self.embeddings.class_names})
             if (content["kind"], content["dataset"], classes) != (KIND, self.embeddings.dataset, []):
                 told = f"it holds {short(content['kind'])} of {short(content['dataset'])}"
