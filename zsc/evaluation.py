@@ -177,8 +177,8 @@ class Evaluation(checks.ReadOnly):
         images = None if self.images is None else [self.images[i] for i in kept]
         tokens = None if self.tokens is None else self.tokens[kept]
         made_by = self.made_by if len({*kept.tolist()}) == self.n else replace(self.made_by, data_digest="")
-        parts = {"y_true": self.y_true[kept], "proba": self.proba[kept], "images": images, "tokens": tokens}
-        return replace(self, **parts, made_by=made_by)
+        y_true, proba = self.y_true[kept], self.proba[kept]
+        return replace(self, y_true=y_true, proba=proba, images=images, tokens=tokens, made_by=made_by)
 
     @cached_property
     def _unjudged(self) -> str:

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -47,10 +48,10 @@ class Outcome:
         """Return what people see."""
         lines = list(self.text)
         if self.failures is not None and len(self.failures):
-            count = f"{len(self.failures)} of {len(self.dataset)} pictures cannot be opened"
-            more = f"; the first {SHOWN} (all of them: --json)" if len(self.failures) > SHOWN else ""
-            lines.append(labelled("Left out", f"{count} and are not in these numbers{more}"))
-            lines += [labelled("", reason) for reason in self.failures["error"].head(SHOWN)]
+            shown, n = self.failures["error"].head(None if is_piped() else SHOWN), len(self.failures)
+            count = f"{n} of {len(self.dataset)} pictures cannot be opened and are not in these numbers"
+            lines.append(labelled("Left out", count + f"; the first {SHOWN} (a pipe gets all)" * (n > len(shown))))
+            lines += [labelled("", reason) for reason in shown]
         advice = [] if self.advice is None else [*self.advice.itertuples()]
         lines += [labelled("Advice", f"{row.prompt!r}: {row.advice}") for row in advice[:SHOWN]]
         more = f"and {len(advice) - SHOWN} more of this kind (all of them: --json)"
@@ -147,8 +148,9 @@ def with_names(table: pd.DataFrame, *, short: bool = False) -> pd.DataFrame:
         return table
     numbers = table.get("index", range(len(table)))
     names = [name_of(*picture) for picture in zip(table["image"], numbers, strict=True)]
-    files = [Path(name).name or name for name in names]
-    chosen = files if short and len(set(files)) == len(set(names)) else names
+    files = {name: Path(name).name or name for name in names}
+    times = Counter(files.values())
+    chosen = [files[name] if short and times[files[name]] == 1 else name for name in names]
     return table.assign(image=pd.Series(chosen, index=table.index, dtype=object))
 
 

@@ -124,6 +124,8 @@ def _check_output(path: Path, kind: str) -> None:
         folder, is_tried = path.parent, path.is_file() or not path.exists()
         if path.is_dir():
             raise ValueError(f"{path}: this is a folder; name a file in it.")
+        if not folder.is_dir():
+            raise ValueError(f"{path}: there is no folder {folder}; make it, or choose another.")
         if path.exists() and not os.access(path, os.W_OK):
             raise ValueError(f"{path}: exists and may not be written to; choose another name.")
     if kind in ("picture", "page", "table"):
