@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib.pyplot as plt
@@ -16,7 +15,7 @@ from zsc.checks import check_choice, check_count, check_same_length
 from zsc.datasets.base import class_texts
 from zsc.images import thumbnail
 from zsc.plots import style
-from zsc.plots.style import MOST, NEUTRAL, RIGHT, TEXT_TONES, TITLE, WRONG, Result, wrap
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, TEXT_TONES, WRONG, Result, wrap
 
 if TYPE_CHECKING:
     from zsc.datasets import ImageDataset
@@ -28,6 +27,7 @@ MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}", QUERY: "?"}
 CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
 CAPTION_WIDTH = 22  # characters
 MOST_PICTURES, MOST_TOLD = 200, 20  # pictures in a figure, and in its description
+HIGHEST = 40.0  # inches
 
 
 @style.styled
@@ -53,7 +53,7 @@ def sample_grid(
     name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
     name = name or f"{getattr(dataset, 'name', 'pictures')} {getattr(dataset, 'split_name', '')}".strip()
     shown = f"{n} pictures" if n == len(dataset) else f"{n} of {len(dataset)} pictures"
-    return _grid(dataset.paths[:n], looks, columns, title or f"{name}: {shown}")
+    return _grid(dataset.paths[:n], looks, columns, title, what=f"{name}: {shown}")
 
 
 @style.styled
@@ -84,20 +84,18 @@ def gallery(
         chosen = judged[(judged["y_true"] == judged["y_pred"]).astype(bool) == (only == "correct")]
         words = f"{len(chosen)} {'right' if only == 'correct' else 'wrong'} of {len(table)}"
     rows = [row for _, row in chosen.head(min(check_count(max_images, "max_images"), MOST_PICTURES)).iterrows()]
-    words += f"; the first {len(rows)} are shown" if len(rows) < len(chosen) else ""
+    note = f"the first {len(rows)} are shown" if len(rows) < len(chosen) else ""
+    note += "\nblue speaks for the answer, vermilion against it" * bool(why)
     captions = [caption(row, names, prompt=prompts) for row in rows]
-    dataset, model = style.made_by(results)
-    title = title or f"{dataset or 'pictures'}{f', classified by {model}' * bool(model)}: {words}"
-    title += " (blue speaks for the answer, vermilion against it)" * bool(why)
     images = [row["image"] for row in rows]
     if why and (opened := [i for i, row in enumerate(rows) if pd.notna(row["y_pred"])]):
         against = [names[int(rows[i]["y_true"])] if captions[i][1] == WRONG else None for i in opened]
         for i, explained in zip(opened, why([images[i] for i in opened], against), strict=True):
             mark = f"map {'better than' if explained.is_better_than_random else 'not above'} random"
             images[i], captions[i] = explained, (f"{captions[i][0]}\n{mark}", captions[i][1])
-    figure = _grid(images, captions, columns, title, results)
+    figure = _grid(images, captions, columns, title, what=words, result=results, note=note)
     if chosen.empty:
-        figure.axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
+        figure.axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize="large")
     return figure
 
 
@@ -153,31 +151,31 @@ def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tu
     """
     if pd.isna(row["y_pred"]):
         return "cannot be opened", NEUTRAL
-    k = int(row["y_pred"])
+    k, truth = int(row["y_pred"]), row["y_true"]
     words, colour = names[k], NEUTRAL
-    if pd.notna(row["y_true"]) and row["y_true"] == k:
-        words, colour = f"right: {names[k]}", RIGHT
-    elif pd.notna(row["y_true"]):
-        said = names[k].replace(" ", "\xa0") if len(names[k]) < CAPTION_WIDTH - 1 else names[k]  # breaks at the arrow
-        words, colour = f"wrong: {names[int(row['y_true'])]} →\xa0{said}", WRONG
+    if pd.notna(truth) and truth == k:
+        words, colour = f"right: {words}", RIGHT
+    elif pd.notna(truth):  # breaks at the arrow
+        said = words.replace(" ", "\xa0") if len(words) < CAPTION_WIDTH - 1 else words
+        words, colour = f"wrong: {names[int(truth)]} →\xa0{said}", WRONG
     lines = [words, f"p = {row['proba']:.2f}"]
-    others = [(row[f"proba_{name}"], name) for j, name in enumerate(names) if f"proba_{name}" in row and j != k]
+    others = {name: row[f"proba_{name}"] for j, name in enumerate(names) if f"proba_{name}" in row and j != k}
     if others:
-        proba, second = max(others, key=itemgetter(0))
-        lines.append(f"then {second},\xa0{proba:.2f}")
+        second = max(others, key=lambda name: others[name])
+        lines.append(f"then {second},\xa0{others[second]:.2f}")
     if prompt and isinstance(row.get("y_pred_token"), str):
         lines.append(f"by “{row['y_pred_token']}”")
     return "\n".join(wrap(line, CAPTION_WIDTH) for line in lines), colour
 
 
 def _grid(
-    images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str, result: "Result | None" = None
-) -> Figure:
+    images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str | None, *, what: str,
+    result: "Result | None" = None, note: str = "",
+) -> Figure:  # fmt: skip
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
-    above = 0.2 + 0.3 * math.ceil(len(title) / (CAPTION_WIDTH * columns))  # a title of several lines
-    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + above), style.HIGHEST)
+    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + 0.6), HIGHEST)
     figure, axes = plt.subplots(rows, columns, figsize=tuple(size), squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
@@ -191,9 +189,8 @@ def _grid(
             box = {"boxstyle": "square,pad=0.2", "facecolor": tone, "edgecolor": "white"}
             look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white", "fontsize": 11, "bbox": box}
             ax.text(0.94, 0.93, mark, transform=ax.transAxes, **look)
-    told = "; ".join(text.replace("\n", " ") for text, _ in captions[:MOST_TOLD])
-    more = "" if len(captions) <= MOST_TOLD else f"; and {len(captions) - MOST_TOLD} more"
-    return style.finish(figure, title, "", told + more, result)
+    told = "; ".join(text for text, _ in captions[:MOST_TOLD])
+    return style.finish(figure, title, what, told, result, note=note)
 
 
 def _show_map(ax: Axes, explanation: "Explanation", lost: Any) -> None:

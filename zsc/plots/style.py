@@ -10,24 +10,21 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
-from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 from seaborn.utils import relative_luminance
 
 from zsc.checks import check_count
 from zsc.files import check_path, printable, write_whole
-from zsc.statistics import wilson_interval
+from zsc.statistics import shares
 
 if TYPE_CHECKING:
     from zsc.evaluation import Evaluation
@@ -43,23 +40,17 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
 HALO = [withStroke(linewidth=3, foreground="white")]  # around words that stand on a drawing
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 2, 1, 2, 1, 2)), (0, (3, 3)), (0, (8, 2)))
 WIDTH = 8.0  # inches; at 110 dots per inch as wide as a page of GitHub
-SMALL, TITLE = 10.0, 12.0  # points
 MOST = 40  # rows of a list, names beside a map, entries of a legend
 MOST_CELLS = 15  # classes of a table with numbers in its cells
 ROW, MORE = 0.42, 0.42  # inches of a row with a name of one line; the part of it that a further line takes
 PICTURE_SUFFIXES = ("png", "jpg", "jpeg", "pdf", "svg", "webp")
 _FURTHER = {"Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Hiragino Sans", "Noto Emoji", "Arial Unicode MS"}
 FONTS = ["DejaVu Sans", *sorted(_FURTHER & set(fontManager.get_font_names()))]
-STYLE: dict[Any, Any] = {
-    "font.family": FONTS, "font.size": SMALL, "axes.titlesize": TITLE, "figure.titlesize": TITLE,
-    "legend.fontsize": SMALL, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.axisbelow": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.8, "lines.linewidth": 2,
-    "errorbar.capsize": 4, "figure.constrained_layout.use": True,
-}  # fmt: skip
+STYLE: dict[Any, Any] = mpl.rc_params_from_file(Path(__file__).with_name("zsc.mplstyle"), use_default_template=False)
+STYLE["font.family"] = FONTS
+BAND: dict[str, Any] = {"alpha": 0.15, "linewidth": 0}  # the look of an interval around a line
 _LINES, _LONGEST = 120, 12  # lines of names down a figure; lines of one name
-HIGHEST = 40.0  # inches
 LOST = np.full((8, 8, 3), 235, np.uint8)  # in place of a picture that cannot be opened
-_ABOUT: WeakKeyDictionary[Artist, dict[str, str]] = WeakKeyDictionary()  # a drawing -> what is said of it
 
 
 @contextmanager
@@ -90,20 +81,14 @@ def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame
     return table
 
 
-def made_by(result: "Result | None") -> list[str]:
-    """Return data and model of an `Evaluation`, or of a table with the columns dataset and model; "" if not known."""
-    if isinstance(result, pd.DataFrame):
-        found = [result[key].dropna().unique() if key in result else () for key in ("dataset", "model")]
-        return [" and ".join(map(str, names)) for names in found]
-    return [result.made_by.dataset, result.made_by.model] if result else ["", ""]
-
-
 def finish(
     drawn: Drawn, title: str | None, what: str, said: str, result: "Result | None" = None, *,
     note: str = "", n: float = 0,
 ) -> Drawn:  # fmt: skip
     """Set the title (None: what is drawn, of which data, by which model), n behind it; keep what `describe` says."""
-    dataset, model = made_by(result)
+    known = result if isinstance(result, pd.DataFrame) else pd.DataFrame([vars(result.made_by)] if result else [])
+    found = (known[key].dropna() if key in known else () for key in ("dataset", "model"))
+    dataset, model = (" and ".join(dict.fromkeys(map(str, names))) for names in found)
     if title is None:
         title = what + f", {dataset}" * bool(dataset) + f", classified by {model}" * bool(model)
     title += f", n\xa0=\xa0{n:,.0f}" if n and title and "n =" not in title else ""
@@ -115,11 +100,12 @@ def finish(
         written.set_transform(blended_transform_factory(whole.transSubfigure, drawn.transAxes))
     room = 0.97 * whole.get_window_extent().width / max(1, written.get_window_extent().width)
     width = max(24, int(room * max(map(len, words.split("\n")))))
-    written.set_text("\n".join(wrap_evenly(line, width) for line in lines))
+    written.set_text("\n".join(wrap(line, width) for line in lines))
     said = f"{_plain(title)}: {_plain(said)}.".removeprefix(": ")
     about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
-    _ABOUT[drawn] = {key: text for key, text in about.items() if text}
-    vars(drawn.figure)["_repr_mimebundle_"] = partial(_alternative, drawn.figure)  # where IPython asks for metadata
+    figure = cast(Any, drawn.figure).figure  # of an Axes in a part of a figure the whole
+    vars(figure).setdefault("_told", {})[drawn] = {key: text for key, text in about.items() if text}
+    vars(figure)["_repr_mimebundle_"] = partial(_alternative, figure)  # where IPython asks for metadata
     return drawn
 
 
@@ -129,33 +115,19 @@ def _alternative(figure: Any, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]
 
 def describe(figure: Figure | Axes) -> str:
     """Say in words what a figure shows, from its data: what stands for it where it cannot be seen."""
-    whole = cast(Figure, figure.figure)  # of a figure the figure itself
-    titles = [whole.get_suptitle(), *(ax.get_title() for ax in whole.axes)]
-    return _plain(" ".join([about["Description"] for about in _told(whole)] or titles)) or "a figure"
-
-
-def _told(whole: Figure) -> list[dict[str, str]]:
-    return [_ABOUT[drawn] for drawn in (whole, *whole.axes) if drawn in _ABOUT]
+    whole = cast(Any, figure.figure).figure
+    told = [about["Description"] for about in vars(whole).get("_told", {}).values()]
+    return _plain(" ".join(told or [whole.get_suptitle(), *(ax.get_title() for ax in whole.axes)])) or "a figure"
 
 
 def _plain(text: str) -> str:
     return " ".join(text.replace(r"\$", "$").split())
 
 
-def new_axes(height: float, width: float = WIDTH) -> Axes:
-    """Make a figure with one Axes, sized in inches."""
-    return plt.subplots(figsize=(width, min(height, HIGHEST)))[1]
-
-
-def wilson(shares: Iterable[float], counts: Iterable[float]) -> np.ndarray:
+def wilson(parts: Any, counts: Any) -> np.ndarray:
     """Compute the 95 % interval of each share of a count: low and high, shape (2, N)."""
-    pairs = zip(shares, counts, strict=True)
-    return np.array([wilson_interval(round(share * n), int(n)) for share, n in pairs]).reshape(-1, 2).T
-
-
-def band(ax: Axes, x: Any, shares: Iterable[float], counts: Iterable[float]) -> None:
-    """Shade the 95 % interval of a line of shares."""
-    ax.fill_between(x, *wilson(shares, counts), color=RIGHT, alpha=0.18, linewidth=0)
+    right = np.rint(np.multiply(parts, counts)).astype(int)
+    return shares(right, np.asarray(counts, dtype=int)).reshape(-1, 3)[:, 1:].T
 
 
 def text_on(colour: Any) -> str:
@@ -168,7 +140,7 @@ def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axe
     labels = wrap_names(names, width)
     ends = np.cumsum([0, *(1 + MORE * label.count("\n") for label in labels)])  # in rows of one line
     places, height = (ends[1:] + ends[:-1] - 1) / 2, max(1.0, float(ends[-1]))
-    ax = ax or new_axes(1.5 + ROW * height)
+    ax = ax or plt.subplots(figsize=(WIDTH, 1.5 + ROW * height))[1]
     ax.set_yticks(places, labels)
     ax.set_ylim(height - 0.5, -0.5)
     return ax, places
@@ -188,17 +160,16 @@ def write_beside(ax: Axes, y: float, text: str, **look: Any) -> None:
 
 
 def wrap(text: object, width: int = 24, lines: int = _LONGEST) -> str:
-    """Break any text into lines; a longer one ends in "...". What no font can draw becomes an escape."""
+    """Break any text into few lines, about equally long; of too many the last ends in "...".
+
+    No word stands alone in the last line of a title, and what no font can draw becomes an escape.
+    """
     line = _one_line(text)
-    broken = textwrap.wrap(line, width, max_lines=lines, placeholder=" ...", break_on_hyphens=False)
+    fit = partial(textwrap.wrap, line, max_lines=lines, placeholder=" ...", break_on_hyphens=False)
+    fewest = max(1, len(fit(width)))
+    narrowest = min(width, max(4, len(line) // fewest, *map(len, line.split(" "))))
+    broken = next(found for found in map(fit, range(narrowest, width + 1)) if len(found) <= fewest)
     return ("\n".join(broken) or line).replace("$", r"\$").replace("\xa0", " ")
-
-
-def wrap_evenly(text: str, width: int) -> str:
-    """Break a title into as few lines as the width asks, about equally long: no word stands alone in the last one."""
-    fewest = wrap(text, width).count("\n")
-    narrowest = max(len(text) // (fewest + 1), *map(len, text.split(" ")), 12)
-    return next((t for w in range(narrowest, width) if (t := wrap(text, w)).count("\n") == fewest), wrap(text, width))
 
 
 def wrap_names(names: Iterable[object], width: int) -> list[str]:
@@ -225,11 +196,12 @@ def _letters() -> frozenset[int]:
     return frozenset(c for name in FONTS for c in get_font(findfont(FontProperties(family=[name]))).get_charmap())
 
 
-def legend_beside(ax: Axes, entries: Sequence[Artist]) -> None:
+def legend_beside(ax: Axes) -> None:
     """Put a legend to the right of an Axes, in small print where it would not fit otherwise."""
+    entries, _ = ax.get_legend_handles_labels()
     height = ax.get_window_extent().height / ax.figure.dpi
-    size = max(4.0, min(SMALL, 72 * height / (1.5 * len(entries))))
-    ax.legend(handles=entries, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size)
+    size = max(4.0, min(STYLE["font.size"], 72 * height / (1.5 * len(entries))))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size)
 
 
 def thin(n: int) -> np.ndarray:
@@ -242,7 +214,7 @@ def share_axis(ax: Axes, axis: Literal["x", "y"], label: str, *, whole: bool = F
     low, high = getattr(ax.dataLim, f"interval{axis}")
     low, high, digits = (low, high, 2) if 0 <= high - low < 0.5 and not whole else (0, 1, 1)
     scale = getattr(ax, f"{axis}axis")
-    scale.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.locator_params(axis=axis, nbins=6, steps=[1, 2, 5, 10])
     scale.set_major_formatter(f"{{x:.{digits}f}}")
     ax.set(**{f"{axis}lim": (max(-0.02, low - 0.02), min(1.02, high + 0.02)), f"{axis}label": label})
     ax.grid(axis=axis)
@@ -256,8 +228,8 @@ def save(figure: Figure | Axes, path: str | Path, *, dpi: int = 110) -> Path:
     """
     path = check_picture_path(path)
     dpi = check_count(dpi, "dpi", low=20, high=600)
-    whole, kind = cast(Figure, figure.figure), path.suffix.removeprefix(".").lower()
-    about = next(iter(_told(whole)), {}) | {"Description": describe(whole)}
+    whole, kind = cast(Any, figure.figure).figure, path.suffix.removeprefix(".").lower()
+    about = next(iter(vars(whole).get("_told", {}).values()), {}) | {"Description": describe(whole)}
     title, told, software = about.get("Title", ""), about["Description"], f"zsc, Matplotlib {mpl.__version__}"
     made = "; ".join(f"{key.lower()} {about[key]}" for key in ("Model", "Dataset") if key in about)
     metadata = {  # each format has names of its own; with its date no two files of one figure would be the same
