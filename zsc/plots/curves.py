@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from zsc.checks import check_count
 from zsc.plots import style
-from zsc.plots.style import DASHES, MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, STYLE, TEXT_TONES, WIDTH, WRONG, Result
+from zsc.plots.style import BAND, DASHES, MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, TEXT_TONES, WIDTH, WRONG, Result
 
 _BINS = ["confidence", "accuracy", "count"]
 _LABELLED = 10  # lines that are named at their ends; more have a legend
@@ -33,9 +33,7 @@ def reliability(result: Result, *, ax: Axes | None = None, title: str | None = N
     x, y, counts = table.loc[table["count"] > 0, _BINS].to_numpy(dtype=float).T
     ax = ax or plt.subplots(figsize=(6.4, 5.2))[1]
     ax.plot([0, 1], [0, 1], "--", color=NEUTRAL, linewidth=1.5, label="perfectly calibrated")
-    bars = np.abs(style.wilson(y, counts) - y)
-    look: dict[str, Any] = {"fmt": "o", "elinewidth": 1, "capsize": 0 if len(x) > MOST else 3}
-    ax.errorbar(x, y, bars, color=RIGHT, label="the model, n pictures", **look)
+    ax.errorbar(x, y, np.abs(style.wilson(y, counts) - y), fmt="o", color=RIGHT, label="the model, n pictures")
     for k in style.thin(len(x)):
         below = 0.08 < y[k] < x[k] or y[k] > 0.92  # away from the diagonal
         ha, va, away = ("left", "top", (5, -5)) if below else ("right", "bottom", (-5, 5))
@@ -63,7 +61,7 @@ def coverage(
     ax.plot(curve["coverage"], curve["accuracy"], color=RIGHT)
     if "n" in curve:
         some = curve.iloc[np.unique(np.linspace(0, len(curve) - 1, 200).astype(int))]
-        ax.fill_between(some["coverage"], *style.wilson(some["accuracy"], some["n"]), color=RIGHT, **style.BAND)
+        ax.fill_between(some["coverage"], *style.wilson(some["accuracy"], some["n"]), color=RIGHT, **BAND)
         n, label = curve["n"].max(), f"{label}, with its 95 % interval"
     away = np.abs(curve["coverage"].to_numpy()[:, None] - [0.1, 0.25, 0.5, 0.75, 1.0])
     for row in curve.iloc[away.argmin(axis=0)[away.min(axis=0) < 0.1]].itertuples():  # in words, well apart
@@ -103,7 +101,7 @@ def few_shot(
         found = rows.groupby("shots")["accuracy"].agg(["mean", "sem", "size"])
         means, spread = found["mean"], found["sem"].where(found["size"] > 2)
         ends = t.interval(0.95, found["size"] - 1, means, spread)
-        ax.fill_between(means.index, *ends, color=look["color"], **style.BAND)
+        ax.fill_between(means.index, *ends, color=look["color"], **BAND)
         label = style.cut(name, 34) if place < MOST else "_"  # Matplotlib's legends leave out what begins so
         ax.plot(means.index, means, linestyle=DASHES[place % len(DASHES)], label=label, **look)
         said.append(f"{name} {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}")
@@ -123,18 +121,17 @@ def few_shot(
     _name_lines(ax)
     note = "" if len(methods) <= MOST else f"the legend names {MOST} of {len(methods)} methods"
     sentence = f"accuracy from {shots[0]:g} to {shots[-1]:g} pictures per class: " + ", ".join(said[:_LABELLED])
-    n = table["n"].max() if "n" in table else 0
-    return style.finish(ax, title, "Few-shot against zero-shot", sentence, table, note=note, n=n)
+    return style.finish(ax, title, "Few-shot against zero-shot", sentence, table, note=note)
 
 
 def _name_lines(ax: Axes) -> None:
     """Name each line at its end, or lower where two names would meet; more than ten in a legend."""
     lines, names = cast(Any, ax.get_legend_handles_labels())
     if len(lines) > _LABELLED:
-        style.legend_beside(ax)
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return
     ends = pd.Series([np.asarray(line.get_ydata())[-1] for line in lines], names).sort_values(ascending=False)
-    gap = 1.4 * STYLE["font.size"] / 72 * np.ptp(ax.get_ylim()) / (ax.get_window_extent().height / ax.figure.dpi)
+    gap = 1.4 * style.STYLE["font.size"] / 72 * np.ptp(ax.get_ylim()) / (ax.get_window_extent().height / ax.figure.dpi)
     steps = gap * np.arange(len(ends))
     for name, y in ((ends + steps).cummin() - steps).items():
         style.write_beside(ax, y, str(name))
@@ -161,8 +158,7 @@ def learning_curve(
             said.append(f"{column} from {known[column].iloc[0]:.3f} to {last:.3f}")
     if batch_size is not None:
         n = check_count(batch_size, "batch_size", low=2)
-        ends = style.wilson(known["accuracy"], [n] * len(known))
-        bottom.fill_between(known["step"], *ends, color=RIGHT, **style.BAND)
+        bottom.fill_between(known["step"], *style.wilson(known["accuracy"], [n] * len(known)), color=RIGHT, **BAND)
         for ax, value, words in ((top, math.log(n), f"log {n} = {math.log(n):.2f}"), (bottom, 1 / n, f"1 / {n}")):
             ax.axhline(value, linestyle=":", color=NEUTRAL, label=f"guessing: {words}")
             ax.legend()

@@ -48,7 +48,8 @@ def similarity(
     what is lower, and the highest. The title should name model and data.
     """
     values = np.asarray(values)
-    check_same_length(rows=values, row_labels=row_labels)
+    beside = [] if pictures is None else list(pictures)
+    check_same_length(rows=values, row_labels=row_labels, pictures=beside or row_labels)
     check_same_length(columns=values.T, column_labels=column_labels)
     twice = list(row_labels) == list(column_labels) and np.allclose(values, values.T, equal_nan=True)
     shown = np.where(np.tri(len(values)), values, np.nan) if twice else values
@@ -57,8 +58,6 @@ def similarity(
     framed: Any = () if twice or len(values.T) == 1 else values.argmax(axis=1)
     ends = limits or (min(0.0, low), high)
     colours: dict[str, Any] = {"label": "cosine", "cmap": "cividis", "vmin": ends[0], "vmax": ends[1]}
-    beside = [] if pictures is None else list(pictures)
-    check_same_length(rows=values, pictures=row_labels if pictures is None else beside)
     ax = _heat(shown, (row_labels, column_labels), cells, ax, framed=framed, pictures=beside, **colours)
     size = f"{len(values)} x {len(values.T)} cosines"
     row, column = np.argwhere(values == high)[0]
@@ -91,7 +90,6 @@ def confusion(
         rows, of = [f"{p.true} → {p.predicted}" for p in shown.itertuples()], table.sum(axis=1).to_dict()
         beside = [f"{p.pictures:,} of {of[p.true]:,.0f}" for p in shown.itertuples()]
         ax = style.bars(rows, shown["pictures"], beside, 34, ax, height=0.6, color=WRONG)
-        ax.margins(x=0.15)
         ax.locator_params(axis="x", integer=True)
         ax.set(xlabel="pictures", ylabel="true class → predicted class")
         what, note = f"The {len(shown)} most frequent of {len(pairs)} confusions", "" if worst else words
@@ -114,7 +112,7 @@ def confusion(
 def confused_pairs(result: Result) -> pd.DataFrame:
     """Count which classes are taken for which: columns true, predicted, pictures; the most frequent pairs first."""
     if isinstance(result, pd.DataFrame):
-        counts = np.where(np.eye(len(result)), 0, result)
+        counts = np.where(np.eye(*result.shape), 0, result)
         names, pairs, pictures = result.index, np.argwhere(counts), counts[counts > 0]
     else:  # the work grows with the mistakes, not with the square of the classes
         mistakes = np.stack([result.y_true, result.y_pred], axis=1)[~result.right]
@@ -142,7 +140,8 @@ def embedding_map(
     if points.shape[1:] != (2,):
         raise ValueError(f"points has shape {points.shape}; pass (N, 2): one row per point, two columns.")
     kinds = ["image"] * len(points) if modality is None else list(modality)
-    check_same_length(points=points, labels=labels, modality=kinds)
+    names = [""] * len(points) if names is None else names
+    check_same_length(points=points, labels=labels, modality=kinds, names=names)
     if not set(kinds) <= {"image", "text"}:
         raise ValueError(f"modality must hold image or text; got {sorted(set(kinds))}.")
     is_text = np.array(kinds) == "text"
@@ -150,7 +149,7 @@ def embedding_map(
         labels, class_names = pd.factorize(np.array([str(label) for label in labels], dtype=object))
     classes, last = [*map(str, class_names), "no label"], len(class_names)
     if strange := set(labels) - set(range(-1, last)):
-        raise ValueError(f"labels hold {min(strange)}; with {last} class names they must be 0 to {last - 1}, or -1.")
+        raise ValueError(f"labels hold {strange.pop()}; with {last} class names they must be 0 to {last - 1}, or -1.")
     codes = np.array(labels, dtype=int) % (last + 1)  # -1 is the last
     looks = np.where(codes < last, codes % 40, 40)  # of many, some share a look
     found, shown = np.unique(codes), np.unique(looks)
@@ -165,17 +164,13 @@ def embedding_map(
             ax.scatter(*points[(looks == look) & which].T, color=colour, marker=marker, **marks)
     for size, edge, words in _KEYS if len(set(kinds)) > 1 else ():
         ax.plot([], [], "o", color="#BBBBBB", markersize=size, markeredgecolor=edge, label=words)
-    style.legend_beside(ax)
-    if pairs is not None:
-        ends = as_indices(np.asarray(pairs).reshape(-1), len(points), "pairs").reshape(-1, 2).T
-        ax.plot(points[ends, 0], points[ends, 1], color=NEUTRAL, linewidth=0.4, alpha=0.6, zorder=0.5)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    ends = as_indices(np.ravel([] if pairs is None else pairs), len(points), "pairs").reshape(-1, 2).T
+    ax.plot(points[ends, 0], points[ends, 1], color=NEUTRAL, linewidth=0.4, alpha=0.6, zorder=0.5)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color="#BBBBBB")
-    written: list[tuple[np.ndarray, str, int]] = []
-    if names is not None:
-        check_same_length(points=points, names=names)
-        aside = np.where(points[:, 0] < points[:, 0].mean(), 12, -12)  # names of single points lead inwards
-        written = [(p, style.cut(name, 34), s) for p, name, s in zip(points, names, aside, strict=True) if name]
+    aside = np.where(points[:, 0] < points[:, 0].mean(), 12, -12)  # names of single points lead inwards
+    written = [(p, style.cut(name, 34), s) for p, name, s in zip(points, names, aside, strict=True) if name]
     for k in found if n <= 24 else ():
         island = points[(codes == k) & ~is_text]
         if len(island) > 1:
@@ -309,7 +304,8 @@ class PictureMap:
 
     def _ipython_display_(self) -> None:
         display, core = (importlib.import_module(f"IPython.{name}") for name in ("display", "core.pylabtools"))
-        figure = Figure(figsize=(8, 5), layout="constrained")
+        height = max(5.0, 1 + 0.23 * min(MOST, self._table["class"].nunique()))
+        figure = Figure(figsize=(8, height), layout="constrained")
         embedding_map(self._table[["x", "y"]].to_numpy(), self._table["class"], title=self._title, ax=figure.subplots())
         still = {"image/png": core.print_figure(figure, base64=True), "text/plain": self._title}
         display.display(self.widget._repr_mimebundle_() | still, raw=True)

@@ -46,10 +46,8 @@ def sample_grid(
     if notes is not None:
         check_same_length(pictures=dataset.labels, notes=notes)
         texts = [f"{text}\n{wrap(note, CAPTION_WIDTH)}".strip() for text, note in zip(texts, notes, strict=False)]
-    looks = [(text, "black") for text in texts]
-    if query is not None:
-        place = check_count(query, "query", low=0, high=n - 1)
-        looks[place] = (f"the query: {texts[place]}", QUERY)
+    place = -1 if query is None else check_count(query, "query", low=0, high=n - 1)
+    looks = [(f"the query: {text}", QUERY) if k == place else (text, "black") for k, text in enumerate(texts)]
     name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
     name = name or f"{getattr(dataset, 'name', 'pictures')} {getattr(dataset, 'split_name', '')}".strip()
     shown = f"{n} pictures" if n == len(dataset) else f"{n} of {len(dataset)} pictures"
@@ -93,10 +91,7 @@ def gallery(
         for i, explained in zip(opened, why([images[i] for i in opened], against), strict=True):
             mark = f"map {'better than' if explained.is_better_than_random else 'not above'} random"
             images[i], captions[i] = explained, (f"{captions[i][0]}\n{mark}", captions[i][1])
-    figure = _grid(images, captions, columns, title, what=words, result=results, note=note)
-    if chosen.empty:
-        figure.axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize="large")
-    return figure
+    return _grid(images, captions, columns, title, what=words, result=results, note=note)
 
 
 @style.styled
@@ -136,7 +131,6 @@ def why(explanation: "Explanation", *, title: str | None = None) -> Figure:
     names = [f"{word} ({name})" for word, name in zip(shown.words["word"], shown.words["class_name"], strict=True)]
     style.bars(names, lost, [f"{x:.1f}" for x in lost], 24, last, color=[RIGHT if x > 0 else WRONG for x in lost])
     last.set(title="margin lost without a word", xlabel="logits")
-    last.margins(x=0.25)
     tones = f"Blue speaks for {shown.of}, vermilion for {shown.against}"
     tones += f"; hide what is dashed, and the answer is {shown.against}." if shown.flips.any() else "."
     title = title or f"why {shown.of}, not {shown.against}: margin {shown.margin:.1f}"
@@ -186,11 +180,9 @@ def _grid(
         ax.set_xlabel(text, color=tone)
         ax.spines[:].set(color=colour, linewidth=3 if mark else 1, visible=True)
         if mark:
-            box = {"boxstyle": "square,pad=0.2", "facecolor": tone, "edgecolor": "white"}
-            look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white", "fontsize": 11, "bbox": box}
-            ax.text(0.94, 0.93, mark, transform=ax.transAxes, **look)
-    told = "; ".join(text for text, _ in captions[:MOST_TOLD])
-    return style.finish(figure, title, what, told, result, note=note)
+            spot: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "top"}
+            ax.text(0.97, 0.96, mark, color="white", backgroundcolor=tone, **spot)
+    return style.finish(figure, title, what, "; ".join(text for text, _ in captions[:MOST_TOLD]), result, note=note)
 
 
 def _show_map(ax: Axes, explanation: "Explanation", lost: Any) -> None:

@@ -5,7 +5,7 @@ about itself, which `save` writes into the file, and a notebook beside the pictu
 """
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -91,6 +91,7 @@ def finish(
     dataset, model = (" and ".join(dict.fromkeys(map(str, names))) for names in found)
     if title is None:
         title = what + f", {dataset}" * bool(dataset) + f", classified by {model}" * bool(model)
+    n = n or (known["n"].max() if "n" in known else 0)
     title += f", n\xa0=\xa0{n:,.0f}" if n and title and "n =" not in title else ""
     lines = [text for text in (title, *note.split("\n")) if text]
     words = "\n".join(map(_one_line, lines)).replace("$", r"\$")
@@ -135,7 +136,7 @@ def text_on(colour: Any) -> str:
     return "white" if (relative_luminance(colour) + 0.05) ** 2 < 1.05 * 0.05 else "black"
 
 
-def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axes, np.ndarray]:
+def rows_axes(names: Collection[object], width: int, ax: Axes | None) -> tuple[Axes, np.ndarray]:
     """Name the rows of an Axes, the first on top, as high as their names; return it and their middles."""
     labels = wrap_names(names, width)
     ends = np.cumsum([0, *(1 + MORE * label.count("\n") for label in labels)])  # in rows of one line
@@ -146,10 +147,11 @@ def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axe
     return ax, places
 
 
-def bars(names: Iterable[object], values: Any, words: list[str], width: int, ax: Axes | None, **look: Any) -> Axes:
+def bars(names: Collection[object], values: Any, words: list[str], width: int, ax: Axes | None, **look: Any) -> Axes:
     """Draw one bar per name, the first on top, with its words at the end."""
     ax, places = rows_axes(names, width, ax)
     ax.bar_label(ax.barh(places, values, **look), words, padding=3)
+    ax.margins(x=0.2)
     return ax
 
 
@@ -172,9 +174,8 @@ def wrap(text: object, width: int = 24, lines: int = _LONGEST) -> str:
     return ("\n".join(broken) or line).replace("$", r"\$").replace("\xa0", " ")
 
 
-def wrap_names(names: Iterable[object], width: int) -> list[str]:
+def wrap_names(names: Collection[object], width: int) -> list[str]:
     """Break the names of a list into lines: the more names, the fewer lines each, so that the figure stays bounded."""
-    names = list(names)
     return [wrap(name, width, min(_LONGEST, max(1, _LINES // len(names)))) for name in names]
 
 
@@ -194,14 +195,6 @@ def _one_line(text: object) -> str:
 def _letters() -> frozenset[int]:
     """Collect what the fonts can draw; Matplotlib warns at each drawing of anything else."""
     return frozenset(c for name in FONTS for c in get_font(findfont(FontProperties(family=[name]))).get_charmap())
-
-
-def legend_beside(ax: Axes) -> None:
-    """Put a legend to the right of an Axes, in small print where it would not fit otherwise."""
-    entries, _ = ax.get_legend_handles_labels()
-    height = ax.get_window_extent().height / ax.figure.dpi
-    size = max(4.0, min(STYLE["font.size"], 72 * height / (1.5 * len(entries))))
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size)
 
 
 def thin(n: int) -> np.ndarray:

@@ -13,9 +13,7 @@ from zsc.statistics import CONFIDENCE, mcnemar
 
 ALPHA = 1 - CONFIDENCE
 _PAIRED = ["difference", "difference_low", "difference_high"]
-_LOOKS = {"better": ("^", RIGHT), "worse": ("v", WRONG), "higher": ("o", RIGHT), "lower": ("o", WRONG)}
-_LOOKS |= {"": ("o", RIGHT), "the reference": ("D", NEUTRAL)}
-_PLAIN = ("o", NEUTRAL)  # no change, or none that a test tells
+_TONES = {"better": RIGHT, "higher": RIGHT, "worse": WRONG, "lower": WRONG, "told apart": WRONG}  # others are neutral
 
 
 @style.styled
@@ -53,7 +51,7 @@ def before_after(
             words = f"{change:+.3f} {verdict}"
             if support is not None and metric == "recall":
                 words += f", {abs(change) * support[name]:.0f} of {support[name]}"
-        _, colour = _LOOKS.get(verdict, _PLAIN)
+        colour = _TONES.get(verdict, NEUTRAL)
         colours.append(colour)
         style.write_beside(ax, place, words, color=TEXT_TONES.get(colour, colour))
         said.append(f"{name} {words}")
@@ -92,8 +90,7 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
             verdict = "not told apart" if not told else "better" if middle > 0 else "worse"
             words = f"{row['accuracy']:.3f}, {middle:+.3f} ({low:+.3f} to {high:+.3f}) {verdict}"
             words += "\nafter Holm's correction" if apart and not told else ""  # by its own test it would be
-        mark, colour = _LOOKS.get(verdict, _PLAIN)
-        ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt=mark, color=colour)
+        ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=_TONES.get(verdict, NEUTRAL))
         style.write_beside(ax, place, words)
     if paired:
         ax.axvline(0, color=NEUTRAL, linewidth=1, zorder=1)
@@ -108,8 +105,8 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
         ax.set_xlabel(f"{ax.get_xlabel()}\ndotted: always naming the most frequent class, {floor:.3f}")
     note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
     best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
-    what, n = "Prompts in the order of their accuracy", table["n"].max() if "n" in table else 0
-    return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note, n=n)
+    what = "Prompts in the order of their accuracy"
+    return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note)
 
 
 @style.styled
@@ -121,10 +118,10 @@ def audit(audit: Any, *, ax: Axes | None = None, title: str | None = None) -> Ax
     for place, row in zip(places, table.to_dict("records"), strict=True):
         columns = _PAIRED if row["kind"] == "cause" else ("value", "low", "high")
         middle, low, high = (row[column] for column in columns)
-        words, colour = f"{middle:.3f} ({low:.3f} to {high:.3f})", NEUTRAL if row["verdict"] != "told apart" else WRONG
+        words, colour = f"{middle:.3f} ({low:.3f} to {high:.3f}) {row['verdict']}", _TONES.get(row["verdict"], NEUTRAL)
         ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=colour)
-        style.write_beside(ax, place, f"{words} {row['verdict']}", color=TEXT_TONES.get(colour, colour))
-        said.append(f"{row['name']} {words} {row['verdict']}")
+        style.write_beside(ax, place, words, color=TEXT_TONES.get(colour, colour))
+        said.append(f"{row['name']} {words}")
     ax.grid(axis="x")
     ax.set_xlabel("change: flipped answers; group: accuracy; gap: of accuracies; cause: more of the answer")
     return style.finish(ax, title, "What breaks it", "; ".join(said), audit.evaluation, n=audit.evaluation.n)
