@@ -113,11 +113,12 @@ def confused_pairs(result: Result) -> pd.DataFrame:
     """Count which classes are taken for which: columns true, predicted, pictures; the most frequent pairs first."""
     if isinstance(result, pd.DataFrame):
         counts = np.where(np.eye(*result.shape), 0, result)
-        names, pairs, pictures = result.index, np.argwhere(counts), counts[counts > 0]
+        names, pairs, pictures = result.index.to_numpy(object), np.argwhere(counts), counts[counts > 0]
     else:  # the work grows with the mistakes, not with the square of the classes
         mistakes = np.stack([result.y_true, result.y_pred], axis=1)[~result.right]
-        names, (pairs, pictures) = pd.Index(result.class_names), np.unique(mistakes, axis=0, return_counts=True)
-    table = pd.DataFrame(names.to_numpy(object)[pairs], columns=["true", "predicted"], dtype=object)
+        names = np.array(result.class_names, dtype=object)
+        pairs, pictures = np.unique(mistakes, axis=0, return_counts=True)
+    table = pd.DataFrame(names[pairs], columns=["true", "predicted"], dtype=object)
     table["pictures"] = pictures.astype(int)
     return table.sort_values("pictures", ascending=False, kind="stable", ignore_index=True)
 

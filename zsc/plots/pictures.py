@@ -180,8 +180,7 @@ def _grid(
         ax.set_xlabel(text, color=tone)
         ax.spines[:].set(color=colour, linewidth=3 if mark else 1, visible=True)
         if mark:
-            spot: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "top"}
-            ax.text(0.97, 0.96, mark, color="white", backgroundcolor=tone, **spot)
+            ax.text(0.97, 0.96, mark, color="white", backgroundcolor=tone, transform=ax.transAxes, ha="right", va="top")
     return style.finish(figure, title, what, "; ".join(text for text, _ in captions[:MOST_TOLD]), result, note=note)
 
 

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 from seaborn.utils import relative_luminance
 
@@ -86,9 +87,9 @@ def finish(
     note: str = "", n: float = 0,
 ) -> Drawn:  # fmt: skip
     """Set the title (None: what is drawn, of which data, by which model), n behind it; keep what `describe` says."""
-    known = result if isinstance(result, pd.DataFrame) else pd.DataFrame([vars(result.made_by)] if result else [])
-    found = (known[key].dropna() if key in known else () for key in ("dataset", "model"))
-    dataset, model = (" and ".join(dict.fromkeys(map(str, names))) for names in found)
+    known: Any = result if isinstance(result, pd.DataFrame) else vars(result.made_by) if result else {}
+    named = (pd.Series(known.get(key, ""), dtype=object).dropna().unique() for key in ("dataset", "model"))
+    dataset, model = (" and ".join(map(str, names)) for names in named)
     if title is None:
         title = what + f", {dataset}" * bool(dataset) + f", classified by {model}" * bool(model)
     n = n or (known["n"].max() if "n" in known else 0)
@@ -207,7 +208,7 @@ def share_axis(ax: Axes, axis: Literal["x", "y"], label: str, *, whole: bool = F
     low, high = getattr(ax.dataLim, f"interval{axis}")
     low, high, digits = (low, high, 2) if 0 <= high - low < 0.5 and not whole else (0, 1, 1)
     scale = getattr(ax, f"{axis}axis")
-    ax.locator_params(axis=axis, nbins=6, steps=[1, 2, 5, 10])
+    scale.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     scale.set_major_formatter(f"{{x:.{digits}f}}")
     ax.set(**{f"{axis}lim": (max(-0.02, low - 0.02), min(1.02, high + 0.02)), f"{axis}label": label})
     ax.grid(axis=axis)
