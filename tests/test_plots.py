@@ -923,6 +923,14 @@ class TestMapsInWords:
         with pytest.raises(ValueError, match="pairs runs from 0 to 4"):
             plots.embedding_map(points, list("abcd"), pairs=[(0, 4)])
 
+    def test_a_legend_of_many_fits_a_small_part_of_a_figure(self):
+        figure, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+        many = pd.DataFrame({"shots": [1, 2] * 30, "seed": 0, "accuracy": 0.5, "method": np.repeat(NAMES[:30], 2)})
+        plots.embedding_map(np.random.default_rng(0).random((60, 2)), NAMES[:30] * 2, ax=axes[0])
+        plots.few_shot(many, ax=axes[1])
+        figure.canvas.draw()
+        assert all(ax.get_legend().get_window_extent().height < figure.bbox.height for ax in axes)
+
     def test_many_texts_do_not_cover_the_pictures(self):
         few, many = (
             plots.embedding_map(np.zeros((2 * n, 2)), ["a"] * 2 * n, modality=["image"] * n + ["text"] * n)

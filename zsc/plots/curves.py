@@ -127,12 +127,12 @@ def few_shot(
 def _name_lines(ax: Axes) -> None:
     """Name each line at its end, or lower where two names would meet; more than ten in a legend."""
     lines, names = cast(Any, ax.get_legend_handles_labels())
+    height = 72 * ax.get_window_extent().height / ax.figure.dpi  # in points
     if len(lines) > _LABELLED:
-        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=min(10, height / (1.5 * len(lines))))
         return
     ends = pd.Series([np.asarray(line.get_ydata())[-1] for line in lines], names).sort_values(ascending=False)
-    gap = 1.4 * style.STYLE["font.size"] / 72 * np.ptp(ax.get_ylim()) / (ax.get_window_extent().height / ax.figure.dpi)
-    steps = gap * np.arange(len(ends))
+    steps = 14 / height * np.ptp(ax.get_ylim()) * np.arange(len(ends))
     for name, y in ((ends + steps).cummin() - steps).items():
         style.write_beside(ax, y, str(name))
 

@@ -165,7 +165,8 @@ def embedding_map(
             ax.scatter(*points[(looks == look) & which].T, color=colour, marker=marker, **marks)
     for size, edge, words in _KEYS if len(set(kinds)) > 1 else ():
         ax.plot([], [], "o", color="#BBBBBB", markersize=size, markeredgecolor=edge, label=words)
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    height = 72 * ax.get_window_extent().height / ax.figure.dpi  # in points
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=min(10, height / (1.5 * len(shown) + 3)))
     ends = as_indices(np.ravel([] if pairs is None else pairs), len(points), "pairs").reshape(-1, 2).T
     ax.plot(points[ends, 0], points[ends, 1], color=NEUTRAL, linewidth=0.4, alpha=0.6, zorder=0.5)
     ax.set(xticks=[], yticks=[])
@@ -305,8 +306,7 @@ class PictureMap:
 
     def _ipython_display_(self) -> None:
         display, core = (importlib.import_module(f"IPython.{name}") for name in ("display", "core.pylabtools"))
-        height = max(5.0, 1 + 0.23 * min(MOST, self._table["class"].nunique()))
-        figure = Figure(figsize=(8, height), layout="constrained")
+        figure = Figure(figsize=(8, 5), layout="constrained")
         embedding_map(self._table[["x", "y"]].to_numpy(), self._table["class"], title=self._title, ax=figure.subplots())
         still = {"image/png": core.print_figure(figure, base64=True), "text/plain": self._title}
         display.display(self.widget._repr_mimebundle_() | still, raw=True)

@@ -169,7 +169,7 @@ def _grid(
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
-    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + 0.6), HIGHEST)
+    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + 0.6 + 0.2 * note.count("\n")), HIGHEST)
     figure, axes = plt.subplots(rows, columns, figsize=tuple(size), squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
