@@ -417,7 +417,7 @@ class TestCurves:
         assert "majority class, 0.400" in words(floor.texts)
         both = pd.concat([table.assign(method="linear probe"), table.assign(method="Tip-Adapter")])
         ax = plots.few_shot(both)  # the methods agree, their names do not meet
-        assert words(ax.texts) == ["linear probe", "Tip-Adapter"] and not overlaps(ax.texts, ax.figure)
+        assert words(ax.texts) == ["linear probe", "Tip-Adapter"] and not overlaps([*ax.texts, ax.title], ax.figure)
         assert len({line.get_linestyle() for line in ax.lines}) == 2
 
     def test_learning_curve(self):
@@ -759,7 +759,7 @@ class TestManyAndLong:
         ]
         tones = [to_hex(line.get_color()).upper() for line in ax.lines if line.get_marker() == "o"]
         assert tones == [plots.RIGHT, plots.NEUTRAL, plots.NEUTRAL, plots.WRONG]
-        assert ax.get_xlabel().startswith("difference of accuracy to bare on the same pictures")
+        assert ax.get_xlabel().startswith("difference of accuracy to bare\non the same pictures")
         accuracies = plots.ranking(table[["accuracy", "low", "high"]])
         assert words(accuracies.texts)[0].startswith(f"{best['accuracy']:.3f} (")
 

@@ -117,7 +117,7 @@ def few_shot(
     ax.set_xscale("symlog" if shots[0] <= 0 else "log", base=2)
     ax.set_xticks(shots, [f"{s:g}" for s in shots])
     ax.minorticks_off()
-    ax.set_xlabel("labelled pictures per class (shots); faint marks: single seeds; band: 95 % of their mean")
+    ax.set_xlabel("labelled pictures per class (shots)\nfaint marks: single seeds; band: 95 % of their mean")
     _name_lines(ax)
     note = "" if len(methods) <= MOST else f"the legend names {MOST} of {len(methods)} methods"
     sentence = f"accuracy from {shots[0]:g} to {shots[-1]:g} pictures per class: " + ", ".join(said[:_LABELLED])

@@ -96,7 +96,7 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
         ax.axvline(0, color=NEUTRAL, linewidth=1, zorder=1)
         ax.grid(axis="x")
         against = f" to {style.cut(table['reference'].iloc[0], 40)}" if "reference" in table else ""
-        ax.set_xlabel(f"difference of accuracy{against} on the same pictures, with its 95 % interval")
+        ax.set_xlabel(f"difference of accuracy{against}\non the same pictures, with its 95 % interval")
     else:
         style.share_axis(ax, "x", "accuracy, with its 95 % interval")
     if "baseline" in table:
