@@ -788,6 +788,8 @@ class TestManyAndLong:
         y, names = np.repeat([0, 1], 50), ["cat", "dog"]
         before, after = (zsc.evaluation.evaluate(y, np.eye(2)[given], names) for given in (1 - y, y))
         assert words(plots.before_after(before, after).texts)[0] == "+1.000 better, 50 of 50"
+        turned = zsc.evaluation.evaluate(1 - y, np.eye(2)[1 - y], names[::-1])  # the same classes in another order
+        assert words(plots.before_after(before, turned).texts)[0] == "+1.000 better, 50 of 50"
         untested = [plots.before_after(before, after, metric=metric) for metric in ("precision", "f1")]
         untested.append(plots.before_after(before, after.select(range(99))))
         y = np.array([[1, 0], [0, 1], [1, 1]])

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
 QUERY = "#000000"
 MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}", QUERY: "?"}
-CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
+CELL, LINE, HIGHEST = 2.1, 0.18, 40.0  # inches: a picture's side, a line of text, a figure
 CAPTION_WIDTH = 22  # characters
 MOST_PICTURES, MOST_TOLD = 200, 20  # pictures in a figure, and in its description
-HIGHEST = 40.0  # inches
 
 
 @style.styled
@@ -67,8 +66,6 @@ def gallery(
     adds the prompt that decided to each caption. `why`, such as `partial(zsc.explain, classifier)`, draws what answers
     hang on, wrong ones against the true class, and says whether the map is any good. Sizes are as in `sample_grid`.
     """
-    if only is not None:
-        check_choice(only, ("errors", "correct", "unsure"), "only")
     table = style.view(results, "table")
     found = [c.removeprefix("proba_") for c in map(str, table.columns) if c.startswith("proba_")]
     names = found if class_names is None else list(class_names)
@@ -78,6 +75,7 @@ def gallery(
     if only == "unsure":
         chosen, words = table.dropna(subset="proba").sort_values("proba", kind="stable"), f"{words}, least sure first"
     elif only is not None:
+        check_choice(only, ("errors", "correct", "unsure"), "only")
         judged = table.dropna(subset=["y_true", "y_pred"]).sort_values("proba", ascending=False, kind="stable")
         chosen = judged[(judged["y_true"] == judged["y_pred"]).astype(bool) == (only == "correct")]
         words = f"{len(chosen)} {'right' if only == 'correct' else 'wrong'} of {len(table)}"

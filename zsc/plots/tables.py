@@ -39,7 +39,8 @@ def before_after(
     ax, places = style.rows_axes(classes, 26, ax)
     support = style.view(after, "report").get("support")
     paired = [one for one in (before, after) if not isinstance(one, pd.DataFrame) and one.thresholds is None]
-    is_tested = metric == "recall" and len(paired) == 2 and np.array_equal(paired[0].y_true, paired[1].y_true)
+    truths = [[e.class_names[k] for k in e.y_true] for e in paired]
+    is_tested = metric == "recall" and len(truths) == 2 and truths[0] == truths[1]
     colours, said = [], []
     for place, name, change in zip(places, classes, changes[classes], strict=True):
         words = verdict = "no change"
