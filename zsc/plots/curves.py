@@ -5,22 +5,20 @@ Bars and bands are 95 % intervals: Wilson's where pictures are counted, Student'
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from scipy.stats import t
 
 from zsc.checks import check_count
 from zsc.plots import style
-from zsc.plots.style import DASHES, MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, SMALL, TEXT_TONES, WIDTH, WRONG, Result
+from zsc.plots.style import BAND, DASHES, MARKERS, MOST, NEUTRAL, PALETTE, RIGHT, TEXT_TONES, WIDTH, WRONG, Result
 
 _BINS = ["confidence", "accuracy", "count"]
-_FEWEST = 10  # pictures of a bin that a line may lead to
 _LABELLED = 10  # lines that are named at their ends; more have a legend
 
 
@@ -29,20 +27,13 @@ def reliability(result: Result, *, ax: Axes | None = None, title: str | None = N
     """Draw how often predictions of a given confidence are right, with interval and number of pictures at each point.
 
     `result` is an `Evaluation`, or a table with one row per bin: confidence (mean probability of the predicted class),
-    accuracy, n (or count). Empty bins are left out; those of less than 10 pictures are open circles without a line.
+    accuracy, n (or count). Empty bins are left out. No line joins the points: between small bins it would be a zigzag.
     """
     table = style.view(style.view(result, "reliability").rename(columns={"n": "count"}), "reliability", _BINS)
     x, y, counts = table.loc[table["count"] > 0, _BINS].to_numpy(dtype=float).T
-    ax = ax or style.new_axes(5.2, 6.4)
+    ax = ax or plt.subplots(figsize=(6.4, 5.2))[1]
     ax.plot([0, 1], [0, 1], "--", color=NEUTRAL, linewidth=1.5, label="perfectly calibrated")
-    many = counts >= _FEWEST
-    ax.plot(x, np.where(many, y, np.nan), color=RIGHT, zorder=2)
-    bars = np.abs(style.wilson(y, counts) - y)
-    ax.errorbar(x, y, bars, fmt="none", ecolor=RIGHT, elinewidth=1, capsize=0 if len(x) > MOST else 3)
-    for which, fill, words in ((many, RIGHT, "the model, n pictures"), (~many, "white", f"n below {_FEWEST}")):
-        if which.any():
-            sizes = 25 + 90 * counts[which] / counts.max()
-            ax.scatter(x[which], y[which], s=sizes, facecolor=fill, edgecolor=RIGHT, zorder=3, label=words)
+    ax.errorbar(x, y, np.abs(style.wilson(y, counts) - y), fmt="o", color=RIGHT, label="the model, n pictures")
     for k in style.thin(len(x)):
         below = 0.08 < y[k] < x[k] or y[k] > 0.92  # away from the diagonal
         ha, va, away = ("left", "top", (5, -5)) if below else ("right", "bottom", (-5, 5))
@@ -66,15 +57,15 @@ def coverage(
     """
     table = style.view(result, "coverage", ["threshold", "coverage", "accuracy"])
     curve = table.dropna(subset=["coverage", "accuracy"]).sort_values("coverage", kind="stable")
-    ax, n, label = ax or style.new_axes(4.6), 0, "accuracy on those answered"
+    ax, n, label = ax or plt.subplots(figsize=(WIDTH, 4.6))[1], 0, "accuracy on those answered"
     ax.plot(curve["coverage"], curve["accuracy"], color=RIGHT)
     if "n" in curve:
         some = curve.iloc[np.unique(np.linspace(0, len(curve) - 1, 200).astype(int))]
-        style.band(ax, some["coverage"], some["accuracy"], some["n"])
+        ax.fill_between(some["coverage"], *style.wilson(some["accuracy"], some["n"]), color=RIGHT, **BAND)
         n, label = curve["n"].max(), f"{label}, with its 95 % interval"
     away = np.abs(curve["coverage"].to_numpy()[:, None] - [0.1, 0.25, 0.5, 0.75, 1.0])
     for row in curve.iloc[away.argmin(axis=0)[away.min(axis=0) < 0.1]].itertuples():  # in words, well apart
-        ax.plot(row.coverage, row.accuracy, "o", color=RIGHT, markersize=7)
+        ax.plot(row.coverage, row.accuracy, "o", color=RIGHT)
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "path_effects": style.HALO}
         ax.annotate(f"p ≥ {row.threshold:.2f}", (row.coverage, row.accuracy), (-2, -18), **look)
     said = f"accuracy {curve['accuracy'].iloc[-1]:.3f} where {curve['coverage'].iloc[-1]:.0%} are answered"
@@ -102,17 +93,17 @@ def few_shot(
     """
     style.view(table, "few_shot", ["shots", "seed", "accuracy"])
     methods = list(table.groupby("method", sort=False)) if "method" in table else [("few-shot, mean of seeds", table)]
-    ax = ax or style.new_axes(max(4.6, 1 + 0.23 * min(len(methods), MOST)))
+    ax = ax or plt.subplots(figsize=(WIDTH, max(4.6, 1 + 0.23 * min(len(methods), MOST))))[1]
     said = []
     for place, (name, rows) in enumerate(methods):
         look: dict[str, Any] = {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)]}
         ax.scatter(rows["shots"], rows["accuracy"], s=22, alpha=0.6, linewidths=0, **look)
         found = rows.groupby("shots")["accuracy"].agg(["mean", "sem", "size"])
-        means, half = found["mean"], found["sem"] * t.ppf(0.975, found["size"] - 1)
-        ends = ((means + sign * half.where(found["size"] > 2)).clip(0, 1) for sign in (-1, 1))
-        ax.fill_between(means.index, *ends, color=look["color"], alpha=0.13, linewidth=0)
+        means, spread = found["mean"], found["sem"].where(found["size"] > 2)
+        ends = t.interval(0.95, found["size"] - 1, means, spread)
+        ax.fill_between(means.index, *ends, color=look["color"], **BAND)
         label = style.cut(name, 34) if place < MOST else "_"  # Matplotlib's legends leave out what begins so
-        ax.plot(means.index, means, markersize=7, linestyle=DASHES[place % len(DASHES)], label=label, **look)
+        ax.plot(means.index, means, linestyle=DASHES[place % len(DASHES)], label=label, **look)
         said.append(f"{name} {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}")
     columns = {"zero-shot": "zero_shot", "majority class": "baseline"}
     known = {name: float(table[column].iloc[0]) for name, column in columns.items() if column in table}
@@ -126,26 +117,24 @@ def few_shot(
     ax.set_xscale("symlog" if shots[0] <= 0 else "log", base=2)
     ax.set_xticks(shots, [f"{s:g}" for s in shots])
     ax.minorticks_off()
-    ax.set_xlabel("labelled pictures per class (shots); faint marks: single seeds; band: 95 % of their mean")
+    ax.set_xlabel("labelled pictures per class (shots)\nfaint marks: single seeds; band: 95 % of their mean")
     _name_lines(ax)
     note = "" if len(methods) <= MOST else f"the legend names {MOST} of {len(methods)} methods"
     sentence = f"accuracy from {shots[0]:g} to {shots[-1]:g} pictures per class: " + ", ".join(said[:_LABELLED])
-    n = table["n"].max() if "n" in table else 0
-    return style.finish(ax, title, "Few-shot against zero-shot", sentence, table, note=note, n=n)
+    return style.finish(ax, title, "Few-shot against zero-shot", sentence, table, note=note)
 
 
 def _name_lines(ax: Axes) -> None:
-    """Name each line at its end, a little higher or lower where two names would meet; more than ten in a legend."""
-    lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    """Name each line at its end, or lower where two names would meet; more than ten in a legend."""
+    lines, names = cast(Any, ax.get_legend_handles_labels())
+    height = 72 * ax.get_window_extent().height / ax.figure.dpi  # in points
     if len(lines) > _LABELLED:
-        style.legend_beside(ax, lines)
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=min(10, height / (1.5 * len(lines))))
         return
-    ends = pd.Series([np.asarray(line.get_ydata())[-1] for line in lines]).sort_values(kind="stable")
-    gap = 1.4 * SMALL / 72 * np.ptp(ax.get_ylim()) / (ax.get_window_extent().height / ax.figure.dpi)
-    steps = gap * np.arange(len(ends))
-    places = (ends - steps).cummax() + steps
-    for k, y in (places + ends.mean() - places.mean()).sort_index().items():
-        style.write_beside(ax, y, str(lines[k].get_label()))
+    ends = pd.Series([np.asarray(line.get_ydata())[-1] for line in lines], names).sort_values(ascending=False)
+    steps = 14 / height * np.ptp(ax.get_ylim()) * np.arange(len(ends))
+    for name, y in ((ends + steps).cummin() - steps).items():
+        style.write_beside(ax, y, str(name))
 
 
 @style.styled
@@ -169,7 +158,7 @@ def learning_curve(
             said.append(f"{column} from {known[column].iloc[0]:.3f} to {last:.3f}")
     if batch_size is not None:
         n = check_count(batch_size, "batch_size", low=2)
-        style.band(bottom, known["step"], known["accuracy"], [n] * len(known))
+        bottom.fill_between(known["step"], *style.wilson(known["accuracy"], [n] * len(known)), color=RIGHT, **BAND)
         for ax, value, words in ((top, math.log(n), f"log {n} = {math.log(n):.2f}"), (bottom, 1 / n, f"1 / {n}")):
             ax.axhline(value, linestyle=":", color=NEUTRAL, label=f"guessing: {words}")
             ax.legend()
@@ -177,5 +166,5 @@ def learning_curve(
     top.set(ylabel="loss", ylim=(0, None))
     top.grid(axis="y")
     bottom.set_xlabel("step of training")
-    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+    bottom.locator_params(axis="x", integer=True)
     return style.finish(figure, title, "Learning curve", ", ".join(said), table)

@@ -4,19 +4,15 @@ import importlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn
 from markupsafe import escape
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
-from scipy.spatial import KDTree
 
 from zsc.checks import as_indices, check_choice, check_count, check_same_length, needed_for
 from zsc.datasets.base import class_texts
@@ -29,12 +25,12 @@ if TYPE_CHECKING:
     from zsc.embeddings import ImageEmbeddings
     from zsc.evaluation import Evaluation
 
-_FEW, _SOME = 4, 10  # so many names of columns stand upright; so many cells are wide
+_FEW, _SOME = 4, 10  # so many names of columns stand upright; so many of a legend are whole
+_SIDE = 40  # points: a picture beside a row
 _LOOKS = [*zip(PALETTE * 5, MARKERS * 4, strict=True), (NEUTRAL, ".")]  # forty differ; the last is for no label
 _IMAGE: dict[str, Any] = {"s": 34, "alpha": 0.8, "edgecolors": "white", "linewidths": 0.4}
 _TEXT: dict[str, Any] = {"s": 190, "edgecolors": "black", "linewidths": 1.6, "zorder": 3}
-_WORDS = {"image": "pictures", "text": "texts"}
-_KEYS = {"image": (5, "none", "small: picture"), "text": (12, "black", "large, dark edge: text")}
+_KEYS = ((5, "none", "small: picture"), (12, "black", "large, dark edge: text"))
 SHOWN, SMALL, LARGE = 24, 96, 224  # pictures of a selection; the side of one, and of that under the pointer
 FIXED = {"right": RIGHT, "wrong": WRONG, "no label": NEUTRAL}  # names that have their own colour
 
@@ -52,7 +48,8 @@ def similarity(
     what is lower, and the highest. The title should name model and data.
     """
     values = np.asarray(values)
-    check_same_length(rows=values, row_labels=row_labels)
+    beside = [] if pictures is None else list(pictures)
+    check_same_length(rows=values, row_labels=row_labels, pictures=beside or row_labels)
     check_same_length(columns=values.T, column_labels=column_labels)
     twice = list(row_labels) == list(column_labels) and np.allclose(values, values.T, equal_nan=True)
     shown = np.where(np.tri(len(values)), values, np.nan) if twice else values
@@ -61,7 +58,7 @@ def similarity(
     framed: Any = () if twice or len(values.T) == 1 else values.argmax(axis=1)
     ends = limits or (min(0.0, low), high)
     colours: dict[str, Any] = {"label": "cosine", "cmap": "cividis", "vmin": ends[0], "vmax": ends[1]}
-    ax = _heat(shown, (row_labels, column_labels), cells, ax, framed=framed, pictures=pictures, **colours)
+    ax = _heat(shown, (row_labels, column_labels), cells, ax, framed=framed, pictures=beside, **colours)
     size = f"{len(values)} x {len(values.T)} cosines"
     row, column = np.argwhere(values == high)[0]
     most = "" if twice else f", the highest of {row_labels[row]} and {column_labels[column]}"
@@ -90,15 +87,21 @@ def confusion(
     what, note = f"Confusion, {show}", ""
     if top is not None:
         shown = pairs.head(check_count(top, "top", high=MOST))
-        ax = _pair_bars(shown, table.sum(axis=1).to_dict(), ax)
-        what = f"The {len(shown)} most frequent of {len(pairs)} confusions"
+        rows, of = [f"{p.true} → {p.predicted}" for p in shown.itertuples()], table.sum(axis=1).to_dict()
+        beside = [f"{p.pictures:,} of {of[p.true]:,.0f}" for p in shown.itertuples()]
+        ax = style.bars(rows, shown["pictures"], beside, 34, ax, height=0.6, color=WRONG)
+        ax.locator_params(axis="x", integer=True)
+        ax.set(xlabel="pictures", ylabel="true class → predicted class")
+        what, note = f"The {len(shown)} most frequent of {len(pairs)} confusions", "" if worst else words
     else:
         shares = counts / np.maximum(totals, 1)  # (K, K); a class without pictures keeps zeros
-        cells: Any = np.where(totals > 0, np.char.mod("%.2f", shares), "-")
-        if show == "counts":
-            cells = np.where(counts > 0, counts.astype(int).astype(str), "")
+        cells = None
         if max(counts.shape) > MOST_CELLS:
-            cells, note = None, "\n".join([f"{len(table)} classes; {words}", *worst])
+            note = "\n".join([f"{len(table)} classes; {words}", *worst])
+        elif show == "counts":
+            cells = np.where(counts > 0, counts.astype(int).astype(str), "")
+        else:
+            cells = np.where(totals > 0, np.char.mod("%.2f", shares), "-")
         colours: dict[str, Any] = {"label": "share of the true class", "cmap": "Blues", "vmin": 0}
         colours |= {"vmax": shares.max() or 1, "framed": range(min(counts.shape))}
         ax = _heat(shares, (table.index, table.columns), cells, ax, **colours)
@@ -106,31 +109,16 @@ def confusion(
     return style.finish(ax, title, what, sentence + ", ".join(worst), result, note=note, n=counts.sum())
 
 
-def _pair_bars(pairs: pd.DataFrame, totals: dict[Any, Any], ax: Axes | None) -> Axes:
-    """Draw confusions as bars, the most frequent on top, each with its number of how many."""
-    names = [f"{p.true} → {p.predicted}" for p in pairs.itertuples()]
-    words = [f"{p.pictures:,} of {totals[p.true]:,.0f}" for p in pairs.itertuples()]
-    ax = style.bars(names, pairs["pictures"], words, 34, ax, height=0.6, color=WRONG)
-    ax.margins(x=0.15)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="pictures", ylabel="true class → predicted class")
-    if pairs.empty:
-        ax.text(0.5, 0.5, "no mistakes", ha="center", transform=ax.transAxes)
-    return ax
-
-
 def confused_pairs(result: Result) -> pd.DataFrame:
     """Count which classes are taken for which: columns true, predicted, pictures; the most frequent pairs first."""
     if isinstance(result, pd.DataFrame):
-        names, counts = result.index, result.to_numpy(copy=True)
-        np.fill_diagonal(counts, 0)
-        pairs = np.argwhere(counts)
-        pictures = counts[tuple(pairs.T)]
+        counts = np.where(np.eye(*result.shape), 0, result)
+        names, pairs, pictures = result.index.to_numpy(object), np.argwhere(counts), counts[counts > 0]
     else:  # the work grows with the mistakes, not with the square of the classes
-        names = pd.Index(result.class_names, dtype=object)
         mistakes = np.stack([result.y_true, result.y_pred], axis=1)[~result.right]
+        names = np.array(result.class_names, dtype=object)
         pairs, pictures = np.unique(mistakes, axis=0, return_counts=True)
-    table = pd.DataFrame(names.to_numpy(object)[pairs], columns=["true", "predicted"], dtype=object)
+    table = pd.DataFrame(names[pairs], columns=["true", "predicted"], dtype=object)
     table["pictures"] = pictures.astype(int)
     return table.sort_values("pictures", ascending=False, kind="stable", ignore_index=True)
 
@@ -144,7 +132,7 @@ def embedding_map(
     """Draw embeddings in two dimensions: a colour and a shape per class, a large symbol with a dark edge for texts.
 
     Forty classes look different; of more, the legend names forty and the title says so. Up to 24 classes are named
-    where their pictures are densest too. `points` has shape (N, 2). `labels` are N names, or indices (-1 for no label)
+    in the middle of their pictures too. `points` has shape (N, 2). `labels` are N names, or indices (-1 for no label)
     into `class_names`, which is also the order of the legend. `modality` says for each point "image" or "text"; None:
     all are pictures. `names` are N texts beside their points, "" for none, left out where there is no room. `pairs` are
     places of two points each, which a hair line joins. The title should name model, data and method.
@@ -152,48 +140,48 @@ def embedding_map(
     points = np.asarray(points)
     if points.shape[1:] != (2,):
         raise ValueError(f"points has shape {points.shape}; pass (N, 2): one row per point, two columns.")
-    kinds = np.array(["image"] * len(points) if modality is None else list(modality))
-    check_same_length(points=points, labels=labels, modality=kinds)
+    kinds = ["image"] * len(points) if modality is None else list(modality)
+    names = [""] * len(points) if names is None else names
+    check_same_length(points=points, labels=labels, modality=kinds, names=names)
     if not set(kinds) <= {"image", "text"}:
         raise ValueError(f"modality must hold image or text; got {sorted(set(kinds))}.")
-    codes, classes, n_classes = _codes(labels, class_names)
-    looks = np.where(codes < n_classes, codes % 40, 40)  # of many, some share a look
-    found, first = np.unique(codes, return_index=True)
+    is_text = np.array(kinds) == "text"
+    if class_names is None:
+        labels, class_names = pd.factorize(np.array([str(label) for label in labels], dtype=object))
+    classes, last = [*map(str, class_names), "no label"], len(class_names)
+    if strange := set(labels) - set(range(-1, last)):
+        raise ValueError(f"labels hold {strange.pop()}; with {last} class names they must be 0 to {last - 1}, or -1.")
+    codes = np.array(labels, dtype=int) % (last + 1)  # -1 is the last
+    looks = np.where(codes < last, codes % 40, 40)  # of many, some share a look
+    found, shown = np.unique(codes), np.unique(looks)
     n = len(found)
-    ax = ax or style.new_axes(max(5.5, 1 + 0.23 * min(n, MOST)))
-    small = {"s": 50, "linewidths": 1.0} if (kinds == "text").sum() > 50 else {}  # they would cover the pictures
-    for look in np.unique(looks):
-        colour, marker = _LOOKS[look]
-        for kind, marks in (("image", _IMAGE), ("text", _TEXT | small)):
-            chosen = points[(looks == look) & (kinds == kind)]
-            if len(chosen):
-                ax.scatter(*chosen.T, color=colour, marker=marker, **marks)
-    if pairs is not None:
-        ends = as_indices(np.asarray(pairs).reshape(-1), len(points), "pairs").reshape(-1, 2)
-        ax.add_collection(LineCollection(list(points[ends]), colors=NEUTRAL, linewidths=0.4, alpha=0.6, zorder=0.5))
+    ax = ax or plt.subplots(figsize=(style.WIDTH, max(5.5, 1 + 0.23 * min(n, MOST))))[1]
+    small = {"s": 50, "linewidths": 1.0} if is_text.sum() > 50 else {}  # they would cover the pictures
     short = style.wrap if n <= _SOME else style.cut
-    shown = [(short(classes[k], 22), *_LOOKS[looks[i]]) for k, i in zip(found[:MOST], first, strict=False)]
-    entries = [Line2D([], [], linestyle="", label=name, color=c, marker=m) for name, c, m in shown]
-    for size, edge, words in (_KEYS[kind] for kind in sorted(set(kinds)) if "text" in kinds):
-        grey: dict[str, Any] = {"color": "#BBBBBB", "marker": "o", "markersize": size, "markeredgecolor": edge}
-        entries.append(Line2D([], [], linestyle="", label=words, **grey))
-    style.legend_beside(ax, entries)
+    for look in shown:
+        colour, marker = _LOOKS[look]
+        ax.plot([], [], marker, color=colour, label=short(classes[codes[looks == look].min()], 22))
+        for which, marks in ((~is_text, _IMAGE), (is_text, _TEXT | small)):
+            ax.scatter(*points[(looks == look) & which].T, color=colour, marker=marker, **marks)
+    for size, edge, words in _KEYS if len(set(kinds)) > 1 else ():
+        ax.plot([], [], "o", color="#BBBBBB", markersize=size, markeredgecolor=edge, label=words)
+    height = 72 * ax.get_window_extent().height / ax.figure.dpi  # in points
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=min(10, height / (1.5 * len(shown) + 3)))
+    ends = as_indices(np.ravel([] if pairs is None else pairs), len(points), "pairs").reshape(-1, 2).T
+    ax.plot(points[ends, 0], points[ends, 1], color=NEUTRAL, linewidth=0.4, alpha=0.6, zorder=0.5)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color="#BBBBBB")
-    written: list[tuple[np.ndarray, str, int]] = []
-    if names is not None:
-        check_same_length(points=points, names=names)
-        aside = np.where(points[:, 0] < points[:, 0].mean(), 12, -12)  # names of single points lead inwards
-        written = [(p, style.cut(name, 34), s) for p, name, s in zip(points, names, aside, strict=True) if name]
+    aside = np.where(points[:, 0] < points[:, 0].mean(), 12, -12)  # names of single points lead inwards
+    written = [(p, style.cut(name, 34), s) for p, name, s in zip(points, names, aside, strict=True) if name]
     for k in found if n <= 24 else ():
-        island = points[(codes == k) & (kinds == "image")][:1000]
+        island = points[(codes == k) & ~is_text]
         if len(island) > 1:
-            nearest, _ = KDTree(island).query(island, k=min(len(island), 8))
-            written.append((island[nearest[:, -1].argmin()], style.cut(classes[k], 22), 0))
+            nearest = np.linalg.norm(island - np.median(island, axis=0), axis=1).argmin()  # to the middle of all
+            written.append((island[nearest], style.cut(classes[k], 22), 0))
     _write_names(ax, written)
-    note = "" if n <= MOST else f"{n} classes, of which the legend names {MOST}; some share a look"
-    counted = [f"{(kinds == kind).sum():,} {words}" for kind, words in _WORDS.items() if kind in kinds]
-    return style.finish(ax, title, "", f"{', '.join(counted)} of {n} classes in two dimensions", note=note)
+    note = "" if n == len(shown) else f"{n} classes, of which the legend names {len(shown)}; some share a look"
+    said = f"{(~is_text).sum():,} pictures" + f" and {is_text.sum():,} texts" * bool(is_text.any())
+    return style.finish(ax, title, "", f"{said} of {n} classes in two dimensions", note=note)
 
 
 def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None:
@@ -212,45 +200,27 @@ def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None
             text.remove()
 
 
-def _codes(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str] | None) -> tuple[np.ndarray, list[str], int]:
-    """Turn the class of each point into a number; return the names too, and how many have a look of their own."""
-    if class_names is None:
-        labels = [str(label) for label in labels]
-        class_names = list(dict.fromkeys(labels))
-    n = len(class_names)
-    names = [*map(str, class_names), "no label", *dict.fromkeys(text for text in labels if isinstance(text, str))]
-    place: dict[Any, int] = {-1: n} | {k: k for k in range(n)} | {names[k]: k for k in reversed(range(len(names)))}
-    if strange := [label for label in labels if label not in place]:
-        raise ValueError(f"labels hold {strange[0]}; with {n} class names they must lie in 0 to {n - 1}, or be -1.")
-    return np.array([place[label] for label in labels], dtype=np.int64), names, n
-
-
 def _heat(
     values: np.ndarray, names: tuple[Sequence[Any], Sequence[Any]], cells: np.ndarray | None, ax: Axes | None, *,
-    label: str, framed: Iterable[int], pictures: Sequence[Any] | None = None, **colours: Any,
+    label: str, framed: Iterable[int], pictures: Sequence[Any] = (), **colours: Any,
 ) -> Axes:  # fmt: skip
-    """Draw a map: with texts and one framed cell per row; or, without cells, as one picture with some of the names."""
-    if pictures is not None:
-        check_same_length(rows=names[0], pictures=pictures)
+    """Draw a map: with texts, framed cells and pictures at the rows; or, without texts, with some of the names."""
+    few = len(names[1]) <= _FEW
+    size, small, angle = (style.WIDTH, 7.6), 7, 90
     if cells is None:
-        ax = ax or style.new_axes(7.6)
-        n_rows, n_columns = values.shape
-        aspect: Any = "equal" if 0.5 <= n_rows / n_columns <= 2 else "auto"
-        drawn = ax.imshow(values, aspect=aspect, extent=(0, n_columns, n_rows, 0), interpolation="nearest", **colours)
-        ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.7)
-        for axis, all_names in zip((ax.yaxis, ax.xaxis), names, strict=True):
-            places = style.thin(len(all_names))
-            axis.set_ticks(places + 0.5, [style.cut(all_names[k]) for k in places], fontsize=7)
-        ax.tick_params(axis="x", rotation=90)
-        return ax
-    few, some = len(names[1]) <= _FEW, len(names[1]) <= _SOME
-    rows, columns = style.wrap_names(names[0], 26), style.wrap_names(names[1], 14 if few else 40)
-    row = max(0.5 if len(rows) <= _SOME else 0.38, *(0.24 * (1 + name.count("\n")) for name in rows))
-    row += 0 if pictures is None else 0.12
-    width = 3.4 + (1.25 if few else 0.62 if some else 0.45) * len(columns) + (0 if pictures is None else row)
-    ax = ax or style.new_axes((1.6 if few else 2.4) + row * len(rows), min(width, 16))
-    marks: dict[str, Any] = {"xticklabels": columns, "yticklabels": rows, "cbar_kws": {"label": label}, "linewidths": 1}
-    seaborn.heatmap(values, ax=ax, annot=cells, fmt="", **marks, **colours)
+        rows, columns = ([style.cut(of[k]) for k in style.thin(len(of))] for of in names)
+        framed = pictures = []
+    else:
+        rows, columns = style.wrap_names(names[0], 26), style.wrap_names(names[1], 14 if few else 40)
+        row = max(0.62 if pictures else style.ROW, *(0.24 * (1 + name.count("\n")) for name in rows))
+        width, height = 3.8 + (1.25 if few else 0.55) * len(columns), (1.6 if few else 2.4) + row * len(rows)
+        size, small, angle = (width, height), 10, 45
+    ax = ax or plt.subplots(figsize=size)[1]
+    marks: dict[str, Any] = {"cbar_kws": {"label": label}, "linewidths": cells is not None, "rasterized": True}
+    seaborn.heatmap(values, ax=ax, annot=cells, fmt="", xticklabels=False, yticklabels=False, **marks, **colours)
+    ax.set_yticks(style.thin(len(names[0])) + 0.5, rows, fontsize=small)
+    turned: dict[str, Any] = {"rotation": angle, "ha": "right", "va": "center", "rotation_mode": "anchor"}
+    ax.set_xticks(style.thin(len(names[1])) + 0.5, columns, fontsize=small, **({} if few else turned))
     faces = ax.collections[0].to_rgba(values)  # (rows, columns, 4)
     for text in ax.texts:  # seaborn's own choice may be as low as 2.3 : 1
         x, y = text.get_position()
@@ -258,17 +228,13 @@ def _heat(
     for k, column in enumerate(framed):
         edge = style.text_on(faces[k, column])
         ax.add_patch(Rectangle((column + 0.05, k + 0.05), 0.9, 0.9, fill=False, edgecolor=edge, linewidth=1.5))
-    turned: dict[str, Any] = {} if few else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    plt.setp(ax.get_xticklabels(), **({"rotation": 0} | turned))
-    ax.tick_params(axis="y", rotation=0)
-    side = 72 * (row - 0.06)  # of a picture between the row and its name, in points
-    for k, source in enumerate(() if pictures is None else pictures):
+    for k, source in enumerate(pictures):
         pixels = thumbnail(source, 128)
         pixels = style.LOST if pixels is None else pixels
         spot: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "boxcoords": "offset points", "frameon": False}
         spot |= {"xybox": (-5, 0), "box_alignment": (1, 0.5), "pad": 0, "annotation_clip": False}
-        ax.add_artist(AnnotationBbox(OffsetImage(pixels, zoom=side / len(pixels)), (0, k + 0.5), **spot))
-        ax.tick_params(axis="y", pad=side + 10, length=0)
+        ax.add_artist(AnnotationBbox(OffsetImage(pixels, zoom=_SIDE / len(pixels)), (0, k + 0.5), **spot))
+        ax.tick_params(axis="y", pad=_SIDE + 10, length=0)
     return ax
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib.pyplot as plt
@@ -16,7 +15,7 @@ from zsc.checks import check_choice, check_count, check_same_length
 from zsc.datasets.base import class_texts
 from zsc.images import thumbnail
 from zsc.plots import style
-from zsc.plots.style import MOST, NEUTRAL, RIGHT, TEXT_TONES, TITLE, WRONG, Result, wrap
+from zsc.plots.style import MOST, NEUTRAL, RIGHT, TEXT_TONES, WRONG, Result, wrap
 
 if TYPE_CHECKING:
     from zsc.datasets import ImageDataset
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 QUERY = "#000000"
 MARKS = {RIGHT: "\N{CHECK MARK}", WRONG: "\N{BALLOT X}", QUERY: "?"}
-CELL, LINE = 2.1, 0.18  # inches: a picture's side, a line of text
+CELL, LINE, HIGHEST = 2.1, 0.18, 40.0  # inches: a picture's side, a line of text, a figure
 CAPTION_WIDTH = 22  # characters
 MOST_PICTURES, MOST_TOLD = 200, 20  # pictures in a figure, and in its description
 
@@ -46,14 +45,12 @@ def sample_grid(
     if notes is not None:
         check_same_length(pictures=dataset.labels, notes=notes)
         texts = [f"{text}\n{wrap(note, CAPTION_WIDTH)}".strip() for text, note in zip(texts, notes, strict=False)]
-    looks = [(text, "black") for text in texts]
-    if query is not None:
-        place = check_count(query, "query", low=0, high=n - 1)
-        looks[place] = (f"the query: {texts[place]}", QUERY)
+    place = -1 if query is None else check_count(query, "query", low=0, high=n - 1)
+    looks = [(f"the query: {text}", QUERY) if k == place else (text, "black") for k, text in enumerate(texts)]
     name = getattr(dataset, "dataset", "")  # embeddings carry name and split in one text
     name = name or f"{getattr(dataset, 'name', 'pictures')} {getattr(dataset, 'split_name', '')}".strip()
     shown = f"{n} pictures" if n == len(dataset) else f"{n} of {len(dataset)} pictures"
-    return _grid(dataset.paths[:n], looks, columns, title or f"{name}: {shown}")
+    return _grid(dataset.paths[:n], looks, columns, title, what=f"{name}: {shown}")
 
 
 @style.styled
@@ -69,8 +66,6 @@ def gallery(
     adds the prompt that decided to each caption. `why`, such as `partial(zsc.explain, classifier)`, draws what answers
     hang on, wrong ones against the true class, and says whether the map is any good. Sizes are as in `sample_grid`.
     """
-    if only is not None:
-        check_choice(only, ("errors", "correct", "unsure"), "only")
     table = style.view(results, "table")
     found = [c.removeprefix("proba_") for c in map(str, table.columns) if c.startswith("proba_")]
     names = found if class_names is None else list(class_names)
@@ -80,25 +75,21 @@ def gallery(
     if only == "unsure":
         chosen, words = table.dropna(subset="proba").sort_values("proba", kind="stable"), f"{words}, least sure first"
     elif only is not None:
+        check_choice(only, ("errors", "correct", "unsure"), "only")
         judged = table.dropna(subset=["y_true", "y_pred"]).sort_values("proba", ascending=False, kind="stable")
         chosen = judged[(judged["y_true"] == judged["y_pred"]).astype(bool) == (only == "correct")]
         words = f"{len(chosen)} {'right' if only == 'correct' else 'wrong'} of {len(table)}"
     rows = [row for _, row in chosen.head(min(check_count(max_images, "max_images"), MOST_PICTURES)).iterrows()]
-    words += f"; the first {len(rows)} are shown" if len(rows) < len(chosen) else ""
+    note = f"the first {len(rows)} are shown" if len(rows) < len(chosen) else ""
+    note += "\nblue speaks for the answer, vermilion against it" * bool(why)
     captions = [caption(row, names, prompt=prompts) for row in rows]
-    dataset, model = style.made_by(results)
-    title = title or f"{dataset or 'pictures'}{f', classified by {model}' * bool(model)}: {words}"
-    title += " (blue speaks for the answer, vermilion against it)" * bool(why)
     images = [row["image"] for row in rows]
     if why and (opened := [i for i, row in enumerate(rows) if pd.notna(row["y_pred"])]):
         against = [names[int(rows[i]["y_true"])] if captions[i][1] == WRONG else None for i in opened]
         for i, explained in zip(opened, why([images[i] for i in opened], against), strict=True):
             mark = f"map {'better than' if explained.is_better_than_random else 'not above'} random"
             images[i], captions[i] = explained, (f"{captions[i][0]}\n{mark}", captions[i][1])
-    figure = _grid(images, captions, columns, title, results)
-    if chosen.empty:
-        figure.axes[0].text(0, 0.5, f"no {only or 'pictures'} to show", fontsize=TITLE)
-    return figure
+    return _grid(images, captions, columns, title, what=words, result=results, note=note)
 
 
 @style.styled
@@ -138,7 +129,6 @@ def why(explanation: "Explanation", *, title: str | None = None) -> Figure:
     names = [f"{word} ({name})" for word, name in zip(shown.words["word"], shown.words["class_name"], strict=True)]
     style.bars(names, lost, [f"{x:.1f}" for x in lost], 24, last, color=[RIGHT if x > 0 else WRONG for x in lost])
     last.set(title="margin lost without a word", xlabel="logits")
-    last.margins(x=0.25)
     tones = f"Blue speaks for {shown.of}, vermilion for {shown.against}"
     tones += f"; hide what is dashed, and the answer is {shown.against}." if shown.flips.any() else "."
     title = title or f"why {shown.of}, not {shown.against}: margin {shown.margin:.1f}"
@@ -153,31 +143,31 @@ def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tu
     """
     if pd.isna(row["y_pred"]):
         return "cannot be opened", NEUTRAL
-    k = int(row["y_pred"])
+    k, truth = int(row["y_pred"]), row["y_true"]
     words, colour = names[k], NEUTRAL
-    if pd.notna(row["y_true"]) and row["y_true"] == k:
-        words, colour = f"right: {names[k]}", RIGHT
-    elif pd.notna(row["y_true"]):
-        said = names[k].replace(" ", "\xa0") if len(names[k]) < CAPTION_WIDTH - 1 else names[k]  # breaks at the arrow
-        words, colour = f"wrong: {names[int(row['y_true'])]} →\xa0{said}", WRONG
+    if pd.notna(truth) and truth == k:
+        words, colour = f"right: {words}", RIGHT
+    elif pd.notna(truth):  # breaks at the arrow
+        said = words.replace(" ", "\xa0") if len(words) < CAPTION_WIDTH - 1 else words
+        words, colour = f"wrong: {names[int(truth)]} →\xa0{said}", WRONG
     lines = [words, f"p = {row['proba']:.2f}"]
-    others = [(row[f"proba_{name}"], name) for j, name in enumerate(names) if f"proba_{name}" in row and j != k]
+    others = {name: row[f"proba_{name}"] for j, name in enumerate(names) if f"proba_{name}" in row and j != k}
     if others:
-        proba, second = max(others, key=itemgetter(0))
-        lines.append(f"then {second},\xa0{proba:.2f}")
+        second = max(others, key=lambda name: others[name])
+        lines.append(f"then {second},\xa0{others[second]:.2f}")
     if prompt and isinstance(row.get("y_pred_token"), str):
         lines.append(f"by “{row['y_pred_token']}”")
     return "\n".join(wrap(line, CAPTION_WIDTH) for line in lines), colour
 
 
 def _grid(
-    images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str, result: "Result | None" = None
-) -> Figure:
+    images: Sequence[Any], captions: Sequence[tuple[str, str]], columns: int, title: str | None, *, what: str,
+    result: "Result | None" = None, note: str = "",
+) -> Figure:  # fmt: skip
     """Draw pictures with a text and a colour each, in cells as high as the longest text asks."""
     rows = max(1, math.ceil(len(images) / check_count(columns, "columns", high=MOST)))
     lines = max((1 + text.count("\n") for text, _ in captions), default=1)
-    above = 0.2 + 0.3 * math.ceil(len(title) / (CAPTION_WIDTH * columns))  # a title of several lines
-    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + above), style.HIGHEST)
+    size = np.minimum((CELL * columns, (CELL + LINE * lines) * rows + 0.6 + 0.2 * note.count("\n")), HIGHEST)
     figure, axes = plt.subplots(rows, columns, figsize=tuple(size), squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
@@ -188,12 +178,8 @@ def _grid(
         ax.set_xlabel(text, color=tone)
         ax.spines[:].set(color=colour, linewidth=3 if mark else 1, visible=True)
         if mark:
-            box = {"boxstyle": "square,pad=0.2", "facecolor": tone, "edgecolor": "white"}
-            look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white", "fontsize": 11, "bbox": box}
-            ax.text(0.94, 0.93, mark, transform=ax.transAxes, **look)
-    told = "; ".join(text.replace("\n", " ") for text, _ in captions[:MOST_TOLD])
-    more = "" if len(captions) <= MOST_TOLD else f"; and {len(captions) - MOST_TOLD} more"
-    return style.finish(figure, title, "", told + more, result)
+            ax.text(0.97, 0.96, mark, color="white", backgroundcolor=tone, transform=ax.transAxes, ha="right", va="top")
+    return style.finish(figure, title, what, "; ".join(text for text, _ in captions[:MOST_TOLD]), result, note=note)
 
 
 def _show_map(ax: Axes, explanation: "Explanation", lost: Any) -> None:

@@ -5,18 +5,16 @@ about itself, which `save` writes into the file, and a notebook beside the pictu
 """
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
-from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
@@ -27,7 +25,7 @@ from seaborn.utils import relative_luminance
 
 from zsc.checks import check_count
 from zsc.files import check_path, printable, write_whole
-from zsc.statistics import wilson_interval
+from zsc.statistics import shares
 
 if TYPE_CHECKING:
     from zsc.evaluation import Evaluation
@@ -43,23 +41,17 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
 HALO = [withStroke(linewidth=3, foreground="white")]  # around words that stand on a drawing
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 2, 1, 2, 1, 2)), (0, (3, 3)), (0, (8, 2)))
 WIDTH = 8.0  # inches; at 110 dots per inch as wide as a page of GitHub
-SMALL, TITLE = 10.0, 12.0  # points
 MOST = 40  # rows of a list, names beside a map, entries of a legend
 MOST_CELLS = 15  # classes of a table with numbers in its cells
 ROW, MORE = 0.42, 0.42  # inches of a row with a name of one line; the part of it that a further line takes
 PICTURE_SUFFIXES = ("png", "jpg", "jpeg", "pdf", "svg", "webp")
 _FURTHER = {"Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Hiragino Sans", "Noto Emoji", "Arial Unicode MS"}
 FONTS = ["DejaVu Sans", *sorted(_FURTHER & set(fontManager.get_font_names()))]
-STYLE: dict[Any, Any] = {
-    "font.family": FONTS, "font.size": SMALL, "axes.titlesize": TITLE, "figure.titlesize": TITLE,
-    "legend.fontsize": SMALL, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.axisbelow": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.8, "lines.linewidth": 2,
-    "errorbar.capsize": 4, "figure.constrained_layout.use": True,
-}  # fmt: skip
+STYLE: dict[Any, Any] = mpl.rc_params_from_file(Path(__file__).with_name("zsc.mplstyle"), use_default_template=False)
+STYLE["font.family"] = FONTS
+BAND: dict[str, Any] = {"alpha": 0.15, "linewidth": 0}  # the look of an interval around a line
 _LINES, _LONGEST = 120, 12  # lines of names down a figure; lines of one name
-HIGHEST = 40.0  # inches
 LOST = np.full((8, 8, 3), 235, np.uint8)  # in place of a picture that cannot be opened
-_ABOUT: WeakKeyDictionary[Artist, dict[str, str]] = WeakKeyDictionary()  # a drawing -> what is said of it
 
 
 @contextmanager
@@ -90,22 +82,17 @@ def view(result: Result, name: str, columns: Sequence[str] = ()) -> pd.DataFrame
     return table
 
 
-def made_by(result: "Result | None") -> list[str]:
-    """Return data and model of an `Evaluation`, or of a table with the columns dataset and model; "" if not known."""
-    if isinstance(result, pd.DataFrame):
-        found = [result[key].dropna().unique() if key in result else () for key in ("dataset", "model")]
-        return [" and ".join(map(str, names)) for names in found]
-    return [result.made_by.dataset, result.made_by.model] if result else ["", ""]
-
-
 def finish(
     drawn: Drawn, title: str | None, what: str, said: str, result: "Result | None" = None, *,
     note: str = "", n: float = 0,
 ) -> Drawn:  # fmt: skip
     """Set the title (None: what is drawn, of which data, by which model), n behind it; keep what `describe` says."""
-    dataset, model = made_by(result)
+    known: Any = result if isinstance(result, pd.DataFrame) else vars(result.made_by) if result else {}
+    named = (pd.Series(known.get(key, ""), dtype=object).dropna().unique() for key in ("dataset", "model"))
+    dataset, model = (" and ".join(map(str, names)) for names in named)
     if title is None:
         title = what + f", {dataset}" * bool(dataset) + f", classified by {model}" * bool(model)
+    n = n or (known["n"].max() if "n" in known else 0)
     title += f", n\xa0=\xa0{n:,.0f}" if n and title and "n =" not in title else ""
     lines = [text for text in (title, *note.split("\n")) if text]
     words = "\n".join(map(_one_line, lines)).replace("$", r"\$")
@@ -115,11 +102,12 @@ def finish(
         written.set_transform(blended_transform_factory(whole.transSubfigure, drawn.transAxes))
     room = 0.97 * whole.get_window_extent().width / max(1, written.get_window_extent().width)
     width = max(24, int(room * max(map(len, words.split("\n")))))
-    written.set_text("\n".join(wrap_evenly(line, width) for line in lines))
+    written.set_text("\n".join(wrap(line, width) for line in lines))
     said = f"{_plain(title)}: {_plain(said)}.".removeprefix(": ")
     about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
-    _ABOUT[drawn] = {key: text for key, text in about.items() if text}
-    vars(drawn.figure)["_repr_mimebundle_"] = partial(_alternative, drawn.figure)  # where IPython asks for metadata
+    figure = cast(Any, drawn.figure).figure  # of an Axes in a part of a figure the whole
+    vars(figure).setdefault("_told", {})[drawn] = {key: text for key, text in about.items() if text}
+    vars(figure)["_repr_mimebundle_"] = partial(_alternative, figure)  # where IPython asks for metadata
     return drawn
 
 
@@ -129,33 +117,19 @@ def _alternative(figure: Any, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]
 
 def describe(figure: Figure | Axes) -> str:
     """Say in words what a figure shows, from its data: what stands for it where it cannot be seen."""
-    whole = cast(Figure, figure.figure)  # of a figure the figure itself
-    titles = [whole.get_suptitle(), *(ax.get_title() for ax in whole.axes)]
-    return _plain(" ".join([about["Description"] for about in _told(whole)] or titles)) or "a figure"
-
-
-def _told(whole: Figure) -> list[dict[str, str]]:
-    return [_ABOUT[drawn] for drawn in (whole, *whole.axes) if drawn in _ABOUT]
+    whole = cast(Any, figure.figure).figure
+    told = [about["Description"] for about in vars(whole).get("_told", {}).values()]
+    return _plain(" ".join(told or [whole.get_suptitle(), *(ax.get_title() for ax in whole.axes)])) or "a figure"
 
 
 def _plain(text: str) -> str:
     return " ".join(text.replace(r"\$", "$").split())
 
 
-def new_axes(height: float, width: float = WIDTH) -> Axes:
-    """Make a figure with one Axes, sized in inches."""
-    return plt.subplots(figsize=(width, min(height, HIGHEST)))[1]
-
-
-def wilson(shares: Iterable[float], counts: Iterable[float]) -> np.ndarray:
+def wilson(parts: Any, counts: Any) -> np.ndarray:
     """Compute the 95 % interval of each share of a count: low and high, shape (2, N)."""
-    pairs = zip(shares, counts, strict=True)
-    return np.array([wilson_interval(round(share * n), int(n)) for share, n in pairs]).reshape(-1, 2).T
-
-
-def band(ax: Axes, x: Any, shares: Iterable[float], counts: Iterable[float]) -> None:
-    """Shade the 95 % interval of a line of shares."""
-    ax.fill_between(x, *wilson(shares, counts), color=RIGHT, alpha=0.18, linewidth=0)
+    right = np.rint(np.multiply(parts, counts)).astype(int)
+    return shares(right, np.asarray(counts, dtype=int)).reshape(-1, 3)[:, 1:].T
 
 
 def text_on(colour: Any) -> str:
@@ -163,21 +137,22 @@ def text_on(colour: Any) -> str:
     return "white" if (relative_luminance(colour) + 0.05) ** 2 < 1.05 * 0.05 else "black"
 
 
-def rows_axes(names: Iterable[object], width: int, ax: Axes | None) -> tuple[Axes, np.ndarray]:
+def rows_axes(names: Collection[object], width: int, ax: Axes | None) -> tuple[Axes, np.ndarray]:
     """Name the rows of an Axes, the first on top, as high as their names; return it and their middles."""
     labels = wrap_names(names, width)
     ends = np.cumsum([0, *(1 + MORE * label.count("\n") for label in labels)])  # in rows of one line
     places, height = (ends[1:] + ends[:-1] - 1) / 2, max(1.0, float(ends[-1]))
-    ax = ax or new_axes(1.5 + ROW * height)
+    ax = ax or plt.subplots(figsize=(WIDTH, 1.5 + ROW * height))[1]
     ax.set_yticks(places, labels)
     ax.set_ylim(height - 0.5, -0.5)
     return ax, places
 
 
-def bars(names: Iterable[object], values: Any, words: list[str], width: int, ax: Axes | None, **look: Any) -> Axes:
+def bars(names: Collection[object], values: Any, words: list[str], width: int, ax: Axes | None, **look: Any) -> Axes:
     """Draw one bar per name, the first on top, with its words at the end."""
     ax, places = rows_axes(names, width, ax)
     ax.bar_label(ax.barh(places, values, **look), words, padding=3)
+    ax.margins(x=0.2)
     return ax
 
 
@@ -188,22 +163,20 @@ def write_beside(ax: Axes, y: float, text: str, **look: Any) -> None:
 
 
 def wrap(text: object, width: int = 24, lines: int = _LONGEST) -> str:
-    """Break any text into lines; a longer one ends in "...". What no font can draw becomes an escape."""
+    """Break any text into few lines, about equally long; of too many the last ends in "...".
+
+    No word stands alone in the last line of a title, and what no font can draw becomes an escape.
+    """
     line = _one_line(text)
-    broken = textwrap.wrap(line, width, max_lines=lines, placeholder=" ...", break_on_hyphens=False)
+    fit = partial(textwrap.wrap, line, max_lines=lines, placeholder=" ...", break_on_hyphens=False)
+    fewest = max(1, len(fit(width)))
+    narrowest = min(width, max(4, len(line) // fewest, *map(len, line.split(" "))))
+    broken = next(found for found in map(fit, range(narrowest, width + 1)) if len(found) <= fewest)
     return ("\n".join(broken) or line).replace("$", r"\$").replace("\xa0", " ")
 
 
-def wrap_evenly(text: str, width: int) -> str:
-    """Break a title into as few lines as the width asks, about equally long: no word stands alone in the last one."""
-    fewest = wrap(text, width).count("\n")
-    narrowest = max(len(text) // (fewest + 1), *map(len, text.split(" ")), 12)
-    return next((t for w in range(narrowest, width) if (t := wrap(text, w)).count("\n") == fewest), wrap(text, width))
-
-
-def wrap_names(names: Iterable[object], width: int) -> list[str]:
+def wrap_names(names: Collection[object], width: int) -> list[str]:
     """Break the names of a list into lines: the more names, the fewer lines each, so that the figure stays bounded."""
-    names = list(names)
     return [wrap(name, width, min(_LONGEST, max(1, _LINES // len(names)))) for name in names]
 
 
@@ -223,13 +196,6 @@ def _one_line(text: object) -> str:
 def _letters() -> frozenset[int]:
     """Collect what the fonts can draw; Matplotlib warns at each drawing of anything else."""
     return frozenset(c for name in FONTS for c in get_font(findfont(FontProperties(family=[name]))).get_charmap())
-
-
-def legend_beside(ax: Axes, entries: Sequence[Artist]) -> None:
-    """Put a legend to the right of an Axes, in small print where it would not fit otherwise."""
-    height = ax.get_window_extent().height / ax.figure.dpi
-    size = max(4.0, min(SMALL, 72 * height / (1.5 * len(entries))))
-    ax.legend(handles=entries, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size)
 
 
 def thin(n: int) -> np.ndarray:
@@ -256,8 +222,8 @@ def save(figure: Figure | Axes, path: str | Path, *, dpi: int = 110) -> Path:
     """
     path = check_picture_path(path)
     dpi = check_count(dpi, "dpi", low=20, high=600)
-    whole, kind = cast(Figure, figure.figure), path.suffix.removeprefix(".").lower()
-    about = next(iter(_told(whole)), {}) | {"Description": describe(whole)}
+    whole, kind = cast(Any, figure.figure).figure, path.suffix.removeprefix(".").lower()
+    about = next(iter(vars(whole).get("_told", {}).values()), {}) | {"Description": describe(whole)}
     title, told, software = about.get("Title", ""), about["Description"], f"zsc, Matplotlib {mpl.__version__}"
     made = "; ".join(f"{key.lower()} {about[key]}" for key in ("Model", "Dataset") if key in about)
     metadata = {  # each format has names of its own; with its date no two files of one figure would be the same

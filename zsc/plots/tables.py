@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.stats import fisher_exact
 
 from zsc.checks import check_choice, check_unique, short
 from zsc.plots import style
@@ -14,8 +13,7 @@ from zsc.statistics import CONFIDENCE, mcnemar
 
 ALPHA = 1 - CONFIDENCE
 _PAIRED = ["difference", "difference_low", "difference_high"]
-_LOOKS = {"": ("o", RIGHT), "better": ("^", RIGHT), "worse": ("v", WRONG)}
-_LOOKS |= {"the reference": ("D", NEUTRAL), "not told apart": ("o", NEUTRAL)}
+_TONES = {"better": RIGHT, "higher": RIGHT, "worse": WRONG, "lower": WRONG, "told apart": WRONG}  # others are neutral
 
 
 @style.styled
@@ -27,7 +25,7 @@ def before_after(
 
     `before` and `after` are two evaluations, or their `report` tables, of the same classes. The metric is "recall",
     "precision" or "f1". Of more than 40 classes, those that change most are drawn. "better" and "worse" are said where
-    an exact test tells: McNemar's on the same pictures, else Fisher's; of f1 and of tables "higher" and "lower".
+    McNemar's exact test tells: of the recall of two evaluations of the same pictures; else "higher" and "lower".
     """
     check_choice(metric, ("recall", "precision", "f1"), "metric")
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
@@ -35,51 +33,37 @@ def before_after(
     if len(first) != len(second) or set(first.index) != set(second.index):
         told = f"before has the classes {short(list(first.index))}, after {short(list(second.index))}"
         raise ValueError(f"{told}; compare the same.")
-    change = (second[first.index] - first).abs().to_numpy()
-    shown = np.sort(np.argsort(-change, kind="stable")[:MOST])  # in the order of the table
-    classes = list(first.index[shown])
+    changes = second[first.index] - first
+    shown = np.sort(np.argsort(-changes.abs(), kind="stable")[:MOST])  # in the order of the table
+    classes = first.index[shown]
     ax, places = style.rows_axes(classes, 26, ax)
     support = style.view(after, "report").get("support")
-    said = []
-    for place, name in zip(places, classes, strict=True):
-        start, end = float(first[name]), float(second[name])
-        change = end - start
-        words, colour = "no change", NEUTRAL
+    paired = [one for one in (before, after) if not isinstance(one, pd.DataFrame) and one.thresholds is None]
+    truths = [[e.class_names[k] for k in e.y_true] for e in paired]
+    is_tested = metric == "recall" and len(truths) == 2 and truths[0] == truths[1]
+    colours, said = [], []
+    for place, name, change in zip(places, classes, changes[classes], strict=True):
+        words = verdict = "no change"
         if abs(change) >= 0.0005:
-            p = _p_value(before, after, metric, name)
-            verdicts = ("higher", "lower") if p is None else ("better", "worse") if p < ALPHA else ("", "")
-            words = f"{change:+.{2 if abs(change) >= 0.005 else 3}f} {verdicts[change < 0]}".strip()
+            verdict = "higher" if change > 0 else "lower"
+            if is_tested:
+                p = mcnemar(*(e.right[e.y_true == e.class_names.index(name)] for e in paired))
+                verdict = "not told apart" if p >= ALPHA else "better" if change > 0 else "worse"
+            words = f"{change:+.3f} {verdict}"
             if support is not None and metric == "recall":
                 words += f", {abs(change) * support[name]:.0f} of {support[name]}"
-            colour = RIGHT if change > 0 else WRONG
-            if not verdicts[0]:
-                words, colour = f"{words}, not told apart", NEUTRAL
-        ax.plot([start, end], [place, place], color=colour, linewidth=3, zorder=2)
-        ax.plot(start, place, "o", markersize=9, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=2)
-        ax.plot(end, place, "o", markersize=9, color=colour, zorder=3)
+        colour = _TONES.get(verdict, NEUTRAL)
+        colours.append(colour)
         style.write_beside(ax, place, words, color=TEXT_TONES.get(colour, colour))
         said.append(f"{name} {words}")
-    style.share_axis(ax, "x", metric)
-    circle: dict[str, Any] = {"markersize": 9, "markeredgecolor": NEUTRAL, "markeredgewidth": 2}
-    for name, fill in zip(names, ("white", NEUTRAL), strict=True):
-        ax.plot([], [], "o", markerfacecolor=fill, label=style.wrap(name, 40), **circle)
-    ax.figure.legend(handles=ax.lines[-2:], loc="outside lower center", ncols=2)
+    ax.hlines(places, first[classes], second[classes], colors=colours, linewidth=3, zorder=2)
+    for values, fill in ((first, "white"), (second, colours)):
+        ax.scatter(values[classes], places, s=80, color=fill, edgecolors=colours, linewidths=2, zorder=3)
+    style.share_axis(ax, "x", style.wrap(f"{metric}: ○ {names[0]}, ● {names[1]}", 80))
     what = f"{metric.capitalize()} of each class, {names[0]} and {names[1]}"
     note = "" if len(classes) == len(first) else f"the {len(classes)} of {len(first)} classes that change most"
     n = 0 if support is None else support.sum()
     return style.finish(ax, title, what, "; ".join(said), after, note=note, n=n)
-
-
-def _p_value(before: Result, after: Result, metric: str, name: str) -> float | None:
-    """Test the change of a class: McNemar's exact test on the same pictures, else Fisher's; None where neither fits."""
-    both = [one for one in (before, after) if not isinstance(one, pd.DataFrame) and one.thresholds is None]
-    if metric == "f1" or len(both) < 2:
-        return None
-    of = [(e.y_true if metric == "recall" else e.y_pred) == e.class_names.index(name) for e in both]
-    right = [e.right[rows] for e, rows in zip(both, of, strict=True)]
-    if np.array_equal(*of):
-        return mcnemar(*right)
-    return float(fisher_exact([[r.sum(), (~r).sum()] for r in right]).pvalue)
 
 
 @style.styled
@@ -107,14 +91,13 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
             verdict = "not told apart" if not told else "better" if middle > 0 else "worse"
             words = f"{row['accuracy']:.3f}, {middle:+.3f} ({low:+.3f} to {high:+.3f}) {verdict}"
             words += "\nafter Holm's correction" if apart and not told else ""  # by its own test it would be
-        mark, colour = _LOOKS[verdict]
-        ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt=mark, color=colour, markersize=7)
+        ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=_TONES.get(verdict, NEUTRAL))
         style.write_beside(ax, place, words)
     if paired:
         ax.axvline(0, color=NEUTRAL, linewidth=1, zorder=1)
         ax.grid(axis="x")
         against = f" to {style.cut(table['reference'].iloc[0], 40)}" if "reference" in table else ""
-        ax.set_xlabel(f"difference of accuracy{against} on the same pictures, with its 95 % interval")
+        ax.set_xlabel(f"difference of accuracy{against}\non the same pictures, with its 95 % interval")
     else:
         style.share_axis(ax, "x", "accuracy, with its 95 % interval")
     if "baseline" in table:
@@ -123,8 +106,8 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
         ax.set_xlabel(f"{ax.get_xlabel()}\ndotted: always naming the most frequent class, {floor:.3f}")
     note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
     best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
-    what, n = "Prompts in the order of their accuracy", table["n"].max() if "n" in table else 0
-    return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note, n=n)
+    what = "Prompts in the order of their accuracy"
+    return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note)
 
 
 @style.styled
@@ -136,10 +119,10 @@ def audit(audit: Any, *, ax: Axes | None = None, title: str | None = None) -> Ax
     for place, row in zip(places, table.to_dict("records"), strict=True):
         columns = _PAIRED if row["kind"] == "cause" else ("value", "low", "high")
         middle, low, high = (row[column] for column in columns)
-        words, colour = f"{middle:.3f} ({low:.3f} to {high:.3f})", NEUTRAL if row["verdict"] != "told apart" else WRONG
-        ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=colour, markersize=7)
-        style.write_beside(ax, place, f"{words} {row['verdict']}", color=TEXT_TONES.get(colour, colour))
-        said.append(f"{row['name']} {words} {row['verdict']}")
+        words, colour = f"{middle:.3f} ({low:.3f} to {high:.3f}) {row['verdict']}", _TONES.get(row["verdict"], NEUTRAL)
+        ax.errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=colour)
+        style.write_beside(ax, place, words, color=TEXT_TONES.get(colour, colour))
+        said.append(f"{row['name']} {words}")
     ax.grid(axis="x")
     ax.set_xlabel("change: flipped answers; group: accuracy; gap: of accuracies; cause: more of the answer")
     return style.finish(ax, title, "What breaks it", "; ".join(said), audit.evaluation, n=audit.evaluation.n)
