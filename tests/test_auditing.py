@@ -342,6 +342,8 @@ class TestUse:
         for text in ("What breaks it", "contrast 30 %", "group = &lt;a&gt;", "x → blue", "bethgelab", "<td>2326</td>"):
             assert text in page, text
         assert page.count("<figcaption") >= EXAMPLES * len(CHANGES) and turned
+        few = zsc.audit(clf, balls.head(20), np.repeat(["a", "b"], 10), changes=(), progress=False)  # no gap is judged
+        assert "- to -" not in zsc.report.html_report(few.evaluation, audit=few)
         assert "What breaks it" not in zsc.report.html_report(found.evaluation)
         drawn = zsc.plots.audit(found)
         names = [label.get_text() for label in drawn.get_yticklabels()]

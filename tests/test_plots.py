@@ -333,7 +333,7 @@ class TestComparisons:
         before = pd.DataFrame({"recall": np.full(k, 0.5), "precision": np.full(k, 1.0)}, index=names)
         after = before.assign(recall=[0.9, 0.44, *[0.5] * (k - 2)]).iloc[::-1]
         ax = plots.before_after(before, after, names=("prompts A", "prompts B"))
-        assert words(ax.texts) == ["+0.400 higher", "-0.060 lower", *["no change"] * (k - 2)]
+        assert words(ax.texts) == ["+0.400 not tested", "-0.060 not tested", *["no change"] * (k - 2)]
         assert [w.replace("\n", " ") for w in words(ax.get_yticklabels())] == names
         assert ax.get_title() == "Recall of each class, prompts A and prompts B"
         assert ax.get_xlabel() == "recall: ○ prompts A, ● prompts B"
@@ -341,6 +341,18 @@ class TestComparisons:
         dots = [c.get_offsets()[:2, 0].tolist() for c in ax.collections if isinstance(c, PathCollection)]
         assert dots == [[0.5, 0.5], [0.9, 0.44]]
         assert not overlaps([*ax.get_yticklabels(), *ax.texts], ax.figure)
+
+    def test_before_after_of_a_class_that_was_never_said(self):
+        before = pd.DataFrame({"precision": [0.5, np.nan]}, index=["cat", "dog"])
+        ax = plots.before_after(before, before.fillna(0.9), metric="precision")
+        assert words(ax.texts) == ["no change", "not defined"]
+
+    def test_a_baseline_far_below_presses_no_interval_together(self):
+        table = pd.DataFrame({"accuracy": [0.95, 0.93], "low": [0.94, 0.92], "high": [0.96, 0.94]}, index=["a", "b"])
+        for floor, said in ((0.2, "not drawn, far below: always"), (0.9, "dotted: always")):
+            ax = plots.ranking(table.assign(baseline=floor))
+            assert f"{said} naming the most frequent class, {floor:.3f}" in ax.get_xlabel()
+            assert np.ptp(ax.get_xlim()) < 0.2
 
     def test_before_after_refuses(self):
         table = pd.DataFrame({"recall": [1.0]}, index=["a"])
@@ -782,7 +794,7 @@ class TestManyAndLong:
         ax = plots.before_after(before, after)
         assert words(ax.texts) == ["+0.020 not told apart, 1 of 50", "+1.000 better, 50 of 50"]
         assert [to_hex(t.get_color()).upper() for t in ax.texts] == [plots.NEUTRAL, plots.RIGHT]
-        assert words(plots.before_after(before.report, after.report).texts)[0] == "+0.020 higher, 1 of 50"
+        assert words(plots.before_after(before.report, after.report).texts)[0] == "+0.020 not tested, 1 of 50"
 
     def test_only_a_recall_of_the_same_pictures_is_tested(self):
         y, names = np.repeat([0, 1], 50), ["cat", "dog"]
@@ -796,7 +808,7 @@ class TestManyAndLong:
         several = [zsc.evaluation.Evaluation(y, p, names, thresholds=[0.5, 0.5]) for p in (1 - y * 0.9, y * 0.9)]
         untested.append(plots.before_after(*several))
         for ax in untested:
-            assert words(ax.texts)[0].startswith("+1.000 higher")
+            assert words(ax.texts)[0].startswith("+1.000 not tested")
 
     def test_a_title_that_fits_the_figure_stands_in_one_line(self):
         title = "Prompts in the order of their accuracy, drawn-animals test, classified by the model toy"

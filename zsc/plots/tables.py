@@ -13,7 +13,7 @@ from zsc.statistics import CONFIDENCE, mcnemar
 
 ALPHA = 1 - CONFIDENCE
 _PAIRED = ["difference", "difference_low", "difference_high"]
-_TONES = {"better": RIGHT, "higher": RIGHT, "worse": WRONG, "lower": WRONG, "told apart": WRONG}  # others are neutral
+_TONES = {"better": RIGHT, "worse": WRONG, "told apart": WRONG}  # what a test does not tell is neutral
 
 
 @style.styled
@@ -25,7 +25,7 @@ def before_after(
 
     `before` and `after` are two evaluations, or their `report` tables, of the same classes. The metric is "recall",
     "precision" or "f1". Of more than 40 classes, those that change most are drawn. "better" and "worse" are said where
-    McNemar's exact test tells: of the recall of two evaluations of the same pictures; else "higher" and "lower".
+    McNemar's exact test tells: of the recall of two evaluations of the same pictures; else it says "not tested".
     """
     check_choice(metric, ("recall", "precision", "f1"), "metric")
     first, second = (style.view(result, "report", [metric])[metric] for result in (before, after))
@@ -43,9 +43,9 @@ def before_after(
     is_tested = metric == "recall" and len(truths) == 2 and truths[0] == truths[1]
     colours, said = [], []
     for place, name, change in zip(places, classes, changes[classes], strict=True):
-        words = verdict = "no change"
+        words = verdict = "not defined" if np.isnan(change) else "no change"
         if abs(change) >= 0.0005:
-            verdict = "higher" if change > 0 else "lower"
+            verdict = "not tested"
             if is_tested:
                 p = mcnemar(*(e.right[e.y_true == e.class_names.index(name)] for e in paired))
                 verdict = "not told apart" if p >= ALPHA else "better" if change > 0 else "worse"
@@ -102,8 +102,11 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
         style.share_axis(ax, "x", "accuracy, with its 95 % interval")
     if "baseline" in table:
         floor, start = table["baseline"].iloc[0], table["accuracy"][table[_PAIRED[0]].isna()].iloc[0] if paired else 0.0
-        ax.axvline(floor - start, linestyle=":", color=NEUTRAL, zorder=1)
-        ax.set_xlabel(f"{ax.get_xlabel()}\ndotted: always naming the most frequent class, {floor:.3f}")
+        low, high = ax.get_xlim()
+        if is_near := floor - start > 2 * low - high:  # one further away would press the intervals together
+            ax.axvline(floor - start, linestyle=":", color=NEUTRAL, zorder=1)
+        where = "dotted" if is_near else "not drawn, far below"
+        ax.set_xlabel(f"{ax.get_xlabel()}\n{where}: always naming the most frequent class, {floor:.3f}")
     note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
     best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
     what = "Prompts in the order of their accuracy"
