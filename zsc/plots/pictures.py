@@ -127,14 +127,8 @@ def why(explanation: "Explanation", *, title: str | None = None) -> Figure:
         ax.axis("off")
     lost = shown.words["margin_lost"]
     names = [f"{word} ({name})" for word, name in zip(shown.words["word"], shown.words["class_name"], strict=True)]
-    style.bars(
-        names,
-        lost,
-        [f"{round(x, 1) + 0.0:.1f}" for x in lost],
-        24,
-        last,
-        color=[RIGHT if x > 0 else WRONG for x in lost],
-    )
+    told = [f"{round(x, 1) + 0.0:.1f}" for x in lost]  # never -0.0
+    style.bars(names, lost, told, 24, last, color=[RIGHT if x > 0 else WRONG for x in lost])
     last.set(title="margin lost without a word", xlabel="logits")
     tones = f"Blue speaks for {shown.of}, vermilion for {shown.against}"
     tones += f"; hide what is dashed, and the answer is {shown.against}." if shown.flips.any() else "."
