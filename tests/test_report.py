@@ -1,5 +1,6 @@
 """The report is one page that needs nothing else, says what the evaluation says, and escapes every text."""
 
+import dataclasses
 import html.parser
 import os
 import re
@@ -194,6 +195,17 @@ def test_it_begins_in_plain_words():
     for name in ("accuracy", "95 % interval", "macro recall", "log loss", "Brier score", "expected calibration error"):
         assert re.search(rf"{name} \d[\d.to ]* [a-z]{{2,}} \w+ \w+", page), name
     assert page.index("Brier") > page.rindex("Details for experts") > page.index("macro recall 0")
+
+
+def test_it_says_what_an_embedded_model_is():
+    found = made_up(2, n=20)
+    for model, said in (
+        ("conse", "the model conse (not CLIP, but a method that preceded it), and"),
+        ("toy", "the model toy (a small CLIP that has seen only the drawings of this project), and"),
+        ("m", "the model m, and"),
+    ):
+        made_by = dataclasses.replace(found.made_by, model=model)
+        assert said in Page(html_report(dataclasses.replace(found, made_by=made_by))).text
 
 
 WORSE, UNSHOWN = "The model is worse than that.", "These pictures do not show that the model is better than that."

@@ -100,7 +100,7 @@ def few_shot(
         ax.scatter(rows["shots"], rows["accuracy"], s=22, alpha=0.6, linewidths=0, **look)
         found = rows.groupby("shots")["accuracy"].agg(["mean", "sem", "size"])
         means, spread = found["mean"], found["sem"].where(found["size"] > 2)
-        ends = t.interval(0.95, found["size"] - 1, means, spread)
+        ends = np.clip(t.interval(0.95, found["size"] - 1, means, spread), 0, 1)
         ax.fill_between(means.index, *ends, color=look["color"], **BAND)
         label = style.cut(name, 34) if place < MOST else "_"  # Matplotlib's legends leave out what begins so
         ax.plot(means.index, means, linestyle=DASHES[place % len(DASHES)], label=label, **look)
