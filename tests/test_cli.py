@@ -194,6 +194,17 @@ class TestWidth:
         names = list(map(zsc.files.printable, names))
         assert head == ["true", *names] and first == [names[0], "0", "2"] and second == [names[1], "0", "1"]
 
+    def test_a_matrix_whose_counts_do_not_fit_becomes_a_list(self, capsys, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "40")
+        y = np.repeat(np.arange(10), 980)
+        _printing.say(*_tables(zsc.evaluation.evaluate(y, np.eye(10)[(y + 1) % 10], [*map(str, range(10))])))
+        assert "Most frequent confusions" in (out := capsys.readouterr().out) and "Confusion (rows" not in out
+
+    @pytest.mark.parametrize("dtype", ["object", "string", "category"])
+    def test_names_of_pictures_lose_their_folders_where_that_tells_them_apart(self, dtype):
+        names = pd.Series(["d/a.png", "d/b.png", "e/b.png"], dtype=dtype)
+        assert list(_printing.with_names(pd.DataFrame({"image": names}), short=True)["image"]) == ["a.png", *names[1:]]
+
     @pytest.mark.parametrize("columns", range(40, 101, 7))
     def test_words_are_not_broken(self, columns, monkeypatch):
         monkeypatch.setenv("COLUMNS", str(columns))

@@ -806,6 +806,16 @@ class TestKeep:
         explorer.boxes["blue"].value = "yellow"
         assert "The tries are not kept" in explorer.texts["history"] and explorer.fault is None
 
+    def test_other_pictures_of_the_same_name_have_a_file_of_their_own(self, embeddings, colours, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+        async def names_of(*parts):
+            return [PromptExplorer(replace(part, dataset=""), colours).keep.name for part in parts]
+
+        renamed = replace(embeddings, class_names=["red", "green", "yellow"])
+        found = asyncio.run(names_of(embeddings, renamed, embeddings.head(9), embeddings))
+        assert len({*found}) == 3 and found[0] == found[3] and all(name.startswith("pictures-") for name in found)
+
     def test_beside_the_notebook_by_default(self, embeddings, colours, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("zsc.explorer.panel.ANSWER_AFTER", 0.01)

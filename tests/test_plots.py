@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import sys
+import textwrap
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -354,6 +355,16 @@ class TestComparisons:
             assert f"{said} naming the most frequent class, {floor:.3f}" in ax.get_xlabel()
             assert np.ptp(ax.get_xlim()) < 0.2
 
+    def test_rows_with_what_is_not_defined_stay_in_the_order_of_the_table(self):
+        before = pd.DataFrame({"recall": [0.1, np.nan, 0.3, 0.4, 0.2]}, index=list("abcde"))
+        ax = plots.before_after(before, before.fillna(0.5) + 0.1)
+        assert words(ax.get_yticklabels()) == list("abcde") and words(ax.texts)[1] == "not defined"
+
+    def test_a_baseline_that_is_said_to_be_drawn_is_seen(self):
+        table = pd.DataFrame({"accuracy": [0.5, 0.9], "low": [0.45, 0.87], "high": [0.55, 0.93]}, index=["a", "b"])
+        ax = plots.ranking(table.assign(baseline=0.1))
+        assert "dotted" in ax.get_xlabel() and ax.get_xlim()[0] < 0.1
+
     def test_before_after_refuses(self):
         table = pd.DataFrame({"recall": [1.0]}, index=["a"])
         with pytest.raises(ValueError, match="metric must be one of recall, precision, f1"):
@@ -384,7 +395,30 @@ class TestComparisons:
         assert ax.lines[-1].get_xdata() == pytest.approx([0.1, 0.1])  # from the reference, 0.5
 
 
+class TestTexts:
+    def test_what_fits_is_never_cut(self):
+        rng = np.random.default_rng(0)
+        for _ in range(2000):
+            text = " ".join("x" * n for n in rng.integers(1, 15, rng.integers(1, 20)))
+            width, lines = int(rng.integers(15, 40)), int(rng.integers(1, 6))
+            fits = len(textwrap.wrap(text, width)) <= lines
+            broken = style.wrap(text, width, lines)
+            assert (broken.replace("\n", " ") == text) if fits else broken.endswith("..."), (text, width, lines)
+            assert max(map(len, broken.split("\n"))) <= width and broken.count("\n") < lines
+
+    def test_what_is_drawn_no_more_is_told_no_more(self, evaluation):
+        ax = plots.confusion(evaluation)
+        ax.figure.clear()
+        plots.reliability(evaluation, ax=ax.figure.subplots())
+        assert "Confusion" not in plots.describe(ax.figure) and "Reliability" in plots.describe(ax.figure)
+
+
 class TestCurves:
+    def test_seeds_that_agree_exactly_have_a_band_of_no_width(self):
+        table = pd.DataFrame({"shots": [1, 1, 1, 2, 2, 2], "seed": [0, 1, 2] * 2, "accuracy": [0.5] * 3 + [1.0] * 3})
+        ax = plots.few_shot(table)
+        assert ax.collections[1].get_datalim(ax.transData).ymax <= 1
+
     def test_reliability(self):
         table = pd.DataFrame({"confidence": [0.3, 0.6, np.nan], "accuracy": [0.2, 0.9, np.nan], "count": [7, 40, 0]})
         ax = plots.reliability(table, title="Reliability, m, d")

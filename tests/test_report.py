@@ -113,6 +113,20 @@ def test_files_are_named_without_their_folders(tmp_path, evaluation):
     assert ">picture-11.png<" in source and str(tmp_path) not in source
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h.org/a.png?token=secret", "a.png"),
+        ("https://h.org/?token=secret", "h.org"),
+        ("http://[bad/x.png#secret", "x.png"),
+    ],
+)
+def test_a_page_shows_no_query_of_a_url(url, shown):
+    found = evaluate([0, 1], np.eye(2)[[1, 0]], ["a", "b"], images=[url, url])
+    page = html_report(found)
+    assert "secret" not in page and shown in page
+
+
 def test_without_pictures_about_and_errors():
     proba = np.array([[0.9, 0.1], [0.2, 0.8]])
     page = Page(html_report(evaluate([0, 1], proba, ["a", "b"])))

@@ -5,9 +5,9 @@ Names of files are shown without their folders. The page says what was computed,
 
 import base64
 import io
+import re
 from pathlib import Path, PurePath
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -56,7 +56,7 @@ def _mistakes(evaluation: Evaluation, most: int) -> tuple[pd.DataFrame, dict[Any
     for row in errors.sort_values(["turn", "place"]).head(most).sort_values(["place", "turn"]).to_dict("records"):
         image = None if evaluation.images is None else evaluation.images[row["index"]]
         name = name_of(image, row["index"])
-        name = PurePath(urlsplit(name).path if is_url(name) else name).name or name  # the page may go elsewhere
+        name = PurePath(re.split("[?#]", name)[0] if is_url(name) else name).name or name  # the page may go elsewhere
         card = row | {"name": name, "uri": None if image is None else picture_uri(image, PIXELS)}
         groups.setdefault((row["true"], row["predicted"]), []).append(card)
     return pairs, groups

@@ -144,7 +144,7 @@ def with_names(table: pd.DataFrame, *, short: bool = False) -> pd.DataFrame:
 
     The `short` names lack their folders, where that tells them apart.
     """
-    if table.dtypes.get("image") != "object":  # numbers are those of a class of this name
+    if pd.api.types.is_numeric_dtype(table.dtypes.get("image", float)):  # absent, or the counts of a class of this name
         return table
     numbers = table.get("index", range(len(table)))
     names = [name_of(*picture) for picture in zip(table["image"], numbers, strict=True)]

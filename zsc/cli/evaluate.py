@@ -63,7 +63,8 @@ def _tables(evaluation: Evaluation) -> list[str]:
 
     by_class = evaluation.by_class[["n", "recall", "low", "high", "right", "precision", "f1"]]
     lines = ["", *table_lines(by_class, most=MOST_ROWS), ""]
-    names, pairs = [len(name) + 2 for name in evaluation.class_names], confused_pairs(evaluation)
+    pairs, digits = confused_pairs(evaluation), len(str(evaluation.n))
+    names = [2 + max(digits, len(name)) for name in evaluation.class_names]
     if max(names) + sum(names) <= width():
         lines += ["Confusion (rows: true, columns: predicted)", *table_lines(evaluation.confusion)]
     elif len(pairs):

@@ -10,6 +10,7 @@ import importlib
 import itertools
 import logging
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,8 +85,10 @@ class PromptExplorer:
             raise ImportError(f"the explorer needs ipywidgets>=8, this is {self._w.__version__}: {advice}")
         self.session = ExplorerSession(embeddings, model, prompts, sealed=sealed)
         if is_offered := keep == BESIDE:
-            name = re.sub(r"\W+", "-", f"{embeddings.dataset} {self.session.model.name}").strip("-")[:60]
-            keep = f"{name}.tries.json" if _loop() else None  # a script, or a test, keeps nothing
+            about = self.session.model.fingerprint, embeddings.data_digest, len(embeddings), embeddings.class_names
+            name = re.sub(r"[^A-Za-z0-9]+", "-", embeddings.dataset).strip("-")[:60] or "pictures"
+            name += f"-{zlib.crc32(repr(about).encode()):08x}.tries.json"
+            keep = name if _loop() else None  # a script, or a test, keeps nothing
         self.keep = None if keep is None else expanded(keep)
         self._uri_of = cache(lambda row: picture_uri(self.session.embeddings.paths[row], PIXELS))
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}

@@ -61,10 +61,8 @@ class Answer:
     @property
     def in_short(self) -> str:
         """Say accuracy and interval, or that there are no labels."""
-        found, (accuracy, low, high, _) = self.evaluation, self.scores
-        if found is None:
-            return f"{self.result.n} pictures, no labels"
-        return f"accuracy {accuracy:.3f} ({found.correct} of {found.n}), 95 % interval {low:.3f} to {high:.3f}"
+        found = self.evaluation
+        return found.summary().partition(", macro")[0] if found else f"{self.result.n} pictures, no labels"
 
     @cached_property
     def notes(self) -> dict[str, list[str]]:

@@ -99,8 +99,8 @@ def few_shot(
         look: dict[str, Any] = {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)]}
         ax.scatter(rows["shots"], rows["accuracy"], s=22, alpha=0.6, linewidths=0, **look)
         found = rows.groupby("shots")["accuracy"].agg(["mean", "sem", "size"])
-        means, spread = found["mean"], found["sem"].where(found["size"] > 2)
-        ends = np.clip(t.interval(0.95, found["size"] - 1, means, spread), 0, 1)
+        means, half = found["mean"], found["sem"].where(found["size"] > 2) * t.ppf(0.975, found["size"] - 1)
+        ends = np.clip([means - half, means + half], 0, 1)
         ax.fill_between(means.index, *ends, color=look["color"], **BAND)
         label = style.cut(name, 34) if place < MOST else "_"  # Matplotlib's legends leave out what begins so
         ax.plot(means.index, means, linestyle=DASHES[place % len(DASHES)], label=label, **look)

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
+from scipy.spatial import KDTree
 
 from zsc.checks import as_indices, check_choice, check_count, check_same_length, needed_for
 from zsc.datasets.base import class_texts
@@ -132,7 +133,7 @@ def embedding_map(
     """Draw embeddings in two dimensions: a colour and a shape per class, a large symbol with a dark edge for texts.
 
     Forty classes look different; of more, the legend names forty and the title says so. Up to 24 classes are named
-    in the middle of their pictures too. `points` has shape (N, 2). `labels` are N names, or indices (-1 for no label)
+    where their pictures are densest too. `points` has shape (N, 2). `labels` are N names, or indices (-1 for no label)
     into `class_names`, which is also the order of the legend. `modality` says for each point "image" or "text"; None:
     all are pictures. `names` are N texts beside their points, "" for none, left out where there is no room. `pairs` are
     places of two points each, which a hair line joins. The title should name model, data and method.
@@ -174,10 +175,10 @@ def embedding_map(
     aside = np.where(points[:, 0] < points[:, 0].mean(), 12, -12)  # names of single points lead inwards
     written = [(p, style.cut(name, 34), s) for p, name, s in zip(points, names, aside, strict=True) if name]
     for k in found if n <= 24 else ():
-        island = points[(codes == k) & ~is_text]
+        island = points[(codes == k) & ~is_text][:1000]
         if len(island) > 1:
-            nearest = np.linalg.norm(island - np.median(island, axis=0), axis=1).argmin()  # to the middle of all
-            written.append((island[nearest], style.cut(classes[k], 22), 0))
+            away, _ = KDTree(island).query(island, k=min(len(island), 8))
+            written.append((island[away[:, -1].argmin()], style.cut(classes[k], 22), 0))
     _write_names(ax, written)
     note = "" if n == len(shown) else f"{n} classes, of which the legend names {len(shown)}; some share a look"
     said = f"{(~is_text).sum():,} pictures" + f" and {is_text.sum():,} texts" * bool(is_text.any())
@@ -186,7 +187,7 @@ def embedding_map(
 
 def _write_names(ax: Axes, names: Sequence[tuple[np.ndarray, str, int]]) -> None:
     """Write names at their points, so many points aside, higher or lower where another one stands, or not at all."""
-    cast(Figure, ax.figure).draw_without_rendering()
+    cast(Any, ax.figure).figure.draw_without_rendering()
     taken: list[Any] = []
     for point, name, aside in names:
         look: dict[str, Any] = {"ha": ("center", "left", "right")[np.sign(aside)], "va": "center", "zorder": 4}
@@ -216,7 +217,7 @@ def _heat(
         width, height = 3.8 + (1.25 if few else 0.55) * len(columns), (1.6 if few else 2.4) + row * len(rows)
         size, small, angle = (width, height), 10, 45
     ax = ax or plt.subplots(figsize=size)[1]
-    marks: dict[str, Any] = {"cbar_kws": {"label": label}, "linewidths": cells is not None, "rasterized": True}
+    marks: dict[str, Any] = {"cbar_kws": {"label": label}, "linewidths": cells is not None, "rasterized": cells is None}
     seaborn.heatmap(values, ax=ax, annot=cells, fmt="", xticklabels=False, yticklabels=False, **marks, **colours)
     ax.set_yticks(style.thin(len(names[0])) + 0.5, rows, fontsize=small)
     turned: dict[str, Any] = {"rotation": angle, "ha": "right", "va": "center", "rotation_mode": "anchor"}

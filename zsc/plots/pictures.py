@@ -149,8 +149,8 @@ def caption(row: pd.Series, names: Sequence[str], *, prompt: bool = False) -> tu
     if pd.notna(truth) and truth == k:
         words, colour = f"right: {words}", RIGHT
     elif pd.notna(truth):  # breaks at the arrow
-        said = words.replace(" ", "\xa0") if len(words) < CAPTION_WIDTH - 1 else words
-        words, colour = f"wrong: {names[int(truth)]} →\xa0{said}", WRONG
+        true, said = (n.replace(" ", "\xa0") if len(n) < CAPTION_WIDTH - 1 else n for n in (names[int(truth)], words))
+        words, colour = f"wrong: {true} →\xa0{said}", WRONG
     lines = [words, f"p = {row['proba']:.2f}"]
     others = {name: row[f"proba_{name}"] for j, name in enumerate(names) if f"proba_{name}" in row and j != k}
     if others:

@@ -105,8 +105,9 @@ def finish(
     written.set_text("\n".join(wrap(line, width) for line in lines))
     said = f"{_plain(title)}: {_plain(said)}.".removeprefix(": ")
     about = {"Title": _plain(title), "Description": said, "Model": model, "Dataset": dataset}
-    figure = cast(Any, drawn.figure).figure  # of an Axes in a part of a figure the whole
-    vars(figure).setdefault("_told", {})[drawn] = {key: text for key, text in about.items() if text}
+    figure: Any = cast(Any, drawn.figure).figure  # of an Axes in a part of a figure the whole
+    told = vars(figure).get("_told", {}) | {drawn: {key: text for key, text in about.items() if text}}
+    vars(figure)["_told"] = {one: told[one] for one in (figure, *figure.axes) if one in told}
     vars(figure)["_repr_mimebundle_"] = partial(_alternative, figure)  # where IPython asks for metadata
     return drawn
 
@@ -168,10 +169,10 @@ def wrap(text: object, width: int = 24, lines: int = _LONGEST) -> str:
     No word stands alone in the last line of a title, and what no font can draw becomes an escape.
     """
     line = _one_line(text)
-    fit = partial(textwrap.wrap, line, max_lines=lines, placeholder=" ...", break_on_hyphens=False)
-    fewest = max(1, len(fit(width)))
-    narrowest = min(width, max(4, len(line) // fewest, *map(len, line.split(" "))))
-    broken = next(found for found in map(fit, range(narrowest, width + 1)) if len(found) <= fewest)
+    fit = partial(textwrap.wrap, line, break_on_hyphens=False)
+    broken = fit(width, max_lines=lines, placeholder=" ...")
+    narrowest = min(width, max(4, len(line) // max(1, len(broken)), *map(len, line.split(" "))))
+    broken = next((found for found in map(fit, range(narrowest, width)) if len(found) <= len(broken)), broken)
     return ("\n".join(broken) or line).replace("$", r"\$").replace("\xa0", " ")
 
 

@@ -34,7 +34,7 @@ def before_after(
         told = f"before has the classes {short(list(first.index))}, after {short(list(second.index))}"
         raise ValueError(f"{told}; compare the same.")
     changes = second[first.index] - first
-    shown = np.sort(np.argsort(-changes.abs(), kind="stable")[:MOST])  # in the order of the table
+    shown = np.sort(np.argsort(-changes.abs().to_numpy(), kind="stable")[:MOST])  # in the order of the table
     classes = first.index[shown]
     ax, places = style.rows_axes(classes, 26, ax)
     support = style.view(after, "report").get("support")
@@ -62,8 +62,7 @@ def before_after(
     style.share_axis(ax, "x", style.wrap(f"{metric}: ○ {names[0]}, ● {names[1]}", 80))
     what = f"{metric.capitalize()} of each class, {names[0]} and {names[1]}"
     note = "" if len(classes) == len(first) else f"the {len(classes)} of {len(first)} classes that change most"
-    n = 0 if support is None else support.sum()
-    return style.finish(ax, title, what, "; ".join(said), after, note=note, n=n)
+    return style.finish(ax, title, what, "; ".join(said), after, note=note, n=0 if support is None else support.sum())
 
 
 @style.styled
@@ -105,12 +104,12 @@ def ranking(table: pd.DataFrame, *, ax: Axes | None = None, title: str | None = 
         low, high = ax.get_xlim()
         if is_near := floor - start > 2 * low - high:  # one further away would press the intervals together
             ax.axvline(floor - start, linestyle=":", color=NEUTRAL, zorder=1)
+            ax.set_xlim(min(low, floor - start - 0.02), high)
         where = "dotted" if is_near else "not drawn, far below"
         ax.set_xlabel(f"{ax.get_xlabel()}\n{where}: always naming the most frequent class, {floor:.3f}")
     note = "" if len(ordered) == len(table) else f"the {len(ordered)} best of {len(table)}"
-    best = "; ".join(f"{name} {accuracy:.3f}" for name, accuracy in ordered["accuracy"].head(5).items())
-    what = "Prompts in the order of their accuracy"
-    return style.finish(ax, title, what, f"of {len(table)}, {best}", table, note=note)
+    best = f"of {len(table)}, " + "; ".join(f"{name} {x:.3f}" for name, x in ordered["accuracy"].head(5).items())
+    return style.finish(ax, title, "Prompts in the order of their accuracy", best, table, note=note)
 
 
 @style.styled
