@@ -87,8 +87,7 @@ class PromptExplorer:
         if is_offered := keep == BESIDE:
             about = self.session.model.fingerprint, embeddings.data_digest, len(embeddings), embeddings.class_names
             name = re.sub(r"[^A-Za-z0-9]+", "-", embeddings.dataset).strip("-")[:60] or "pictures"
-            name += f"-{zlib.crc32(repr(about).encode()):08x}.tries.json"
-            keep = name if _loop() else None  # a script, or a test, keeps nothing
+            keep = f"{name}-{zlib.crc32(repr(about).encode()):08x}.tries.json" if _loop() else None  # not of a script
         self.keep = None if keep is None else expanded(keep)
         self._uri_of = cache(lambda row: picture_uri(self.session.embeddings.paths[row], PIXELS))
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}

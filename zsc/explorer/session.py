@@ -61,8 +61,10 @@ class Answer:
     @property
     def in_short(self) -> str:
         """Say accuracy and interval, or that there are no labels."""
-        found = self.evaluation
-        return found.summary().partition(", macro")[0] if found else f"{self.result.n} pictures, no labels"
+        found, (accuracy, low, high, _) = self.evaluation, self.scores
+        if found is None:
+            return f"{self.result.n} pictures, no labels"
+        return f"accuracy {accuracy:.3f} ({found.correct} of {found.n}), 95 % interval {low:.3f} to {high:.3f}"
 
     @cached_property
     def notes(self) -> dict[str, list[str]]:
@@ -80,9 +82,9 @@ class Answer:
         return found
 
     @cached_property
-    def given(self) -> dict[int, str | None]:
-        """The class that each picture is given, by its place in the embeddings."""
-        return dict(zip(self.index.tolist(), class_texts(self.result.y_pred, self.result.class_names), strict=True))
+    def given(self) -> np.ndarray:
+        """The name of the class that each picture is given, shape (N,)."""
+        return np.array(class_texts(self.result.y_pred, self.result.class_names), dtype=object)
 
     @cached_property
     def counts(self) -> pd.Series:
@@ -203,16 +205,16 @@ class ExplorerSession:
         `n` counts the pictures, `moved` those that the try before gave to another class, `changed` holds new prompts.
         """
         rows: list[tuple[Any, ...]] = []
-        known, before = dict[str, str](), dict[int, str | None]()
-        for answer in self.tried:
-            given = answer.given
+        known: dict[str, str] = {}
+        for before, answer in zip(self.tried[:1] + self.tried, self.tried, strict=False):
             words = {name: f"{name}: {', '.join(prompts)}" for name, prompts in answer.prompts.texts.items()}
             changed = [text for name, text in words.items() if text != known.get(name)]
             changed += [f"without {name}" for name in known if name not in words]
-            moved = sum(given[i] != before[i] for i in given.keys() & before.keys()) if rows else float("nan")
+            _, new, old = np.intersect1d(answer.index, before.index, assume_unique=True, return_indices=True)
+            moved = (answer.given[new] != before.given[old]).sum() if rows else float("nan")
             told = (answer.classifier.pooling, " | ".join(changed) or "pooling", " | ".join(words.values()))
             rows.append((*answer.scores, answer.result.n, moved, *told))
-            known, before = words, given
+            known = words
         index = pd.RangeIndex(1, len(rows) + 1, name="try")
         table = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS), index=index, dtype=object)  # any text can be a name
         return table.astype(dict.fromkeys((*HISTORY_COLUMNS[:4], "moved"), float) | {"n": int})
