@@ -14,7 +14,6 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,10 +83,10 @@ class PromptExplorer:
             advice = "pip install 'ipywidgets>=8', then restart the kernel and load the page again."
             raise ImportError(f"the explorer needs ipywidgets>=8, this is {self._w.__version__}: {advice}")
         self.session = ExplorerSession(embeddings, model, prompts, sealed=sealed)
-        if is_offered := keep == BESIDE:
+        if is_offered := keep == BESIDE:  # a script, or a test, keeps nothing
             about = self.session.model.fingerprint, embeddings.data_digest, len(embeddings), embeddings.class_names
             name = re.sub(r"[^A-Za-z0-9]+", "-", embeddings.dataset).strip("-")[:60] or "pictures"
-            keep = f"{name}-{zlib.crc32(repr(about).encode()):08x}.tries.json" if _loop() else None  # not of a script
+            keep = f"{name}-{zlib.crc32(repr(about).encode()):08x}.tries.json" if asyncio._get_running_loop() else None
         self.keep = None if keep is None else expanded(keep)
         self._uri_of = cache(lambda row: picture_uri(self.session.embeddings.paths[row], PIXELS))
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
@@ -304,7 +303,7 @@ class PromptExplorer:
 
     def _on_typing(self) -> None:
         """Answer and remember when no key was pressed for so long; at once without an event loop (scripts, tests)."""
-        loop = _loop()
+        loop = asyncio._get_running_loop()  # None in a script
         for seconds, call in ((ANSWER_AFTER, self.update), (REMEMBER_AFTER, self.remember)):
             if call in self._timers:
                 self._timers.pop(call).cancel()
@@ -410,9 +409,3 @@ def _sentence(error: Exception) -> str:
         return str(error)
     logging.getLogger("zsc").error("the explorer", exc_info=error)
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _loop() -> asyncio.AbstractEventLoop | None:
-    with suppress(RuntimeError):
-        return asyncio.get_running_loop()
-    return None
