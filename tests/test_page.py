@@ -21,7 +21,6 @@ from test_browser import CHROMIUM, FLAGS, HOSTILE, NEEDS_BROWSER
 
 import zsc
 from zsc.explorer import ExplorerSession, PromptExplorer, page
-from zsc.explorer import panel as panel_file
 from zsc.models import export
 from zsc.prompts.prompts import packaged
 from zsc.report import PAGES
@@ -305,7 +304,7 @@ class TestTheFile:
 
     def test_a_panel_gives_what_is_typed(self, colours, colour_dataset, empty_program, monkeypatch):
         pytest.importorskip("ipywidgets")
-        monkeypatch.setattr(panel_file, "_loop", lambda: None)  # the browser of other tests has one
+        monkeypatch.setattr("asyncio._get_running_loop", lambda: None)  # the browser of other tests has one
         session = hostile_session(colours, colour_dataset)
         panel = PromptExplorer(session.embeddings, colours, session.first)
         panel.boxes[HOSTILE[1]].value = "grey"
