@@ -687,6 +687,14 @@ class TestPicturesThatFail:
         assert code == 1 and [bool(row["error"]) for row in results] == [False, True, True, False]
         assert results[1]["proba"] is None and results[0]["proba"] > 0.5
 
+    def test_a_pipe_gets_every_reason_and_a_terminal_three(self, toys, capsys, monkeypatch):
+        words = ("classify", next((toys / "cat").iterdir()), *(f"gone-{k}.png" for k in range(5)), *self.prompts)
+        monkeypatch.delenv("COLUMNS", raising=False)
+        assert run(capsys, *words)[1].count("no such file") == 5
+        monkeypatch.setenv("COLUMNS", "100")
+        shown = run(capsys, *words)[1]
+        assert shown.count("no such file") == 3 and "the first 3 (a pipe gets all)" in " ".join(shown.split())
+
     def test_classify_as_asked(self, toys, capsys):
         good = next((toys / "cat").iterdir())
         code, out, err = run(capsys, "classify", good, broken(toys), *self.prompts, "--on-error", "raise")

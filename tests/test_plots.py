@@ -406,6 +406,14 @@ class TestTexts:
             assert (broken.replace("\n", " ") == text) if fits else broken.endswith("..."), (text, width, lines)
             assert max(map(len, broken.split("\n"))) <= width and broken.count("\n") < lines
 
+    def test_a_part_of_a_figure_is_drawn_on_and_told_with_the_whole(self, tmp_path):
+        left, right = plt.figure().subfigures(1, 2)
+        points = np.random.default_rng(0).random((20, 2))
+        ax = plots.embedding_map(points, [0, 1] * 10, class_names=["a", "b"], ax=left.subplots(), title="t")
+        plots.reliability(pd.DataFrame({"confidence": [0.5], "accuracy": [0.5], "n": [9]}), ax=right.subplots())
+        assert plots.describe(ax) == plots.describe(left) and "Reliability" in plots.describe(ax)
+        assert plots.save(ax, tmp_path / "part.png").stat().st_size > 5000
+
     def test_what_is_drawn_no_more_is_told_no_more(self, evaluation):
         ax = plots.confusion(evaluation)
         ax.figure.clear()
@@ -898,6 +906,7 @@ class TestPicturesInWords:
         text, _ = plots.caption(row, names)
         assert text == "wrong: wild animal\n→ photographer\np = 0.70\nthen wild animal, 0.28"
         assert plots.caption(row, ["glasses", "no glasses"])[0].startswith("wrong: glasses\n→ no glasses\n")
+        assert plots.caption(row, ["the class 2", "the class 1"])[0].startswith("wrong: the class 2\n→ the class 1\n")
         other, _ = plots.caption(row | {"y_pred": 0}, names)
         assert other.endswith("then\nphotographer, 0.70")  # the number stays with its name
         assert plots.caption(row, names, prompt=True)[0].endswith("\nby “a photo of a fox”")
